@@ -1,0 +1,1 @@
+"""The convolutional VQ tokenizer of InsightTok: encoder, EMA codebook, decoder."""

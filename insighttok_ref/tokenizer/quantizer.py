@@ -1,0 +1,295 @@
+"""A codebook that learns by exponential moving averages, with restart of dead codes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from insighttok_ref.tokenizer import ranks
+from insighttok_ref.tokenizer.search import add_rows, nearest
+from regionloss.errors import InputError, expected
+
+USAGE_WINDOW = 65536
+# `auto` is the published threshold of 1 at the published 8 tokens a code and update.
+PUBLISHED_TOKENS_PER_CODE = 8.0
+
+
+class Codebook(nn.Module):
+    """The codes as `weight` (K, d): a buffer, so that no optimizer, DDP or requires_grad_() reaches it."""
+
+    weight: Tensor
+
+    def __init__(self, codes: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", codes)
+
+
+class EMAQuantizer(nn.Module):
+    """Nearest code by squared distance; codes follow the mean of their tokens.
+
+    With `l2_normalize` (published code) latents and codes are unit vectors: z <- z / |z|, e <- e / |e|.
+    loss = beta * mean over all elements of (sg(e) - z)^2; the output is z + sg(e - z).
+    An update over all tokens since the last one, on all ranks, with n_k their number and s_k their sum:
+    N_k <- decay N_k + (1 - decay) n_k, S_k <- decay S_k + (1 - decay) s_k, e_k = S_k / N_k.
+
+    Sums are kept in float64, so that the order of tokens, micro-batches and ranks does not show in float32.
+
+    Args:
+        codebook_size: K.
+        code_dim: d.
+        beta: weight of the commitment, already inside the returned loss.
+        decay: of the moving averages.
+        l2_normalize: False compares plain vectors, as the paper writes it.
+        restart: codes with N_k below the threshold become tokens drawn at random ("random"), the tokens
+            farthest from their code ("dist"), or stay ("off"). Drawn once, the same on all ranks.
+        restart_threshold: "auto" is min(1, tokens per code and update / 8); the published code has 1.0.
+        reset_restarted: also restart N_k = 1 and S_k; the published code leaves both, so that a dead code
+            is redrawn at every update until it attracts a threshold's worth of tokens.
+        init: "uniform" in [-1/K, 1/K] (published code), or "data", tokens of the first training batch.
+        track_usage: keep the last 65536 ids (a state-dict entry of published checkpoints).
+    Source: InsightTok, Eq. 13-14, Appendix B; constants of the published code.
+    """
+
+    cluster_size: Tensor
+    embed_avg: Tensor
+    codebook_used: Tensor
+
+    def __init__(
+        self,
+        codebook_size: int = 16384,
+        code_dim: int = 256,
+        *,
+        beta: float = 0.02,
+        decay: float = 0.99,
+        l2_normalize: bool = True,
+        restart: Literal["random", "dist", "off"] = "random",
+        restart_threshold: float | Literal["auto"] = "auto",
+        reset_restarted: bool = False,
+        init: Literal["uniform", "data"] = "uniform",
+        track_usage: bool = True,
+    ) -> None:
+        super().__init__()
+        _check_choice("restart", restart, ("random", "dist", "off"))
+        _check_choice("init", init, ("uniform", "data"))
+        if isinstance(restart_threshold, str):
+            _check_choice("restart_threshold", restart_threshold, ("auto",))
+        self.codebook_size, self.code_dim = codebook_size, code_dim
+        self.beta, self.decay, self.l2_normalize = beta, decay, l2_normalize
+        self.restart, self.restart_threshold = restart, restart_threshold
+        self.reset_restarted, self.track_usage = reset_restarted, track_usage
+        self.frozen = False
+        self._awaits_data = init == "data"
+        codes = torch.empty(codebook_size, code_dim).uniform_(-1 / codebook_size, 1 / codebook_size)
+        codes = self._on_sphere(codes)
+        self.embedding = Codebook(codes)
+        self.register_buffer("cluster_size", torch.ones(codebook_size))
+        self.register_buffer("embed_avg", codes.clone())
+        if track_usage:
+            self.register_buffer("codebook_used", torch.zeros(USAGE_WINDOW))
+        self._warned = False
+        self._last_ids: Tensor | None = None
+        self._dead_share: Tensor | None = None
+        self._forget()
+
+    @property
+    def codebook(self) -> Tensor:
+        """The codes (K, d) as the decoder sees them: of unit length with `l2_normalize`."""
+        return self._on_sphere(self.embedding.weight)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Quantise latents.
+
+        Args:
+            z: (B, d, h, w), any h and w; half precision is searched in float32.
+        Returns:
+            z_q (B, d, h, w) with straight-through gradients, the commitment loss (0-d), ids (B, h * w) int64.
+        """
+        if z.ndim != 4 or z.shape[1] != self.code_dim:
+            raise InputError(expected("z", f"a shape (B, {self.code_dim}, h, w)", str(tuple(z.shape))))
+        batch, dim, height, width = z.shape
+        with torch.autocast(z.device.type, enabled=False):
+            flat = z.permute(0, 2, 3, 1).reshape(-1, dim)
+            flat = self._on_sphere(flat.float() if flat.dtype != torch.float64 else flat)
+            learning = self.training and not self.frozen
+            if learning and self._awaits_data:
+                self._init_from(flat.detach())
+            codes = self.codebook.to(flat.dtype)
+            ids = nearest(flat.detach(), codes)
+            chosen = codes[ids]
+            if learning:
+                self._gather(flat.detach(), chosen, ids)
+            loss = self.beta * F.mse_loss(flat, chosen)
+            quantized = flat + (chosen - flat).detach()
+        self._last_ids = ids
+        z_q = quantized.to(z.dtype).view(batch, height, width, dim).permute(0, 3, 1, 2)
+        return z_q, loss, ids.view(batch, -1)
+
+    @torch.no_grad()
+    def assign(self, z: Tensor) -> Tensor:
+        """Return the ids (B, h * w) of latents (B, d, h, w); nothing is learnt."""
+        flat = self._on_sphere(z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]).float())
+        return nearest(flat, self.codebook.float()).view(z.shape[0], -1)
+
+    def lookup(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Return the vectors (B, d, h, w) of ids (B, h * w)."""
+        return self.codebook[ids].unflatten(1, grid).permute(0, 3, 1, 2)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the codes by the forwards since the last update; once an optimizer step, on all ranks.
+
+        Does nothing while `frozen`.
+
+        Raises:
+            InputError: no rank has seen a training forward since the last update.
+        """
+        if self.frozen:
+            return
+        counts = ranks.counts_by_rank(self._tokens_seen, self.cluster_size.device)
+        if not sum(counts):
+            raise InputError(
+                "quantizer.update(): expected a training forward since the last update, got none. "
+                "Call it once after each optimizer step, with the quantizer in train() mode."
+            )
+        totals = ranks.sum_over_ranks(self._running_sums())
+        gain = 1 - self.decay
+        self.cluster_size.mul_(self.decay).add_(totals[:, -1].to(self.cluster_size.dtype), alpha=gain)
+        self.embed_avg.mul_(self.decay).add_(totals[:, :-1].to(self.embed_avg.dtype), alpha=gain)
+        # A code that has decayed to nothing has no mean: it keeps its place instead of becoming 0 / 0.
+        tiny = (self.cluster_size < 1e-20)[:, None]
+        means = self.embed_avg / self.cluster_size.clamp_min(1e-20)[:, None]
+        codes = torch.where(tiny, self.embedding.weight, means)
+        if self.restart != "off":
+            codes = self._restarted(codes, sum(counts))
+        self.embedding.weight.copy_(self._on_sphere(codes))
+        self._forget()
+
+    def stats(self) -> dict[str, Tensor]:
+        """Return what is known as 0-d tensors: perplexity of the last forward, usage, share of dead codes."""
+        found: dict[str, Tensor] = {}
+        if self._last_ids is not None:
+            ones = torch.ones_like(self._last_ids, dtype=torch.float32)
+            p = ones.new_zeros(self.codebook_size).index_add_(0, self._last_ids, ones) / len(ones)
+            found["perplexity"] = (-(p * (p + 1e-7).log()).sum()).exp()
+        if self.track_usage:
+            seen = torch.zeros_like(self.cluster_size)
+            seen.scatter_(0, self.codebook_used.long(), 1.0)
+            found["usage"] = seen.mean()
+        if self._dead_share is not None:
+            found["dead_codes"] = self._dead_share
+        return found
+
+    def draw_permutation(self, count: int) -> Tensor:
+        """Draw the order in which tokens replace dead codes; the first rank's is used on all."""
+        return torch.randperm(count, device=self.cluster_size.device)
+
+    def draw_noise(self, rows: int) -> Tensor:
+        """Draw standard normal noise (rows, d); the first rank's is used on all."""
+        return torch.randn(rows, self.code_dim, device=self.cluster_size.device)
+
+    def _on_sphere(self, vectors: Tensor) -> Tensor:
+        return F.normalize(vectors, dim=-1) if self.l2_normalize else vectors
+
+    def _forget(self) -> None:
+        """Drop what was gathered since the last update."""
+        self._tokens_seen = 0
+        self._sums: Tensor | None = None
+        self._tokens: list[Tensor] = []
+        self._distances: list[Tensor] = []
+
+    def _running_sums(self) -> Tensor:
+        """Sums of tokens and, in the last column, their number (K, d + 1); made when first needed."""
+        if self._sums is None:
+            device = self.cluster_size.device
+            dtype = torch.float32 if device.type == "mps" else torch.float64
+            self._sums = torch.zeros(self.codebook_size, self.code_dim + 1, dtype=dtype, device=device)
+        return self._sums
+
+    @torch.no_grad()
+    def _gather(self, tokens: Tensor, chosen: Tensor, ids: Tensor) -> None:
+        add_rows(self._running_sums(), ids, tokens)
+        self._tokens_seen += len(tokens)
+        if self.restart != "off":
+            self._tokens.append(tokens)
+        if self.restart == "dist":
+            self._distances.append((chosen - tokens).square().sum(1))
+        self._bound_cache()
+        if self.track_usage:
+            recent = ids[-USAGE_WINDOW:].to(self.codebook_used.dtype)
+            self.codebook_used.copy_(torch.cat([self.codebook_used[len(recent) :], recent]))
+
+    def _bound_cache(self) -> None:
+        """Forget the oldest tokens beyond a full published batch, should nobody call update()."""
+        limit = max(USAGE_WINDOW, 8 * self.codebook_size)
+        while len(self._tokens) > 1 and sum(map(len, self._tokens[1:])) >= limit:
+            del self._tokens[0]
+            del self._distances[:1]
+
+    def _restarted(self, codes: Tensor, tokens_seen: int) -> Tensor:
+        threshold = self._threshold(tokens_seen / self.codebook_size)
+        dead = self.cluster_size < threshold
+        pool = torch.cat(self._tokens).to(codes.dtype) if self._tokens else codes[:0]
+        drawn = self._farthest(pool, dead) if self.restart == "dist" else self._sampled(pool)
+        drawn = self._on_sphere(drawn)
+        if self.reset_restarted:
+            self.cluster_size.masked_fill_(dead, 1.0)
+            self.embed_avg.copy_(torch.where(dead[:, None], drawn, self.embed_avg))
+        self._dead_share = dead.float().mean()
+        return torch.where(dead[:, None], drawn, codes)
+
+    def _threshold(self, tokens_per_code: float) -> float:
+        if tokens_per_code < 2 and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"quantizer: {tokens_per_code:.2g} tokens per code and update; below 2 most codes starve. "
+                "Use a larger batch, more accumulation, or a smaller codebook_size.",
+                stacklevel=4,
+            )
+        if self.restart_threshold == "auto":
+            return min(1.0, tokens_per_code / PUBLISHED_TOKENS_PER_CODE)
+        return float(self.restart_threshold)
+
+    def _sampled(self, pool: Tensor) -> Tensor:
+        """Draw K tokens without replacement; fewer tokens than codes are repeated, with a little noise."""
+        counts = ranks.counts_by_rank(len(pool), pool.device)
+        total = sum(counts)
+        tiles = math.ceil(self.codebook_size / total)
+        order = ranks.from_first_rank(self.draw_permutation(tiles * total))[: self.codebook_size]
+        drawn = ranks.rows_at(pool, order % total, counts)
+        return drawn if tiles == 1 else drawn + self._noise(tiles * total)[order]
+
+    def _farthest(self, pool: Tensor, dead: Tensor) -> Tensor:
+        """Hand the tokens farthest from their code, in descending order, to the dead codes in theirs."""
+        counts = ranks.counts_by_rank(len(pool), pool.device)
+        distances = torch.cat(self._distances) if self._distances else pool[:, 0]
+        order = ranks.joint(distances, counts).topk(min(self.codebook_size, sum(counts))).indices
+        turn = (dead.cumsum(0) - 1).clamp_min(0)
+        positions = ranks.from_first_rank(order[turn % len(order)])
+        return ranks.rows_at(pool, positions, counts) + self._noise(self.codebook_size)[turn]
+
+    def _noise(self, rows: int) -> Tensor:
+        return ranks.from_first_rank(self.draw_noise(rows)) * (0.01 / math.sqrt(self.code_dim))
+
+    @torch.no_grad()
+    def _init_from(self, tokens: Tensor) -> None:
+        self._awaits_data = False
+        codes = self._on_sphere(self._sampled(tokens.to(self.embedding.weight.dtype)))
+        self.embedding.weight.copy_(codes)
+        self.embed_avg.copy_(codes)
+        self.cluster_size.fill_(1.0)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        """Loaded codes are never overwritten by `init="data"`."""
+        super()._load_from_state_dict(*args, **kwargs)
+        self._awaits_data = False
+        self._forget()
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(expected(name, " or ".join(map(repr, known)), repr(value)))

@@ -1,0 +1,70 @@
+"""The few collectives that a codebook needs; with one process each is the identity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+
+def rank_and_size() -> tuple[int, int]:
+    """Return this process's rank and the number of processes (0 and 1 without a process group)."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """Sum a tensor over all ranks, in place."""
+    if rank_and_size()[1] > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def from_first_rank(tensor: Tensor) -> Tensor:
+    """Replace a tensor, in place, by the first rank's."""
+    if rank_and_size()[1] > 1:
+        dist.broadcast(tensor, 0)
+    return tensor
+
+
+def counts_by_rank(count: int, device: torch.device) -> list[int]:
+    """Return every rank's count; reads the host only where there are several ranks."""
+    rank, size = rank_and_size()
+    if size == 1:
+        return [count]
+    counts = torch.zeros(size, dtype=torch.int64, device=device)
+    counts[rank] = count
+    return sum_over_ranks(counts).tolist()
+
+
+def rows_at(rows: Tensor, positions: Tensor, counts: list[int]) -> Tensor:
+    """Return rows of the ranks' joint matrix (rank 0's rows first) without gathering it.
+
+    Each rank fills in the rows it owns, zeros elsewhere, and the sum is exact: (len(positions), d) travels.
+
+    Args:
+        rows: (n, d) of this rank.
+        positions: (m,) int64, rows of the joint matrix, equal on all ranks.
+        counts: n of every rank.
+    """
+    rank, size = rank_and_size()
+    if size == 1:
+        return rows[positions]
+    local = positions - sum(counts[:rank])
+    owned = (local >= 0) & (local < counts[rank])
+    found = rows.new_zeros(len(positions), rows.shape[1])
+    if counts[rank]:
+        found = torch.where(owned[:, None], rows[local.clamp(0, counts[rank] - 1)], found)
+    return sum_over_ranks(found)
+
+
+def joint(values: Tensor, counts: list[int]) -> Tensor:
+    """Return the concatenation (sum(counts),) of the ranks' vectors, rank 0's first."""
+    rank, size = rank_and_size()
+    if size == 1:
+        return values
+    whole = values.new_zeros(sum(counts))
+    start = sum(counts[:rank])
+    whole[start : start + counts[rank]] = values
+    return sum_over_ranks(whole)
