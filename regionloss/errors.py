@@ -1,0 +1,47 @@
+"""Errors that say where, what was expected, what came, and what to do next.
+
+Each error is also the standard error it replaces, so `except ValueError` goes on working.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RegionLossError(Exception):
+    """Base of every error that regionloss raises on purpose. One sentence or more, no traceback needed."""
+
+
+class InputError(RegionLossError, ValueError):
+    """A tensor, box or option is not what the interface asks for."""
+
+
+class UnknownNameError(RegionLossError, LookupError):
+    """A name is not registered; says what was meant, perhaps."""
+
+
+class WeightsError(RegionLossError, FileNotFoundError):
+    """A weight file is missing, has another hash, or cannot be read."""
+
+
+class PluginError(RegionLossError, ImportError):
+    """A plugin could not be loaded, or clashes with another one."""
+
+
+class RecipeError(RegionLossError, ValueError):
+    """A recipe has mistakes; lists all of them, a line each."""
+
+
+def expected(where: str, wanted: str, got: str, advice: str = "") -> str:
+    """Return the house sentence `<where>: expected <wanted>, got <got>. <advice>`."""
+    sentence = f"{where}: expected {wanted}, got {got}."
+    return f"{sentence} {advice}" if advice else sentence
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `Did you mean 'x'? Known: ...` for a misspelled name (without a guess where none is close)."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    guess = f"Did you mean '{close[0]}'? " if close else ""
+    return f"{guess}Known: {', '.join(names) if names else 'none'}."

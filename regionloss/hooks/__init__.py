@@ -1,0 +1,5 @@
+"""Hooks: how detectors, extractors, backbones, weightings and everything else is registered."""
+
+from .markers import hookimpl, hookspec
+
+__all__ = ["hookimpl", "hookspec"]

