@@ -1,0 +1,73 @@
+"""regionloss: region-aware perceptual losses for image tokenizers, autoencoders and restorers.
+
+Public names are resolved when used: `import regionloss` imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "AlignedExtractor": "extractors.aligned",
+    "AreaWeighting": "weightings.area",
+    "Detector": "detectors.base",
+    "Embedding": "judges",
+    "FeatureBackbone": "backbones.base",
+    "InputSpec": "backbones.input_spec",
+    "Judge": "judges",
+    "LetterboxExtractor": "extractors.letterbox",
+    "LossOutput": "losses.terms",
+    "LossTerms": "losses.terms",
+    "NormalisedL2": "distances.normalised_l2",
+    "Reading": "judges",
+    "RegionExtractor": "extractors.base",
+    "RegionLossError": "errors",
+    "RegionPerceptualLoss": "losses.region_perceptual",
+    "Regions": "regions",
+    "ResizeExtractor": "extractors.resize",
+    "SquaredL2": "distances.squared_l2",
+    "Term": "losses.terms",
+    "collate_regions": "collation",
+    "detect": "detecting",
+    "hookimpl": "hooks",
+    "load_terms": "recipe",
+}
+__all__ = sorted(_WHERE)
+
+if TYPE_CHECKING:
+    from .backbones.base import FeatureBackbone as FeatureBackbone
+    from .backbones.input_spec import InputSpec as InputSpec
+    from .collation import collate_regions as collate_regions
+    from .detecting import detect as detect
+    from .detectors.base import Detector as Detector
+    from .distances.normalised_l2 import NormalisedL2 as NormalisedL2
+    from .distances.squared_l2 import SquaredL2 as SquaredL2
+    from .errors import RegionLossError as RegionLossError
+    from .extractors.aligned import AlignedExtractor as AlignedExtractor
+    from .extractors.base import RegionExtractor as RegionExtractor
+    from .extractors.letterbox import LetterboxExtractor as LetterboxExtractor
+    from .extractors.resize import ResizeExtractor as ResizeExtractor
+    from .hooks import hookimpl as hookimpl
+    from .judges import Embedding as Embedding
+    from .judges import Judge as Judge
+    from .judges import Reading as Reading
+    from .losses.region_perceptual import RegionPerceptualLoss as RegionPerceptualLoss
+    from .losses.terms import LossOutput as LossOutput
+    from .losses.terms import LossTerms as LossTerms
+    from .losses.terms import Term as Term
+    from .recipe import load_terms as load_terms
+    from .regions import Regions as Regions
+    from .weightings.area import AreaWeighting as AreaWeighting
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'regionloss' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"regionloss.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

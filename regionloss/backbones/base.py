@@ -1,0 +1,89 @@
+"""Backbones: crops -> feature maps of a frozen network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import overload
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, expected
+from .frozen import Frozen
+from .input_spec import InputSpec
+
+Features = tuple[Tensor, ...]
+
+
+class FeatureBackbone(Frozen):
+    """Feature maps of a frozen recogniser, differentiable in the crops.
+
+    A plugin either passes a network whose `forward` returns the list of its levels, or overrides `levels`.
+
+    Args:
+        network: Takes images as `input_spec` says and returns a sequence of feature maps (R, C, ...), one a level.
+        input_spec: What the network wants to see.
+        out_indices: Which levels to compare, in order; None for all of them.
+        autocast: Whether the network may run in the ambient lower precision. Distances are float32 in any case.
+
+    Source: F in InsightTok, eq. 4 and 9.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        input_spec: InputSpec,
+        *,
+        out_indices: Sequence[int] | None = None,
+        autocast: bool = True,
+    ) -> None:
+        super().__init__(network)
+        self.input_spec = input_spec
+        self.out_indices = None if out_indices is None else tuple(out_indices)
+        self.autocast = autocast
+
+    @overload
+    def forward(self, crops: Tensor) -> Features: ...
+
+    @overload
+    def forward(self, crops: Tensor, target_crops: Tensor) -> tuple[Features, Features]: ...
+
+    def forward(
+        self, crops: Tensor, target_crops: Tensor | None = None
+    ) -> Features | tuple[Features, Features]:
+        """Return the chosen levels of crops (R, 3, h, w) in [-1, 1], each (R, C, ...).
+
+        With `target_crops`, of the same shape, return both crops' levels in this one call; the target's carry no
+        gradient.
+        """
+        if target_crops is None:
+            return self.features(crops)
+        if crops.device.type == "cpu":
+            # Arithmetic decides here: on its own, the target's half needs no backward pass.
+            with torch.no_grad():
+                target_features = self.features(target_crops)
+            return self.features(crops), target_features
+        # Launches decide here: both halves go through the network together.
+        both = self.features(torch.cat([crops, target_crops]))
+        count = len(crops)
+        return tuple(level[:count] for level in both), tuple(level[count:].detach() for level in both)
+
+    def features(self, crops: Tensor) -> Features:
+        """Return the chosen levels of one batch of crops."""
+        network = self.network_for(crops)
+        with nullcontext() if self.autocast else torch.autocast(crops.device.type, enabled=False):
+            levels = self.levels(network, self.input_spec(crops))
+        return tuple(levels) if self.out_indices is None else self.picked(levels, self.out_indices)
+
+    def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor]:
+        """Return all levels of the network for images that fit its `input_spec`."""
+        levels: Sequence[Tensor] = network(images)
+        return levels
+
+    def picked(self, levels: Sequence[Tensor], out_indices: Sequence[int]) -> Features:
+        """Return the levels of these numbers."""
+        if not all(-len(levels) <= i < len(levels) for i in out_indices):
+            wanted = f"numbers below {len(levels)}, one of its levels each"
+            raise InputError(expected(f"{type(self).__name__}.out_indices", wanted, str(list(out_indices))))
+        return tuple(levels[i] for i in out_indices)

@@ -1,0 +1,52 @@
+"""A network that never trains, is never saved, and follows its input to any device and precision."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+
+class Frozen(nn.Module):
+    """Holds a network outside torch's module tree.
+
+    The network stays in evaluation mode for ever, its weights take no gradient, and neither `parameters()` nor
+    `state_dict()` of anything that contains this module sees them: not an optimizer, DDP or ZeRO either. It moves to
+    the device of its input when called, and has a float64 copy for float64 input.
+
+    Args:
+        network: Any module.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        network.eval().requires_grad_(False)
+        # A plain dictionary is not part of the module tree.
+        self._held: dict[torch.dtype, nn.Module] = {torch.float32: network}
+
+    @property
+    def network(self) -> nn.Module:
+        """The network in float32."""
+        return self._held[torch.float32]
+
+    def network_for(self, images: Tensor) -> nn.Module:
+        """Return the network on the images' device, in float64 for float64 images, else in float32."""
+        dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
+        if dtype not in self._held:
+            self._held[dtype] = copy.deepcopy(self.network).to(dtype)
+        network = self._held[dtype]
+        weight = next(network.parameters(), None)
+        if weight is not None and weight.device != images.device:
+            network.to(images.device)
+        return network
+
+    def train(self, mode: bool = True) -> Self:
+        """Do nothing: a loss network that starts training ruins the loss in silence."""
+        super().train(False)
+        return self
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        # `.to()`, `.half()` and the like of an owner do not reach the network: it follows its input instead.
+        return self

@@ -1,0 +1,69 @@
+"""What a network wants to see. The SDK converts; no caller ever does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..errors import InputError, expected
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what Pillow's convert("L") uses
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The images that a network was trained on.
+
+    Args:
+        size: Height and width that it accepts, pixels; None for any.
+        value_range: Lowest and highest pixel value, before `mean` and `std`.
+        channels: `"RGB"`, `"BGR"` or `"L"` (one grey channel).
+        mean: Subtracted per channel, in the network's order of channels.
+        std: Divides after that.
+
+    Example:
+        >>> import torch
+        >>> InputSpec(value_range=(0, 255), channels="BGR")(torch.ones(1, 3, 2, 2)).max()
+        tensor(255.)
+    """
+
+    size: tuple[int, int] | None = None
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    channels: str = "RGB"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        if self.channels not in ("RGB", "BGR", "L"):
+            raise InputError(expected("InputSpec.channels", "'RGB', 'BGR' or 'L'", repr(self.channels)))
+        if self.value_range[0] >= self.value_range[1]:
+            raise InputError(
+                expected("InputSpec.value_range", "(low, high) with low < high", str(self.value_range))
+            )
+
+    def __call__(self, crops: Tensor) -> Tensor:
+        """Return crops (R, 3, h, w) in [-1, 1], RGB, as the network wants them."""
+        if self.size is not None and tuple(crops.shape[2:]) != self.size:
+            advice = "Set the extractor's size to that."
+            raise InputError(
+                expected("crops", f"{self.size[0]} x {self.size[1]} pixels", str(tuple(crops.shape)), advice)
+            )
+        if self.channels == "L":
+            luma = crops.new_tensor(LUMA).view(1, 3, 1, 1)
+            crops = (crops * luma).sum(1, keepdim=True)
+        elif self.channels == "BGR":
+            crops = crops.flip(1)
+        low, high = self.value_range
+        mean, std = (crops.new_tensor(v).view(1, -1, 1, 1) for v in (self.mean, self.std))
+        gain = (high - low) / 2 / std
+        return crops * gain + ((high + low) / 2 - mean) / std
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def imagenet_spec(size: tuple[int, int] | None = None) -> InputSpec:
+    """Return the usual specification of networks trained on ImageNet: RGB in [0, 1], its mean and deviation."""
+    return InputSpec(size, (0.0, 1.0), "RGB", IMAGENET_MEAN, IMAGENET_STD)

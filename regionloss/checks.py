@@ -1,0 +1,110 @@
+"""Checks of what a caller hands over, in our wording."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import InputError, expected
+from .regions import Regions
+
+RANGE_ADVICE = {
+    (0, 255): "Divide by 127.5 and subtract 1.",
+    (0, 1): "Multiply by 2 and subtract 1, or say value_range=(0, 1) where the loss is built.",
+}
+
+
+def size_of(size: Sequence[int], where: str) -> tuple[int, int]:
+    """Return `(height, width)` from an option that may have come as a list.
+
+    Raises:
+        InputError: Not two positive whole numbers.
+    """
+    numbers = tuple(size) if isinstance(size, Sequence) else (size,)
+    if len(numbers) != 2 or not all(isinstance(n, int) and n > 0 for n in numbers):
+        raise InputError(expected(where, "[height, width] in pixels", str(size)))
+    return numbers[0], numbers[1]
+
+
+def check_images(images: Tensor, where: str) -> None:
+    """Raise InputError unless `images` are (B, 3, H, W) floats. Reads no values."""
+    if not isinstance(images, Tensor):
+        raise InputError(expected(where, "a tensor (B, 3, H, W)", type(images).__name__))
+    if images.ndim == 5:
+        advice = "Fold time into the batch: images.flatten(0, 1), with image_index counting frames."
+    elif images.ndim == 3:
+        advice = "Add a batch dimension: images[None]."
+    elif images.ndim == 4 and images.shape[1] == 1:
+        advice = "Grey images: images.expand(-1, 3, -1, -1)."
+    elif images.ndim == 4 and images.shape[1] == 4:
+        advice = "Drop or blend the alpha channel: images[:, :3]."
+    elif images.ndim == 4 and images.shape[3] == 3:
+        advice = "Channels come first: images.permute(0, 3, 1, 2)."
+    else:
+        advice = ""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise InputError(expected(where, "(B, 3, H, W)", str(tuple(images.shape)), advice))
+    if not images.is_floating_point():
+        advice = "Convert: images.float() / 127.5 - 1."
+        raise InputError(expected(where, "floating point values in [-1, 1]", str(images.dtype), advice))
+
+
+def check_pair(reconstruction: Tensor, target: Tensor) -> None:
+    """Raise InputError unless both are images of one shape on one device."""
+    check_images(reconstruction, "reconstruction")
+    check_images(target, "target")
+    if reconstruction.shape != target.shape:
+        shapes = f"{tuple(reconstruction.shape)} and {tuple(target.shape)}"
+        raise InputError(expected("reconstruction, target", "one shape", shapes))
+    if reconstruction.device != target.device:
+        devices = f"{reconstruction.device} and {target.device}"
+        raise InputError(expected("reconstruction, target", "one device", devices))
+
+
+def check_regions(regions: Regions, images: Tensor) -> None:
+    """Raise InputError unless the regions belong to these images. Reads no values from an accelerator."""
+    where = f"regions['{regions.kind}']"
+    size = (images.shape[2], images.shape[3])
+    if tuple(regions.image_size) != size:
+        advice = "Resize or crop regions together with their images."
+        raise InputError(expected(f"{where}.image_size", str(size), str(tuple(regions.image_size)), advice))
+    if regions.num_images is not None and regions.num_images != len(images):
+        got = f"{regions.num_images}"
+        raise InputError(expected(f"{where}.num_images", f"{len(images)} as in the batch", got))
+    if len(regions) and regions.device.type == "cpu" and not torch.compiler.is_compiling():
+        last = int(regions.image_index.max())
+        if last >= len(images):
+            raise InputError(expected(f"{where}.image_index", f"0 to {len(images) - 1}", str(last)))
+
+
+def check_finite(images: Tensor, where: str) -> None:
+    """Raise InputError for NaN or infinite values. Reads values back from the device: for first calls only."""
+    bad = int((~images.detach().isfinite()).any(dim=3).any(dim=2).any(dim=1).sum())
+    if bad:
+        got = f"NaN or inf in {bad} of {len(images)} images"
+        raise InputError(expected(where, "finite values", got, "Look for the step that made them."))
+
+
+def check_range(images: Tensor, value_range: tuple[float, float], where: str) -> None:
+    """Raise InputError for values that are not numbers or clearly outside the range; warn where it looks like [0, 1].
+
+    Reads values back from the device: for first calls only.
+    """
+    check_finite(images, where)
+    low, high = (float(v) for v in torch.aminmax(images.detach().float()))
+    wanted = f"values in [{value_range[0]:g}, {value_range[1]:g}]"
+    slack = 0.05 * (value_range[1] - value_range[0])
+    if low < value_range[0] - slack or high > value_range[1] + slack:
+        seen = (0, 255) if low >= 0 and high > 2 else (0, 1) if low >= 0 and high <= 1 else None
+        got = f"[{seen[0]}, {seen[1]}]" if seen else f"[{low:.4g}, {high:.4g}]"
+        raise InputError(
+            expected(where, wanted, got, RANGE_ADVICE.get(seen or (0, 0), "Rescale the images."))
+        )
+    if value_range == (-1, 1) and low >= 0 and high > low:
+        warnings.warn(
+            f"{where}: no value below 0 in the first batch. If the images are in [0, 1], {RANGE_ADVICE[(0, 1)].lower()}",
+            stacklevel=3,
+        )

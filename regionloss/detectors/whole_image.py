@@ -1,0 +1,23 @@
+"""The image itself as its one region."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..layout import Layout
+from ..regions import Regions
+
+
+class WholeImageDetector:
+    """Returns one region per image that covers it, of kind `whole_image`. Needs no network."""
+
+    kind = "whole_image"
+
+    def detect(self, images: Tensor) -> Regions:
+        """Return B regions of images (B, 3, H, W), on the images' device."""
+        count, (height, width) = len(images), images.shape[2:]
+        index = torch.arange(count, device=images.device)
+        box = torch.tensor([0.0, 0.0, width, height]).to(images.device, non_blocking=True)
+        layout = Layout(None, 1, index, float(max(height, width)))
+        return Regions(self.kind, box.expand(count, 4), index, (height, width), count, layout=layout)

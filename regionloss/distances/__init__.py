@@ -1,0 +1,1 @@
+"""Distances: features x features -> (R,)."""

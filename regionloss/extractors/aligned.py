@@ -1,0 +1,88 @@
+"""Keypoints -> template by a similarity, then sampling (InsightTok, eq. 7 and 8)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..checks import size_of
+from ..errors import InputError, expected
+from ..regions import Regions
+from .sampling import layout_of, sample_affine
+from .similarity import fit_similarity
+
+MOST_SAMPLES = 8  # per side and crop pixel; a region shrunk more than this aliases a little
+
+
+class AlignedExtractor:
+    """Aligns each region's keypoints to a template and reads the crop there: `r[c] = x[T^-1(c)]`.
+
+    Shrinking is anti-aliased: every crop pixel averages bilinear reads over its footprint in the image. A region with
+    fewer than two known keypoints is cut by its box instead (`Regions` usually drop it at collation).
+
+    Args:
+        template: (K, 2) x, y of the keypoints in the crop, pixels (pixel i covers [i, i + 1)).
+        size: Height and width of the crops, pixels.
+        padding: `"border"` repeats the image's border, `"black"` reads -1 outside.
+
+    Source: InsightTok, eq. 7 and 8.
+    """
+
+    def __init__(
+        self, template: Sequence[Sequence[float]], size: tuple[int, int] = (112, 112), padding: str = "border"
+    ) -> None:
+        self.size = size_of(size, "aligned.size")
+        self.template = torch.tensor(template, dtype=torch.float64)
+        if self.template.ndim != 2 or self.template.shape[1] != 2 or len(self.template) < 2:
+            got = str(tuple(self.template.shape))
+            raise InputError(expected("aligned.template", "K >= 2 points (K, 2)", got))
+        if padding not in ("border", "black"):
+            raise InputError(expected("aligned.padding", "'border' or 'black'", repr(padding)))
+        self.fill = -1.0 if padding == "black" else None
+        self.template_spread = float((self.template - self.template.mean(0)).square().sum(1).mean().sqrt())
+
+    def __call__(self, images: Tensor, regions: Regions) -> Tensor:
+        """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
+        matrix, offset = self.to_image(
+            regions, torch.float64 if images.dtype == torch.float64 else torch.float32
+        )
+        height, width = self.size
+        options = {"device": matrix.device, "dtype": matrix.dtype}
+        x, y = torch.arange(width, **options) + 0.5, torch.arange(height, **options) + 0.5
+        canvas = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)
+        points = torch.einsum("rij,hwj->rhwi", matrix, canvas) + offset[:, None, None]
+        # A bilinear read already spans one pixel: only what a crop pixel covers beyond that is spread.
+        shrink = matrix.square().sum((1, 2)).div(2).sqrt()[:, None, None]
+        spread = matrix.transpose(1, 2) * ((shrink - 1) / shrink).clamp(min=0)
+        return sample_affine(images, regions, points, spread, self.samples(regions), self.fill)
+
+    def to_image(self, regions: Regions, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return `T^-1`: matrix (R, 2, 2) and offset (R, 2) from crop pixels to image pixels."""
+        if regions.keypoints is None or regions.keypoints.shape[1] != len(self.template):
+            got = "none" if regions.keypoints is None else str(regions.keypoints.shape[1])
+            wanted = f"{len(self.template)} keypoints a region"
+            advice = f"Use a detector of kind '{regions.kind}' that gives them, or a box extractor."
+            raise InputError(expected(f"regions['{regions.kind}'].keypoints", wanted, got, advice))
+        matrix, offset = fit_similarity(regions.keypoints.to(dtype), self.template)
+        scale = matrix.square().sum((1, 2)).div(2)
+        usable = scale > 1e-12
+        inverse = matrix.transpose(1, 2) / torch.where(usable, scale, 1)[:, None, None]
+        back = -(inverse @ offset[..., None])[..., 0]
+        low, high = regions.boxes[:, :2].to(dtype), regions.boxes[:, 2:].to(dtype)
+        canvas = torch.tensor(self.size[::-1], device=low.device, dtype=dtype)
+        stretch = torch.diag_embed((high - low) / canvas)
+        chosen = usable[:, None, None]
+        return torch.where(chosen, inverse, stretch), torch.where(usable[:, None], back, low)
+
+    def samples(self, regions: Regions) -> int:
+        """Return the reads per side that the most shrunk region needs, from what the host knows."""
+        layout = layout_of(regions)
+        shrink = (
+            layout.max_spread / self.template_spread
+            if layout.max_spread
+            else layout.max_side / min(self.size)
+        )
+        return min(max(math.ceil(shrink - 1e-3), 1), MOST_SAMPLES)

@@ -1,0 +1,1 @@
+"""Losses: the whole flow, and named terms with weights."""

@@ -1,0 +1,121 @@
+"""The whole flow: images + regions -> crops -> features -> distances -> weights -> loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..backbones.base import FeatureBackbone
+from ..checks import check_finite, check_pair, check_range, check_regions
+from ..distances.base import Distance
+from ..distances.squared_l2 import SquaredL2
+from ..extractors.base import RegionExtractor
+from ..reduction import Reduction, attached_zeros
+from ..regions import Regions
+from ..weightings.area import AreaWeighting as ByArea
+from ..weightings.base import AreaWeighting
+
+
+class RegionPerceptualLoss(nn.Module):
+    """Compares every region of a target with the same region of its reconstruction, in a recogniser's features.
+
+    `sum_n w_n / L sum_l 1/(H_l W_l) ||F_l(r_n) - F_l(r'_n)||^2` over an image's regions n, averaged over the images.
+
+    Args:
+        extractor: Cuts the crops r and r'.
+        backbone: The frozen features F.
+        distance: Compares them; the paper's squared distance by default.
+        weighting: Gives w; the paper's share of the image's area by default.
+        reduction: `"image_mean"`, `"sum"` or `"none"`.
+        chunk_size: Most regions whose activations are kept at a time. With more, they are computed again in the
+            backward pass; the result does not change.
+        value_range: Range of the images; converted once, here.
+
+    Source: InsightTok, eq. 4-9.
+
+    Example:
+        >>> import torch, regionloss as rl
+        >>> network = torch.nn.ModuleList([torch.nn.Conv2d(3, 4, 3)])
+        >>> backbone = rl.FeatureBackbone(torch.nn.Sequential(*network), rl.InputSpec())
+        >>> loss = rl.RegionPerceptualLoss(rl.ResizeExtractor(size=(8, 8)), backbone)
+    """
+
+    def __init__(
+        self,
+        extractor: RegionExtractor,
+        backbone: FeatureBackbone,
+        distance: Distance | None = None,
+        weighting: AreaWeighting | None = None,
+        reduction: str = "image_mean",
+        *,
+        chunk_size: int | None = None,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+    ) -> None:
+        super().__init__()
+        self.extractor = extractor
+        self.backbone = backbone
+        self.distance = distance or SquaredL2()
+        self.weighting = weighting or ByArea()
+        self.reduction = Reduction(reduction)
+        self.chunk_size = chunk_size
+        self.value_range = value_range
+        self._checked = False
+
+    def forward(self, reconstruction: Tensor, target: Tensor, regions: Regions | None) -> Tensor:
+        """Return the loss, 0-d; or weighted distances (R,) for `reduction="none"`.
+
+        Without regions it is a zero that is attached to the graph.
+
+        Args:
+            reconstruction: (B, 3, H, W), RGB, in [-1, 1]; may exceed it.
+            target: (B, 3, H, W), RGB, in [-1, 1].
+            regions: Regions of the target; None for none.
+
+        Raises:
+            InputError: Shapes or devices that do not fit; on the first call also a target outside the range.
+        """
+        return self.reduction(self.per_region(reconstruction, target, regions), len(target))
+
+    def per_region(self, reconstruction: Tensor, target: Tensor, regions: Regions | None) -> Tensor:
+        """Return weighted distances (R,), attached to the graph also when R is zero; arguments as in `forward`."""
+        self.check(reconstruction, target, regions)
+        if regions is None or len(regions) == 0:
+            return attached_zeros(reconstruction)
+        regions = regions.to(target.device)
+        crops = self.extractor(self.in_range(reconstruction), regions)
+        with torch.no_grad():
+            target_crops = self.extractor(self.in_range(target), regions)
+        distances = self.distances(crops, target_crops)
+        return masked(distances * self.weighting(regions), regions.valid)
+
+    def distances(self, crops: Tensor, target_crops: Tensor) -> Tensor:
+        """Return (R,) distances between crops (R, 3, h, w), at most `chunk_size` regions' activations at a time."""
+        if self.chunk_size is None or len(crops) <= self.chunk_size:
+            return self.compare(crops, target_crops)
+        chunks = zip(crops.split(self.chunk_size), target_crops.split(self.chunk_size), strict=True)
+        return torch.cat([checkpoint(self.compare, *chunk, use_reentrant=False) for chunk in chunks])
+
+    def compare(self, crops: Tensor, target_crops: Tensor) -> Tensor:
+        """Return (R,) distances in the backbone's features."""
+        return self.distance(*self.backbone(crops, target_crops))
+
+    def check(self, reconstruction: Tensor, target: Tensor, regions: Regions | None) -> None:
+        """Raise InputError for what does not fit; values are read on the first call alone."""
+        check_pair(reconstruction, target)
+        if regions is not None:
+            check_regions(regions, target)
+        if not self._checked and not torch.compiler.is_compiling():
+            check_range(target, self.value_range, "target")
+            check_finite(reconstruction, "reconstruction")
+            self._checked = True
+
+    def in_range(self, images: Tensor) -> Tensor:
+        """Return images in [-1, 1]. Nothing is clamped: that would kill the gradient of saturated pixels."""
+        low, high = self.value_range
+        return images if (low, high) == (-1, 1) else (images - low) * (2 / (high - low)) - 1
+
+
+def masked(values: Tensor, valid: Tensor | None) -> Tensor:
+    """Return values with zeros for regions that are not valid."""
+    return values if valid is None else torch.where(valid, values, 0)

@@ -1,0 +1,179 @@
+"""Named region terms with weights: what a training loop calls."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ..checks import check_pair
+from ..errors import InputError, did_you_mean, expected
+from ..reduction import Reduction, attached_zeros
+from ..regions import Regions
+from .region_perceptual import RegionPerceptualLoss
+
+SILENT_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Term:
+    """One region loss in a sum.
+
+    Args:
+        loss: Its value for a batch; reduced to the mean over images, whatever its own reduction.
+        kind: The kind of region that it reads.
+        weight: alpha in InsightTok, eq. 3.
+        start_step: First step at which it counts.
+    """
+
+    loss: RegionPerceptualLoss
+    kind: str
+    weight: float = 1.0
+    start_step: int = 0
+
+
+@dataclass(frozen=True)
+class LossOutput:
+    """What region terms say of a batch.
+
+    Args:
+        total: 0-d, the weighted sum; attached to the graph even without regions.
+        by_term: 0-d per term, before its weight.
+        per_region: (R,) per term, each region's area-weighted distance, detached.
+        logs: 0-d detached tensors under `region/...`.
+    """
+
+    total: Tensor
+    by_term: dict[str, Tensor]
+    per_region: dict[str, Tensor] = field(default_factory=dict)
+    logs: dict[str, Tensor] = field(default_factory=dict)
+
+
+class LossTerms(nn.Module):
+    """Region terms by name; `total = sum_t weight_t * term_t` (InsightTok, eq. 3).
+
+    Args:
+        terms: Terms by name.
+
+    Example:
+        >>> import regionloss as rl
+        >>> terms = rl.LossTerms({})
+        >>> terms.kinds
+        ()
+    """
+
+    def __init__(self, terms: Mapping[str, Term]) -> None:
+        super().__init__()
+        self.terms = dict(terms)
+        self.losses = nn.ModuleDict({name.replace(".", "_"): term.loss for name, term in self.terms.items()})
+        self._mean = Reduction("image_mean")
+        self._silent = dict.fromkeys(self.terms, 0)
+        self._calls = 0
+
+    @classmethod
+    def from_names(
+        cls, weights: Mapping[str, float], *, value_range: tuple[float, float] = (-1.0, 1.0)
+    ) -> LossTerms:
+        """Return terms that installed plugins define, e.g. `{"text": 1.0, "face": 1.0}`.
+
+        Args:
+            weights: Weight of each term, by name.
+            value_range: Range of the images that the terms will see.
+
+        Raises:
+            UnknownNameError: No plugin defines such a term.
+            WeightsError: The weights of its backbone are not here; the sentence says how to fetch them.
+        """
+        from .from_catalogue import build_term  # here alone losses meet the catalogue
+
+        return cls(
+            {name: build_term(name, weight, value_range=value_range) for name, weight in weights.items()}
+        )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of region that the terms read."""
+        return tuple(sorted({term.kind for term in self.terms.values()}))
+
+    def forward(
+        self,
+        reconstruction: Tensor,
+        target: Tensor,
+        regions: Mapping[str, Regions] | Regions | None,
+        step: int | None = None,
+    ) -> LossOutput:
+        """Return the weighted sum of all terms and its parts.
+
+        Args:
+            reconstruction: (B, 3, H, W), RGB.
+            target: (B, 3, H, W), RGB.
+            regions: Regions by kind, or those of one kind; None for none.
+            step: Training step, for terms that start late; None counts every term.
+
+        Raises:
+            InputError: As for `RegionPerceptualLoss`; or regions that are not given by kind.
+        """
+        check_pair(reconstruction, target)
+        by_kind = self.by_kind(regions)
+        zero = attached_zeros(reconstruction)
+        by_term, per_region, logs = {}, {}, {}
+        total = zero.sum()
+        for name, term in self.terms.items():
+            found = self.found(term, by_kind, target) if step is None or step >= term.start_step else None
+            values = zero if found is None else term.loss.per_region(reconstruction, target, found)
+            by_term[name] = self._mean(values, len(target))
+            per_region[name] = values.detach()
+            total = total + term.weight * by_term[name]
+            logs[f"region/{name}"] = by_term[name].detach()
+            logs[f"region/{name}_count"] = values.new_full((), len(values))
+            self.note(name, len(values))
+        logs["region/total"] = total.detach()
+        return LossOutput(total, by_term, per_region, logs)
+
+    def by_kind(self, regions: Mapping[str, Regions] | Regions | None) -> Mapping[str, Regions]:
+        """Return regions by kind, whatever form they came in."""
+        if regions is None:
+            return {}
+        if isinstance(regions, Regions):
+            return {regions.kind: regions}
+        for kind, value in regions.items():
+            if not isinstance(value, Regions):
+                advice = "Build them with regionloss.Regions or a detector."
+                raise InputError(expected(f"regions['{kind}']", "Regions", type(value).__name__, advice))
+            if value.kind != kind:
+                raise InputError(expected(f"regions['{kind}'].kind", repr(kind), repr(value.kind)))
+        return regions
+
+    def found(self, term: Term, regions: Mapping[str, Regions], target: Tensor) -> Regions | None:
+        """Return the regions that a term reads; whole-image terms need none given."""
+        if term.kind == "whole_image" and term.kind not in regions:
+            return whole_images(target)
+        return regions.get(term.kind)
+
+    def note(self, name: str, count: int) -> None:
+        """Warn once about a term that has met no region for long: most often the data does not carry its kind."""
+        self._silent[name] = 0 if count else self._silent[name] + 1
+        if self._silent[name] == SILENT_STEPS:
+            kind = self.terms[name].kind
+            warnings.warn(
+                f"term '{name}': no region of kind '{kind}' in {SILENT_STEPS} steps. Does the data carry that kind?",
+                stacklevel=3,
+            )
+
+    def __getitem__(self, name: str) -> Term:
+        if name not in self.terms:
+            raise InputError(f"no term is named '{name}'. {did_you_mean(name, self.terms)}")
+        return self.terms[name]
+
+    def extra_repr(self) -> str:
+        """Show name, kind and weight of each term."""
+        return ", ".join(f"{name}: {term.weight:g} x {term.kind}" for name, term in self.terms.items())
+
+
+def whole_images(images: Tensor) -> Regions:
+    """Return one region per image, the image itself."""
+    from ..detectors.whole_image import WholeImageDetector
+
+    return WholeImageDetector().detect(images)

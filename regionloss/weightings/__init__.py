@@ -1,0 +1,1 @@
+"""Weightings: Regions -> (R,)."""

@@ -1,0 +1,12 @@
+"""Weight files: known by name, size, sha256, licence and source; fetched only when asked, never by a constructor.
+
+`locate` finds a file and checks its hash, `load_state_dict` reads its tensors, `fetch` brings it, `home` says where
+they are kept. None of them imports torch before it reads tensors.
+"""
+
+from .cache import home
+from .fetching import fetch
+from .finding import locate
+from .loading import load_state_dict
+
+__all__ = ["fetch", "home", "load_state_dict", "locate"]

@@ -1,0 +1,205 @@
+"""Bundles of cached weight files, for machines without a network: a folder or a tar with a manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path, PureWindowsPath
+from typing import IO, Any
+
+from ..errors import WeightsError, expected
+from ..hooks.records import WeightRecord
+from .cache import check, folder, part_path, refuse, sha256_of, short
+from .finding import find
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class BundledFile:
+    """One line of a bundle's manifest."""
+
+    name: str
+    filename: str
+    sha256: str
+    size: int
+    licence: str
+    source: str
+
+
+def export_bundle(target: str | os.PathLike[str], records: Iterable[WeightRecord]) -> list[BundledFile]:
+    """Write the files of these records that are here to a folder, or to a `.tar`, with a manifest.
+
+    Files that are missing are left out; a file of another hash than its record's is refused.
+
+    Raises:
+        WeightsError: The target exists, or is neither; a file has a wrong hash; none is here.
+    """
+    bundle, files = Path(target).expanduser(), []
+    for record in records:
+        if (found := find(record)) is not None:
+            files.append((check(record, found), record))
+    if not files:
+        raise WeightsError(
+            "none of these weights is here to export. Run 'regionloss weights fetch NAME' first."
+        )
+    if bundle.suffix not in ("", ".tar"):
+        raise WeightsError(expected(f"bundle {bundle}", "a folder or a '.tar'", f"'{bundle.suffix}'"))
+    if bundle.exists() and (bundle.is_file() or any(bundle.iterdir())):
+        raise WeightsError(f"bundle {bundle} exists already. Choose another name.")
+    lines = [_line(record, file) for file, record in files]
+    manifest = json.dumps({"version": 1, "files": [asdict(line) for line in lines]}, indent=2) + "\n"
+    _write(bundle, manifest, [(file, line.filename) for (file, _), line in zip(files, lines, strict=True)])
+    return lines
+
+
+def _line(record: WeightRecord, file: Path) -> BundledFile:
+    # A converted file keeps its own ending, so that it is found again beside the place of its original.
+    name = Path(record.filename).with_suffix(file.suffix).name if record.needs_conversion else record.filename
+    return BundledFile(
+        record.canonical, name, sha256_of(file), file.stat().st_size, record.licence, record.source
+    )
+
+
+def _write(bundle: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
+    if bundle.suffix != ".tar":
+        bundle.mkdir(parents=True, exist_ok=True)
+        for file, name in files:
+            shutil.copyfile(file, bundle / name)
+        (bundle / MANIFEST).write_text(manifest, encoding="utf-8")
+        return
+    part = part_path(bundle)
+    try:
+        with tarfile.open(part, "w") as tarred:
+            for file, name in files:
+                tarred.add(file.resolve(), arcname=name, recursive=False)
+            info = tarfile.TarInfo(MANIFEST)
+            info.size = len(manifest.encode())
+            tarred.addfile(info, io.BytesIO(manifest.encode()))
+        os.replace(part, bundle)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def import_bundle(
+    source: str | os.PathLike[str], known: Iterable[WeightRecord] = ()
+) -> list[tuple[BundledFile, bool]]:
+    """Copy the files of a bundle into the cache, checking each against the manifest and what is registered here.
+
+    All lines are checked for harmless names before anything is written; what is in the cache already is kept.
+
+    Args:
+        source: A folder or `.tar` written by `export_bundle`.
+        known: Records registered here: their hashes count more than the manifest's.
+
+    Returns:
+        The files, and whether each is new to the cache.
+
+    Raises:
+        WeightsError: No bundle, a name that leads elsewhere, a missing file, or a wrong hash.
+    """
+    bundle = Path(source).expanduser()
+    records = {record.canonical: record for record in known}
+    with _opened(bundle) as stream_of:
+        lines = _manifest(bundle, stream_of)
+        return [(line, _bring(bundle, line, records.get(line.name), stream_of)) for line in lines]
+
+
+@contextlib.contextmanager
+def _opened(bundle: Path) -> Iterator[Callable[[str], IO[bytes]]]:
+    """Open a bundle; yields what opens its file of a plain name, and nothing that is a link."""
+    if bundle.is_dir():
+
+        def from_folder(name: str) -> IO[bytes]:
+            file = bundle / name
+            if file.is_symlink() or not file.is_file():
+                raise WeightsError(expected(f"bundle {bundle}", f"a file '{name}'", "none"))
+            return file.open("rb")
+
+        yield from_folder
+    elif bundle.is_file() and tarfile.is_tarfile(bundle):
+        with tarfile.open(bundle) as tarred:
+            members = {member.name: member for member in tarred.getmembers() if member.isreg()}
+
+            def from_tar(name: str) -> IO[bytes]:
+                stream = tarred.extractfile(members[name]) if name in members else None
+                if stream is None:
+                    raise WeightsError(expected(f"bundle {bundle}", f"a file '{name}'", "none"))
+                return stream
+
+            yield from_tar
+    else:
+        got = "another file" if bundle.exists() else "nothing"
+        raise WeightsError(
+            expected(f"bundle {bundle}", "a folder or a '.tar' of 'regionloss weights export'", got)
+        )
+
+
+def _manifest(bundle: Path, stream_of: Callable[[str], IO[bytes]]) -> list[BundledFile]:
+    with stream_of(MANIFEST) as stream:
+        text = stream.read(10_000_000)
+    try:
+        content: Any = json.loads(text)
+        if content["version"] != 1:
+            raise WeightsError(
+                expected(f"bundle {bundle}", "version 1", str(content["version"]), "Update regionloss.")
+            )
+        lines = [BundledFile(**entry) for entry in content["files"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"bundle {bundle}: its {MANIFEST} cannot be read ({error}). Export it again."
+        ) from error
+    for line in lines:
+        if not _is_plain(line.filename):
+            raise WeightsError(
+                expected(f"bundle {bundle}", "plain file names", repr(line.filename), "Do not trust it.")
+            )
+    return lines
+
+
+def _is_plain(name: object) -> bool:
+    """Whether a name is one of a file in this very folder, on any system, and not hidden."""
+    return (
+        isinstance(name, str)
+        and PureWindowsPath(name).name == name
+        and not name.startswith(".")
+        and ":" not in name
+    )
+
+
+def _bring(
+    bundle: Path, line: BundledFile, record: WeightRecord | None, stream_of: Callable[[str], IO[bytes]]
+) -> bool:
+    """Copy one file into the cache unless it is there; return whether it was new."""
+    target, where = folder() / line.filename, f"weights '{line.name}' in {bundle}"
+    if record is not None and Path(line.filename).stem != Path(record.filename).stem:
+        raise WeightsError(
+            expected(where, f"file '{record.filename}'", f"'{line.filename}'", "Export it again.")
+        )
+    part = part_path(target)
+    try:
+        with stream_of(line.filename) as stream, part.open("wb") as out:
+            shutil.copyfileobj(stream, out, 1 << 20)
+        if (got := sha256_of(part)) != line.sha256:
+            raise WeightsError(
+                expected(where, f"sha256 {short(line.sha256)}", short(got), "Copy the bundle again.")
+            )
+        if record is not None:
+            refuse(record, part, where, "It is not the file that is registered here.")
+        if target.is_file():
+            if sha256_of(target) == line.sha256:
+                return False
+            advice = "Delete the file and import again."
+            raise WeightsError(
+                expected(f"{target}", f"sha256 {short(line.sha256)}", short(sha256_of(target)), advice)
+            )
+        os.replace(part, target)
+        return True
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,79 @@
+"""Reading a checkpoint that holds more than tensors, without running anything that it asks for.
+
+A pickle names functions and classes, and the usual reader imports and calls them. Here only the few that build tensors
+and ordered dicts are known; every other name becomes an inert stand-in that accepts whatever the pickle does to it and
+does nothing. So a checkpoint of MMOCR can be read where mmengine is not installed, and a hostile one does no harm.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+_KNOWN = {
+    ("collections", "OrderedDict"),
+    ("torch", "Size"),
+    ("torch", "device"),
+    ("torch._utils", "_rebuild_tensor"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch._utils", "_rebuild_parameter"),
+    ("torch.serialization", "_get_layout"),
+}
+
+
+class Inert:
+    """Stands for an object of a class that is not imported: takes any call, item, or state, and keeps only the state."""
+
+    def __new__(cls, *args: Any, **options: Any) -> Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        pass
+
+    def __call__(self, *args: Any, **options: Any) -> Inert:
+        return Inert()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.__dict__.update(state)
+
+    def append(self, value: Any) -> None:
+        """Take what a pickled list would."""
+
+    def extend(self, values: Any) -> None:
+        """Take what a pickled list would."""
+
+    def add(self, value: Any) -> None:
+        """Take what a pickled set would."""
+
+
+class InertUnpickler(pickle.Unpickler):
+    """An unpickler that builds tensors and plain containers, and `Inert` for everything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what builds tensors, or a dtype; else a stand-in (storages are known to torch's own reader)."""
+        import torch
+
+        if (module, name) in _KNOWN:
+            return super().find_class(module, name)
+        if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
+            return dtype
+        return type(name, (Inert,), {"__module__": module})
+
+
+def load_inert(file: Path) -> Any:
+    """Read a checkpoint with stand-ins for every class and function that does not build a tensor."""
+    import torch
+
+    reader = SimpleNamespace(
+        Unpickler=InertUnpickler,
+        load=lambda stream, **options: InertUnpickler(stream, **options).load(),
+        loads=lambda data, **options: InertUnpickler(io.BytesIO(data), **options).load(),
+    )
+    return torch.load(file, map_location="cpu", weights_only=False, pickle_module=reader)
