@@ -94,9 +94,7 @@ class Regions:
 
     def pin_memory(self) -> Regions:
         """Return the regions in page-locked memory (called by `DataLoader(pin_memory=True)`)."""
-        pinned = {
-            f.name: v.pin_memory() for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)
-        }
+        pinned = {f.name: v.pin_memory() for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
         return replace(self, **pinned)
 
     def select(self, index: Tensor) -> Regions:
@@ -131,19 +129,13 @@ class Regions:
         if missing == 0:
             return self
         pad = {"boxes": self.boxes.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(missing, 4)}
-        pad["image_index"] = (
-            self.image_index[-1:].expand(missing) if len(self) else self.image_index.new_zeros(missing)
-        )
+        pad["image_index"] = self.image_index[-1:].expand(missing) if len(self) else self.image_index.new_zeros(missing)
         pad["valid"] = torch.zeros(missing, dtype=torch.bool, device=self.device)
         if self.keypoints is not None:
             pad["keypoints"] = self.keypoints.new_full((missing, *self.keypoints.shape[1:]), torch.nan)
         if self.scores is not None:
             pad["scores"] = self.scores.new_zeros(missing)
-        whole = (
-            {"valid": torch.ones(len(self), dtype=torch.bool, device=self.device)}
-            if self.valid is None
-            else {}
-        )
+        whole = {"valid": torch.ones(len(self), dtype=torch.bool, device=self.device)} if self.valid is None else {}
         rows = {name: torch.cat([whole.get(name, getattr(self, name)), more]) for name, more in pad.items()}
         texts = None if self.texts is None else (*self.texts, *[""] * missing)
         return replace(self, **rows, texts=texts, layout=None)
@@ -158,9 +150,7 @@ def check_shapes(regions: Regions) -> None:
         got = f"{regions.image_index.dtype} {tuple(regions.image_index.shape)}"
         raise InputError(expected("image_index", f"int64 ({count},)", got))
     keypoints = regions.keypoints
-    if keypoints is not None and (
-        keypoints.ndim != 3 or keypoints.shape[0] != count or keypoints.shape[2] != 2
-    ):
+    if keypoints is not None and (keypoints.ndim != 3 or keypoints.shape[0] != count or keypoints.shape[2] != 2):
         raise InputError(expected("keypoints", f"({count}, K, 2)", str(tuple(keypoints.shape))))
     for name in ("scores", "valid"):
         value = getattr(regions, name)

@@ -49,9 +49,7 @@ class FeatureBackbone(Frozen):
     @overload
     def forward(self, crops: Tensor, target_crops: Tensor) -> tuple[Features, Features]: ...
 
-    def forward(
-        self, crops: Tensor, target_crops: Tensor | None = None
-    ) -> Features | tuple[Features, Features]:
+    def forward(self, crops: Tensor, target_crops: Tensor | None = None) -> Features | tuple[Features, Features]:
         """Return the chosen levels of crops (R, 3, h, w) in [-1, 1], each (R, C, ...).
 
         With `target_crops`, of the same shape, return both crops' levels in this one call; the target's carry no

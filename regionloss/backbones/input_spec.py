@@ -38,9 +38,7 @@ class InputSpec:
         if self.channels not in ("RGB", "BGR", "L"):
             raise InputError(expected("InputSpec.channels", "'RGB', 'BGR' or 'L'", repr(self.channels)))
         if self.value_range[0] >= self.value_range[1]:
-            raise InputError(
-                expected("InputSpec.value_range", "(low, high) with low < high", str(self.value_range))
-            )
+            raise InputError(expected("InputSpec.value_range", "(low, high) with low < high", str(self.value_range)))
 
     def __call__(self, crops: Tensor) -> Tensor:
         """Return crops (R, 3, h, w) in [-1, 1], RGB, as the network wants them."""

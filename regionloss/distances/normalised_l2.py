@@ -27,9 +27,7 @@ class NormalisedL2:
     def __call__(self, features: Features, target_features: Features) -> Tensor:
         """Return (R,) distances of levels (R, C, ...)."""
         pairs = zip(features, target_features, strict=True)
-        levels = torch.stack(
-            [over_positions((self.unit(f) - self.unit(t)).square().sum(1)) for f, t in pairs]
-        )
+        levels = torch.stack([over_positions((self.unit(f) - self.unit(t)).square().sum(1)) for f, t in pairs])
         return levels.mean(0) if self.over_levels == "mean" else levels.sum(0)
 
     def unit(self, level: Tensor) -> Tensor:

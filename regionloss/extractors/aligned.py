@@ -46,9 +46,7 @@ class AlignedExtractor:
 
     def __call__(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
-        matrix, offset = self.to_image(
-            regions, torch.float64 if images.dtype == torch.float64 else torch.float32
-        )
+        matrix, offset = self.to_image(regions, torch.float64 if images.dtype == torch.float64 else torch.float32)
         height, width = self.size
         options = {"device": matrix.device, "dtype": matrix.dtype}
         x, y = torch.arange(width, **options) + 0.5, torch.arange(height, **options) + 0.5
@@ -80,9 +78,5 @@ class AlignedExtractor:
     def samples(self, regions: Regions) -> int:
         """Return the reads per side that the most shrunk region needs, from what the host knows."""
         layout = layout_of(regions)
-        shrink = (
-            layout.max_spread / self.template_spread
-            if layout.max_spread
-            else layout.max_side / min(self.size)
-        )
+        shrink = layout.max_spread / self.template_spread if layout.max_spread else layout.max_side / min(self.size)
         return min(max(math.ceil(shrink - 1e-3), 1), MOST_SAMPLES)

@@ -46,8 +46,5 @@ class LetterboxExtractor:
     @staticmethod
     def covered(start: Tensor, step: Tensor, low: Tensor, high: Tensor, count: int) -> Tensor:
         """Return (R, count), one where the centre of a crop pixel lies in the box, else zero."""
-        centres = (
-            start[:, None]
-            + (torch.arange(count, device=start.device, dtype=start.dtype) + 0.5) * step[:, None]
-        )
+        centres = start[:, None] + (torch.arange(count, device=start.device, dtype=start.dtype) + 0.5) * step[:, None]
         return ((centres >= low[:, None]) & (centres < high[:, None])).to(start.dtype)

@@ -12,9 +12,7 @@ OURS = "Apache-2.0"
 def register_detectors(register: RegisterComponent) -> None:
     """Detectors that need no network."""
     room = "regionloss.detectors"
-    register(
-        "given", f"{room}.given:GivenDetector", licence=OURS, summary="regions that the caller already has"
-    )
+    register("given", f"{room}.given:GivenDetector", licence=OURS, summary="regions that the caller already has")
     register(
         "whole-image",
         f"{room}.whole_image:WholeImageDetector",
@@ -76,9 +74,7 @@ def register_area_weightings(register: RegisterComponent) -> None:
     """Weights of regions."""
     room = "regionloss.weightings"
     register("area", f"{room}.area:AreaWeighting", licence=OURS, summary="share of the image's area (eq. 6)")
-    register(
-        "uniform", f"{room}.uniform:UniformWeighting", licence=OURS, summary="the same weight for each region"
-    )
+    register("uniform", f"{room}.uniform:UniformWeighting", licence=OURS, summary="the same weight for each region")
     register(
         "sqrt-area",
         f"{room}.sqrt_area:SqrtAreaWeighting",

@@ -6,7 +6,7 @@ import functools
 import importlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ class Catalogue:
     plugins: tuple[Plugin, ...]
     broken: tuple[BrokenPlugin, ...]
     blocked: tuple[Plugin, ...]
-    records: tuple[Registered, ...]
+    records: tuple[Registered, ...] = field(repr=False)
 
     def components(self, kind: str | None = None) -> list[Component]:
         """Return the components (of one `kind`), sorted by kind and canonical name, nothing imported."""
@@ -102,9 +102,7 @@ class Catalogue:
         """Import what `name` of `kind` stands for, mostly a class. Raises PluginError if that fails."""
         return load_target(self.find(kind, name, plugin=plugin))
 
-    def build(
-        self, kind: str, name: str, options: Mapping[str, object] | None = None, *, plugin: str = ""
-    ) -> Any:
+    def build(self, kind: str, name: str, options: Mapping[str, object] | None = None, *, plugin: str = "") -> Any:
         """Build the component `name` of `kind`; its constructor's signature is the schema of `options`.
 
         Raises:
@@ -133,9 +131,7 @@ class Catalogue:
         if len({r.canonical for r in found}) < len(found):
             owners = " and ".join(sorted(f"{r.distribution} {r.version}" for r in found))
             advice = "Uninstall one of them, or name the plugins to load in REGIONLOSS_PLUGINS."
-            raise PluginError(
-                f"{what} '{found[0].canonical}' is registered by two distributions: {owners}. {advice}"
-            )
+            raise PluginError(f"{what} '{found[0].canonical}' is registered by two distributions: {owners}. {advice}")
         names = ", ".join(sorted(r.canonical for r in found))
         raise UnknownNameError(f"{what} '{name}' is registered by several plugins. Write one of: {names}.")
 
@@ -186,9 +182,7 @@ def load_target(component: Component) -> Any:
             advice = f"It needs more than its plugin: pip install '{component.extra}'."
         else:
             advice = f"Reinstall {component.distribution}, or report this to its authors."
-        raise PluginError(
-            f"{where} cannot be imported: {type(error).__name__}: {reason}. {advice}"
-        ) from error
+        raise PluginError(f"{where} cannot be imported: {type(error).__name__}: {reason}. {advice}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             known = did_you_mean(part, (n for n in vars(found) if not n.startswith("_")))

@@ -59,9 +59,7 @@ def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) 
             sources.append((plugin, _importer(module)))
     for name in only or ():
         if name not in {plugin.name for plugin, _ in installed}:
-            sentence = (
-                f"no plugin of this name is installed. {did_you_mean(name, (p.name for p, _ in installed))}"
-            )
+            sentence = f"no plugin of this name is installed. {did_you_mean(name, (p.name for p, _ in installed))}"
             broken.append(BrokenPlugin(Plugin(name, "REGIONLOSS_PLUGINS", "-"), sentence))
     sources += [(file_plugin(path), _file_importer(path)) for path in files]
 

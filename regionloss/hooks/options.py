@@ -18,9 +18,7 @@ from .validation import Problem, check
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def checked_options(
-    target: Callable[..., Any], options: Mapping[str, object]
-) -> tuple[dict[str, Any], list[Problem]]:
+def checked_options(target: Callable[..., Any], options: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
     """Check `options` against the signature of `target`.
 
     Args:
@@ -36,9 +34,7 @@ def checked_options(
     objects = {key: value for key, value in options.items() if not _is_data(value)}
     extra = {key: value for key, value in options.items() if open_ended and key not in named}
     fields = {
-        name: _required(_annotation(target, p))
-        if p.default is p.empty
-        else NotRequired[_annotation(target, p)]
+        name: _required(_annotation(target, p)) if p.default is p.empty else NotRequired[_annotation(target, p)]
         for name, p in named.items()
         if name not in objects
     }

@@ -72,9 +72,7 @@ class Registrar:
             origin = self._origin(name, summary=summary, licence=licence)
             if not isinstance(target, str) or not TARGET.fullmatch(target):
                 advice = "Hooks name their classes and do not import them."
-                raise PluginError(
-                    expected(f"{name}: target", "a string 'package.module:Name'", repr(target), advice)
-                )
+                raise PluginError(expected(f"{name}: target", "a string 'package.module:Name'", repr(target), advice))
             if isinstance(weights, str):
                 raise PluginError(expected(f"{name}: weights", "a list of names", repr(weights)))
             self._keep(

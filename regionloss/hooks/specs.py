@@ -199,8 +199,8 @@ def register_trainers(register: RegisterTarget) -> None:
     """Trainers: classes built from a recipe's `trainer.options`, with `run(run: TrainingRun) -> None`.
 
     The constructor's signature is the schema of `trainer.options`: annotate it with dataclasses or pydantic
-    models, and a misspelled key is reported at any depth, with its line. The constructor only keeps its options
-    (`regionloss check` does not call it); `run` does the work. `regionloss.recipe.TrainingRun` holds
+    models, and a misspelled key is reported at any depth, with its line. The constructor only keeps its
+    options (`regionloss check` does not call it); `run` does the work. `regionloss.recipe.TrainingRun` holds
 
     - `recipe`: the validated recipe (`recipe.seed`, `recipe.terms`, ...);
     - `build_terms()`: the recipe's terms as a new `LossTerms`;

@@ -76,9 +76,7 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
 
 def _misspelled_beside(path: Path, found: Found) -> bool:
     """A key that is missing because it is misspelled right beside is one mistake, not two."""
-    unknown = [
-        p for (p, _), details in found.items() if details[0]["type"] in UNKNOWN and p[:-1] == path[:-1]
-    ]
+    unknown = [p for (p, _), details in found.items() if details[0]["type"] in UNKNOWN and p[:-1] == path[:-1]]
     return bool(difflib.get_close_matches(str(path[-1]), [str(p[-1]) for p in unknown], n=1, cutoff=0.6))
 
 
@@ -125,13 +123,9 @@ def _sentence(annotation: Any, data: Any, path: Path, details: list[dict[str, An
     if "value_error" in kinds:
         return next(str(d["ctx"]["error"]) for d in details if d["type"] == "value_error")
     value = at(data, path)
-    wanted = " or ".join(
-        dict.fromkeys(_wanted(detail) for detail in details if detail["type"] not in UNKNOWN)
-    )
+    wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details if detail["type"] not in UNKNOWN))
     sentence = f"expected {wanted}, got {shown(value)}."
-    options = [
-        word for detail in details for word in detail.get("ctx", {}).get("expected", "").split("'")[1::2]
-    ]
+    options = [word for detail in details for word in detail.get("ctx", {}).get("expected", "").split("'")[1::2]]
     close = difflib.get_close_matches(str(value), options, n=1) if isinstance(value, str) else []
     return f"{sentence} Did you mean '{close[0]}'?" if close else sentence
 

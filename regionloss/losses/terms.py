@@ -73,9 +73,7 @@ class LossTerms(nn.Module):
         self._calls = 0
 
     @classmethod
-    def from_names(
-        cls, weights: Mapping[str, float], *, value_range: tuple[float, float] = (-1.0, 1.0)
-    ) -> LossTerms:
+    def from_names(cls, weights: Mapping[str, float], *, value_range: tuple[float, float] = (-1.0, 1.0)) -> LossTerms:
         """Return terms that installed plugins define, e.g. `{"text": 1.0, "face": 1.0}`.
 
         Args:
@@ -88,9 +86,7 @@ class LossTerms(nn.Module):
         """
         from .from_catalogue import build_term  # here alone losses meet the catalogue
 
-        return cls(
-            {name: build_term(name, weight, value_range=value_range) for name, weight in weights.items()}
-        )
+        return cls({name: build_term(name, weight, value_range=value_range) for name, weight in weights.items()})
 
     @property
     def kinds(self) -> tuple[str, ...]:

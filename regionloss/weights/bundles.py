@@ -46,9 +46,7 @@ def export_bundle(target: str | os.PathLike[str], records: Iterable[WeightRecord
         if (found := find(record)) is not None:
             files.append((check(record, found), record))
     if not files:
-        raise WeightsError(
-            "none of these weights is here to export. Run 'regionloss weights fetch NAME' first."
-        )
+        raise WeightsError("none of these weights is here to export. Run 'regionloss weights fetch NAME' first.")
     if bundle.suffix not in ("", ".tar"):
         raise WeightsError(expected(f"bundle {bundle}", "a folder or a '.tar'", f"'{bundle.suffix}'"))
     if bundle.exists() and (bundle.is_file() or any(bundle.iterdir())):
@@ -62,9 +60,7 @@ def export_bundle(target: str | os.PathLike[str], records: Iterable[WeightRecord
 def _line(record: WeightRecord, file: Path) -> BundledFile:
     # A converted file keeps its own ending, so that it is found again beside the place of its original.
     name = Path(record.filename).with_suffix(file.suffix).name if record.needs_conversion else record.filename
-    return BundledFile(
-        record.canonical, name, sha256_of(file), file.stat().st_size, record.licence, record.source
-    )
+    return BundledFile(record.canonical, name, sha256_of(file), file.stat().st_size, record.licence, record.source)
 
 
 def _write(bundle: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
@@ -87,9 +83,7 @@ def _write(bundle: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
         part.unlink(missing_ok=True)
 
 
-def import_bundle(
-    source: str | os.PathLike[str], known: Iterable[WeightRecord] = ()
-) -> list[tuple[BundledFile, bool]]:
+def import_bundle(source: str | os.PathLike[str], known: Iterable[WeightRecord] = ()) -> list[tuple[BundledFile, bool]]:
     """Copy the files of a bundle into the cache, checking each against the manifest and what is registered here.
 
     All lines are checked for harmless names before anything is written; what is in the cache already is kept.
@@ -136,9 +130,7 @@ def _opened(bundle: Path) -> Iterator[Callable[[str], IO[bytes]]]:
             yield from_tar
     else:
         got = "another file" if bundle.exists() else "nothing"
-        raise WeightsError(
-            expected(f"bundle {bundle}", "a folder or a '.tar' of 'regionloss weights export'", got)
-        )
+        raise WeightsError(expected(f"bundle {bundle}", "a folder or a '.tar' of 'regionloss weights export'", got))
 
 
 def _manifest(bundle: Path, stream_of: Callable[[str], IO[bytes]]) -> list[BundledFile]:
@@ -147,14 +139,10 @@ def _manifest(bundle: Path, stream_of: Callable[[str], IO[bytes]]) -> list[Bundl
     try:
         content: Any = json.loads(text)
         if content["version"] != 1:
-            raise WeightsError(
-                expected(f"bundle {bundle}", "version 1", str(content["version"]), "Update regionloss.")
-            )
+            raise WeightsError(expected(f"bundle {bundle}", "version 1", str(content["version"]), "Update regionloss."))
         lines = [BundledFile(**entry) for entry in content["files"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"bundle {bundle}: its {MANIFEST} cannot be read ({error}). Export it again."
-        ) from error
+        raise WeightsError(f"bundle {bundle}: its {MANIFEST} cannot be read ({error}). Export it again.") from error
     for line in lines:
         if not _is_plain(line.filename):
             raise WeightsError(
@@ -165,40 +153,27 @@ def _manifest(bundle: Path, stream_of: Callable[[str], IO[bytes]]) -> list[Bundl
 
 def _is_plain(name: object) -> bool:
     """Whether a name is one of a file in this very folder, on any system, and not hidden."""
-    return (
-        isinstance(name, str)
-        and PureWindowsPath(name).name == name
-        and not name.startswith(".")
-        and ":" not in name
-    )
+    return isinstance(name, str) and PureWindowsPath(name).name == name and not name.startswith(".") and ":" not in name
 
 
-def _bring(
-    bundle: Path, line: BundledFile, record: WeightRecord | None, stream_of: Callable[[str], IO[bytes]]
-) -> bool:
+def _bring(bundle: Path, line: BundledFile, record: WeightRecord | None, stream_of: Callable[[str], IO[bytes]]) -> bool:
     """Copy one file into the cache unless it is there; return whether it was new."""
     target, where = folder() / line.filename, f"weights '{line.name}' in {bundle}"
     if record is not None and Path(line.filename).stem != Path(record.filename).stem:
-        raise WeightsError(
-            expected(where, f"file '{record.filename}'", f"'{line.filename}'", "Export it again.")
-        )
+        raise WeightsError(expected(where, f"file '{record.filename}'", f"'{line.filename}'", "Export it again."))
     part = part_path(target)
     try:
         with stream_of(line.filename) as stream, part.open("wb") as out:
             shutil.copyfileobj(stream, out, 1 << 20)
         if (got := sha256_of(part)) != line.sha256:
-            raise WeightsError(
-                expected(where, f"sha256 {short(line.sha256)}", short(got), "Copy the bundle again.")
-            )
+            raise WeightsError(expected(where, f"sha256 {short(line.sha256)}", short(got), "Copy the bundle again."))
         if record is not None:
             refuse(record, part, where, "It is not the file that is registered here.")
         if target.is_file():
             if sha256_of(target) == line.sha256:
                 return False
             advice = "Delete the file and import again."
-            raise WeightsError(
-                expected(f"{target}", f"sha256 {short(line.sha256)}", short(sha256_of(target)), advice)
-            )
+            raise WeightsError(expected(f"{target}", f"sha256 {short(line.sha256)}", short(sha256_of(target)), advice))
         os.replace(part, target)
         return True
     finally:

@@ -18,11 +18,7 @@ from ..hooks.records import WeightRecord
 def home() -> Path:
     """Return the folder of everything that regionloss keeps: `REGIONLOSS_HOME`, or `regionloss` in the user's cache."""
     chosen = os.environ.get("REGIONLOSS_HOME")
-    return (
-        Path(chosen).expanduser()
-        if chosen
-        else Path(platformdirs.user_cache_dir("regionloss", appauthor=False))
-    )
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("regionloss", appauthor=False))
 
 
 def folder() -> Path:

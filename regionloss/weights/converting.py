@@ -29,9 +29,7 @@ class Conversion:
     tensors: int
 
 
-def convert(
-    file: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, *, key: str = ""
-) -> Conversion:
+def convert(file: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, *, key: str = "") -> Conversion:
     """Write the tensors of a checkpoint to a safetensors file, which says what it was made from.
 
     Nothing that the checkpoint asks for is run: classes that do not build tensors are replaced by inert stand-ins, and
@@ -69,9 +67,7 @@ def _read(source: Path) -> Any:
         return load_inert(source)
     except Exception as error:  # whatever a broken or odd pickle raises
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise WeightsError(
-            f"{source}: cannot be read as a checkpoint ({reason}). Is the file whole?"
-        ) from error
+        raise WeightsError(f"{source}: cannot be read as a checkpoint ({reason}). Is the file whole?") from error
 
 
 def tensors_in(source: Path, loaded: Any, key: str = "") -> tuple[str, dict[str, Tensor]]:
@@ -86,9 +82,7 @@ def tensors_in(source: Path, loaded: Any, key: str = "") -> tuple[str, dict[str,
     for entry in entries:
         if tensors := dict(_flatten(loaded[entry] if entry else loaded)):
             return entry, tensors
-    raise WeightsError(
-        expected(str(source), "tensors by name", "none", "Name the entry that holds them with --key.")
-    )
+    raise WeightsError(expected(str(source), "tensors by name", "none", "Name the entry that holds them with --key."))
 
 
 def _flatten(value: Any) -> list[tuple[str, Tensor]]:

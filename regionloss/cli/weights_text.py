@@ -1,0 +1,50 @@
+"""How `regionloss weights` words what it knows of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.markup import escape
+
+from ..hooks.records import WeightRecord
+from ..weights.cache import cache_path, is_meant
+from ..weights.finding import find
+from ..weights.sources import read_source
+
+
+def megabytes(size: int) -> str:
+    """Return a size in words; `?` where it is unknown."""
+    if not size:
+        return "?"
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def source_text(record: WeightRecord) -> str:
+    """Return where a file comes from, and whether that could be tried."""
+    source = read_source(record.source)
+    if source.package is not None:
+        return escape(str(source.package))
+    return f"{escape(record.source)} (untried)" if source.untried else "only you can bring it"
+
+
+def state_of(record: WeightRecord) -> str:
+    """Return whether a file is here, judged by its name and size."""
+    file = find(record)
+    if file is None:
+        return "no"
+    if file not in (cache_path(record), cache_path(record).with_suffix(".safetensors")):
+        return "in an installed package"
+    if file == cache_path(record):
+        if record.size and file.stat().st_size != record.size:
+            return "[red]wrong size[/red]"
+        return "yes, to be converted" if record.needs_conversion else "yes"
+    return "yes, converted"
+
+
+def verdict_of(record: WeightRecord, file: Path) -> tuple[bool, str]:
+    """Return whether a file is good, and a word for it."""
+    if not record.sha256:
+        return True, "no hash registered"
+    if is_meant(record, file):
+        return True, "ok"
+    return False, f"[red]wrong hash[/red], expected {record.sha256}, got"
