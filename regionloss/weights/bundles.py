@@ -84,7 +84,7 @@ def _write(bundle: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
 
 
 def import_bundle(source: str | os.PathLike[str], known: Iterable[WeightRecord] = ()) -> list[tuple[BundledFile, bool]]:
-    """Copy the files of a bundle into the cache, checking each against the manifest and what is registered here.
+    """Copy the files of a bundle into the cache; each is checked against the manifest and what is registered.
 
     All lines are checked for harmless names before anything is written; what is in the cache already is kept.
 

@@ -16,7 +16,7 @@ from ..hooks.records import WeightRecord
 
 
 def home() -> Path:
-    """Return the folder of everything that regionloss keeps: `REGIONLOSS_HOME`, or `regionloss` in the user's cache."""
+    """Return the folder of all that regionloss keeps: `REGIONLOSS_HOME`, or one in the user's cache."""
     chosen = os.environ.get("REGIONLOSS_HOME")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("regionloss", appauthor=False))
 
@@ -81,7 +81,7 @@ def refuse(record: WeightRecord, file: Path, where: str, advice: str) -> Path:
 
 
 def origin_of(file: Path) -> str:
-    """Return the sha256 of the file that a safetensors file says it was converted from; empty where it says none."""
+    """Return the sha256 of the file that a safetensors file was converted from; empty where it says none."""
     if file.suffix != ".safetensors":
         return ""
     with file.open("rb") as stream:

@@ -32,13 +32,13 @@ class Conversion:
 def convert(file: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, *, key: str = "") -> Conversion:
     """Write the tensors of a checkpoint to a safetensors file, which says what it was made from.
 
-    Nothing that the checkpoint asks for is run: classes that do not build tensors are replaced by inert stand-ins, and
-    need not be installed.
+    Nothing that the checkpoint asks for is run: classes that do not build tensors are replaced by inert
+    stand-ins, and need not be installed.
 
     Args:
         file: A checkpoint that torch can read.
         out: File to write; beside the checkpoint where not given.
-        key: Entry that holds the network; by default the first that is there of `WRAPPERS`, else the file itself.
+        key: Entry that holds the network; by default the first of `WRAPPERS` that is there, else the file itself.
 
     Raises:
         InputError: `out` is not a `.safetensors` file.
@@ -71,7 +71,7 @@ def _read(source: Path) -> Any:
 
 
 def tensors_in(source: Path, loaded: Any, key: str = "") -> tuple[str, dict[str, Tensor]]:
-    """Return the entry of a checkpoint that holds the network (empty for the whole), and its tensors by name."""
+    """Return the entry that holds the network (empty for the whole file), and its tensors by name."""
     if key:
         if not isinstance(loaded, Mapping) or key not in loaded:
             names = ", ".join(map(str, loaded)) if isinstance(loaded, Mapping) else type(loaded).__name__

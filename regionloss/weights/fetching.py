@@ -1,4 +1,4 @@
-"""Fetching weight files into the cache, when asked: each package once, each file checked before it gets its name."""
+"""Fetching weight files into the cache, when asked: each package once, each file checked before it is kept."""
 
 from __future__ import annotations
 

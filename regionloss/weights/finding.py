@@ -1,4 +1,4 @@
-"""Finding a weight file: at a given path, in the cache, or in an installed package. Nothing is ever fetched here."""
+"""Finding a weight file: at a given path, in the cache, or in an installed package. Nothing is fetched here."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def record_of(weights: str | WeightRecord) -> WeightRecord:
 def locate(weights: str | WeightRecord, path: str | os.PathLike[str] | None = None) -> Path:
     """Find a weight file and check its hash; never fetch it.
 
-    Looked for at `path` if one is given, else in the cache (`REGIONLOSS_HOME`, or the user's cache folder), else in
-    an installed package. The hash is computed once a process, so that a constructor that calls this stays fast. For a
-    file that needs conversion, what `regionloss weights convert` wrote beside it is preferred.
+    Looked for at `path` if one is given, else in the cache (`REGIONLOSS_HOME`, or the user's cache folder), else
+    in an installed package. The hash is computed once a process, so that a constructor that calls this stays
+    fast. For a file that needs conversion, what `regionloss weights convert` wrote beside it is preferred.
 
     Args:
         weights: Name of the weights, or their record.

@@ -1,8 +1,9 @@
 """Reading a checkpoint that holds more than tensors, without running anything that it asks for.
 
-A pickle names functions and classes, and the usual reader imports and calls them. Here only the few that build tensors
-and ordered dicts are known; every other name becomes an inert stand-in that accepts whatever the pickle does to it and
-does nothing. So a checkpoint of MMOCR can be read where mmengine is not installed, and a hostile one does no harm.
+A pickle names functions and classes, and the usual reader imports and calls them. Here only the few that build
+tensors and ordered dicts are known; every other name becomes an inert stand-in that accepts whatever the pickle
+does to it and does nothing. So a checkpoint of MMOCR is read where mmengine is not installed, and a hostile one
+does no harm.
 """
 
 from __future__ import annotations
@@ -25,15 +26,17 @@ _KNOWN = {
 
 
 class Inert:
-    """Stands for an object of a class that is not imported: takes any call, item, or state, and keeps only the state."""
+    """Stands for an object of a class that is not imported: takes any call, item or state; keeps the state."""
 
     def __new__(cls, *args: Any, **options: Any) -> Inert:
+        """Take any arguments."""
         return super().__new__(cls)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         pass
 
     def __call__(self, *args: Any, **options: Any) -> Inert:
+        """Return another one, as a factory would."""
         return Inert()
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -57,7 +60,7 @@ class InertUnpickler(pickle.Unpickler):
     """An unpickler that builds tensors and plain containers, and `Inert` for everything else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what builds tensors, or a dtype; else a stand-in (storages are known to torch's own reader)."""
+        """Return what builds tensors, or a dtype; else a stand-in. Storages are known to torch's reader."""
         import torch
 
         if (module, name) in _KNOWN:
