@@ -14,10 +14,13 @@ from ..hooks.catalogue import catalogue
 from ..hooks.records import WeightRecord
 from ..weights.cache import folder, sha256_of
 from ..weights.finding import find, missing
+from .sentences import SentenceGroup
 from .weights_fetch import fetch_records, skipped
 from .weights_text import megabytes, source_text, state_of, verdict_of
 
-app = typer.Typer(help="List, fetch, verify, convert, export and import weight files.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, fetch, verify, convert, export and import weight files.", no_args_is_help=True, cls=SentenceGroup
+)
 Names = Annotated[list[str] | None, typer.Argument(help="Names, as 'regionloss weights list' shows them.")]
 
 

@@ -8,10 +8,9 @@ does no harm.
 
 from __future__ import annotations
 
-import io
 import pickle
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 _KNOWN = {
@@ -74,9 +73,7 @@ def load_inert(file: Path) -> Any:
     """Read a checkpoint with stand-ins for every class and function that does not build a tensor."""
     import torch
 
-    reader = SimpleNamespace(
-        Unpickler=InertUnpickler,
-        load=lambda stream, **options: InertUnpickler(stream, **options).load(),
-        loads=lambda data, **options: InertUnpickler(io.BytesIO(data), **options).load(),
-    )
+    reader: Any = ModuleType("inert")
+    reader.Unpickler = InertUnpickler
+    reader.load = lambda stream, **options: InertUnpickler(stream, **options).load()
     return torch.load(file, map_location="cpu", weights_only=False, pickle_module=reader)
