@@ -33,7 +33,7 @@ _WHERE = {
     "collate_regions": "collation",
     "detect": "detecting",
     "hookimpl": "hooks",
-    "load_terms": "recipe",
+    "load_terms": "recipe.build",
 }
 __all__ = sorted(_WHERE)
 
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from .losses.terms import LossOutput as LossOutput
     from .losses.terms import LossTerms as LossTerms
     from .losses.terms import Term as Term
-    from .recipe import load_terms as load_terms
+    from .recipe.build import load_terms as load_terms
     from .regions import Regions as Regions
     from .weightings.area import AreaWeighting as AreaWeighting
 

@@ -48,9 +48,8 @@ class AlignedExtractor:
         """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
         matrix, offset = self.to_image(regions, torch.float64 if images.dtype == torch.float64 else torch.float32)
         height, width = self.size
-        options = {"device": matrix.device, "dtype": matrix.dtype}
-        x, y = torch.arange(width, **options) + 0.5, torch.arange(height, **options) + 0.5
-        canvas = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)
+        x, y = (torch.arange(n, device=matrix.device, dtype=matrix.dtype) + 0.5 for n in (width, height))
+        canvas = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
         points = torch.einsum("rij,hwj->rhwi", matrix, canvas) + offset[:, None, None]
         # A bilinear read already spans one pixel: only what a crop pixel covers beyond that is spread.
         shrink = matrix.square().sum((1, 2)).div(2).sqrt()[:, None, None]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ..checks import check_pair
+from ..detectors.whole_image import WholeImageDetector
 from ..errors import InputError, did_you_mean, expected
 from ..reduction import Reduction, attached_zeros
 from ..regions import Regions
@@ -84,9 +85,15 @@ class LossTerms(nn.Module):
             UnknownNameError: No plugin defines such a term.
             WeightsError: The weights of its backbone are not here; the sentence says how to fetch them.
         """
-        from .from_catalogue import build_term  # here alone losses meet the catalogue
+        # Late: here alone the losses ask for names, and the rooms that know names build losses.
+        from ..hooks.catalogue import catalogue
+        from ..recipe.build import build_term
+        from ..recipe.schema import TermUse
 
-        return cls({name: build_term(name, weight, value_range=value_range) for name, weight in weights.items()})
+        known = catalogue()
+        return cls(
+            {n: build_term(TermUse(use=n, weight=w), known, value_range=value_range) for n, w in weights.items()}
+        )
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -145,7 +152,7 @@ class LossTerms(nn.Module):
     def found(self, term: Term, regions: Mapping[str, Regions], target: Tensor) -> Regions | None:
         """Return the regions that a term reads; whole-image terms need none given."""
         if term.kind == "whole_image" and term.kind not in regions:
-            return whole_images(target)
+            return WholeImageDetector().detect(target)
         return regions.get(term.kind)
 
     def note(self, name: str, count: int) -> None:
@@ -166,10 +173,3 @@ class LossTerms(nn.Module):
     def extra_repr(self) -> str:
         """Show name, kind and weight of each term."""
         return ", ".join(f"{name}: {term.weight:g} x {term.kind}" for name, term in self.terms.items())
-
-
-def whole_images(images: Tensor) -> Regions:
-    """Return one region per image, the image itself."""
-    from ..detectors.whole_image import WholeImageDetector
-
-    return WholeImageDetector().detect(images)

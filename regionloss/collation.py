@@ -1,0 +1,153 @@
+"""Images' regions -> one batch. What is too small, too hidden or unusable is dropped here, and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from . import region_ops
+from .errors import InputError, expected
+from .regions import Regions
+
+
+@dataclass(frozen=True)
+class RegionFilter:
+    """Which regions of a kind are worth a crop.
+
+    Args:
+        min_side: Shortest side of the visible box, pixels.
+        min_visible: Least share of the box that lies in the image.
+        need_keypoints: Whether every keypoint must be known, and no two of them coincide.
+        per_image: Most regions that an image keeps.
+        per_batch: Most regions in a batch.
+        choose: Which are kept then, `"largest"` or `"random"`.
+        drop: Probability with which each region is left out (InsightTok, Table 9).
+        pad_to: Counts to which the batch is filled up with regions that weigh zero, for compiled losses.
+    """
+
+    min_side: float = 4.0
+    min_visible: float = 0.5
+    need_keypoints: bool = False
+    per_image: int | None = None
+    per_batch: int | None = None
+    choose: str = "largest"
+    drop: float = 0.0
+    pad_to: tuple[int, ...] | None = None
+
+
+def collate_regions(
+    per_image: Sequence[Mapping[str, Regions]],
+    filters: Mapping[str, RegionFilter] | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[dict[str, Regions], Counter[str]]:
+    """Join the regions of B images into one batch per kind.
+
+    A kind that an image's mapping lacks was not looked for there (`annotated` is False); an empty `Regions` says that
+    nothing was found.
+
+    Args:
+        per_image: For each image its regions by kind, on the CPU, `image_index` zero throughout.
+        filters: What to keep, by kind; kinds without one keep what is half visible and 4 pixels high.
+        generator: Of random choices.
+
+    Returns:
+        Regions by kind, and how many were dropped, by `kind/reason`.
+
+    Raises:
+        InputError: Images of different sizes.
+    """
+    kinds = sorted({kind for regions in per_image for kind in regions})
+    dropped: Counter[str] = Counter()
+    batch = {}
+    for kind in kinds:
+        joined = join([regions.get(kind) for regions in per_image], kind)
+        batch[kind] = keep(joined, (filters or {}).get(kind, RegionFilter()), dropped, generator)
+    return batch, dropped
+
+
+def join(per_image: Sequence[Regions | None], kind: str) -> Regions:
+    """Return one batch of the regions of B images, None where an image was not looked at."""
+    found = [(i, regions) for i, regions in enumerate(per_image) if regions is not None]
+    sizes = {tuple(regions.image_size) for _, regions in found}
+    if len(sizes) != 1:
+        advice = "Crop or resize images and their regions before they are collated."
+        raise InputError(expected(f"collate ({kind})", "images of one size", str(sorted(sizes)), advice))
+    parts = [regions for _, regions in found]
+    annotated = torch.zeros(len(per_image), dtype=torch.bool)
+    annotated[[i for i, _ in found]] = True
+    return Regions(
+        kind,
+        torch.cat([regions.boxes for regions in parts]),
+        torch.cat([torch.full((len(regions),), i, dtype=torch.int64) for i, regions in found]),
+        parts[0].image_size,
+        len(per_image),
+        keypoints=together([regions.keypoints for regions in parts], [len(regions) for regions in parts]),
+        scores=together([regions.scores for regions in parts], [len(regions) for regions in parts]),
+        texts=joined_texts(parts),
+        annotated=annotated,
+    )
+
+
+def together(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | None:
+    """Return rows of all images; NaN for those of an image that has none, None where no image has any."""
+    example = next((part for part in parts if part is not None), None)
+    if example is None:
+        return None
+    shape = example.shape[1:]
+    rows = [example.new_full((n, *shape), torch.nan) if p is None else p for p, n in zip(parts, counts, strict=True)]
+    return torch.cat(rows)
+
+
+def joined_texts(parts: Sequence[Regions]) -> tuple[str, ...] | None:
+    """Return all transcriptions, empty for regions without; None where no image has any."""
+    if all(regions.texts is None for regions in parts):
+        return None
+    return tuple(text for regions in parts for text in (regions.texts or ("",) * len(regions)))
+
+
+def keep(regions: Regions, rules: RegionFilter, dropped: Counter[str], generator: torch.Generator | None) -> Regions:
+    """Return what the rules keep of a batch; counts the rest."""
+    height, width = regions.image_size
+    limits = regions.boxes.new_tensor([width, height])
+    clipped = torch.cat([regions.boxes[:, :2].clamp(min=0), torch.minimum(regions.boxes[:, 2:], limits)], 1)
+    visible = regions.areas / (regions.boxes[:, 2:] - regions.boxes[:, :2]).prod(1)
+    reasons = {
+        "hidden": visible < rules.min_visible,
+        "small": (clipped[:, 2:] - clipped[:, :2]).amin(1) < rules.min_side,
+        "keypoints": ~usable_keypoints(regions) if rules.need_keypoints else torch.zeros(len(regions)).bool(),
+    }
+    gone = torch.zeros(len(regions), dtype=torch.bool)
+    for reason, mask in reasons.items():
+        dropped[f"{regions.kind}/{reason}"] += int((mask & ~gone).sum())
+        gone |= mask
+    kept = replace(regions, boxes=clipped, layout=None) if not gone.any() else clipped_rest(regions, clipped, ~gone)
+    if rules.drop:
+        kept = counted(kept, region_ops.drop(kept, rules.drop, generator), "drop", dropped)
+    if rules.per_image is not None or rules.per_batch is not None:
+        few = region_ops.limit(kept, rules.per_image, rules.per_batch, rules.choose, generator)
+        kept = counted(kept, few, "limit", dropped)
+    return kept if rules.pad_to is None else kept.padded(rules.pad_to)
+
+
+def clipped_rest(regions: Regions, clipped: Tensor, mask: Tensor) -> Regions:
+    """Return the regions that a mask (R,) keeps, with their boxes clipped to the image."""
+    return replace(regions.select(mask), boxes=clipped[mask], layout=None)
+
+
+def counted(before: Regions, after: Regions, reason: str, dropped: Counter[str]) -> Regions:
+    """Return `after`, having counted what it lacks."""
+    dropped[f"{before.kind}/{reason}"] += len(before) - len(after)
+    return after
+
+
+def usable_keypoints(regions: Regions) -> Tensor:
+    """Return (R,) whether all keypoints are known and no two of a region coincide (half a pixel apart at least)."""
+    if regions.keypoints is None:
+        return torch.zeros(len(regions), dtype=torch.bool)
+    apart = torch.cdist(regions.keypoints.nan_to_num(0.0), regions.keypoints.nan_to_num(0.0))
+    apart = apart + torch.eye(apart.shape[1]) * 1e3
+    return regions.keypoints.isfinite().flatten(1).all(1) & (apart.flatten(1).amin(1) >= 0.5)

@@ -1,0 +1,34 @@
+"""Explicit detection by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from torch import Tensor
+
+from .checks import check_images, check_range
+from .detectors.base import Detector
+from .regions import Regions
+
+
+def detect(images: Tensor, detector: str | Detector, options: Mapping[str, object] | None = None) -> Regions:
+    """Return what a detector finds in images.
+
+    Args:
+        images: (B, 3, H, W), RGB, in [-1, 1].
+        detector: A registered name such as `"face/mtcnn"`, or a detector.
+        options: Options of the named detector's constructor.
+
+    Raises:
+        InputError: Images of another shape or range.
+        UnknownNameError: No detector has this name.
+        WeightsError: Its weights are not here; the sentence says how to fetch them.
+    """
+    check_images(images, "images")
+    check_range(images, (-1.0, 1.0), "images")
+    if isinstance(detector, str):
+        from .hooks.catalogue import catalogue
+
+        detector = cast(Detector, catalogue().build("detector", detector, dict(options or {})))
+    return detector.detect(images)
