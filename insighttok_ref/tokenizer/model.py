@@ -134,7 +134,9 @@ class InsightTokenizer(nn.Module):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the configuration and of every weight that decides ids and images."""
-        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
+        deciding = {key: value for key, value in self.config.items() if key not in ("quantizer", "dropout")}
+        deciding["l2_normalize"] = self.quantize.l2_normalize
+        digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode())
         for key, value in sorted(self.state_dict().items()):
             if not key.startswith("quantize.") or key == "quantize.embedding.weight":
                 digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())

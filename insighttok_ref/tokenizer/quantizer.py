@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -20,7 +21,7 @@ PUBLISHED_TOKENS_PER_CODE = 8.0
 
 
 class Codebook(nn.Module):
-    """The codes as `weight` (K, d): a buffer, so that no optimizer, DDP or requires_grad_() reaches it."""
+    """The codes as `weight` (K, d): a buffer, so that neither optimizer nor requires_grad_() reaches it."""
 
     weight: Tensor
 
@@ -78,10 +79,9 @@ class EMAQuantizer(nn.Module):
         _check_choice("init", init, ("uniform", "data"))
         if isinstance(restart_threshold, str):
             _check_choice("restart_threshold", restart_threshold, ("auto",))
-        self.codebook_size, self.code_dim = codebook_size, code_dim
-        self.beta, self.decay, self.l2_normalize = beta, decay, l2_normalize
+        self.codebook_size, self.code_dim, self.beta, self.decay = codebook_size, code_dim, beta, decay
         self.restart, self.restart_threshold = restart, restart_threshold
-        self.reset_restarted, self.track_usage = reset_restarted, track_usage
+        self.reset_restarted, self.track_usage, self.l2_normalize = reset_restarted, track_usage, l2_normalize
         self.frozen = False
         self._awaits_data = init == "data"
         codes = torch.empty(codebook_size, code_dim).uniform_(-1 / codebook_size, 1 / codebook_size)
@@ -112,7 +112,7 @@ class EMAQuantizer(nn.Module):
         if z.ndim != 4 or z.shape[1] != self.code_dim:
             raise InputError(expected("z", f"a shape (B, {self.code_dim}, h, w)", str(tuple(z.shape))))
         batch, dim, height, width = z.shape
-        with torch.autocast(z.device.type, enabled=False):
+        with _full_precision(z.device):
             flat = z.permute(0, 2, 3, 1).reshape(-1, dim)
             flat = self._on_sphere(flat.float() if flat.dtype != torch.float64 else flat)
             learning = self.training and not self.frozen
@@ -288,6 +288,11 @@ class EMAQuantizer(nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
         self._awaits_data = False
         self._forget()
+
+
+def _full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Switch autocast off; the meta device, used for counting, has none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
