@@ -1,0 +1,56 @@
+"""Features of EasyOCR's English recogniser: the convolutions of its CRNN, without the sequence model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from regionloss import FeatureBackbone, InputSpec
+from regionloss.checks import size_of
+from regionloss.errors import InputError, expected
+from regionloss.weights import load_state_dict
+
+from .convolutions import Conv, ConvChain, Pool
+
+HALF_ROWS = Pool((2, 1), (2, 1))
+CONVS = (
+    Conv("0"),
+    Conv("3", pool=Pool()),
+    Conv("6", pool=Pool()),
+    Conv("8"),
+    Conv("11", "12", pool=HALF_ROWS),
+    Conv("14", "15"),
+    Conv("18", pool=HALF_ROWS, padding=0),
+)
+PREFIX = "module.FeatureExtraction.ConvNet."
+
+
+class CrnnEnglishG2(FeatureBackbone):
+    """Seven levels of the recogniser `english_g2` (VGG, 1.4 million weights); five of them by default.
+
+    | level | channels | size at 32 x 128 | sees (pixels of the crop) |
+    |-------|----------|------------------|---------------------------|
+    | 0     | 32       | 32 x 128         | 3 x 3: edges              |
+    | 1     | 64       | 16 x 64          | 8 x 8: strokes            |
+    | 2     | 128      | 8 x 32           | 18 x 18                   |
+    | 3     | 128      | 8 x 32           | 26 x 26: parts of letters |
+    | 4     | 256      | 4 x 32           | 46 x 34                   |
+    | 5     | 256      | 4 x 32           | 62 x 42: letters          |
+    | 6     | 256      | 1 x 31           | 86 x 46: letters in place |
+
+    Args:
+        out_indices: Levels to compare.
+        size: Height and width of the crops, pixels; the recogniser itself was trained on 64 x (any width).
+
+    Raises:
+        WeightsError: The file is not here.
+        InputError: A size below 32 x 16.
+
+    Source: Shi et al. 2015 (CRNN); weights of EasyOCR (`english_g2.pth`).
+    """
+
+    def __init__(self, out_indices: Sequence[int] = (0, 1, 3, 5, 6), size: tuple[int, int] = (32, 128)) -> None:
+        height, width = size_of(size, "crnn-english-g2.size")
+        if height < 32 or width < 16:
+            raise InputError(expected("crnn-english-g2.size", "at least 32 x 16", f"{height} x {width}"))
+        chain = ConvChain(CONVS, load_state_dict("english-g2", strip_prefix=PREFIX))
+        super().__init__(chain, InputSpec(size=(height, width), channels="L"), out_indices=out_indices)
