@@ -74,14 +74,14 @@ def register_area_weightings(register: RegisterComponent) -> None:
     """Weights of regions."""
     room = "regionloss.weightings"
     register("area", f"{room}.area:AreaWeighting", licence=OURS, summary="share of the image's area (eq. 6)")
-    register("uniform", f"{room}.uniform:UniformWeighting", licence=OURS, summary="the same weight for each region")
+    register("uniform", f"{room}.area:UniformWeighting", licence=OURS, summary="the same weight for each region")
     register(
         "sqrt-area",
-        f"{room}.sqrt_area:SqrtAreaWeighting",
+        f"{room}.area:SqrtAreaWeighting",
         licence=OURS,
         summary="root of the share of the area: kinder to small regions",
     )
-    register("score", f"{room}.score:ScoreWeighting", licence=OURS, summary="the detector's confidence")
+    register("score", f"{room}.area:ScoreWeighting", licence=OURS, summary="the detector's confidence")
 
 
 @hookimpl

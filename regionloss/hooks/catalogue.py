@@ -87,8 +87,10 @@ class Catalogue:
 
     def term(self, name: str) -> TermRecord:
         """Return the term `name`; the bare name of a plugin stands for its default term."""
-        defaults = [term for term in self.terms() if term.default and term.plugin == name]
-        return self._one(defaults or self.terms(), "term", defaults[0].canonical if defaults else name)
+        defaults = {term.plugin: term for term in self.terms() if term.default}
+        if name in defaults:
+            return self._one(self.terms(), "term", defaults[name].canonical)
+        return self._one(self.terms(), "term", name, also=defaults)
 
     def region_kind(self, name: str) -> RegionKind:
         """Return the kind of region `name`."""
@@ -121,13 +123,13 @@ class Catalogue:
     def _all(self, record: type[R]) -> list[R]:
         return sorted((r for r in self.records if isinstance(r, record)), key=lambda r: r.canonical)
 
-    def _one(self, records: list[R], what: str, name: str, plugin: str = "") -> R:
+    def _one(self, records: list[R], what: str, name: str, plugin: str = "", also: Iterable[str] = ()) -> R:
         own = [r for r in records if plugin and r.canonical == f"{plugin}/{name}"]
         found = own or [r for r in records if name in (r.canonical, r.name)]
         if len(found) == 1:
             return found[0]
         if not found:
-            raise self._unknown(records, what, name)
+            raise self._unknown(records, what, name, also)
         if len({r.canonical for r in found}) < len(found):
             owners = " and ".join(sorted(f"{r.distribution} {r.version}" for r in found))
             advice = "Uninstall one of them, or name the plugins to load in REGIONLOSS_PLUGINS."
@@ -135,7 +137,7 @@ class Catalogue:
         names = ", ".join(sorted(r.canonical for r in found))
         raise UnknownNameError(f"{what} '{name}' is registered by several plugins. Write one of: {names}.")
 
-    def _unknown(self, records: list[R], what: str, name: str) -> Exception:
+    def _unknown(self, records: list[R], what: str, name: str, also: Iterable[str]) -> Exception:
         prefix = name.split("/")[0]
         for broken in self.broken:
             if broken.plugin.name == prefix:
@@ -148,6 +150,7 @@ class Catalogue:
         unique = [r.name for r in records]
         names = {r.canonical for r in records if "/" in name or unique.count(r.name) > 1}
         names |= {r.name for r in records if "/" not in name and unique.count(r.name) == 1}
+        names |= set(also)
         notes = "".join(f" Note: {broken}" for broken in self.broken)
         return UnknownNameError(f"no {what} is named '{name}'. {did_you_mean(name, names)}{notes}")
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from ..errors import PluginError, expected
+from .parts import PARTS
 from .records import COMPONENT_KINDS, Component, Plugin, RegionKind, Registered, TermRecord, WeightRecord
 from .specs import RegisterComponent, RegisterTarget
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 SOURCE = re.compile(r"pip:[^:=]+==[^:]+:.+|npm:.+@[^:]+:.+|https://.+|path:.*")
-PARTS = ("detector", "extractor", "backbone", "distance", "weighting")
 
 
 class Registrar:

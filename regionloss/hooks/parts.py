@@ -1,0 +1,47 @@
+"""The parts of a term after changes: which component, with which options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .records import TermRecord
+
+PARTS = ("detector", "extractor", "backbone", "distance", "weighting")
+
+#: What to change in a term: by part, another component's name (None keeps the term's own) and options.
+Changes = Mapping[str, tuple[str | None, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class ChosenPart:
+    """A part of a term.
+
+    Args:
+        kind: detector, extractor, backbone, distance or weighting.
+        name: Name of the component, as the term or the change writes it; empty for no detector.
+        options: For its constructor.
+        plugin: The term's plugin, whose components come first, unless a change chose the part.
+    """
+
+    kind: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    plugin: str = ""
+
+
+def chosen_parts(record: TermRecord, changes: Changes) -> dict[str, ChosenPart]:
+    """Return each part of the term `record` with `changes`.
+
+    Another component starts from no options; options alone, or with the same name, change the term's own one by one.
+    """
+    parts = {}
+    for kind in PARTS:
+        name, options = changes.get(kind, (None, {}))
+        own = getattr(record, kind)
+        if name in (None, own, f"{record.plugin}/{own}"):
+            parts[kind] = ChosenPart(kind, own, {**record.options.get(kind, {}), **options}, record.plugin)
+        else:
+            parts[kind] = ChosenPart(kind, str(name), options)
+    return parts

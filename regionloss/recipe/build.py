@@ -1,0 +1,97 @@
+"""From a validated recipe to the objects that train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, RecipeError
+from ..hooks.catalogue import Catalogue
+from ..hooks.parts import chosen_parts
+from .load import Loaded, load_terms_file
+from .schema import Recipe, TermsFile, TermUse
+
+if TYPE_CHECKING:
+    from ..losses.terms import LossTerms, Term
+
+
+def load_terms(
+    path: str | Path, *, overrides: Iterable[str] = (), value_range: tuple[float, float] = (-1.0, 1.0)
+) -> LossTerms:
+    """Build the terms that a file lists (`version` and `terms` as in a recipe).
+
+    Args:
+        path: The YAML file.
+        overrides: `key.path=value` each.
+        value_range: Range of the images that the terms will see.
+
+    Raises:
+        RecipeError: All that is wrong with the file, a line each.
+        WeightsError: Weights are missing; the sentence names the command that fetches them.
+    """
+    return build_terms(load_terms_file(path, overrides), value_range=value_range)
+
+
+def build_terms(
+    loaded: Loaded[Recipe] | Loaded[TermsFile], *, value_range: tuple[float, float] = (-1.0, 1.0)
+) -> LossTerms:
+    """Build the terms of a loaded recipe. Nothing is fetched; raises as `load_terms` does."""
+    from ..losses.terms import LossTerms
+
+    terms = {}
+    for name, use in loaded.recipe.terms.items():
+        try:
+            terms[name] = build_term(use, loaded.catalogue, value_range=value_range)
+        except InputError as error:
+            place = loaded.source.place(("terms", name))
+            raise RecipeError(f"{place}: terms.{name}: {error}") from error
+    return LossTerms(terms)
+
+
+def build_term(use: TermUse, catalogue: Catalogue, *, value_range: tuple[float, float] = (-1.0, 1.0)) -> Term:
+    """Build one term: what the catalogue says of its name, with what `use` changes in it.
+
+    Args:
+        use: Name, weight, start step and changes.
+        catalogue: The plugins to look in.
+        value_range: Range of the images that it will see.
+
+    Raises:
+        UnknownNameError: No plugin defines such a term, or a part of it.
+        PluginError: Its plugin is broken.
+        InputError: Options that a part's constructor refuses.
+        WeightsError: The weights of its backbone are not here; the sentence says how to fetch them.
+    """
+    from ..losses.region_perceptual import RegionPerceptualLoss
+    from ..losses.terms import Term
+
+    record = catalogue.term(use.use)
+    # The detector annotates data; the loss never calls it.
+    parts: dict[str, Any] = {
+        kind: catalogue.build(kind, part.name, part.options, plugin=part.plugin)
+        for kind, part in chosen_parts(record, use.changes).items()
+        if kind != "detector"
+    }
+    loss = RegionPerceptualLoss(**parts, value_range=value_range)
+    return Term(loss, record.kind, use.weight, use.start_step)
+
+
+def build_detector(loaded: Loaded[Recipe] | Loaded[TermsFile], term: str) -> Any:
+    """Build the detector that annotates for the term `term` of a recipe; None where its regions are given."""
+    use = loaded.recipe.terms[term]
+    record = loaded.catalogue.term(use.use)
+    part = chosen_parts(record, use.changes)["detector"]
+    if not part.name:
+        return None
+    return loaded.catalogue.build("detector", part.name, part.options, plugin=part.plugin)
+
+
+def build_trainer(loaded: Loaded[Recipe]) -> Any:
+    """Build the trainer of a recipe: `Trainer(**options)`; it has `run(run: TrainingRun)`."""
+    trainer = loaded.recipe.trainer
+    try:
+        return loaded.catalogue.build("trainer", trainer.name, trainer.options)
+    except InputError as error:
+        place = loaded.source.place(("trainer",))
+        raise RecipeError(f"{place}: trainer: {error}") from error

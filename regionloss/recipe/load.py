@@ -1,0 +1,95 @@
+"""Loading a recipe: written, overridden, validated; every mistake in one error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, TypeAdapter
+
+from ..hooks.catalogue import Catalogue, build_catalogue, catalogue
+from ..hooks.manager import file_plugin
+from ..hooks.validation import Problem, check
+from .finding import find_recipe
+from .options import component_problems
+from .overrides import override
+from .schema import Recipe, TermsFile
+from .source import Source, read_source
+
+S = TypeVar("S", Recipe, TermsFile)
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[S]):
+    """A recipe (or a file of terms) that passed every check, with all that building it needs.
+
+    Args:
+        recipe: The validated data.
+        source: The file, for sentences about it.
+        path: Where the file lies.
+        catalogue: The plugins that it was checked against, those that it names included.
+    """
+
+    recipe: S
+    source: Source
+    path: Path
+    catalogue: Catalogue
+
+
+def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Loaded[Recipe]:
+    """Load a recipe.
+
+    Args:
+        recipe: Path of the file, or name of a shipped recipe.
+        overrides: `key.path=value` each.
+
+    Raises:
+        RecipeError: All that is wrong with it, a line each: `file:line: key.path: expected ..., got ...`.
+    """
+    path = find_recipe(recipe)
+    return _load(Recipe, path, override(read_source(path), overrides))
+
+
+def load_terms_file(path: str | Path, overrides: Iterable[str] = ()) -> Loaded[TermsFile]:
+    """Load a file of terms alone (`version`, `terms`, perhaps `plugins`); arguments as for `load_recipe`."""
+    found = find_recipe(path)
+    return _load(TermsFile, found, override(read_source(found), overrides))
+
+
+def load_any(recipe: str | Path, overrides: Iterable[str] = ()) -> Loaded[Recipe] | Loaded[TermsFile]:
+    """Load a recipe, or a file of terms where it has no key but theirs."""
+    path = find_recipe(recipe)
+    source = override(read_source(path), overrides)
+    if isinstance(source.data, dict) and source.data.keys() <= TermsFile.model_fields.keys():
+        return _load(TermsFile, path, source)
+    return _load(Recipe, path, source)
+
+
+def _load(schema: type[S], path: Path, source: Source) -> Loaded[S]:
+    data = {} if source.data is None else source.data
+    adapter: TypeAdapter[BaseModel] = TypeAdapter(schema)
+    value, problems = check(adapter, schema, data)
+    known, plugin_problems = _catalogue_for(data, path)
+    problems += plugin_problems
+    problems += component_problems(data, known)
+    if problems or source.problems:
+        raise source.error(problems)
+    return Loaded(value, source, path, known)
+
+
+def _catalogue_for(data: Any, path: Path) -> tuple[Catalogue, list[Problem]]:
+    """The installed plugins, and those beside the recipe that it names."""
+    names = data.get("plugins") if isinstance(data, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
+        return catalogue(), []
+    files = [(path.parent / name).resolve() for name in names]
+    known = build_catalogue(files=files)
+    broken = {broken.plugin.file: broken for broken in known.broken if broken.plugin.file}
+    problems = [
+        Problem(("plugins", number), f"{file_plugin(file).name}: {broken[file].sentence}")
+        for number, file in enumerate(files)
+        if file in broken
+    ]
+    return known, problems

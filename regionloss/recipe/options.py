@@ -1,0 +1,76 @@
+"""Names and options in a recipe against what is registered: each mistake, with the path that leads to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import RegionLossError
+from ..hooks.catalogue import Catalogue, load_target
+from ..hooks.options import checked_options
+from ..hooks.parts import PARTS, chosen_parts
+from ..hooks.records import TermRecord
+from ..hooks.validation import Path, Problem
+
+
+def component_problems(data: Any, catalogue: Catalogue) -> Iterator[Problem]:
+    """Yield what is wrong with the names and options in `data`.
+
+    Works on the data as it was written, so that mistakes elsewhere in the recipe do not hide those here.
+    """
+    if not isinstance(data, dict):
+        return
+    for name, term in _mapping(data.get("terms")).items():
+        if isinstance(term, dict) and isinstance(term.get("use"), str):
+            yield from term_problems(term, ("terms", name), catalogue)
+    trainer = _mapping(data.get("trainer"))
+    if isinstance(trainer.get("name"), str):
+        options = _mapping(trainer.get("options"))
+        yield from part_problems("trainer", trainer["name"], options, ("trainer",), catalogue)
+
+
+def term_problems(term: dict[str, Any], path: Path, catalogue: Catalogue) -> Iterator[Problem]:
+    """Yield what is wrong with the names and options of one term."""
+    try:
+        record = catalogue.term(term["use"])
+    except RegionLossError as error:
+        yield Problem((*path, "use"), str(error))
+        return
+    yield from _kind_problems(record, path, catalogue)
+    changes = {kind: as_change(term.get(kind)) for kind in PARTS}
+    for kind, part in chosen_parts(record, changes).items():
+        if part.name:
+            yield from part_problems(kind, part.name, part.options, (*path, kind), catalogue, part.plugin)
+
+
+def part_problems(
+    kind: str, name: str, options: Any, path: Path, catalogue: Catalogue, plugin: str = ""
+) -> Iterator[Problem]:
+    """Yield what is wrong with one component: its name, its import, its options."""
+    try:
+        target = load_target(catalogue.find(kind, name, plugin=plugin))
+    except RegionLossError as error:
+        yield Problem((*path, "name"), str(error))
+        return
+    for problem in checked_options(target, options)[1]:
+        yield Problem((*path, "options", *problem.path), problem.sentence)
+
+
+def as_change(given: Any) -> tuple[str | None, dict[str, Any]]:
+    """Read a part leniently; what is wrong with its form is the schema's to say."""
+    if isinstance(given, str):
+        return given, {}
+    given = _mapping(given)
+    name = given.get("name")
+    return name if isinstance(name, str) else None, _mapping(given.get("options"))
+
+
+def _kind_problems(record: TermRecord, path: Path, catalogue: Catalogue) -> Iterator[Problem]:
+    try:
+        catalogue.region_kind(record.kind)
+    except RegionLossError as error:
+        yield Problem((*path, "use"), str(error))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

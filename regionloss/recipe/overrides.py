@@ -1,0 +1,69 @@
+"""`key.path=value` on the command line: one way to change any key, and no flags that shadow keys."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..errors import RecipeError
+from ..hooks.validation import Path as KeyPath
+from ..hooks.validation import dotted, shown
+from .source import Source, parse_value
+
+
+def override(source: Source, overrides: Iterable[str]) -> Source:
+    """Return `source` with `overrides` applied, in order; what is wrong with them joins its problems.
+
+    Args:
+        source: The recipe as it was written.
+        overrides: `key.path=value` each; a number in the path is the index of a list, the value is YAML.
+    """
+    data, places, problems = copy.deepcopy(source.data), dict(source.places), list(source.problems)
+    for text in overrides:
+        try:
+            path, value = parse_override(text)
+            path = _set(data, path, value)
+        except RecipeError as error:
+            problems.append(f"override '{text}': {error}")
+            continue
+        places = {at: line for at, line in places.items() if at[: len(path)] != path}
+        places[path] = f"override '{text}'"
+    return replace(source, data=data, places=places, problems=tuple(problems))
+
+
+def parse_override(text: str) -> tuple[KeyPath, Any]:
+    """Split `key.path=value`; raises RecipeError where there is no key, no `=`, or a value that is no YAML."""
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", key):
+        raise RecipeError("expected key.path=value, for example trainer.options.steps=100.")
+    path: KeyPath = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+    try:
+        return path, parse_value(value)
+    except RecipeError as error:
+        raise RecipeError(f"expected a value in YAML, got {value!r}. Put it in quotes?") from error
+
+
+def _set(data: Any, path: KeyPath, value: Any) -> KeyPath:
+    """Set `value` at `path`; return the path as the data has it (numbers are keys of mappings, too)."""
+    true_path: list[str | int] = []
+    for depth, part in enumerate(path):
+        last = depth == len(path) - 1
+        where = dotted(path[:depth]) or "the recipe"
+        if isinstance(data, list):
+            if not isinstance(part, int) or part >= len(data):
+                raise RecipeError(f"expected an index below {len(data)} in {where}, got '{part}'.")
+        elif isinstance(data, dict):
+            part = str(part)
+            if not last and data.get(part) is None:
+                data[part] = {}
+        else:
+            raise RecipeError(f"expected a mapping at {where}, got {shown(data)}.")
+        true_path.append(part)
+        if last:
+            data[part] = value
+        else:
+            data = data[part]
+    return tuple(true_path)

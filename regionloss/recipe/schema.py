@@ -1,0 +1,68 @@
+"""The fixed part of a recipe. The options of components and trainers have their constructors for a schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..hooks.parts import PARTS, Changes
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Part(_Strict):
+    """A component that replaces a term's own, or other options for it."""
+
+    name: str | None = None
+    options: dict[str, Any] = {}
+
+
+class TermUse(_Strict):
+    """A registered term, with a weight, and what is to be different in it."""
+
+    use: str
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    start_step: Annotated[int, Field(ge=0)] = 0
+    detector: str | Part | None = None
+    extractor: str | Part | None = None
+    backbone: str | Part | None = None
+    distance: str | Part | None = None
+    weighting: str | Part | None = None
+
+    @property
+    def changes(self) -> Changes:
+        """What the recipe changes in the term's parts; a bare name stands for a part without options."""
+        given = {kind: getattr(self, kind) for kind in PARTS}
+        return {
+            kind: (part, {}) if isinstance(part, str) else (part.name, part.options)
+            for kind, part in given.items()
+            if part is not None
+        }
+
+
+class TrainerUse(_Strict):
+    """The trainer and its options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class TermsFile(_Strict):
+    """A file of terms alone, for `load_terms`."""
+
+    version: Literal[1]
+    plugins: tuple[str, ...] = ()
+    terms: dict[str, TermUse]
+
+
+class Recipe(_Strict):
+    """A whole training run."""
+
+    version: Literal[1]
+    seed: Annotated[int, Field(ge=0)] = 0
+    plugins: tuple[str, ...] = ()
+    terms: dict[str, TermUse] = {}
+    trainer: TrainerUse

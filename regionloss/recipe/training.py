@@ -1,0 +1,67 @@
+"""What a trainer receives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from .build import build_terms, build_trainer
+from .load import Loaded
+from .resolved import resolved
+from .schema import Recipe
+
+if TYPE_CHECKING:
+    from ..losses.terms import LossTerms
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One run of a trainer: `Trainer(**options).run(run)`.
+
+    Args:
+        loaded: The recipe, checked, with its file and its plugins.
+        out: Folder to write to; it is there.
+        resume: Folder of an earlier run to go on from, or None.
+    """
+
+    loaded: Loaded[Recipe]
+    out: Path
+    resume: Path | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The validated recipe."""
+        return self.loaded.recipe
+
+    @property
+    def resolved(self) -> Mapping[str, Any]:
+        """The recipe with versions, plugins, weights and licences, plain data, to write beside checkpoints."""
+        return resolved(self.loaded)
+
+    def build_terms(self, *, value_range: tuple[float, float] = (-1.0, 1.0)) -> LossTerms:
+        """Build the recipe's terms anew."""
+        return build_terms(self.loaded, value_range=value_range)
+
+
+def train(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> None:
+    """Run a recipe's trainer, after writing the resolved recipe to `out/resolved.yaml`.
+
+    Args:
+        loaded: What `load_recipe` returned.
+        out: Folder to write to; made where it is absent.
+        resume: Folder of an earlier run to go on from.
+    """
+    trainer = build_trainer(loaded)
+    out.mkdir(parents=True, exist_ok=True)
+    run = TrainingRun(loaded, out, resume)
+    (out / "resolved.yaml").write_text(dump(run.resolved), encoding="utf-8")
+    trainer.run(run)
+
+
+def dump(data: Mapping[str, Any]) -> str:
+    """Return YAML that the reader of recipes reads back as it was."""
+    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=100)
