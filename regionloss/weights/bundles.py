@@ -153,7 +153,9 @@ def _manifest(bundle: Path, stream_of: Callable[[str], IO[bytes]]) -> list[Bundl
 
 def _is_plain(name: object) -> bool:
     """Whether a name is one of a file in this very folder, on any system, and not hidden."""
-    return isinstance(name, str) and PureWindowsPath(name).name == name and not name.startswith(".") and ":" not in name
+    if not isinstance(name, str) or name == "" or name.startswith("."):
+        return False
+    return PureWindowsPath(name).name == name and ":" not in name
 
 
 def _bring(bundle: Path, line: BundledFile, record: WeightRecord | None, stream_of: Callable[[str], IO[bytes]]) -> bool:

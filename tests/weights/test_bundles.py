@@ -1,0 +1,179 @@
+"""Bundles: out of one cache, into another, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from regionloss.errors import WeightsError
+from regionloss.hooks.records import WeightRecord
+from regionloss.weights import locate
+from regionloss.weights.bundles import export_bundle, import_bundle
+from regionloss.weights.cache import sha256_of
+from regionloss.weights.converting import convert
+
+Record = Callable[..., WeightRecord]
+Content = dict[str, bytes]
+
+
+@pytest.fixture
+def filled(cache: Path, content: Content) -> Path:
+    cache.mkdir(parents=True)
+    for name in ("a.pt", "b.pt"):
+        (cache / name).write_bytes(content[name])
+    return cache
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
+    """A function that moves to a machine with an empty cache."""
+
+    def move() -> Path:
+        monkeypatch.setenv("REGIONLOSS_HOME", str(tmp_path / "elsewhere"))
+        return tmp_path / "elsewhere" / "weights"
+
+    return move
+
+
+def bundle_of(folder: Path, filename: str, content: bytes = b"x", **other: object) -> Path:
+    """A bundle that someone else made."""
+    folder.mkdir()
+    line = {"name": "tiny/x", "filename": filename, "sha256": "", "size": 1, "licence": "", "source": "", **other}
+    (folder / "manifest.json").write_text(json.dumps({"version": 1, "files": [line]}))
+    if "/" not in filename:
+        (folder / filename).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.tar"])
+@pytest.mark.usefixtures("filled")
+def test_there_and_back(
+    name: str, tmp_path: Path, record: Record, content: Content, elsewhere: Callable[[], Path]
+) -> None:
+    records = [record("a.pt"), record("b.pt"), record("c.bin")]  # c.bin is not here
+    lines = export_bundle(tmp_path / name, records)
+    assert [(line.name, line.filename, line.licence) for line in lines] == [
+        ("tiny/a", "a.pt", "not stated"),
+        ("tiny/b", "b.pt", "not stated"),
+    ]
+    assert [line.sha256 for line in lines] == [record("a.pt").sha256, record("b.pt").sha256]
+    new = elsewhere()
+    assert [fresh for _, fresh in import_bundle(tmp_path / name, records)] == [True, True]
+    assert {file.name: file.read_bytes() for file in new.iterdir()} == {n: content[n] for n in ("a.pt", "b.pt")}
+    assert locate(record("a.pt")) == new / "a.pt"
+    assert [fresh for _, fresh in import_bundle(tmp_path / name, records)] == [False, False]
+
+
+def test_a_converted_file_travels(cache: Path, tmp_path: Path, record: Record, elsewhere: Callable[[], Path]) -> None:
+    cache.mkdir(parents=True)
+    torch.save({"state_dict": {"w": torch.ones(2)}, "extra": Path("x")}, cache / "a.pt")
+    unconverted = record(needs_conversion=True, sha256=sha256_of(cache / "a.pt"), size=0)
+    convert(cache / "a.pt")
+    (line,) = export_bundle(tmp_path / "bundle.tar", [unconverted])
+    assert line.filename == "a.safetensors"
+    new = elsewhere()
+    import_bundle(tmp_path / "bundle.tar", [unconverted])
+    assert locate(unconverted) == new / "a.safetensors"
+
+
+def test_export_refuses(filled: Path, tmp_path: Path, record: Record) -> None:
+    with pytest.raises(WeightsError, match=r"none of these weights is here to export\. Run"):
+        export_bundle(tmp_path / "x", [record("c.bin")])
+    with pytest.raises(WeightsError) as error:
+        export_bundle(tmp_path / "x.zip", [record()])
+    assert str(error.value) == f"bundle {tmp_path}/x.zip: expected a folder or a '.tar', got '.zip'."
+    with pytest.raises(WeightsError, match=r"exists already\. Choose another name\."):
+        export_bundle(tmp_path, [record()])
+    (filled / "a.pt").write_bytes(b"spoilt")
+    with pytest.raises(WeightsError, match="expected sha256"):
+        export_bundle(tmp_path / "x.tar", [record()])
+    assert not (tmp_path / "x.tar").exists()
+
+
+@pytest.mark.parametrize(
+    "filename", ["../x.pt", "/tmp/x.pt", "a/b.pt", "..", "", "..\\x.pt", "C:x.pt", ".hidden", "x/../../y.pt"]
+)
+@pytest.mark.parametrize("tarred", [True, False])
+def test_a_name_that_leads_elsewhere_is_refused(
+    filename: str, tarred: bool, tmp_path: Path, cache: Path, record: Record
+) -> None:
+    line = {"name": "tiny/x", "filename": filename, "sha256": "", "size": 1, "licence": "", "source": ""}
+    manifest = json.dumps({"version": 1, "files": [line]}).encode()
+    bundle = tmp_path / ("bundle.tar" if tarred else "bundle")
+    if tarred:
+        with tarfile.open(bundle, "w") as out:
+            for name, content in (("manifest.json", manifest), (filename or "x", b"x")):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                out.addfile(info, io.BytesIO(content))
+    else:
+        bundle.mkdir()
+        (bundle / "manifest.json").write_bytes(manifest)
+    with pytest.raises(WeightsError) as error:
+        import_bundle(bundle, [record()])
+    wanted = f"bundle {bundle}: expected plain file names, got {filename!r}. Do not trust it."
+    assert str(error.value) == wanted
+    assert not cache.exists()
+
+
+def test_a_link_is_no_file(tmp_path: Path, cache: Path) -> None:
+    bundle = bundle_of(tmp_path / "bundle", "x.pt")
+    (bundle / "x.pt").unlink()
+    (bundle / "x.pt").symlink_to("/etc/passwd")
+    with pytest.raises(WeightsError, match=r"bundle .*: expected a file 'x\.pt', got none\."):
+        import_bundle(bundle)
+    with tarfile.open(tmp_path / "bundle.tar", "w") as out:
+        out.add(bundle / "manifest.json", "manifest.json")
+        out.add(bundle / "x.pt", "x.pt")
+    with pytest.raises(WeightsError, match=r"bundle .*: expected a file 'x\.pt', got none\."):
+        import_bundle(tmp_path / "bundle.tar")
+    assert list(cache.iterdir()) == []
+
+
+def test_hashes_are_checked(filled: Path, tmp_path: Path, record: Record, content: Content) -> None:
+    export_bundle(tmp_path / "bundle", [record()])
+    (filled / "a.pt").unlink()
+    (tmp_path / "bundle" / "a.pt").write_bytes(b"spoilt")
+    with pytest.raises(WeightsError, match=r"expected sha256 .*, got .*\. Copy the bundle again\."):
+        import_bundle(tmp_path / "bundle", [record()])
+
+    # A manifest that was changed along with its file does not pass for the registered one.
+    other = bundle_of(tmp_path / "other", "a.pt", b"spoilt", name="tiny/a", sha256=sha256_of(tmp_path / "bundle/a.pt"))
+    with pytest.raises(WeightsError, match="It is not the file that is registered here"):
+        import_bundle(other, [record()])
+    # Nor does a file take the place of another one.
+    taken = bundle_of(tmp_path / "taken", "b.pt", content["a.pt"], name="tiny/a", sha256=record().sha256)
+    with pytest.raises(WeightsError, match=r"expected file 'a\.pt', got 'b\.pt'"):
+        import_bundle(taken, [record()])
+    assert [file.name for file in filled.iterdir()] == ["b.pt"]
+
+
+def test_a_file_that_is_here_is_never_overwritten(filled: Path, tmp_path: Path, record: Record) -> None:
+    export_bundle(tmp_path / "bundle", [record()])
+    (filled / "a.pt").write_bytes(b"the user's own")
+    with pytest.raises(WeightsError, match=r"Delete the file and import again\."):
+        import_bundle(tmp_path / "bundle", [record()])
+    assert (filled / "a.pt").read_bytes() == b"the user's own"
+
+
+def test_what_is_no_bundle(tmp_path: Path) -> None:
+    wanted = "expected a folder or a '.tar' of 'regionloss weights export'"
+    with pytest.raises(WeightsError, match=rf"{wanted}, got nothing\."):
+        import_bundle(tmp_path / "x.tar")
+    (tmp_path / "x.tar").write_bytes(b"no tar")
+    with pytest.raises(WeightsError, match=rf"{wanted}, got another file\."):
+        import_bundle(tmp_path / "x.tar")
+    with pytest.raises(WeightsError, match=r"expected a file 'manifest\.json', got none\."):
+        import_bundle(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"version": 2, "files": []}')
+    with pytest.raises(WeightsError, match=r"expected version 1, got 2\. Update regionloss\."):
+        import_bundle(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"version": 1, "files": [{"nonsense": 1}]}')
+    with pytest.raises(WeightsError, match=r"its manifest\.json cannot be read \(.*\)\. Export it again\."):
+        import_bundle(tmp_path)
