@@ -1,0 +1,46 @@
+"""Arithmetic on boxes (N, 4), `x1, y1, x2, y2` in continuous pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def moved(boxes: Tensor, offsets: Tensor) -> Tensor:
+    """Return boxes whose corners are moved by offsets (N, 4) in widths and heights of the box."""
+    return boxes + offsets * sides(boxes).repeat(1, 2)
+
+
+def squared(boxes: Tensor) -> Tensor:
+    """Return the squares around the centres of boxes, with their longer side."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = sides(boxes).amax(1, keepdim=True) / 2
+    return torch.cat([centre - half, centre + half], 1)
+
+
+def sides(boxes: Tensor) -> Tensor:
+    """Return widths and heights (N, 2)."""
+    return boxes[:, 2:] - boxes[:, :2]
+
+
+def suppress(boxes: Tensor, scores: Tensor, limit: float, *, by_smaller: bool = False) -> Tensor:
+    """Return the index of the boxes to keep, best first: none overlaps a better one by more than `limit`.
+
+    Args:
+        boxes: (N, 4).
+        scores: (N,).
+        limit: Most that the area of an intersection may be of the union.
+        by_smaller: Compare with the area of the smaller box instead of the union.
+    """
+    areas = sides(boxes).clamp(min=0).prod(1)
+    order = scores.argsort(descending=True, stable=True)
+    kept = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        low, high = torch.maximum(boxes[best, :2], boxes[rest, :2]), torch.minimum(boxes[best, 2:], boxes[rest, 2:])
+        shared = (high - low).clamp(min=0).prod(1)
+        smaller = torch.minimum(areas[best], areas[rest])
+        overlap = shared / (smaller if by_smaller else areas[best] + areas[rest] - shared)
+        order = rest[overlap <= limit]
+    return torch.stack(kept) if kept else order
