@@ -1,0 +1,120 @@
+"""The quickstart's sources: words on pictures, faces, plain pictures, the user's own folder."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from PIL import Image
+
+from regionloss.data.annotating import Annotated
+from regionloss.data.batches import Sample
+from regionloss.data.rendering import TextRenderer
+from regionloss.data.streams import stream
+from regionloss.data.transforms import FlipPairs, cropped, jittered, mirrored, random_window, window_around
+from regionloss.errors import InputError, expected
+
+
+def shrunk(picture: Annotated, shortest: int) -> Annotated:
+    """Return a picture whose shorter side is at most `shortest` pixels: what crops are cut from, quickly."""
+    width, height = picture.image.size
+    if min(width, height) <= shortest:
+        return picture
+    ratio = shortest / min(width, height)
+    size = max(1, round(height * ratio)), max(1, round(width * ratio))
+    image, regions = cropped(picture.image, picture.regions, (0, 0, height, width), size)
+    return Annotated(picture.name, image, regions)
+
+
+class TextSource:
+    """Words rendered over crops of pictures and over plain grounds.
+
+    Args:
+        renderer: Draws the words.
+        grounds: Pictures without text of their own.
+        size: Side of the square images, pixels.
+        seed: Each sample is a function of it and the sample's number.
+        plain: Share of plain grounds (a gradient of two colours).
+    """
+
+    def __init__(
+        self, renderer: TextRenderer, grounds: Sequence[Image.Image], size: int, seed: int, plain: float = 0.25
+    ) -> None:
+        self.name = "text"
+        self.renderer, self.size, self.seed, self.plain = renderer, size, seed, plain
+        self.grounds = [shrunk(Annotated("", ground, {}), 4 * size).image for ground in grounds]
+
+    def sample(self, index: int) -> Sample:
+        """Return an image with its words as `"text"` regions, transcribed."""
+        rng = stream(self.seed, self.name, index)
+        image, regions = self.renderer(self.ground(rng), rng)
+        return Sample.of(image, {"text": regions}, self.name)
+
+    def ground(self, rng: random.Random) -> Image.Image:
+        """Return a square picture to write on."""
+        if rng.random() < self.plain:
+            return gradient(self.size, rng)
+        photo = rng.choice(self.grounds)
+        window = random_window((photo.height, photo.width), rng, (0.05, 0.8))
+        return jittered(cropped(photo, {}, window, (self.size, self.size))[0], rng)
+
+
+class PictureSource:
+    """Random crops of pictures, around a region or anywhere, with the regions that they show.
+
+    Args:
+        name: Of the source.
+        pictures: Pictures with their regions.
+        size: Side of the square images, pixels.
+        seed: Each sample is a function of it and the sample's number.
+        around: Share of crops that are placed around a region, where a picture has one.
+        scale: Least and largest side of such a crop, as a multiple of the region's longer side.
+        area: Least and largest share of the picture that another crop covers.
+        flip_pairs: By kind, the keypoints that swap in a mirror image; None never mirrors (text would not be read).
+
+    Raises:
+        InputError: No pictures.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pictures: Sequence[Annotated],
+        size: int,
+        seed: int,
+        *,
+        around: float = 0.0,
+        scale: tuple[float, float] = (1.2, 2.5),
+        area: tuple[float, float] = (0.1, 1.0),
+        flip_pairs: FlipPairs | None = None,
+    ) -> None:
+        if not pictures:
+            raise InputError(expected(f"source '{name}'", "at least one picture", "none"))
+        self.name, self.size, self.seed = name, size, seed
+        self.pictures = list(pictures)
+        self.around, self.scale, self.area, self.flip_pairs = around, scale, area, flip_pairs
+
+    def sample(self, index: int) -> Sample:
+        """Return a crop with the regions that it shows."""
+        rng = stream(self.seed, self.name, index)
+        picture = rng.choice(self.pictures)
+        image, regions = cropped(picture.image, picture.regions, self.window(picture, rng), (self.size, self.size))
+        if self.flip_pairs is not None and rng.random() < 0.5 and not len(regions.get("text", ())):
+            image, regions = mirrored(image, regions, self.flip_pairs)
+        return Sample.of(jittered(image, rng), regions, f"{self.name}/{picture.name}")
+
+    def window(self, picture: Annotated, rng: random.Random) -> tuple[int, int, int, int]:
+        """Return where the next crop is cut."""
+        size = (picture.image.height, picture.image.width)
+        boxes = [box for regions in picture.regions.values() for box in regions.boxes.tolist()]
+        if boxes and rng.random() < self.around:
+            return window_around(rng.choice(boxes), size, rng, self.scale)
+        return random_window(size, rng, self.area)
+
+
+def gradient(size: int, rng: random.Random) -> Image.Image:
+    """Return a plain ground: one colour running into another."""
+    first, second = (tuple(rng.randrange(256) for _ in range(3)) for _ in range(2))
+    mask = Image.linear_gradient("L").rotate(rng.uniform(0, 360), Image.Resampling.BILINEAR)
+    inner = mask.crop((38, 38, 218, 218)).resize((size, size), Image.Resampling.BILINEAR)
+    return Image.composite(Image.new("RGB", (size, size), first), Image.new("RGB", (size, size), second), inner)

@@ -1,0 +1,83 @@
+"""Image files of any kind -> 8-bit RGB, upright; and from there to tensors in [-1, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ..errors import InputError, expected
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"})
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the image files below a folder, hidden ones left out, in a fixed order.
+
+    Raises:
+        InputError: Not a folder, or no image file in it.
+    """
+    if not folder.is_dir():
+        raise InputError(expected("images", "a folder of images", f"'{folder}', which is none"))
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    if not paths:
+        raise InputError(expected(f"images ('{folder}')", f"files such as {', '.join(sorted(SUFFIXES))}", "none"))
+    return paths
+
+
+def read_image(path: Path) -> Image.Image:
+    """Return an image file as 8-bit RGB, upright (EXIF), its first frame if it moves, on white where transparent.
+
+    Raises:
+        InputError: Not an image, truncated, or too large to decode safely; names the file.
+    """
+    try:
+        with Image.open(path) as opened:
+            opened.seek(0)
+            opened.load()
+            return to_rgb(ImageOps.exif_transpose(opened))
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: cannot be read as an image ({error}). Replace or remove the file.") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return any PIL image as RGB, 8 bit: 16-bit and float grey is scaled, transparency laid on white."""
+    if image.mode.startswith("I;16"):
+        return grey_to_rgb(np.asarray(image, dtype=np.float64), 65535.0)
+    if image.mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        # The mode does not say what white is: 1 for floats, 255 or 65535 for integers.
+        scales = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+        return grey_to_rgb(values, next((s for s in scales if values.max() <= s), float(values.max())))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def grey_to_rgb(values: np.ndarray, white: float) -> Image.Image:
+    """Return grey values (H, W) from 0 to `white` as RGB."""
+    grey = (values / white * 255.0).clip(0, 255).round().astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def to_tensor(images: Sequence[Image.Image]) -> Tensor:
+    """Return RGB images of one size as (B, 3, H, W) float32 in [-1, 1]."""
+    stacked = np.stack([np.asarray(image) for image in images])
+    return scaled(torch.from_numpy(stacked).permute(0, 3, 1, 2))
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """Return uint8 pixels as float32 in [-1, 1]."""
+    return pixels.float().div_(127.5).sub_(1.0).contiguous()
+
+
+def to_image(image: Tensor) -> Image.Image:
+    """Return an image (3, H, W) in [-1, 1] as PIL; values outside are clipped, as every viewer would."""
+    pixels = image.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte()
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())

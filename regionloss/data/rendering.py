@@ -1,0 +1,213 @@
+"""Words over pictures, with exact boxes and transcriptions: annotated text images without a detector."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from ..errors import InputError, expected
+from ..regions import Regions
+
+Colour = tuple[int, int, int]
+Box = tuple[int, int, int, int]
+
+# Rec. 601 luma, as PIL's conversion to grey uses it.
+LUMA = (0.299, 0.587, 0.114)
+TRIES = 16
+
+
+@dataclass(frozen=True)
+class TextStyle:
+    """How words are drawn.
+
+    Args:
+        font_sizes: Smallest and largest font size, pixels (capitals are about 0.7 of it); drawn log-uniformly.
+        words: Fewest and most words in an image. Fewer where no room is left.
+        padding: Pixels between the ink and the box on each side.
+        gap: Least distance of two words' boxes, pixels.
+        contrast: Least difference in luma (0 to 255) between the ink and what lies behind it, the brightest and
+            darkest twentieth left out. Where the picture allows no ink, a plate is laid under the word.
+        colourful: Share of words in free colours; the others are nearly black or white.
+        plates: Share of words that get a plate in any case.
+        cases: Shares of lower, capitalised and upper case words.
+        digits: Share of words that are numbers instead.
+    """
+
+    font_sizes: tuple[int, int] = (9, 20)
+    words: tuple[int, int] = (1, 4)
+    padding: int = 1
+    gap: int = 2
+    contrast: float = 110.0
+    colourful: float = 0.25
+    plates: float = 0.2
+    cases: tuple[float, float, float] = (0.5, 0.3, 0.2)
+    digits: float = 0.08
+
+
+class TextRenderer:
+    """Draws words on a picture.
+
+    Args:
+        fonts: Font files (TrueType or OpenType).
+        words: Words to choose from.
+        style: Sizes, colours, contrast.
+
+    Raises:
+        InputError: No fonts or no words.
+
+    Example:
+        >>> import random
+        >>> from insighttok_ref.data.fonts import fonts
+        >>> image, text = TextRenderer(fonts(), ["hello"])(Image.new("RGB", (64, 64)), random.Random(0))
+        >>> text.texts is not None and len(text.texts) == len(text)
+        True
+    """
+
+    def __init__(self, fonts: Sequence[Path], words: Sequence[str], style: TextStyle | None = None) -> None:
+        if not fonts or not words:
+            raise InputError(expected("TextRenderer", "fonts and words", f"{len(fonts)} and {len(words)}"))
+        self.fonts = [str(font) for font in fonts]
+        self.words = list(words)
+        self.style = style or TextStyle()
+
+    def __call__(self, ground: Image.Image, rng: random.Random) -> tuple[Image.Image, Regions]:
+        """Return the picture with words on it, and where they stand.
+
+        Args:
+            ground: RGB picture; left as it is.
+            rng: What is drawn is a function of its state and the picture.
+
+        Returns:
+            The image, and regions of kind `"text"` with transcriptions; boxes hold all ink plus the padding.
+        """
+        image = ground.copy()
+        boxes: list[Box] = []
+        texts: list[str] = []
+        for _ in range(rng.randint(*self.style.words)):
+            text, mask = self.word(image.width, rng)
+            box = self.place(image.size, mask, boxes, rng) if mask else None
+            if box and mask:
+                self.draw(image, box, mask, rng)
+                boxes.append(box)
+                texts.append(text)
+        return image, text_regions(boxes, texts, image.size)
+
+    def word(self, width: int, rng: random.Random) -> tuple[str, Image.Image | None]:
+        """Return a word and its ink (8-bit coverage, cut to the ink), or None where none tried fits the width."""
+        low, high = self.style.font_sizes
+        for _ in range(TRIES):
+            text = self.spelling(rng)
+            size = round(low * (high / low) ** rng.random())
+            font = rng.choice(self.fonts)
+            mask = ink(font, size, text)
+            room = width - 2 * self.style.padding
+            if mask.width > room and (smaller := int(size * room / mask.width)) >= low:
+                mask = ink(font, smaller, text)
+            if mask.width <= room:
+                return text, mask
+        return "", None
+
+    def spelling(self, rng: random.Random) -> str:
+        """Return a word as it will be written."""
+        if rng.random() < self.style.digits:
+            return str(rng.randint(10, 9999))
+        word = rng.choice(self.words)
+        change = rng.choices((str.lower, str.capitalize, str.upper), self.style.cases)[0]
+        return change(word)
+
+    def place(self, size: tuple[int, int], mask: Image.Image, taken: list[Box], rng: random.Random) -> Box | None:
+        """Return a free box for a word, or None where none was found."""
+        width, height = (side + 2 * self.style.padding for side in mask.size)
+        if width > size[0] or height > size[1]:
+            return None
+        gap = self.style.gap
+        for _ in range(TRIES):
+            x, y = rng.randint(0, size[0] - width), rng.randint(0, size[1] - height)
+            box = (x, y, x + width, y + height)
+            if all(x >= t[2] + gap or box[2] + gap <= t[0] or y >= t[3] + gap or box[3] + gap <= t[1] for t in taken):
+                return box
+        return None
+
+    def draw(self, image: Image.Image, box: Box, mask: Image.Image, rng: random.Random) -> None:
+        """Draw a word into its box, in a colour that stands out, on a plate where none would."""
+        colourful = rng.random() < self.style.colourful
+        plate = rng.random() < self.style.plates
+        shades = luma_range(image.crop(box))
+        if plate or not stands_out(shades, self.style.contrast):
+            colour = any_colour(rng, colourful)
+            image.paste(colour, box)
+            shades = (luma(colour), luma(colour))
+        colour = ink_colour(shades, self.style.contrast, rng, colourful)
+        image.paste(colour, (box[0] + self.style.padding, box[1] + self.style.padding), mask)
+
+
+@lru_cache(maxsize=512)
+def load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
+    """Return a font. The basic layout is the one that every build of PIL has."""
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def ink(path: str, size: int, text: str) -> Image.Image:
+    """Return the anti-aliased coverage of a word, cut to the pixels that it touches."""
+    font = load_font(path, size)
+    left, top, right, bottom = font.getbbox(text)
+    mask = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
+    ImageDraw.Draw(mask).text((1 - left, 1 - top), text, 255, font)
+    return mask.crop(mask.getbbox())
+
+
+def luma(colour: Colour) -> float:
+    """Return the luma of a colour, 0 to 255."""
+    return sum(weight * value for weight, value in zip(LUMA, colour, strict=True))
+
+
+def luma_range(patch: Image.Image) -> tuple[float, float]:
+    """Return the luma of a patch's darkest and brightest pixels, a twentieth left out at each end."""
+    values = np.sort(np.asarray(patch.convert("L")), axis=None)
+    cut = len(values) // 20
+    return float(values[cut]), float(values[-1 - cut])
+
+
+def stands_out(shades: tuple[float, float], contrast: float) -> bool:
+    """Whether black or white would differ from all these shades by the contrast."""
+    return shades[0] >= contrast or shades[1] <= 255 - contrast
+
+
+def ink_colour(shades: tuple[float, float], contrast: float, rng: random.Random, colourful: bool) -> Colour:
+    """Return a colour whose luma differs from all these shades by the contrast."""
+    darkest, brightest = shades
+    sides = [side for side, fits in (("dark", darkest >= contrast), ("bright", brightest <= 255 - contrast)) if fits]
+    side = rng.choice(sides)
+    for _ in range(TRIES):
+        colour = any_colour(rng, colourful)
+        if luma(colour) <= darkest - contrast if side == "dark" else luma(colour) >= brightest + contrast:
+            return colour
+    return (0, 0, 0) if side == "dark" else (255, 255, 255)
+
+
+def any_colour(rng: random.Random, colourful: bool) -> Colour:
+    """Return any colour, or one that is nearly black or white."""
+    if colourful:
+        return rng.randrange(256), rng.randrange(256), rng.randrange(256)
+    shade = rng.choice((rng.randrange(32), 255 - rng.randrange(32)))
+    return shade, shade, shade
+
+
+def text_regions(boxes: Sequence[Box], texts: Sequence[str], size: tuple[int, int]) -> Regions:
+    """Return boxes and transcriptions of one image of `size` (width, height)."""
+    return Regions(
+        "text",
+        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        torch.zeros(len(boxes), dtype=torch.int64),
+        (size[1], size[0]),
+        1,
+        scores=torch.ones(len(boxes)),
+        texts=tuple(texts),
+    )
