@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -48,8 +49,6 @@ class DlibResNet(FeatureBackbone):
 
 def load_dlib(weights: str) -> DlibNetwork:
     """Return the network with the weights of this name or path."""
-    from pathlib import Path
-
     file = locate(weights) if "." not in weights else Path(weights).expanduser()
     network = DlibNetwork()
     network.load(read_tensors(file, network.sizes()))
@@ -66,6 +65,7 @@ class ScaledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return features (R, width, h, w)."""
         return self.conv(images) * self.gain + self.bias
 
     def load(self, scale: Tensor, kernels: Tensor) -> None:
@@ -88,6 +88,7 @@ class Block(nn.Module):
         self.second = ScaledConv(width, width, 3, 1)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return features (R, width, h, w)."""
         branch = self.second(F.relu(self.first(images)))
         shortcut = F.avg_pool2d(images, 2, 2) if self.halve else images
         shape = [max(pair) for pair in zip(branch.shape[1:], shortcut.shape[1:], strict=True)]
@@ -115,6 +116,7 @@ class DlibNetwork(nn.Module):
         self.head = nn.Linear(channels, EMBEDDING, bias=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the six levels."""
         levels = [F.relu(self.stem(images))]
         features = F.max_pool2d(levels[0], 3, 2)
         for stage in self.stages:

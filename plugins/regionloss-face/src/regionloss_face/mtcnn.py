@@ -18,6 +18,7 @@ from .cascade import OUTPUT, PROPOSE, REFINE, load_network
 
 WINDOW, STRIDE = 12, 2  # what a cell of the first network sees, and how far apart cells are, pixels of its image
 PYRAMID_STEP = 0.709  # about the root of 1/2: each image of the pyramid has half the area of the one before
+FIRST_PIXEL = (1.0, 1.0, 0.0, 0.0)  # from a box in continuous pixels to the numbers of its corner pixels
 FIRST_SCORE, SECOND_SCORE = 0.6, 0.7
 NETWORK_BATCH = 512
 
@@ -72,6 +73,8 @@ class MTCNNDetector:
         if self.upscale != 1:
             size = (round(height * self.upscale), round(width * self.upscale))
             looked_at = F.interpolate(looked_at, size, mode="bicubic", antialias=True)
+        if len(images) == 0:
+            return Regions.empty(self.kind, (height, width), 0, keypoints=5)
         found = [self.detect_one(image) for image in looked_at]
         boxes, scores, keypoints = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
         index = torch.arange(len(images)).repeat_interleave(torch.tensor([len(faces[1]) for faces in found]))
@@ -83,7 +86,7 @@ class MTCNNDetector:
     def detect_one(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes (N, 4), scores (N,) and keypoints (N, 5, 2) of one image (3, H, W)."""
         squares, scores, offsets, _ = judged(image, self.proposals(image), self.refine, 24, SECOND_SCORE)
-        kept = suppress(squares, scores, 0.7)
+        kept = suppress(squares + squares.new_tensor(FIRST_PIXEL), scores, 0.7)
         squares = squared(moved(squares[kept], offsets[kept]))
         squares, scores, offsets, points = judged(image, squares, self.output, 48, self.min_score)
         boxes = moved(squares, offsets)
@@ -96,7 +99,8 @@ class MTCNNDetector:
         found = [self.proposals_at(image, scale) for scale in self.scales(image)]
         boxes, scores, offsets = (torch.cat(parts) for parts in zip(*found, strict=True))
         kept = suppress(boxes, scores, 0.7)
-        return squared(moved(boxes[kept], offsets[kept]))
+        numbers = squared(moved(boxes[kept], offsets[kept]))
+        return numbers - numbers.new_tensor(FIRST_PIXEL)
 
     def scales(self, image: Tensor) -> list[float]:
         """Return the factors of the pyramid's images; at least one."""
@@ -106,15 +110,15 @@ class MTCNNDetector:
         return scales
 
     def proposals_at(self, image: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Return boxes (N, 4), scores (N,) and offsets (N, 4) that one image of the pyramid proposes."""
+        """Return corner pixels (N, 4), scores (N,) and offsets (N, 4) that one image of the pyramid proposes."""
         size = [max(int(side * scale + 1), WINDOW) for side in image.shape[1:]]
         small = F.interpolate(image[None], size, mode="area")
         faces, offsets, _ = self.propose.network_for(small)(small)
         cells = (faces[0] >= FIRST_SCORE).nonzero()
         scores, offsets = faces[0][tuple(cells.T)], offsets[0][:, cells[:, 0], cells[:, 1]].T
         low = cells.flip(1).to(image) * STRIDE
-        # Whole pixels, counted from one: what the networks after this one were trained on.
-        boxes = torch.cat([((low + 1) / scale).floor() - 1, ((low + WINDOW) / scale).floor()], 1)
+        # Numbers of the first and the last pixel, counted from one: what the networks were trained on.
+        boxes = torch.cat([((low + 1) / scale).floor(), ((low + WINDOW) / scale).floor()], 1)
         kept = suppress(boxes, scores, 0.5)
         return boxes[kept], scores[kept], offsets[kept]
 
