@@ -7,7 +7,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ..errors import InputError, RecipeError, RegionLossError, UnknownNameError
+from ..errors import InputError, PluginError, RecipeError, RegionLossError, UnknownNameError
+
+USAGE = (InputError, PluginError, RecipeError, UnknownNameError)
 
 
 class SentenceGroup(TyperGroup):
@@ -24,5 +26,4 @@ class SentenceGroup(TyperGroup):
             if ctx.find_root().params.get("traceback"):
                 raise
             typer.echo(str(error), err=True)
-            usage = isinstance(error, (InputError, RecipeError, UnknownNameError))
-            raise typer.Exit(2 if usage else 1) from None
+            raise typer.Exit(2 if isinstance(error, USAGE) else 1) from None

@@ -1,0 +1,5 @@
+"""`python -m regionloss`."""
+
+from .cli.main import run
+
+run()

@@ -1,0 +1,73 @@
+"""`regionloss components`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from ..errors import UnknownNameError, did_you_mean
+from ..hooks.catalogue import KINDS, Catalogue, catalogue
+from ..hooks.records import Component, TermRecord
+from .printing import print_table
+
+COLUMNS = ["name", "summary", "licence", "from", "weights"]
+Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, term.", show_default=False)]
+
+
+def components(kind: Kind = "") -> None:
+    """List what recipes can name."""
+    known = catalogue()
+    kinds = (*KINDS, "term")
+    # People write the plural, as this command's own name does.
+    wanted = kind if kind in kinds else kind.removesuffix("s")
+    if kind and wanted not in kinds:
+        raise UnknownNameError(f"there is no kind of component '{kind}'. {did_you_mean(kind, kinds)}")
+    for each in kinds if not wanted else (wanted,):
+        rows = term_rows(known) if each == "term" else component_rows(known, known.components(each))
+        if rows or wanted:
+            print_table(f"{each}s", COLUMNS, rows)
+            typer.echo("")
+
+
+def component_rows(known: Catalogue, found: Iterable[Component]) -> list[list[str]]:
+    """Return a row for each component."""
+    return [
+        [c.canonical, c.summary, c.licence, f"{c.distribution} {c.version}", weights_state(known, c)] for c in found
+    ]
+
+
+def term_rows(known: Catalogue) -> list[list[str]]:
+    """Return a row for each term; the default of its plugin is marked with the name that stands for it."""
+    rows = []
+    for term in known.terms():
+        name = f"{term.canonical} ({term.plugin})" if term.default else term.canonical
+        rows.append([name, term.summary, term.licence, f"{term.distribution} {term.version}", term_state(known, term)])
+    return rows
+
+
+def term_state(known: Catalogue, term: TermRecord) -> str:
+    """Return whether the weights of a term's backbone are here."""
+    try:
+        return weights_state(known, known.find("backbone", term.backbone, plugin=term.plugin))
+    except LookupError:
+        return f"no backbone '{term.backbone}'"
+
+
+def weights_state(known: Catalogue, component: Component) -> str:
+    """Return `here`, `missing: NAME`, or `-` where none are needed; hashes are not checked (`weights verify` does)."""
+    from ..weights.finding import find
+
+    missing = []
+    for name in component.weights:
+        try:
+            record = known.weight(name, plugin=component.plugin)
+        except LookupError:
+            missing.append(f"{name} (not registered)")
+            continue
+        if find(record) is None:
+            missing.append(record.name)
+    if missing:
+        return f"missing: {', '.join(missing)}"
+    return "here" if component.weights else "-"

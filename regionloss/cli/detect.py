@@ -1,0 +1,83 @@
+"""`regionloss detect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InputError, expected
+
+if TYPE_CHECKING:
+    from ..regions import Regions
+
+COLUMNS = ["image", "kind", "x1", "y1", "x2", "y2", "score", "text"]
+
+
+def detect(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    detector: Annotated[str, typer.Option(help="Name of a detector: 'regionloss components detector'.")],
+    out: Annotated[Path | None, typer.Option(help="Picture to write: the images with what was found.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the detector; repeatable.")] = None,
+) -> None:
+    """Run a detector on images; print and draw what it finds."""
+    from ..data.images import read_image, to_tensor
+    from ..detecting import detect as find
+    from ..hooks.catalogue import catalogue
+    from .drawing import annotated, sheet
+    from .printing import print_table
+
+    if out is not None:
+        check_suffix(out)
+    known = catalogue().build("detector", detector, options_of(option or []))
+    rows, pictures = [], []
+    for path in files(images):
+        image = read_image(path)
+        regions = find(to_tensor([image]), known)
+        rows += rows_of(path, regions)
+        if out is not None:
+            pictures.append(annotated(image, regions))
+    print_table(f"{len(rows)} regions", COLUMNS, rows)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        sheet(pictures).save(out)
+        typer.echo(f"Drawn in {out}.")
+
+
+def files(images: list[Path]) -> list[Path]:
+    """Return the image files; a folder stands for those in it."""
+    from ..data.images import list_images
+
+    return [path for image in images for path in (list_images(image) if image.is_dir() else [image])]
+
+
+def options_of(given: list[str]) -> dict[str, object]:
+    """Read `KEY=VALUE` options of the detector."""
+    from ..recipe.source import parse_value
+
+    options: dict[str, object] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise InputError(expected("--option", "KEY=VALUE", repr(text)))
+        options[key] = parse_value(value)
+    return options
+
+
+def check_suffix(out: Path) -> None:
+    """Raise InputError for a picture that could not be written, before the detector runs."""
+    from PIL import Image
+
+    if out.suffix.lower() not in Image.registered_extensions():
+        raise InputError(expected("--out", "a picture such as picture.png", f"'{out}'"))
+
+
+def rows_of(path: Path, regions: Regions) -> list[list[str]]:
+    """Return a row for each region of one image."""
+    rows = []
+    for number, box in enumerate(regions.boxes.tolist()):
+        score = "-" if regions.scores is None else f"{float(regions.scores[number]):.2f}"
+        text = "" if regions.texts is None else regions.texts[number]
+        rows.append([str(path), regions.kind, *(f"{side:.1f}" for side in box), score, text])
+    return rows

@@ -1,0 +1,68 @@
+"""Pictures of what a detector found: boxes, keypoints, scores; several images on one sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ..regions import Regions
+
+COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ffcc00", "#bf5af2", "#ff9f0a")
+CELL = 640
+
+
+def annotated(image: Image.Image, regions: Regions) -> Image.Image:
+    """Return a copy of an RGB image with the boxes, keypoints and scores of its regions.
+
+    Args:
+        image: The image that was looked at.
+        regions: Its regions, in its pixels (pixel i covers [i, i + 1)).
+    """
+    picture = image.convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    unit = max(1, round(max(picture.size) / 500))
+    for number, (x1, y1, x2, y2) in enumerate(regions.boxes.tolist()):
+        colour = COLOURS[number % len(COLOURS)]
+        # PIL draws whole pixels and takes both corners as inside.
+        corners = (math.floor(x1), math.floor(y1), math.ceil(x2) - 1, math.ceil(y2) - 1)
+        left, top = corners[0], corners[1]
+        draw.rectangle((left, top, max(left, corners[2]), max(top, corners[3])), outline=colour, width=unit)
+        if regions.keypoints is not None:
+            _points(draw, regions.keypoints[number].tolist(), 1.5 * unit, colour)
+        if regions.scores is not None:
+            label = f"{float(regions.scores[number]):.2f}"
+            _label(draw, (left, top), label, max(10, 7 * unit), colour)
+    return picture
+
+
+def _points(draw: ImageDraw.ImageDraw, points: Sequence[Sequence[float]], radius: float, colour: str) -> None:
+    for x, y in points:
+        if math.isfinite(x) and math.isfinite(y):
+            draw.ellipse((x - 0.5 - radius, y - 0.5 - radius, x - 0.5 + radius, y - 0.5 + radius), fill=colour)
+
+
+def _label(draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, size: int, colour: str) -> None:
+    """Write above the corner, or below it where the image ends."""
+    font = ImageFont.load_default(size=size)
+    x, y = corner
+    y = y - size - 2 if y >= size + 2 else y
+    left, top, right, bottom = draw.textbbox((x, y), text, font=font)
+    draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), fill=colour)
+    draw.text((x, y), text, fill="black", font=font)
+
+
+def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Return one picture as it is, or several in a grid of cells of at most 640 pixels a side."""
+    if len(pictures) == 1:
+        return pictures[0]
+    columns = math.ceil(math.sqrt(len(pictures)))
+    small = [picture.copy() for picture in pictures]
+    for picture in small:
+        picture.thumbnail((CELL, CELL))
+    width, height = max(p.width for p in small), max(p.height for p in small)
+    page = Image.new("RGB", (columns * width, math.ceil(len(small) / columns) * height), "white")
+    for number, picture in enumerate(small):
+        page.paste(picture, (number % columns * width, number // columns * height))
+    return page

@@ -1,0 +1,101 @@
+"""`regionloss`: one command a file, imported when it is called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from ..hooks.catalogue import catalogue, load_target
+from ..hooks.records import Component
+from .sentences import SentenceGroup
+
+#: Command -> where it is, and its line in `--help` (the first line of its docstring; a test compares the two).
+COMMANDS = {
+    "train": ("regionloss.cli.train:train", "Run a recipe's trainer."),
+    "check": ("regionloss.cli.check:check", "Check a recipe and list all its mistakes."),
+    "show": ("regionloss.cli.show:show", "Show a recipe with its defaults, versions and licences."),
+    "plugins": ("regionloss.cli.plugins:plugins", "List the plugins and what each brings."),
+    "components": ("regionloss.cli.components:components", "List what recipes can name."),
+    "weights": ("regionloss.cli.weights:app", "List, fetch, verify, convert, export and import weight files."),
+    "detect": ("regionloss.cli.detect:detect", "Run a detector on images; print and draw what it finds."),
+}
+
+
+class LazyGroup(SentenceGroup):
+    """A group that lists its commands from one line each and imports the one that is called."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        self.targets: dict[str, str | Component] = {}
+        for name, (target, summary) in COMMANDS.items():
+            self.add_lazy(name, target, summary)
+        found = catalogue().components("command")
+        names = Counter(component.name for component in found)
+        for component in found:
+            # Several plugins with one command, or one of ours: each keeps its full name.
+            taken = component.name in COMMANDS or names[component.name] > 1
+            self.add_lazy(component.canonical if taken else component.name, component, component.summary)
+
+    def add_lazy(self, name: str, target: str | Component, summary: str) -> None:
+        """List `name` with its summary, and remember where it is."""
+        self.targets[name] = target
+        self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is called, and only now import it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load_command(str(name), self.targets[str(name)]), rest
+
+
+def load_command(name: str, target: str | Component) -> Any:
+    """Import a command: a typer app, or a function that becomes one. Raises PluginError if a plugin's fails."""
+    if isinstance(target, Component):
+        found = load_target(target)
+    else:
+        module, _, attribute = target.partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        function, found = found, typer.Typer(add_completion=False)
+        found.command()(function)
+    found._add_completion = False
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Region-aware perceptual losses: train, check recipes, list plugins, fetch weights, detect.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"regionloss {importlib.metadata.version('regionloss')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+) -> None:
+    """Warn of broken plugins before any command runs."""
+    known = catalogue()
+    for problem in (*map(str, known.broken), *known.clashes()):
+        typer.echo(f"warning: {problem}", err=True)
+
+
+def run() -> None:
+    """Entry point of the command `regionloss`."""
+    app(prog_name="regionloss")

@@ -1,0 +1,37 @@
+"""`regionloss plugins`."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..hooks.catalogue import Catalogue, catalogue
+from ..hooks.records import Component, Plugin, TermRecord, WeightRecord
+from .printing import print_table
+
+
+def plugins() -> None:
+    """List the plugins and what each brings."""
+    known = catalogue()
+    rows = [[p.name, p.distribution, p.version, "ok", brings(known, p)] for p in known.plugins]
+    rows += [[b.plugin.name, b.plugin.distribution, b.plugin.version, "broken", b.sentence] for b in known.broken]
+    rows += [[p.name, p.distribution, p.version, "left out", "not named in REGIONLOSS_PLUGINS"] for p in known.blocked]
+    print_table("Plugins", ["name", "distribution", "version", "state", "brings"], rows)
+
+
+def brings(known: Catalogue, plugin: Plugin) -> str:
+    """Return `2 detectors, 1 term` for a plugin."""
+    counts = Counter(
+        kind_of(record)
+        for record in known.records
+        if (record.plugin, record.distribution) == (plugin.name, plugin.distribution)
+    )
+    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items()) or "nothing"
+
+
+def kind_of(record: object) -> str:
+    """Return what a record is, in one or two words."""
+    if isinstance(record, Component):
+        return record.kind
+    if isinstance(record, TermRecord):
+        return "term"
+    return "weight file" if isinstance(record, WeightRecord) else "region kind"
