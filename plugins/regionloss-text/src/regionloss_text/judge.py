@@ -1,0 +1,81 @@
+"""The judge of text: PP-OCRv6's recogniser, through RapidOCR. It is never trained against."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from torch import Tensor
+
+from regionloss.checks import check_images, check_regions
+from regionloss.errors import InputError, expected
+from regionloss.judges import Reading
+from regionloss.regions import Regions
+from regionloss.weights.cache import sha256_of
+
+from .rapid import RECOGNISER_FILE, Pixels, engine, model_file, to_bgr
+
+#: The recogniser's input, 48 x 320: narrower crops are padded to it, wider ones stay as wide as they are.
+ASPECT = 320 / 48
+
+
+class PPOcrJudge:
+    """Reads each region with a network of other authors, data and architecture than the loss networks.
+
+    Args:
+        margin: Added around a box on each side, as a share of its height.
+        batch_size: Crops per call of the network.
+
+    Raises:
+        InputError: A negative margin, or a batch size below 1.
+        WeightsError: The installed rapidocr does not ship the network.
+
+    Source: PP-OCRv6 small recogniser, as shipped by RapidOCR.
+    """
+
+    kind = "text"
+
+    def __init__(self, margin: float = 0.1, batch_size: int = 16) -> None:
+        if margin < 0 or batch_size < 1:
+            wanted = "margin >= 0 and batch_size >= 1"
+            raise InputError(expected("ppocr-v6", wanted, f"margin={margin}, batch_size={batch_size}"))
+        self.margin = margin
+        self.weights_sha256 = sha256_of(model_file(RECOGNISER_FILE))
+        self.engine = engine({"Rec.rec_batch_num": batch_size})
+
+    def judge(self, images: Tensor, regions: Regions) -> list[Reading]:
+        """Return one reading per region of images (B, 3, H, W) in [-1, 1], in their order.
+
+        Raises:
+            InputError: Images or regions that do not fit.
+        """
+        check_images(images, "images")
+        check_regions(regions, images)
+        pixels = to_bgr(images)
+        boxes, owners = regions.boxes.detach().cpu().tolist(), regions.image_index.cpu().tolist()
+        crops = [self.crop(pixels[owner], box) for owner, box in zip(owners, boxes, strict=True)]
+        readings = [Reading("", 0.0)] * len(crops)
+        for group in groups(crops):
+            found = self.engine.recognize_txt([crops[i] for i in group])
+            for i, text, score in zip(group, found.txts or (), found.scores, strict=True):
+                if text.strip():
+                    readings[i] = Reading(text.strip(), float(score))
+        return readings
+
+    def crop(self, image: Pixels, box: list[float]) -> Pixels:
+        """Return the pixels (h, w, 3) of a box x1, y1, x2, y2 and its margin, clipped to the image (H, W, 3)."""
+        height, width = image.shape[:2]
+        margin = self.margin * (box[3] - box[1])
+        x1, y1 = (max(math.floor(v - margin), 0) for v in box[:2])
+        x2, y2 = min(math.ceil(box[2] + margin), width), min(math.ceil(box[3] + margin), height)
+        return np.ascontiguousarray(image[y1:y2, x1:x2])
+
+
+def groups(crops: list[Pixels]) -> list[list[int]]:
+    """Return the crops' numbers in groups that the recogniser may pad to one width.
+
+    Crops up to 48 x 320 are all padded to that; each wider one goes alone, so that no reading depends on neighbours.
+    """
+    narrow = [i for i, crop in enumerate(crops) if crop.shape[1] / crop.shape[0] <= ASPECT]
+    wide = [[i] for i, crop in enumerate(crops) if crop.shape[1] / crop.shape[0] > ASPECT]
+    return [narrow, *wide] if narrow else wide
