@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ..errors import InputError
 from ..hooks.catalogue import catalogue
 from ..hooks.records import WeightRecord
 from ..weights.cache import folder, sha256_of
 from ..weights.finding import find, missing
+from .printing import print_table
 from .sentences import SentenceGroup
 from .weights_fetch import fetch_records, skipped
-from .weights_text import megabytes, source_text, state_of, verdict_of
+from .weights_text import details_of, megabytes, source_text, state_of, verdict_of
 
 app = typer.Typer(
     help="List, fetch, verify, convert, export and import weight files.", no_args_is_help=True, cls=SentenceGroup
@@ -34,13 +34,17 @@ def chosen(names: list[str] | None) -> list[WeightRecord]:
 
 @app.command("list")
 def list_weights(names: Names = None) -> None:
-    """Show every weight file: size, licence, source, whether it is here ('verify' checks the hashes)."""
-    table = Table(title=f"Weight files (cache: {folder()})", title_justify="left", show_lines=False)
-    for column in ("name", "size", "licence", "here", "source"):
-        table.add_column(column, overflow="fold", justify="right" if column == "size" else "left")
-    for record in chosen(names):
-        table.add_row(record.canonical, megabytes(record.size), record.licence, state_of(record), source_text(record))
-    Console().print(table)
+    """Show every weight file: licence, source, whether it is here. Of those named, show all that is known."""
+    records = chosen(names)
+    if names:
+        texts = ["\n".join(f"{label:8} {text}" for label, text in details_of(record)) for record in records]
+        Console(highlight=False, soft_wrap=True).print("\n\n".join(texts), markup=False)
+        return
+    print_table(
+        f"Weight files, kept in {folder()}",
+        ("name", "size", "licence", "here", "source"),
+        [(r.canonical, megabytes(r.size), r.licence, state_of(r), source_text(r)) for r in records],
+    )
 
 
 @app.command("fetch")

@@ -40,7 +40,10 @@ def fetch_records(records: list[WeightRecord], console: Console, errors: Console
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
 
         def show(what: str, done: int, total: int | None) -> None:
-            if what not in bars:
+            if what not in bars:  # one after the other
+                for done_with in bars.values():
+                    progress.remove_task(done_with)
+                bars.clear()
                 bars[what] = progress.add_task(what, total=total)
             progress.update(bars[what], completed=done, total=total)
 

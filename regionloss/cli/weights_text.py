@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from rich.markup import escape
+from urllib.parse import urlsplit
 
 from ..hooks.records import WeightRecord
 from ..weights.cache import cache_path, is_meant
@@ -20,11 +19,27 @@ def megabytes(size: int) -> str:
 
 
 def source_text(record: WeightRecord) -> str:
-    """Return where a file comes from, and whether that could be tried."""
+    """Return in a few words where a file comes from, and whether that could be tried."""
     source = read_source(record.source)
     if source.package is not None:
-        return escape(str(source.package))
-    return f"{escape(record.source)} (untried)" if source.untried else "only you can bring it"
+        return f"{source.package.index} {source.package.name} {source.package.version}"
+    return f"{urlsplit(source.address).hostname} (untried)" if source.untried else "only you can bring it"
+
+
+def details_of(record: WeightRecord) -> list[tuple[str, str]]:
+    """Return all that is known of a file, as lines of a label and a text."""
+    file = find(record)
+    return [
+        ("name", record.canonical),
+        ("summary", record.summary),
+        ("licence", record.licence),
+        ("file", record.filename),
+        ("size", f"{record.size} bytes" if record.size else "unknown"),
+        ("sha256", record.sha256 or "none registered: no copy could be had to take it from"),
+        ("source", record.source + (" (untried)" if read_source(record.source).untried else "")),
+        ("here", state_of(record) + (f": {file}" if file else "")),
+        ("from", f"{record.distribution} {record.version}"),
+    ]
 
 
 def state_of(record: WeightRecord) -> str:
@@ -36,7 +51,7 @@ def state_of(record: WeightRecord) -> str:
         return "in an installed package"
     if file == cache_path(record):
         if record.size and file.stat().st_size != record.size:
-            return "[red]wrong size[/red]"
+            return "wrong size"
         return "yes, to be converted" if record.needs_conversion else "yes"
     return "yes, converted"
 
@@ -47,4 +62,4 @@ def verdict_of(record: WeightRecord, file: Path) -> tuple[bool, str]:
         return True, "no hash registered"
     if is_meant(record, file):
         return True, "ok"
-    return False, f"[red]wrong hash[/red], expected {record.sha256}, got"
+    return False, f"wrong hash, expected {record.sha256}, got"

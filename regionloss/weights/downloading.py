@@ -80,7 +80,7 @@ def _npm_pack(package: Package, work: Path, downloads: Path, progress: Progress)
 
 
 def _run(command: list[str], work: Path, cwd: Path | None, what: str, progress: Progress) -> tuple[int, str]:
-    """Run a client, counting the bytes that it writes below `work`; return its exit code and all it said."""
+    """Run a client, watching what it writes below `work`; return its exit code and all it said."""
     log = work / "log.txt"
     environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(work))}
     with log.open("wb") as out:
@@ -89,7 +89,7 @@ def _run(command: list[str], work: Path, cwd: Path | None, what: str, progress: 
         )
         try:
             while process.poll() is None:
-                progress(what, _bytes_below(work), None)
+                progress(what, _downloaded(work), None)
                 try:
                     process.wait(0.1)
                 except subprocess.TimeoutExpired:
@@ -100,15 +100,16 @@ def _run(command: list[str], work: Path, cwd: Path | None, what: str, progress: 
     return process.returncode, log.read_text(encoding="utf-8", errors="replace")
 
 
-def _bytes_below(folder: Path) -> int:
-    total = 0
+def _downloaded(folder: Path) -> int:
+    """Return the size of the largest file below a folder: the archive, wherever its client keeps it meanwhile."""
+    largest = 0
     for root, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.stat(os.path.join(root, name)).st_size
+                largest = max(largest, os.stat(os.path.join(root, name)).st_size)
             except FileNotFoundError:  # the client moved it meanwhile
                 continue
-    return total
+    return largest
 
 
 def _reason(log: str, *marks: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,7 +40,7 @@ def several(record: Record, plugin: Plugin) -> None:
 
 def row(result: Result, name: str) -> list[str]:
     (line,) = [line for line in result.stdout.splitlines() if f"/{name} " in line]
-    return [cell.strip() for cell in line.strip("│").split("│")][1:]
+    return re.split(r" {2,}", line.strip())[1:]
 
 
 @pytest.mark.usefixtures("several")
@@ -49,12 +50,23 @@ def test_list(cache: Path, content: dict[str, bytes]) -> None:
     (cache / "b.pt").write_bytes(content["b.pt"][:-1])
     result = run("list")
     assert result.exit_code == 0
-    assert row(result, "a") == ["9.0 kB", "not stated", "yes", "pip:tiny-weights==1.0"]
-    assert row(result, "b") == ["18.0 kB", "CC0-1.0", "wrong size", "pip:tiny-weights==1.0"]
-    assert row(result, "c") == ["27.0 kB", "not stated", "no", "pip:tiny-weights==1.0"]
-    assert row(result, "far") == ["27.0 kB", "not stated", "no", "https://example.org/far.pt (untried)"]
+    assert row(result, "a") == ["9.0 kB", "not stated", "yes", "pip tiny-weights 1.0"]
+    assert row(result, "b") == ["18.0 kB", "CC0-1.0", "wrong size", "pip tiny-weights 1.0"]
+    assert row(result, "c") == ["27.0 kB", "not stated", "no", "pip tiny-weights 1.0"]
+    assert row(result, "far") == ["27.0 kB", "not stated", "no", "example.org (untried)"]
     assert row(result, "mine") == ["?", "not stated", "no", "only you can bring it"]
     assert str(cache) in result.stdout
+
+
+@pytest.mark.usefixtures("several")
+def test_list_of_names_shows_everything(cache: Path, record: Record) -> None:
+    result = run("list", "far", "a")
+    assert result.exit_code == 0
+    far, a = ([line.split(maxsplit=1) for line in part.splitlines()] for part in result.stdout.split("\n\n"))
+    assert dict(far)["source"] == "https://example.org/far.pt (untried)"
+    assert dict(a)["sha256"] == record("a.pt").sha256
+    assert dict(a)["licence"] == "not stated"
+    assert dict(a)["size"] == "9000 bytes"
 
 
 @pytest.mark.usefixtures("several", "pip_index")
