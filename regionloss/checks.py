@@ -102,7 +102,5 @@ def check_range(images: Tensor, value_range: tuple[float, float], where: str) ->
         got = f"[{seen[0]}, {seen[1]}]" if seen else f"[{low:.4g}, {high:.4g}]"
         raise InputError(expected(where, wanted, got, RANGE_ADVICE.get(seen or (0, 0), "Rescale the images.")))
     if value_range == (-1, 1) and low >= 0 and high > low:
-        warnings.warn(
-            f"{where}: no value below 0 in the first batch. If the images are in [0, 1], {RANGE_ADVICE[(0, 1)].lower()}",
-            stacklevel=3,
-        )
+        advice = f"If the images are in [0, 1]: {RANGE_ADVICE[(0, 1)]}"
+        warnings.warn(f"{where}: no value below 0 in the first batch. {advice}", stacklevel=3)

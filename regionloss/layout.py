@@ -56,6 +56,11 @@ class Layout:
         images = None if self.images is None else self.images.to(device, non_blocking=non_blocking)
         return replace(self, images=images, slot=self.slot.to(device, non_blocking=non_blocking))
 
+    def pin_memory(self) -> Layout:
+        """Return the layout in page-locked memory."""
+        images = None if self.images is None else self.images.pin_memory()
+        return replace(self, images=images, slot=self.slot.pin_memory())
+
 
 def rank_in_image(image_index: Tensor) -> Tensor:
     """Return (R,) how many earlier regions share the region's image."""

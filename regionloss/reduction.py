@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from .errors import InputError, expected
+from .tensors import full_precision
 
 REDUCTIONS = ("image_mean", "sum", "none")
 
@@ -34,5 +35,4 @@ class Reduction:
 
 def attached_zeros(reconstruction: Tensor) -> Tensor:
     """Return no values, (0,), attached to the graph: a rank without regions still takes part in `backward()`."""
-    none = reconstruction.reshape(-1)[:0]
-    return none if none.element_size() >= 4 else none.float()
+    return full_precision(reconstruction.reshape(-1)[:0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,24 +84,35 @@ class Regions:
             keypoints=torch.zeros(0, keypoints, 2) if keypoints else None,
         )
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Regions:
-        """Return the regions on another device; the host's knowledge of their layout travels along."""
-        moved = {
-            field.name: value.to(device, non_blocking=non_blocking)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor | Layout)
+    def to(self, device: torch.device | str, non_blocking: bool = False, dtype: torch.dtype | None = None) -> Regions:
+        """Return the regions on another device; the host's knowledge of their layout travels along.
+
+        Args:
+            device: Where to.
+            non_blocking: As for tensors.
+            dtype: Precision of boxes, keypoints and scores; None keeps it.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=non_blocking)
+            for name, value in values.items()
+            if isinstance(value, Tensor | Layout)
         }
+        if dtype is not None:
+            moved |= {n: v.to(dtype) for n, v in moved.items() if isinstance(v, Tensor) and v.is_floating_point()}
         return replace(self, **moved)
 
     def pin_memory(self) -> Regions:
         """Return the regions in page-locked memory (called by `DataLoader(pin_memory=True)`)."""
-        pinned = {f.name: v.pin_memory() for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        pinned: dict[str, Any] = {
+            f.name: v.pin_memory() for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)
+        }
         return replace(self, **pinned)
 
     def select(self, index: Tensor) -> Regions:
         """Return the regions that a mask (R,) bool or an index (N,) int64 names, in that order."""
         positions = index.nonzero().flatten() if index.dtype == torch.bool else index
-        rows = {
+        rows: dict[str, Any] = {
             name: value[positions]
             for name in ("boxes", "image_index", "keypoints", "scores", "valid")
             if (value := getattr(self, name)) is not None
@@ -136,7 +148,9 @@ class Regions:
         if self.scores is not None:
             pad["scores"] = self.scores.new_zeros(missing)
         whole = {"valid": torch.ones(len(self), dtype=torch.bool, device=self.device)} if self.valid is None else {}
-        rows = {name: torch.cat([whole.get(name, getattr(self, name)), more]) for name, more in pad.items()}
+        rows: dict[str, Any] = {
+            name: torch.cat([whole.get(name, getattr(self, name)), more]) for name, more in pad.items()
+        }
         texts = None if self.texts is None else (*self.texts, *[""] * missing)
         return replace(self, **rows, texts=texts, layout=None)
 

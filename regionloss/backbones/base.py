@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, expected
+from ..tensors import without_autocast
 from .frozen import Frozen
 from .input_spec import InputSpec
 
@@ -70,7 +71,7 @@ class FeatureBackbone(Frozen):
     def features(self, crops: Tensor) -> Features:
         """Return the chosen levels of one batch of crops."""
         network = self.network_for(crops)
-        with nullcontext() if self.autocast else torch.autocast(crops.device.type, enabled=False):
+        with nullcontext() if self.autocast else without_autocast(crops):
             levels = self.levels(network, self.input_spec(crops))
         return tuple(levels) if self.out_indices is None else self.picked(levels, self.out_indices)
 

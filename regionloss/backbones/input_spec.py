@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..errors import InputError, expected
+from ..tensors import constants
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what Pillow's convert("L") uses
 
@@ -48,12 +49,12 @@ class InputSpec:
                 expected("crops", f"{self.size[0]} x {self.size[1]} pixels", str(tuple(crops.shape)), advice)
             )
         if self.channels == "L":
-            luma = crops.new_tensor(LUMA).view(1, 3, 1, 1)
+            luma = constants(LUMA, crops).view(1, 3, 1, 1)
             crops = (crops * luma).sum(1, keepdim=True)
         elif self.channels == "BGR":
             crops = crops.flip(1)
         low, high = self.value_range
-        mean, std = (crops.new_tensor(v).view(1, -1, 1, 1) for v in (self.mean, self.std))
+        mean, std = (constants(v, crops).view(1, -1, 1, 1) for v in (self.mean, self.std))
         gain = (high - low) / 2 / std
         return crops * gain + ((high + low) / 2 - mean) / std
 

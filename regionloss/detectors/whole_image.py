@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..layout import Layout
 from ..regions import Regions
+from ..tensors import constants
 
 
 class WholeImageDetector:
@@ -18,6 +19,6 @@ class WholeImageDetector:
         """Return B regions of images (B, 3, H, W), on the images' device."""
         count, (height, width) = len(images), images.shape[2:]
         index = torch.arange(count, device=images.device)
-        box = torch.tensor([0.0, 0.0, width, height]).to(images.device, non_blocking=True)
+        box = constants((0, 0, width, height), torch.empty(0, device=images.device))
         layout = Layout(None, 1, index, float(max(height, width)))
         return Regions(self.kind, box.expand(count, 4), index, (height, width), count, layout=layout)

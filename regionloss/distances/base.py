@@ -18,11 +18,6 @@ class Distance(Protocol):
         ...
 
 
-def full_precision(level: Tensor) -> Tensor:
-    """Return a level in float32 at least: squares of half precision overflow."""
-    return level if level.element_size() >= 4 else level.float()
-
-
 def over_positions(values: Tensor) -> Tensor:
     """Return (R,) means over whatever positions (R, ...) has; a vector level has one."""
     return values.flatten(1).mean(1) if values.ndim > 1 else values

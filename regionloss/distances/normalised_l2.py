@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, expected
-from .base import Features, full_precision, over_positions
+from ..tensors import full_precision
+from .base import Features, over_positions
 
 
 class NormalisedL2:

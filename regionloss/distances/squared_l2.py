@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import Features, full_precision, over_positions
+from ..tensors import full_precision
+from .base import Features, over_positions
 
 
 class SquaredL2:

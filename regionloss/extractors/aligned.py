@@ -11,6 +11,7 @@ from torch import Tensor
 from ..checks import size_of
 from ..errors import InputError, expected
 from ..regions import Regions
+from ..tensors import constants, without_autocast, working_dtype
 from .sampling import layout_of, sample_affine
 from .similarity import fit_similarity
 
@@ -42,19 +43,25 @@ class AlignedExtractor:
         if padding not in ("border", "black"):
             raise InputError(expected("aligned.padding", "'border' or 'black'", repr(padding)))
         self.fill = -1.0 if padding == "black" else None
+        self._flat = tuple(self.template.flatten().tolist())
         self.template_spread = float((self.template - self.template.mean(0)).square().sum(1).mean().sqrt())
 
     def __call__(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
-        matrix, offset = self.to_image(regions, torch.float64 if images.dtype == torch.float64 else torch.float32)
+        with without_autocast(images):
+            points, spread = self.points(regions, working_dtype(images))
+        return sample_affine(images, regions, points, spread, self.samples(regions), self.fill)
+
+    def points(self, regions: Regions, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return where each crop pixel lies, (R, h, w, 2), and what its edges span beyond a pixel, (R, 2, 2)."""
+        matrix, offset = self.to_image(regions, dtype)
         height, width = self.size
         x, y = (torch.arange(n, device=matrix.device, dtype=matrix.dtype) + 0.5 for n in (width, height))
         canvas = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
         points = torch.einsum("rij,hwj->rhwi", matrix, canvas) + offset[:, None, None]
         # A bilinear read already spans one pixel: only what a crop pixel covers beyond that is spread.
         shrink = matrix.square().sum((1, 2)).div(2).sqrt()[:, None, None]
-        spread = matrix.transpose(1, 2) * ((shrink - 1) / shrink).clamp(min=0)
-        return sample_affine(images, regions, points, spread, self.samples(regions), self.fill)
+        return points, matrix.transpose(1, 2) * ((shrink - 1) / shrink).clamp(min=0)
 
     def to_image(self, regions: Regions, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return `T^-1`: matrix (R, 2, 2) and offset (R, 2) from crop pixels to image pixels."""
@@ -63,14 +70,15 @@ class AlignedExtractor:
             wanted = f"{len(self.template)} keypoints a region"
             advice = f"Use a detector of kind '{regions.kind}' that gives them, or a box extractor."
             raise InputError(expected(f"regions['{regions.kind}'].keypoints", wanted, got, advice))
-        matrix, offset = fit_similarity(regions.keypoints.to(dtype), self.template)
+        keypoints = regions.keypoints.to(dtype)
+        template = constants(self._flat, keypoints).view(-1, 2)
+        matrix, offset = fit_similarity(keypoints, template)
         scale = matrix.square().sum((1, 2)).div(2)
         usable = scale > 1e-12
         inverse = matrix.transpose(1, 2) / torch.where(usable, scale, 1)[:, None, None]
         back = -(inverse @ offset[..., None])[..., 0]
         low, high = regions.boxes[:, :2].to(dtype), regions.boxes[:, 2:].to(dtype)
-        canvas = torch.tensor(self.size[::-1], device=low.device, dtype=dtype)
-        stretch = torch.diag_embed((high - low) / canvas)
+        stretch = torch.diag_embed((high - low) / constants(self.size[::-1], low))
         chosen = usable[:, None, None]
         return torch.where(chosen, inverse, stretch), torch.where(usable[:, None], back, low)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..checks import size_of
 from ..errors import InputError, expected
 from ..regions import Regions
+from ..tensors import constants, working_dtype
 from .sampling import axis_weights, sample_separable
 
 
@@ -29,9 +30,9 @@ class LetterboxExtractor:
     def __call__(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
         height, width = self.size
-        boxes = regions.boxes.double() if images.dtype == torch.float64 else regions.boxes.float()
+        boxes = regions.boxes.to(working_dtype(images))
         low, high = boxes[:, :2], boxes[:, 2:]
-        canvas = boxes.new_tensor([width, height])
+        canvas = constants((width, height), boxes)
         step = ((high - low) / canvas).amax(1)
         margin = canvas - (high - low) / step[:, None]
         start = low - (margin / 2 if self.anchor == "centre" else 0) * step[:, None]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ..checks import size_of
 from ..regions import Regions
+from ..tensors import working_dtype
 from .sampling import axis_weights, sample_separable
 
 
@@ -33,12 +34,8 @@ class ResizeExtractor:
 
     def __call__(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
-        (height, width), boxes = (
-            self.size,
-            regions.boxes.to(images.dtype if images.is_floating_point() else None),
-        )
-        boxes = boxes if boxes.element_size() >= 4 else boxes.float()
-        x1, y1, x2, y2 = boxes.unbind(1)
+        height, width = self.size
+        x1, y1, x2, y2 = regions.boxes.to(working_dtype(images)).unbind(1)
         rows = axis_weights(y1, (y2 - y1) / height, y1, y2, height, images.shape[2])
         columns = axis_weights(x1, (x2 - x1) / width, x1, x2, width, images.shape[3])
         return sample_separable(images, regions, rows, columns)

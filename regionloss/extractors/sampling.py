@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..layout import Layout
 from ..regions import Regions
+from ..tensors import constants, full_precision, without_autocast
 
 
 def axis_weights(start: Tensor, step: Tensor, low: Tensor, high: Tensor, count: int, length: int) -> Tensor:
@@ -57,7 +58,7 @@ def sample_separable(images: Tensor, regions: Regions, rows: Tensor, columns: Te
     (count, channels, _, width), height_out = batch.shape, rows.shape[1]
     grid_rows = to_grid(rows.to(batch.dtype), layout, count)
     grid_columns = to_grid(columns.to(batch.dtype), layout, count)
-    with torch.autocast(images.device.type, enabled=False):
+    with without_autocast(images):
         strips = grid_rows.flatten(1, 2)[:, None] @ batch
         strips = strips.view(count, channels, layout.slots, height_out, width).transpose(1, 2).flatten(2, 3)
         crops = strips @ grid_columns.transpose(2, 3)
@@ -87,9 +88,9 @@ def sample_affine(
     if samples > 1:
         points = spread_points(points, spread, samples)
     count, (rows, columns) = batch.shape[0], points.shape[1:3]
-    size = points.new_tensor([batch.shape[3], batch.shape[2]]) / 2
-    grid = to_grid((points / size - 1).to(batch.dtype), layout, count).flatten(1, 2)
-    with torch.autocast(images.device.type, enabled=False):
+    scale = constants([2 / batch.shape[3], 2 / batch.shape[2]], points)
+    grid = to_grid((points * scale - 1).to(batch.dtype), layout, count).flatten(1, 2)
+    with without_autocast(images):
         shifted = batch if fill is None else batch - fill
         padding = "border" if fill is None else "zeros"
         crops = F.grid_sample(shifted, grid, mode="bilinear", padding_mode=padding, align_corners=False)
@@ -119,7 +120,7 @@ def occupied(images: Tensor, layout: Layout) -> Tensor:
     chosen = images
     if layout.images is not None and len(layout.images) < len(images):
         chosen = images.index_select(0, layout.images)
-    return chosen if chosen.dtype == torch.float64 else chosen.float()
+    return full_precision(chosen)
 
 
 def to_grid(values: Tensor, layout: Layout, count: int) -> Tensor:

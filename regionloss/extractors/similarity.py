@@ -26,7 +26,7 @@ def fit_similarity(points: Tensor, template: Tensor) -> tuple[Tensor, Tensor]:
     weights = known.to(points.dtype)
     total = weights.sum(1, keepdim=True).clamp(min=1)
     source = torch.where(known, points, 0)
-    goal = template.to(points) * weights
+    goal = template * weights
     source_mean, goal_mean = source.sum(1, keepdim=True) / total, goal.sum(1, keepdim=True) / total
     p, q = (source - source_mean) * weights, (goal - goal_mean) * weights
     norm = p.square().sum((1, 2))

@@ -13,6 +13,7 @@ from ..distances.squared_l2 import SquaredL2
 from ..extractors.base import RegionExtractor
 from ..reduction import Reduction, attached_zeros
 from ..regions import Regions
+from ..tensors import working_dtype
 from ..weightings.area import AreaWeighting as ByArea
 from ..weightings.base import AreaWeighting
 
@@ -82,7 +83,7 @@ class RegionPerceptualLoss(nn.Module):
         self.check(reconstruction, target, regions)
         if regions is None or len(regions) == 0:
             return attached_zeros(reconstruction)
-        regions = regions.to(target.device)
+        regions = regions.to(target.device, dtype=working_dtype(target))
         crops = self.extractor(self.in_range(reconstruction), regions)
         with torch.no_grad():
             target_crops = self.extractor(self.in_range(target), regions)
@@ -93,7 +94,7 @@ class RegionPerceptualLoss(nn.Module):
         """Return (R,) distances between crops (R, 3, h, w), at most `chunk_size` regions' activations at a time."""
         if self.chunk_size is None or len(crops) <= self.chunk_size:
             return self.compare(crops, target_crops)
-        chunks = zip(crops.split(self.chunk_size), target_crops.split(self.chunk_size), strict=True)
+        chunks = zip(torch.split(crops, self.chunk_size), torch.split(target_crops, self.chunk_size), strict=True)
         return torch.cat([checkpoint(self.compare, *chunk, use_reentrant=False) for chunk in chunks])
 
     def compare(self, crops: Tensor, target_crops: Tensor) -> Tensor:
