@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone, InputSpec
-from regionloss.weights import locate
 
 from .dlib_file import read_tensors
+from .given_file import file_of
 
 #: Width, number of blocks, and whether the first of them halves the resolution.
 STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
@@ -49,9 +48,8 @@ class DlibResNet(FeatureBackbone):
 
 def load_dlib(weights: str) -> DlibNetwork:
     """Return the network with the weights of this name or path."""
-    file = locate(weights) if "." not in weights else Path(weights).expanduser()
     network = DlibNetwork()
-    network.load(read_tensors(file, network.sizes()))
+    network.load(read_tensors(file_of(weights), network.sizes()))
     return network
 
 
