@@ -15,6 +15,9 @@ from .finding import locate
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: Text that ends like this names a file, not weights.
+SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".tar", ".safetensors")
+
 
 def load_state_dict(
     weights: str | os.PathLike[str] | WeightRecord, *, key: str | None = None, strip_prefix: str = ""
@@ -22,7 +25,7 @@ def load_state_dict(
     """Read the tensors of a weight file on the CPU, with torch's `weights_only` or from safetensors.
 
     Args:
-        weights: Name of weights, or a file: a `Path`, or text with a dot (names have none).
+        weights: Name of weights, or a file: a `Path`, or text that ends as weight files do or names a file.
         key: Entry that holds the tensors where a file wraps them, such as `"state_dict"`.
         strip_prefix: Taken off the names that begin with it, such as `"module."`.
 
@@ -42,7 +45,9 @@ def load_state_dict(
 
 
 def _file_of(weights: str | os.PathLike[str] | WeightRecord) -> Path:
-    if isinstance(weights, WeightRecord) or (isinstance(weights, str) and "." not in weights):
+    if isinstance(weights, WeightRecord):
+        return locate(weights)
+    if isinstance(weights, str) and Path(weights).suffix not in SUFFIXES and not Path(weights).is_file():
         return locate(weights)
     file = Path(weights).expanduser()
     if not file.is_file():

@@ -44,8 +44,10 @@ def test_a_state_dict(tmp_path: Path, network: nn.Module) -> None:
 def test_a_name(cache: Path, network: nn.Module, record: Callable[..., WeightRecord], plugin: Any) -> None:
     cache.mkdir(parents=True)
     torch.save(network.state_dict(), cache / "a.pt")
-    plugin(record(sha256=sha256_of(cache / "a.pt")))
-    assert same(load_state_dict("a"), network.state_dict())
+    known = record(sha256=sha256_of(cache / "a.pt"), name="a.v1")
+    plugin(known)
+    assert same(load_state_dict("a.v1"), network.state_dict())
+    assert same(load_state_dict(known), network.state_dict())
 
 
 def test_a_wrapped_state_dict_is_unwrapped_when_asked(tmp_path: Path, network: nn.Module) -> None:
