@@ -89,6 +89,8 @@ class MTCNNDetector:
         kept = suppress(squares + squares.new_tensor(FIRST_PIXEL), scores, 0.7)
         squares = squared(moved(squares[kept], offsets[kept]))
         squares, scores, offsets, points = judged(image, squares, self.output, 48, self.min_score)
+        # What was cut out are whole pixels; from the unrounded corner all would lie half a pixel to the right and below.
+        squares = squares.floor()
         boxes = moved(squares, offsets)
         keypoints = squares[:, None, :2] + points * sides(squares)[:, None]
         kept = suppress(boxes, scores, 0.7, by_smaller=True)
