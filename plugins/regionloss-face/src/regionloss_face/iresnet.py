@@ -1,0 +1,106 @@
+"""iresnet50, the paper's face network: InsightFace's improved ResNet, with the names of its `backbone.pth`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from regionloss.backbones import FeatureBackbone, InputSpec
+from regionloss.errors import WeightsError, expected
+from regionloss.weights import load_state_dict
+
+WIDTHS, BLOCKS = (64, 128, 256, 512), (3, 4, 14, 3)
+EMBEDDING = 512
+ARCFACE_INPUT = InputSpec((112, 112), (-1.0, 1.0), "RGB")
+
+
+class IResNet50(FeatureBackbone):
+    """Features of ArcFace's iresnet50, for crops of 112 x 112 aligned to `ARCFACE_TEMPLATE`.
+
+    Levels: 0 is the stem (64 channels, 112 x 112), 1 to 4 are the stages (64 at 56, 128 at 28, 256 at 14, 512 at 7).
+
+    Args:
+        weights: Name of the weights, or a path to InsightFace's `backbone.pth`. There is no random start: features of
+            an untrained network would look like a loss and be none.
+        out_indices: Which levels to compare.
+
+    Raises:
+        WeightsError: The weights are not here, or are another network's.
+
+    Source: InsightTok, section 3.2; Deng et al., ArcFace (2019); Duta et al., Improved residual networks (2020).
+    """
+
+    def __init__(self, weights: str = "arcface-r50", out_indices: Sequence[int] = (0, 1, 2, 3, 4)) -> None:
+        network = IResNet()
+        load_strictly(network, load_state_dict(weights), weights)
+        super().__init__(network, ARCFACE_INPUT, out_indices=out_indices)
+
+
+def load_strictly(network: nn.Module, tensors: dict[str, Tensor], weights: str) -> None:
+    """Give a network its weights; all of them and no others.
+
+    Raises:
+        WeightsError: Names or shapes differ; says how many, and the first of each.
+    """
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    got = {name: tuple(value.shape) for name, value in tensors.items()}
+    if wanted != got:
+        missing, unknown = sorted(wanted.keys() - got.keys()), sorted(got.keys() - wanted.keys())
+        shapes = sorted(name for name in wanted.keys() & got.keys() if wanted[name] != got[name])
+        parts = ((missing, "missing"), (unknown, "unknown"), (shapes, "of another shape"))
+        said = ", ".join(f"{len(names)} {what} ({names[0]})" for names, what in parts if names)
+        raise WeightsError(expected(f"weights '{weights}'", f"the {len(wanted)} tensors of the network", said))
+    network.load_state_dict(tensors)
+
+
+class IBlock(nn.Module):
+    """norm - convolution - norm - PReLU - convolution (stride) - norm, beside a shortcut."""
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.prelu = nn.PReLU(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or channels != width:
+            shortcut = nn.Conv2d(channels, width, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(width))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features (R, width, h, w)."""
+        branch = self.prelu(self.bn2(self.conv1(self.bn1(images))))
+        return self.bn3(self.conv2(branch)) + self.downsample(images)
+
+
+class IResNet(nn.Module):
+    """`forward` returns the stem and the four stages; `embed` the description of a face."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
+        self.prelu = nn.PReLU(WIDTHS[0])
+        channels = WIDTHS[0]
+        for number, (width, count) in enumerate(zip(WIDTHS, BLOCKS, strict=True), 1):
+            blocks = [IBlock(channels if i == 0 else width, width, 2 if i == 0 else 1) for i in range(count)]
+            self.add_module(f"layer{number}", nn.Sequential(*blocks))
+            channels = width
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.fc = nn.Linear(channels * 7 * 7, EMBEDDING)
+        self.features = nn.BatchNorm1d(EMBEDDING)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the five levels of images (R, 3, h, w) in [-1, 1]."""
+        levels = [self.prelu(self.bn1(self.conv1(images)))]
+        for number in range(1, len(WIDTHS) + 1):
+            levels.append(self.get_submodule(f"layer{number}")(levels[-1]))
+        return levels
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return descriptions (R, 512), not normalised, of images (R, 3, 112, 112)."""
+        return self.features(self.fc(torch.flatten(self.bn2(self(images)[-1]), 1)))
