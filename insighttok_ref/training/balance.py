@@ -1,0 +1,46 @@
+"""How strongly each loss pulls: the way in which a recipe's term weights were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from insighttok_ref.objective.objective import Objective, ObjectiveOptions
+from insighttok_ref.tokenizer.model import InsightTokenizer
+from insighttok_ref.training.loop import Batch
+from regionloss.losses.terms import LossTerms
+
+
+def gradient_norms(
+    model: InsightTokenizer, options: ObjectiveOptions, terms: LossTerms, batches: Iterable[Batch]
+) -> dict[str, float]:
+    """Return norms of gradients at the decoder's last layer, mean over batches.
+
+    Keys: `objective` (the parts without region terms, weighted), and each term by its name, before its weight. The
+    weight at which a term pulls as strongly as the rest is their ratio (VQGAN's adaptive weight, taken once).
+    Codes do not learn, and no gradient is left behind.
+    """
+    was_training = model.training
+    model.eval()
+    objective = Objective(options)
+    found: dict[str, list[Tensor]] = {}
+    for batch in batches:
+        images = batch.images.to(model.last_layer.device)
+        regions = {kind: r.to(images.device) for kind, r in batch.regions.items()}
+        output = model(images)
+        values = {"objective": objective(output, images, regions).total}
+        values |= terms(output.reconstruction, images, regions).by_term
+        for name, value in values.items():
+            gradient = torch.autograd.grad(value, model.last_layer, retain_graph=True)[0]
+            found.setdefault(name, []).append(gradient.norm())
+    model.train(was_training)
+    return {name: float(torch.stack(norms).mean()) for name, norms in found.items()}
+
+
+def equal_weights(norms: dict[str, float]) -> dict[str, float]:
+    """Return by term the weight at which it pulls as strongly as the rest; infinite where it does not pull."""
+    return {
+        name: norms["objective"] / norm if norm else float("inf") for name, norm in norms.items() if name != "objective"
+    }

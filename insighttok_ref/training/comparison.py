@@ -1,0 +1,75 @@
+"""The trainer `comparison`: what do region terms change? One phase without them, then arms from the same weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from insighttok_ref.data.quickstart import DataOptions
+from insighttok_ref.objective.objective import ObjectiveOptions
+from insighttok_ref.training.engines import OptimizerOptions
+from insighttok_ref.training.options import EngineOptions, EvaluationOptions, LogOptions, ModelOptions, Phase
+
+if TYPE_CHECKING:
+    from insighttok_ref.data.quickstart import QuickstartData
+    from regionloss.recipe import TrainingRun
+
+
+class Comparison:
+    """Trains a tokenizer, then each arm from its weights on the same data for as many steps, and compares them.
+
+    Args:
+        model: Options of `InsightTokenizer`.
+        phases: In order; the last has the arms.
+        data: Images to train and test on.
+        objective: Weights of the losses besides region terms.
+        optimizer: Adam and clipping.
+        engine: Device and threads.
+        log: How often to write.
+        evaluation: Judges and the report.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ModelOptions,
+        phases: tuple[Phase, ...],
+        data: DataOptions = DataOptions(),  # noqa: B008 (frozen)
+        objective: ObjectiveOptions = ObjectiveOptions(),  # noqa: B008
+        optimizer: OptimizerOptions = OptimizerOptions(),  # noqa: B008
+        engine: EngineOptions = EngineOptions(),  # noqa: B008
+        log: LogOptions = LogOptions(),  # noqa: B008
+        evaluation: EvaluationOptions = EvaluationOptions(),  # noqa: B008
+    ) -> None:
+        self.model, self.data, self.phases = model, data, phases
+        self.objective, self.optimizer, self.engine = objective, optimizer, engine
+        self.log, self.evaluation = log, evaluation
+
+    def run(self, run: TrainingRun) -> None:
+        """Train, judge and report into `run.out`; go on from `run.resume` where given.
+
+        Raises:
+            InputError: What the recipe asks for does not fit together.
+            StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
+            TrainingError: A loss is not finite.
+        """
+        from insighttok_ref.training.judging import build_judges
+        from insighttok_ref.training.session import Session
+
+        judges, notes = build_judges(self.evaluation.judges, run.loaded.catalogue, run.resolved)
+        data = self.prepare(run)
+        session = Session(self, run, data.train.batches)
+        for note in (*data.notes, *notes):
+            session.progress.say(note)
+        with session.progress:
+            session.train()
+
+    def prepare(self, run: TrainingRun) -> QuickstartData:
+        """Return the run's images, those of the user annotated by the detectors of the recipe's terms."""
+        from insighttok_ref.data.quickstart import build_data
+        from regionloss.recipe import build_detector
+
+        built = {name: build_detector(run.loaded, name) for name in run.recipe.terms}
+        detectors = {name: detector for name, detector in built.items() if detector is not None}
+        kinds = {detector.kind for detector in detectors.values()}
+        pairs = {kind: run.loaded.catalogue.region_kind(kind).flip_pairs for kind in kinds}
+        return build_data(self.data, run.recipe.seed, detectors, pairs)

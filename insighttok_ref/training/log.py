@@ -1,0 +1,45 @@
+"""metrics.jsonl: one line of numbers each logged step, in the order in which they were computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class MetricsLog:
+    """Appends records to a file of JSON lines.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one record."""
+        rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in record.items()}
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(rounded) + "\n")
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield all records; a last line that a crash cut off is passed over."""
+        if self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError:
+                    return
+
+    def forget_after(self, finished: set[str], part: str, step: int) -> None:
+        """Drop what was logged after the state that a run goes on from: it will be computed, and logged, again."""
+        kept = [
+            record
+            for record in self.read()
+            if record["part"] in finished or (record["part"] == part and record["step"] < step)
+        ]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+        temporary.replace(self.path)

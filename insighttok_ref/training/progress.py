@@ -1,0 +1,107 @@
+"""What the user sees: one bar over the whole run with the time left; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from insighttok_ref.training.plan import Part
+
+LINES_A_PART = 10
+TERMS_COST = 2.0  # a step with region terms against one without, until it has been measured
+
+
+class TimeLeft:
+    """Estimates how long a run still takes, from the steps that it has done.
+
+    Args:
+        parts: Those still to do.
+        afterwards: Seconds that what follows training is thought to take.
+    """
+
+    def __init__(self, parts: Sequence[Part], afterwards: float) -> None:
+        self.parts, self.afterwards = parts, afterwards
+        self.rates: dict[bool, float] = {}
+        self.counts: dict[bool, int] = {}
+
+    def note(self, part: Part, seconds: float) -> None:
+        """Learn from one step; a moving mean over some 50 steps, so that one slow step does not jump."""
+        key = bool(part.terms)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        share = max(0.02, 1 / self.counts[key])
+        self.rates[key] = (1 - share) * self.rates.get(key, 0.0) + share * seconds
+
+    def seconds(self, part: Part, step: int) -> float:
+        """Return the seconds left after `step` steps of `part`."""
+        left = self._rate(part) * (part.phase.steps - step) + self.afterwards
+        later = self.parts[self.parts.index(part) + 1 :]
+        return left + sum(self._rate(p) * p.phase.steps for p in later)
+
+    def _rate(self, part: Part) -> float:
+        key = bool(part.terms)
+        if key in self.rates:
+            return self.rates[key]
+        other = self.rates.get(not key, 0.0)
+        return other * TERMS_COST if key else other / TERMS_COST
+
+
+class RunProgress:
+    """Shows a run.
+
+    Args:
+        parts: Those still to do.
+        afterwards: Seconds that what follows training is thought to take.
+        console: Where to print; a terminal gets a bar, all else lines.
+    """
+
+    def __init__(self, parts: Sequence[Part], afterwards: float, console: Console | None = None) -> None:
+        self.console = console or Console()
+        self.left = TimeLeft(parts, afterwards)
+        self.began = self.last = time.monotonic()
+        self.current: Part | None = None
+        bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
+        self.bar = Progress(*bar, console=self.console, disable=not self.console.is_terminal)
+        self.task = self.bar.add_task("", total=1.0, left="")
+
+    def __enter__(self) -> RunProgress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def say(self, sentence: str) -> None:
+        """Print a line, above the bar where there is one."""
+        self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+    def step(self, part: Part, done: int, loss: float | None) -> None:
+        """Show that `done` steps of `part` are done."""
+        now = time.monotonic()
+        if self.current == part:  # the first step of a part also waits for its preparation
+            self.left.note(part, now - self.last)
+        self.current, self.last = part, now
+        left = self.left.seconds(part, done)
+        text = f"{part.name} {done}/{part.phase.steps}" + ("" if loss is None else f"  loss {loss:.4f}")
+        if self.console.is_terminal:
+            share = (now - self.began) / max(now - self.began + left, 1e-9)
+            self.bar.update(self.task, description=text, completed=share, left=f"about {minutes(left)} left")
+        elif loss is not None and done % max(1, part.phase.steps // LINES_A_PART) == 0:
+            self.say(f"{text}  about {minutes(left)} left")
+
+    def stage(self, text: str, left: float) -> None:
+        """Show what follows training."""
+        elapsed = time.monotonic() - self.began
+        share = elapsed / max(elapsed + left, 1e-9)
+        self.bar.update(self.task, description=text, completed=share, left=f"about {minutes(left)} left")
+        if not self.console.is_terminal:
+            self.say(text)
+
+
+def minutes(seconds: float) -> str:
+    """Return `2 min 5 s` or `40 s`."""
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
