@@ -21,6 +21,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     "insighttok-426m": {"ch": 256},
     "insighttok-111m": {"ch": 128},
     "insighttok-72m": {"ch": 128, "num_res_blocks": 2},
+    "miniature": {
+        "ch": 24,
+        "ch_mult": (1, 2),
+        "num_res_blocks": 1,
+        "attn_resolutions": (),
+        "resolution": 48,
+        "z_channels": 32,
+        "code_dim": 32,
+        "codebook_size": 512,
+        "norm_groups": 8,
+        "patch_size": 2,
+        "channels_last": True,
+        "quantizer": {"init": "data", "reset_restarted": True},
+    },
 }
 
 
@@ -116,7 +130,7 @@ class InsightTokenizer(nn.Module):
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> InsightTokenizer:
-        """Build a named model: the paper's 426M, 111M or 72M."""
+        """Build a named model: the paper's 426M, 111M or 72M, or one for 48-pixel images on a CPU."""
         if name not in PRESETS:
             raise UnknownNameError(f"no tokenizer preset is named {name!r}. {did_you_mean(name, PRESETS)}")
         return cls(**{**PRESETS[name], **overrides})

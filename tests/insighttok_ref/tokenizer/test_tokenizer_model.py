@@ -167,9 +167,9 @@ def test_flops_of_the_full_model_are_those_of_table_11() -> None:
     assert counter.get_total_flops() / 1e9 == pytest.approx(2575.24, abs=0.01)
 
 
-def train(model: InsightTokenizer, steps: int) -> list[float]:
+def train(model: InsightTokenizer, steps: int, x: Tensor | None = None) -> list[float]:
     optimizer = torch.optim.Adam(model.parameters(), 3e-3, betas=(0.5, 0.9))
-    x, losses = images(8), []
+    x, losses = images(8) if x is None else x, []
     for _ in range(steps):
         rec, commit, _ = model(x)
         loss = (rec - x).abs().mean() + commit
@@ -179,6 +179,16 @@ def train(model: InsightTokenizer, steps: int) -> list[float]:
         model.quantize.update()
         losses.append(loss.item())
     return losses
+
+
+def test_miniature_preset_learns() -> None:
+    torch.manual_seed(0)
+    model = InsightTokenizer.from_preset("miniature")
+    assert model.grid((48, 48)) == (12, 12)
+    assert sum(p.numel() for p in model.parameters()) < 1_000_000
+    x = images(8, 48, 48)
+    losses = train(model, 6, x)
+    assert losses[-1] < losses[0]
 
 
 def test_training_lowers_the_loss() -> None:

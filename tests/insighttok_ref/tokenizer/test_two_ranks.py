@@ -35,7 +35,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     commands = [[sys.executable, str(SCRIPT), str(rank), str(folder)] for rank in (0, 1)]
     processes = [subprocess.Popen(command, env=environment) for command in commands]
     try:
-        assert [process.wait(120) for process in processes] == [0, 0]
+        assert [process.wait(300) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()
