@@ -95,7 +95,7 @@ def build_data(
     Args:
         options: What to use.
         seed: Of the training images and their order.
-        detectors: By name; they look at the photographs and at the user's folder.
+        detectors: By name; they look at the photographs and at the user's folder, the first of each kind.
         flip_pairs: By kind, the keypoints that swap in a mirror image.
         sidecar: Where the regions of the user's folder are kept, for the next time.
         tick: Told how many of the folder's files are done, of how many.
@@ -104,7 +104,7 @@ def build_data(
         InputError: The folder is missing or holds no image that can be read.
         PluginError: A package that brings fonts or photographs is not installed.
     """
-    found = dict(detectors or {})
+    found = one_per_kind(detectors or {})
     pairs = dict(flip_pairs or {})
     train, test = packaged(options, seed, found, pairs)
     notes: tuple[str, ...] = ()
@@ -122,6 +122,12 @@ def build_data(
         if counts[name]
     }
     return QuickstartData(Mixture(weights, options.train_images, seed, options.filters), batches, rights(), notes)
+
+
+def one_per_kind(detectors: Mapping[str, Detector]) -> dict[str, Detector]:
+    """Return the first detector of each kind; whole images need none."""
+    kinds = {detector.kind: name for name, detector in reversed(detectors.items()) if detector.kind != "whole_image"}
+    return {name: detector for name, detector in detectors.items() if kinds.get(detector.kind) == name}
 
 
 def packaged(

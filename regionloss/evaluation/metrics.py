@@ -82,11 +82,6 @@ def region_mask(regions: Regions, num_images: int | None = None) -> Tensor:
     return mask
 
 
-def finite_mean(values: Tensor) -> float:
-    """Return the mean of those values (B,) that are finite; NaN where none is."""
-    return float(values[values.isfinite()].mean())
-
-
 def cosine(first: Tensor, second: Tensor) -> Tensor:
     """Return the cosine similarity of rows (R, D), in [-1, 1]; F-SIM is its mean over faces."""
     return torch.nn.functional.cosine_similarity(first, second, dim=-1)

@@ -1,0 +1,142 @@
+"""One HTML page: numbers first, then pictures, curves, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from regionloss.evaluation.metrics import Interval
+
+from .curves import colours, loss_curves
+from .data import ReportData
+from .pictures import face_strips, image_strips, word_strips
+from .scores import COLUMNS, Score, scores
+
+SET_TITLES = {
+    "text": "Words on photographs",
+    "face": "Faces",
+    "folder": "Your pictures",
+}
+SET_HINTS = {
+    "text": "Rendered words that were not trained on, over photographs that were not trained on; the fonts are shared.",
+    "face": "Crops of one photograph that was not trained on. Few faces: look at them, do not count on the numbers.",
+    "folder": "Crops of files kept out of training. A word counts as read where the judge reads in it what it reads "
+    "in the original.",
+}
+
+
+def write_report(data: ReportData, out_dir: Path) -> Path:
+    """Write `report.html` into a folder and return where it is. The page needs no other file and no script.
+
+    Args:
+        data: All that it shows.
+        out_dir: Made where it is missing.
+    """
+    environment = Environment(
+        loader=PackageLoader("insighttok_ref.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "duration": duration}
+    page = environment.get_template("report.html.jinja").render(context(data))
+    out_dir.mkdir(parents=True, exist_ok=True)
+    path = out_dir / "report.html"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def context(data: ReportData) -> dict[str, Any]:
+    """Return what the template shows."""
+    return {
+        "data": data,
+        "colours": colours(data),
+        "findings": findings(data),
+        "tables": [table(data, name) for name in data.test],
+        "columns": COLUMNS,
+        "word_strips": word_strips(data, "text", data.crops),
+        "folder_words": word_strips(data, "folder", data.crops // 2),
+        "faces": face_strips(data, "face", 8),
+        "images": image_strips(data, "text", 6) + image_strips(data, "folder", 4),
+        "curves": loss_curves(data),
+        "recipe": yaml.safe_dump(data.resolved.get("recipe", {}), sort_keys=False, allow_unicode=True, width=100),
+        "weights": used_weights(data.resolved),
+    }
+
+
+def table(data: ReportData, set_name: str) -> dict[str, Any]:
+    """Return one test set's table: the rows' scores and the arms' differences from the first arm."""
+    rows = [(row, scores(data, row, set_name)) for row in data.rows]
+    shown = [name for name in COLUMNS if any(name in found for _, found in rows)]
+    control = scores(data, data.arms[0], set_name)
+    differences = [
+        (arm, {name: score.minus(control[name]) for name, score in scores(data, arm, set_name).items()})
+        for arm in data.arms[1:]
+    ]
+    regions = data.test[set_name].regions
+    return {
+        "name": set_name,
+        "title": SET_TITLES.get(set_name, set_name),
+        "hint": SET_HINTS.get(set_name, ""),
+        "columns": shown,
+        "rows": [(row, {name: score.interval for name, score in found.items()}) for row, found in rows],
+        "differences": differences,
+        "images": len(data.test[set_name].images),
+        "counts": {kind: len(found) for kind, found in regions.items()},
+    }
+
+
+def findings(data: ReportData) -> list[str]:
+    """Return, for each arm after the first, what was found, in one sentence that says how sure it is."""
+    if "text" not in data.test or "accuracy" not in scores(data, data.arms[0], "text"):
+        return []
+    control = scores(data, data.arms[0], "text")["accuracy"]
+    return [sentence(data, arm.name, scores(data, arm, "text")["accuracy"], control) for arm in data.arms[1:]]
+
+
+def sentence(data: ReportData, name: str, ours: Score, control: Score) -> str:
+    """Return what one arm changed about reading."""
+    mine, theirs, change = ours.interval, control.interval, ours.minus(control)
+    assert mine is not None and theirs is not None and change is not None  # noqa: PT018 (words were read)
+    words, images = len(ours.values), len(set(ours.images))
+    first = data.arms[0].name
+    numbers = (
+        f"Of {words} unseen words in {images} images, the judge reads {mine.mean:.1f}% after '{name}' and "
+        f"{theirs.mean:.1f}% after '{first}'"
+    )
+    spread = f"{change.mean:+.1f} points (95% interval {change.low:+.1f} to {change.high:+.1f})"
+    if change.low <= 0 <= change.high:
+        return f"{numbers}: {spread}, which is within the noise of this test."
+    return f"{numbers}: {spread}."
+
+
+def used_weights(resolved: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the weight files of all components, each once."""
+    found: dict[str, dict[str, str]] = {}
+    for component in resolved.get("components", ()):
+        for weight in component.get("weights", ()):
+            found.setdefault(weight["name"], weight)
+    return list(found.values())
+
+
+def number(value: float | Interval | None, column: str, signed: bool = False) -> str:
+    """Return a mean as text, with the digits that its column deserves."""
+    if value is None:
+        return "–"
+    mean = value.mean if isinstance(value, Interval) else value
+    digits = 1 if COLUMNS[column][1] == "%" else 2
+    text = f"{mean:+.{digits}f}" if signed else f"{mean:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
