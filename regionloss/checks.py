@@ -66,6 +66,9 @@ def check_pair(reconstruction: Tensor, target: Tensor) -> None:
 
 def check_regions(regions: Regions, images: Tensor) -> None:
     """Raise InputError unless the regions belong to these images. Reads no values from an accelerator."""
+    if not isinstance(regions, Regions):
+        advice = "A batch of several kinds is for LossTerms."
+        raise InputError(expected("regions", "Regions or None", type(regions).__name__, advice))
     where = f"regions['{regions.kind}']"
     size = (images.shape[2], images.shape[3])
     if tuple(regions.image_size) != size:

@@ -46,7 +46,7 @@ class InputSpec:
         if self.size is not None and tuple(crops.shape[2:]) != self.size:
             advice = "Set the extractor's size to that."
             raise InputError(
-                expected("crops", f"{self.size[0]} x {self.size[1]} pixels", str(tuple(crops.shape)), advice)
+                expected("crops", f"{self.size[0]} x {self.size[1]} pixels", " x ".join(map(str, crops.shape[2:])), advice)
             )
         if self.channels == "L":
             luma = constants(LUMA, crops).view(1, 3, 1, 1)

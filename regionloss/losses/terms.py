@@ -141,6 +141,9 @@ class LossTerms(nn.Module):
             return {}
         if isinstance(regions, Regions):
             return {regions.kind: regions}
+        if not isinstance(regions, Mapping):
+            advice = "For example {'text': Regions(...)}."
+            raise InputError(expected("regions", "a mapping of kind to Regions", type(regions).__name__, advice))
         for kind, value in regions.items():
             if not isinstance(value, Regions):
                 advice = "Build them with regionloss.Regions or a detector."

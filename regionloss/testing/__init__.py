@@ -1,0 +1,1 @@
+"""For plugin authors: contract tests, one class per hook, and small fakes to test against."""
