@@ -72,7 +72,8 @@ class Source:
             number = re.match(r"(.*?):(\d+): ", line)
             return (number[1], int(number[2])) if number else ("~", 0)
 
-        return RecipeError("\n".join(sorted({*self.problems, *map(self.line, problems)}, key=order)))
+        lines = dict.fromkeys([*self.problems, *map(self.line, problems)])
+        return RecipeError("\n".join(sorted(lines, key=order)))
 
 
 def read_source(path: Path, name: str = "") -> Source:

@@ -1,0 +1,132 @@
+"""From recipes to objects: terms, changed parts, trainers, the resolved recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import regionloss as rl
+from regionloss.errors import InputError, RecipeError
+from regionloss.recipe import build_detector, build_terms, load_recipe, load_terms, resolved, train
+from regionloss.recipe.finding import known_recipes, recipe_folders
+from regionloss.recipe.training import dump
+
+from .conftest import RECIPE
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor, rl.Regions]:
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.rand(2, 2, 3, 24, 32, generator=generator) * 2 - 1
+    boxes = torch.tensor([[1.0, 2, 20, 12], [4, 4, 30, 20]])
+    return first, second, rl.Regions("text", boxes, torch.tensor([0, 1]), (24, 32), 2)
+
+
+class OneLevel(torch.nn.Conv2d):
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [super().forward(images)]
+
+
+def by_hand(channels: int = 4, size: tuple[int, int] = (6, 9), **parts: object) -> rl.RegionPerceptualLoss:
+    torch.manual_seed(channels)
+    backbone = rl.FeatureBackbone(OneLevel(3, channels, 3), rl.InputSpec())
+    return rl.RegionPerceptualLoss(rl.ResizeExtractor(size), backbone, **parts)
+
+
+def test_terms_equal_those_built_by_hand(folder: Path) -> None:
+    terms = build_terms(load_recipe("recipe.yaml"))
+    reconstruction, target, regions = batch()
+    expected = by_hand()(reconstruction, target, regions)
+    assert torch.equal(terms(reconstruction, target, {"text": regions}).total, 0.5 * expected)
+    assert (terms["word"].weight, terms["word"].start_step, terms["word"].kind) == (0.5, 10, "text")
+
+
+def test_options_alone_change_the_terms_own_one_by_one(folder: Path) -> None:
+    change = ["terms.word.backbone.options.channels=5", "terms.word.weighting=uniform"]
+    terms = build_terms(load_recipe("recipe.yaml", change))
+    reconstruction, target, regions = batch()
+    weighting = rl.hooks.catalogue.catalogue().build("weighting", "uniform")
+    expected = by_hand(5, weighting=weighting)(reconstruction, target, regions)
+    assert torch.equal(terms["word"].loss(reconstruction, target, regions), expected)
+
+
+def test_another_component_starts_from_its_own_defaults(folder: Path) -> None:
+    loss = build_terms(load_recipe("recipe.yaml", ["terms.word.extractor=letterbox"]))["word"].loss
+    assert type(loss.extractor) is rl.LetterboxExtractor
+    assert loss.extractor.size == rl.LetterboxExtractor().size
+
+
+def test_a_file_of_terms(folder: Path) -> None:
+    text = "version: 1\nplugins: [./tiny.py]\nterms: {word: {use: tiny/word}}\n"
+    (folder / "terms.yaml").write_text(text)
+    reconstruction, target, regions = batch()
+    expected = by_hand()(reconstruction, target, regions)
+    assert torch.equal(load_terms("terms.yaml")(reconstruction, target, regions).total, expected)
+    unit = load_terms("terms.yaml", value_range=(0.0, 1.0))
+    half = unit((reconstruction + 1) / 2, (target + 1) / 2, regions).total
+    torch.testing.assert_close(half, expected, rtol=1e-5, atol=0)
+
+
+def test_a_value_that_a_constructor_refuses_is_reported_with_its_line(folder: Path) -> None:
+    loaded = load_recipe("recipe.yaml", ["terms.word.extractor.options.size=[0, 9]"])
+    with pytest.raises(RecipeError, match=r"^recipe\.yaml:5: terms\.word: resize\.size: expected") as told:
+        build_terms(loaded)
+    assert isinstance(told.value.__cause__, InputError)
+
+
+def test_the_detector_of_a_term(folder: Path) -> None:
+    loaded = load_recipe("recipe.yaml", ["terms.word.detector.options.boxes=[[0, 0, 0.5, 1]]"])
+    found = build_detector(loaded, "word").detect(torch.zeros(1, 3, 10, 20))
+    assert found.boxes.tolist() == [[0, 0, 10, 10]]
+
+
+def test_the_trainer_receives_the_run(folder: Path) -> None:
+    train(load_recipe("recipe.yaml"), folder / "out", resume=folder)
+    received = (folder / "out" / "received.txt").read_text()
+    assert received == f"(Phase(steps=100, rate=0.0003), Phase(steps=200, rate=0.001)) ['word 0.5'] 7 {folder}"
+    written = yaml.safe_load((folder / "out" / "resolved.yaml").read_text())
+    assert written["recipe"]["seed"] == 7
+
+
+def test_the_resolved_recipe_says_every_default_and_where_parts_come_from(folder: Path) -> None:
+    found = resolved(load_recipe("recipe.yaml"))
+    term = found["recipe"]["terms"]["word"]
+    assert term["use"] == "tiny/word"
+    assert term["extractor"] == {"name": "core/resize", "options": {"size": [6, 9]}}
+    assert term["weighting"]["name"] == "core/area"
+    assert found["recipe"]["trainer"]["options"] == {
+        "phases": [{"steps": 100, "rate": 3e-4}, {"steps": 200, "rate": 1e-3}],
+        "size": [8, 8],
+        "note": "",
+    }
+    assert found["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert found["licences"] == ["Apache-2.0", "CC0-1.0", "MIT"]
+    (net,) = [c for c in found["components"] if c["name"] == "tiny/net"]
+    assert net["weights"] == [{"name": "tiny/net-file", "sha256": "ab" * 32, "licence": "CC0-1.0"}]
+    assert net["version"].startswith("sha256:")
+
+
+def test_the_resolved_recipe_is_a_recipe_that_resolves_to_itself(folder: Path) -> None:
+    first = resolved(load_recipe("recipe.yaml"))
+    (folder / "again.yaml").write_text(dump(first["recipe"]))
+    second = resolved(load_recipe("again.yaml"))
+    assert second["recipe"] == first["recipe"]
+    assert second["components"] == first["components"]
+
+
+def test_recipes_are_found_by_name(folder: Path) -> None:
+    assert recipe_folders(), "a checkout has recipes/, a wheel regionloss/_recipes"
+    for name, path in known_recipes().items():
+        assert path.stem == name.split("/")[-1]
+
+
+@pytest.mark.parametrize("name", sorted(known_recipes()))
+def test_every_shipped_recipe_is_valid(name: str) -> None:
+    assert resolved(load_recipe(name))["recipe"]["version"] == 1
+
+
+def test_loading_a_recipe_fixes_nothing_in_place(folder: Path) -> None:
+    load_recipe("recipe.yaml", ["seed=3"])
+    assert (folder / "recipe.yaml").read_text() == RECIPE
