@@ -1,0 +1,138 @@
+"""`detect` on image files of every kind: what is read, printed and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from regionloss.cli.drawing import annotated, sheet
+from regionloss.cli.main import app
+from regionloss.regions import Regions
+
+BOXES = ["--detector", "given", "--option", "boxes=[[0.25, 0.5, 0.75, 1.0]]"]
+RED = (255, 59, 48)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REGIONLOSS_PLUGINS", "")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def detect(*words: str) -> object:
+    return CliRunner().invoke(app, ["detect", *words])
+
+
+def opened(name: str) -> Image.Image:
+    with Image.open(name) as image:
+        image.load()
+        return image
+
+
+def ramp(mode: str = "RGB") -> Image.Image:
+    """40 x 20 pixels, dark on the left."""
+    grey = np.tile(np.linspace(20, 220, 40).astype(np.uint8), (20, 1))
+    return Image.fromarray(grey).convert(mode)
+
+
+def rotated() -> Image.Image:
+    """The ramp, stored on its side, with the EXIF tag that says so."""
+    image = ramp().transpose(Image.Transpose.ROTATE_90)
+    image.getexif()[0x0112] = 6
+    return image
+
+
+def deep() -> Image.Image:
+    return Image.fromarray(np.asarray(ramp("L")).astype(np.uint16) * 257)
+
+
+KINDS = {
+    "plain.png": ramp,
+    "grey.png": lambda: ramp("L"),
+    "alpha.png": lambda: ramp("RGBA"),
+    "palette.gif": lambda: ramp("P"),
+    "bilevel.png": lambda: ramp("1"),
+    "cmyk.jpg": lambda: ramp("CMYK"),
+    "deep.png": deep,
+    "rotated.jpg": rotated,
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_image_is_read_upright_and_drawn_on(folder: Path, name: str) -> None:
+    image = KINDS[name]()
+    image.save(name, **({"exif": image.getexif()} if name == "rotated.jpg" else {}))
+    result = detect(name, *BOXES, "--out", "out/picture.png")
+    assert result.exit_code == 0, result.output
+    drawn = opened("out/picture.png")
+    assert (drawn.mode, drawn.size) == ("RGB", (40, 20))
+    row = next(line.split() for line in result.stdout.splitlines() if line.startswith(name))
+    assert row[:6] == [name, "text", "10.0", "10.0", "30.0", "20.0"]
+    # The box's corner pixels, from its continuous corners: columns 10 to 29, rows 10 to 19.
+    for corner in [(10, 10), (29, 19)]:
+        assert drawn.getpixel(corner) == RED
+    assert drawn.getpixel((20, 15)) != RED
+    if name != "bilevel.png":
+        left, right = drawn.getpixel((2, 5)), drawn.getpixel((37, 5))
+        assert max(left) < 60, "dark on the left: upright, and not clipped to white"
+        assert min(right) > 180
+
+
+def test_several_images_come_on_one_sheet_and_a_folder_stands_for_its_images(folder: Path) -> None:
+    (folder / "in").mkdir()
+    for number in range(3):
+        ramp().save(f"in/{number}.png")
+    result = detect("in", *BOXES, "--out", "sheet.png")
+    assert result.exit_code == 0, result.output
+    assert "3 regions" in result.stdout
+    assert opened("sheet.png").size == (80, 40)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["words.txt", *BOXES], "words.txt: cannot be read as an image"),
+        (["absent.png", *BOXES], "absent.png: "),
+        (["plain.png", "--detector", "gven"], "no detector is named 'gven'. Did you mean 'given'?"),
+        (["plain.png", "--detector", "given"], "detector 'core/given': boxes: expected a value, got none."),
+        (["plain.png", "--detector", "given", "--option", "boxes"], "--option: expected KEY=VALUE, got 'boxes'."),
+        (["plain.png", *BOXES, "--out", "picture"], "--out: expected a picture such as picture.png, got 'picture'."),
+    ],
+)
+def test_mistakes_are_sentences(folder: Path, words: list[str], sentence: str) -> None:
+    Path("words.txt").write_text("no image")
+    ramp().save("plain.png")
+    result = detect(*words)
+    assert result.exit_code == 2, result.output
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_keypoints_and_scores_are_drawn() -> None:
+    import torch
+
+    image = Image.new("RGB", (60, 40), "black")
+    keypoints = torch.tensor([[[30.5, 25.5], [float("nan"), 1.0]]])
+    boxes, scores = torch.tensor([[10.0, 15, 50, 35]]), torch.tensor([0.75])
+    picture = annotated(image, Regions("face", boxes, torch.tensor([0]), (40, 60), 1, keypoints, scores))
+    assert picture.getpixel((30, 25)) == RED
+    assert np.asarray(picture)[:14, 10:40].max() == 255, "the score's label stands above the box"
+    assert np.asarray(image).max() == 0, "the image itself is left alone"
+
+
+def test_cells_of_a_sheet_do_not_overlap() -> None:
+    pictures = [Image.new("RGB", (8, 4), colour) for colour in ("red", "lime", "blue")]
+    page = sheet(pictures)
+    assert page.size == (16, 8)
+    assert [page.getpixel((x, y)) for x, y in [(0, 0), (8, 0), (0, 4), (15, 7)]] == [
+        (255, 0, 0),
+        (0, 255, 0),
+        (0, 0, 255),
+        (255, 255, 255),
+    ]
+    assert max(sheet([Image.new("RGB", (2000, 900))] * 2).size) == 1280

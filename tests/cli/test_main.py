@@ -1,0 +1,157 @@
+"""The command line as a user types it: help, versions, broken plugins, errors as sentences."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from regionloss.cli.main import COMMANDS, app
+from regionloss.hooks.catalogue import catalogue
+from tests.disk_plugins import write_distribution
+
+
+def typed(*words: str, site: Path | None = None, folder: Path | None = None, **environment: str) -> object:
+    """Run `regionloss WORDS` in a process of its own, with the distributions in `site`."""
+    variables = {**os.environ, **environment, "COLUMNS": "200"}
+    if site is not None:
+        variables["PYTHONPATH"] = str(site)
+    command = [sys.executable, "-m", "regionloss", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, timeout=120)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["plugins"], ["components"], ["weights", "list"]])
+def test_what_needs_no_torch_imports_none(words: list[str]) -> None:
+    program = (
+        "import sys\nfrom regionloss.cli.main import run\n"
+        f"sys.argv = ['regionloss', *{words!r}]\n"
+        "try:\n    run()\nexcept SystemExit as left:\n"
+        "    print('code', left.code, 'torch' in sys.modules, file=sys.stderr)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert result.stderr.splitlines()[-1] == "code 0 False", result.stderr
+
+
+def test_help_lists_every_command_with_its_own_line() -> None:
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    for name, (target, summary) in COMMANDS.items():
+        assert name in result.output
+        assert summary in result.output
+        module, attribute = target.split(":")
+        found = getattr(importlib.import_module(module), attribute)
+        said = inspect.getdoc(found).splitlines()[0] if inspect.isfunction(found) else found.info.help
+        assert said == summary
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert f"Usage: root {name}" in result.output or name in result.output
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    result = typed("--version")
+    assert (result.returncode, result.stdout) == (0, f"regionloss {importlib.metadata.version('regionloss')}\n")
+
+
+def test_a_misspelled_command() -> None:
+    result = CliRunner().invoke(app, ["trian"])
+    assert result.exit_code == 2
+    assert "Did you mean 'train'?" in result.stderr
+
+
+COMMAND = """
+import typer
+from regionloss.hooks import hookimpl
+
+@hookimpl
+def register_commands(register):
+    register("greet", "{module}:greet", summary="Greet somebody.")
+    register("group", "{module}:group", summary="Several.")
+    register("train", "{module}:greet", summary="Hides nothing.")
+    register("lost", "nowhere_at_all:app", summary="Not there.")
+
+def greet(name: str, loud: bool = False) -> None:
+    typer.echo(f"Hello {name}{'!' if loud else '.'}")
+
+group = typer.Typer()
+
+@group.command()
+def one() -> None:
+    typer.echo("first")
+
+@group.command()
+def two() -> None:
+    typer.echo("second")
+"""
+
+
+def test_plugins_bring_commands(tmp_path: Path) -> None:
+    write_distribution(tmp_path, "polite", COMMAND)
+    setting = {"site": tmp_path, "REGIONLOSS_PLUGINS": "polite"}
+    assert "Greet somebody." in typed("--help", **setting).stdout
+    assert typed("greet", "you", "--loud", **setting).stdout == "Hello you!\n"
+    assert typed("group", "two", **setting).stdout == "second\n"
+    assert typed("polite/train", "you", **setting).stdout == "Hello you.\n"
+    assert "Run a recipe's trainer." in typed("train", "--help", **setting).stdout
+    lost = typed("lost", **setting)
+    assert lost.returncode == 2
+    assert lost.stderr.startswith("command 'polite/lost' (regionloss-polite 1.0) cannot be imported:")
+
+
+def test_every_command_warns_of_a_broken_plugin_and_works(tmp_path: Path) -> None:
+    write_distribution(tmp_path, "bad", "import not_there_at_all")
+    write_distribution(tmp_path, "healthy")
+    result = typed("components", "distance", site=tmp_path, REGIONLOSS_PLUGINS="bad,healthy")
+    assert result.returncode == 0
+    assert "healthy/plain" in result.stdout
+    assert result.stderr == (
+        "warning: plugin 'bad' (regionloss-bad 1.0) is broken: "
+        "ModuleNotFoundError: No module named 'not_there_at_all'.\n"
+    )
+
+
+def test_every_command_warns_of_a_clash(tmp_path: Path) -> None:
+    for name in ("first-one", "second-one"):
+        write_distribution(tmp_path, "same", name=name)
+    result = typed("plugins", site=tmp_path, REGIONLOSS_PLUGINS="same")
+    assert "warning: distance 'same/plain' is registered by two distributions: first-one" in result.stderr
+
+
+def test_traceback_shows_where_an_error_came_from(tmp_path: Path) -> None:
+    quiet, loud = typed("check", "absent.yaml"), typed("--traceback", "check", "absent.yaml")
+    assert quiet.returncode == 2
+    assert quiet.stderr.startswith("absent.yaml: expected a recipe, got no such file.")
+    assert "Traceback" not in quiet.stderr
+    assert loud.returncode == 1
+    assert "Traceback" in loud.stderr
+
+
+def test_left_out_plugins_are_listed(tmp_path: Path) -> None:
+    for plugin in ("one", "two"):
+        write_distribution(tmp_path, plugin)
+    lines = typed("plugins", site=tmp_path, REGIONLOSS_PLUGINS="one").stdout.splitlines()
+    states = {line.split()[0]: line for line in lines if line}
+    assert "1 distance" in states["one"]
+    assert "left out" in states["two"]
+
+
+def test_components_of_one_kind_and_of_an_unknown_one() -> None:
+    runner = CliRunner()
+    result = runner.invoke(app, ["components", "extractors"])
+    assert result.exit_code == 0
+    for component in catalogue().components("extractor"):
+        assert component.canonical in result.output
+        assert component.licence in result.output
+    assert "core/area" not in result.output
+    unknown = runner.invoke(app, ["components", "extractr"])
+    assert unknown.exit_code == 2
+    assert "there is no kind of component 'extractr'. Did you mean 'extractor'?" in unknown.stderr
