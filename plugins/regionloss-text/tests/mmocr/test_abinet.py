@@ -140,7 +140,7 @@ def test_out_indices_choose_levels(abinet_theirs: Any) -> None:
 
 
 def test_another_size_is_refused(ours: ABINet) -> None:
-    with pytest.raises(InputError, match=r"crops: expected 32 x 128 pixels, got \(1, 3, 64, 256\)"):
+    with pytest.raises(InputError, match="crops: expected 32 x 128 pixels, got "):
         ours(torch.zeros(1, 3, 64, 256))
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from regionloss.errors import WeightsError, expected
 from regionloss.weights import load_state_dict, locate
 from regionloss.weights.cache import origin_of, sha256_of
+from regionloss.weights.loading import SUFFIXES
 
 HASHED = re.compile(r"-(?P<start>[0-9a-f]{8})(\.pth|\.safetensors)$")
 
@@ -23,7 +24,7 @@ def find_checkpoint(weights: str, default: str) -> Path:
         UnknownNameError: No plugin registers weights of this name.
     """
     chosen = weights or default
-    is_path = "." in Path(chosen).name  # names of weights have no dot
+    is_path = Path(chosen).suffix in SUFFIXES or Path(chosen).is_file()
     file = Path(chosen).expanduser() if is_path else locate(chosen)
     if not file.is_file():
         raise WeightsError(f"weight file {file} not found. Check the path.")

@@ -57,7 +57,7 @@ def load_mmocr(where: str) -> Path:
 
 def stand_in_for_mmcv_ops() -> bool:
     """Put a stand-in in the place of `mmcv._ext` if mmcv was installed without it; return whether that was so."""
-    if importlib.util.find_spec("mmcv._ext") is not None:
+    if importlib.util.find_spec("mmcv") is None or importlib.util.find_spec("mmcv._ext") is not None:
         return False
     module = types.ModuleType("mmcv._ext", "Stands for mmcv's compiled operations, which are not installed.")
     module.__spec__ = importlib.machinery.ModuleSpec("mmcv._ext", loader=None)
