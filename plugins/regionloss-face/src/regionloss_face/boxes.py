@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -44,3 +46,10 @@ def suppress(boxes: Tensor, scores: Tensor, limit: float, *, by_smaller: bool = 
         overlap = shared / (smaller if by_smaller else areas[best] + areas[rest] - shared)
         order = rest[overlap <= limit]
     return torch.stack(kept) if kept else order
+
+
+def usable(boxes: Tensor, image_size: Sequence[int]) -> Tensor:
+    """Return (N,) bool: whether a box is finite, one pixel wide and high at least, and overlaps the image."""
+    height, width = image_size
+    overlap = (boxes[:, 2:] >= 1).all(1) & (boxes[:, 0] <= width - 1) & (boxes[:, 1] <= height - 1)
+    return (sides(boxes) >= 1).all(1) & overlap & boxes.isfinite().all(1)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regionloss.errors import WeightsError
 from regionloss.weights import load_state_dict
+
+from .strict import load_strictly
 
 #: The networks saw 8-bit values v as (v - 127.5) / 128.
 INPUT_GAIN = 127.5 / 128
@@ -83,8 +84,5 @@ def load_network(plan: Plan, weights: str) -> CascadeNetwork:
         WeightsError: They are not here, or belong to another network.
     """
     network = CascadeNetwork(plan)
-    try:
-        network.load_state_dict(load_state_dict(weights))
-    except RuntimeError as error:
-        raise WeightsError(f"weights '{weights}' are not those of this MTCNN stage: {error}") from error
+    load_strictly(network, load_state_dict(weights), weights)
     return network

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone, InputSpec
-from regionloss.errors import WeightsError, expected
 from regionloss.weights import load_state_dict
+
+from .strict import load_strictly
 
 WIDTHS, BLOCKS = (64, 128, 256, 512), (3, 4, 14, 3)
 EMBEDDING = 512
@@ -36,23 +37,6 @@ class IResNet50(FeatureBackbone):
         network = IResNet()
         load_strictly(network, load_state_dict(weights), weights)
         super().__init__(network, ARCFACE_INPUT, out_indices=out_indices)
-
-
-def load_strictly(network: nn.Module, tensors: dict[str, Tensor], weights: str) -> None:
-    """Give a network its weights; all of them and no others.
-
-    Raises:
-        WeightsError: Names or shapes differ; says how many, and the first of each.
-    """
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    got = {name: tuple(value.shape) for name, value in tensors.items()}
-    if wanted != got:
-        missing, unknown = sorted(wanted.keys() - got.keys()), sorted(got.keys() - wanted.keys())
-        shapes = sorted(name for name in wanted.keys() & got.keys() if wanted[name] != got[name])
-        parts = ((missing, "missing"), (unknown, "unknown"), (shapes, "of another shape"))
-        said = ", ".join(f"{len(names)} {what} ({names[0]})" for names, what in parts if names)
-        raise WeightsError(expected(f"weights '{weights}'", f"the {len(wanted)} tensors of the network", said))
-    network.load_state_dict(tensors)
 
 
 class IBlock(nn.Module):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,7 +11,7 @@ from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
 
-from .boxes import moved, sides, squared, suppress
+from .boxes import moved, sides, squared, suppress, usable
 from .cascade import OUTPUT, PROPOSE, REFINE, load_network
 
 WINDOW, STRIDE = 12, 2  # what a cell of the first network sees, and how far apart cells are, pixels of its image
@@ -89,7 +87,7 @@ class MTCNNDetector:
         kept = suppress(squares + squares.new_tensor(FIRST_PIXEL), scores, 0.7)
         squares = squared(moved(squares[kept], offsets[kept]))
         squares, scores, offsets, points = judged(image, squares, self.output, 48, self.min_score)
-        # What was cut out are whole pixels; from the unrounded corner all would lie half a pixel to the right and below.
+        # Whole pixels were cut out: from the unrounded corner everything would lie half a pixel to the right and below.
         squares = squares.floor()
         boxes = moved(squares, offsets)
         keypoints = squares[:, None, :2] + points * sides(squares)[:, None]
@@ -139,13 +137,6 @@ def judged(
     # The network says all x before all y.
     points = points[passed].unflatten(1, (2, points.shape[1] // 2)).transpose(1, 2)
     return squares[passed], scores[passed], offsets[passed], points
-
-
-def usable(boxes: Tensor, image_size: Sequence[int]) -> Tensor:
-    """Return (N,) bool: whether a box is one pixel wide and high at least, and overlaps the image."""
-    height, width = image_size
-    overlap = (boxes[:, 2:] >= 1).all(1) & (boxes[:, 0] <= width - 1) & (boxes[:, 1] <= height - 1)
-    return (sides(boxes) >= 1).all(1) & overlap
 
 
 def cut(image: Tensor, box: Tensor, size: int) -> Tensor:

@@ -1,0 +1,48 @@
+"""ArcFace's IR-SE50 as facexlib has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from regionloss.backbones import FeatureBackbone
+
+from .from_facexlib import build
+from .iresnet import ARCFACE_INPUT
+
+#: Numbers of the last block of each stage.
+STAGE_ENDS = (2, 6, 20, 23)
+
+
+class ArcFaceIRSE50(FeatureBackbone):
+    """Features of facexlib's ArcFace network, for crops of 112 x 112 aligned to `ARCFACE_TEMPLATE`.
+
+    Levels: 0 is the stem (`input_layer`; 64 channels, 112 x 112), 1 to 4 are the stages (`body.2`, `.6`, `.20`,
+    `.23`; 64 at 56, 128 at 28, 256 at 14, 512 at 7).
+
+    Args:
+        weights: Name of the weights, or a path to `recognition_arcface_ir_se50.pth`.
+        out_indices: Which levels to compare.
+
+    Raises:
+        PluginError: facexlib is not installed.
+        WeightsError: The weights are not here, or are another network's.
+
+    Source: Deng et al., ArcFace (2019); Hu et al., Squeeze-and-excitation networks (2018).
+    """
+
+    def __init__(self, weights: str = "arcface-ir-se50", out_indices: Sequence[int] = (0, 1, 2, 3, 4)) -> None:
+        options = {"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"}
+        network = build("recognition.arcface_arch", "Backbone", weights, **options)
+        super().__init__(network, ARCFACE_INPUT, out_indices=out_indices)
+
+    def levels(self, network: nn.Module, images: Tensor) -> list[Tensor]:
+        """Return the stem and the four stages."""
+        features = network.get_submodule("input_layer")(images)
+        levels = [features]
+        for number, block in enumerate(network.get_submodule("body").children()):
+            features = block(features)
+            if number in STAGE_ENDS:
+                levels.append(features)
+        return levels
