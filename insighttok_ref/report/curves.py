@@ -8,11 +8,12 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .data import ReportData
 
-START = "#8a8f98"
-ARMS = ("#5b6472", "#c2570c", "#0f766e", "#6d28d9", "#be185d")
+START = "#a9aeb6"
+ARMS = ("#2a62a8", "#c2570c", "#0f766e", "#6d28d9", "#be185d")
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "regionloss",
@@ -85,7 +86,9 @@ def draw(panel: Any, line: tuple[list[int], list[float]], colour: str, label: st
     panel.plot(steps, smoothed(values), color=colour, linewidth=1.7, label=label)
     if min(values) > 0:
         panel.set_yscale("log")
-        panel.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter(NullFormatter())
 
 
 def smoothed(values: Sequence[float]) -> list[float]:

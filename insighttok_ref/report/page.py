@@ -63,7 +63,7 @@ def context(data: ReportData) -> dict[str, Any]:
         "columns": COLUMNS,
         "word_strips": word_strips(data, "text", data.crops),
         "folder_words": word_strips(data, "folder", data.crops // 2),
-        "faces": face_strips(data, "face", 8),
+        "faces": face_strips(data, "face", 6),
         "images": image_strips(data, "text", 6) + image_strips(data, "folder", 4),
         "curves": loss_curves(data),
         "recipe": yaml.safe_dump(data.resolved.get("recipe", {}), sort_keys=False, allow_unicode=True, width=100),
@@ -97,21 +97,30 @@ def findings(data: ReportData) -> list[str]:
     """Return, for each arm after the first, what was found, in one sentence that says how sure it is."""
     if "text" not in data.test or "accuracy" not in scores(data, data.arms[0], "text"):
         return []
-    control = scores(data, data.arms[0], "text")["accuracy"]
-    return [sentence(data, arm.name, scores(data, arm, "text")["accuracy"], control) for arm in data.arms[1:]]
+    control = scores(data, data.arms[0], "text")
+    return [sentence(data.arms[0].name, arm.name, scores(data, arm, "text"), control) for arm in data.arms[1:]]
 
 
-def sentence(data: ReportData, name: str, ours: Score, control: Score) -> str:
+def sentence(first: str, name: str, found: Mapping[str, Score], control: Mapping[str, Score]) -> str:
+    """Return what one arm changed about reading, and what it cost elsewhere."""
+    words = reading_sentence(first, name, found["accuracy"], control["accuracy"])
+    outside = found["psnr_outside"].minus(control["psnr_outside"])
+    if outside is None:
+        return words
+    return f"{words} Outside the words PSNR changes by {signed(outside.mean, 2)} dB."
+
+
+def reading_sentence(first: str, name: str, ours: Score, control: Score) -> str:
     """Return what one arm changed about reading."""
     mine, theirs, change = ours.interval, control.interval, ours.minus(control)
     assert mine is not None and theirs is not None and change is not None  # noqa: PT018 (words were read)
     words, images = len(ours.values), len(set(ours.images))
-    first = data.arms[0].name
     numbers = (
         f"Of {words} unseen words in {images} images, the judge reads {mine.mean:.1f}% after '{name}' and "
         f"{theirs.mean:.1f}% after '{first}'"
     )
-    spread = f"{change.mean:+.1f} points (95% interval {change.low:+.1f} to {change.high:+.1f})"
+    low, high = signed(change.low, 1), signed(change.high, 1)
+    spread = f"{signed(change.mean, 1)} points (95% interval {low} to {high})"
     if change.low <= 0 <= change.high:
         return f"{numbers}: {spread}, which is within the noise of this test."
     return f"{numbers}: {spread}."
@@ -126,14 +135,18 @@ def used_weights(resolved: Mapping[str, Any]) -> list[dict[str, str]]:
     return list(found.values())
 
 
-def number(value: float | Interval | None, column: str, signed: bool = False) -> str:
-    """Return a mean as text, with the digits that its column deserves."""
+def number(value: float | Interval | None, column: str, change: bool = False) -> str:
+    """Return a mean as text, with the digits that its column deserves, with its sign where it is a change."""
     if value is None:
         return "–"
     mean = value.mean if isinstance(value, Interval) else value
     digits = 1 if COLUMNS[column][1] == "%" else 2
-    text = f"{mean:+.{digits}f}" if signed else f"{mean:.{digits}f}"
-    return text.replace("-", "−")
+    return signed(mean, digits) if change else f"{mean:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a change as text, with a sign as wide as the plus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def duration(seconds: float) -> str:

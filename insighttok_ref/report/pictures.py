@@ -83,7 +83,7 @@ def face_strips(data: ReportData, set_name: str, count: int) -> list[Strip]:
 def face_picture(data: ReportData, row: Judged, set_name: str, image: int, face: int | None) -> Picture:
     """Return an image in one row, with its face's likeness to the original."""
     whole = to_image(row.images[set_name][image])
-    zoom = max(1, 112 // whole.height)
+    zoom = max(1, 128 // whole.height)
     if face is None or set_name not in row.embeddings or row is data.original:
         return picture(whole, row.name, zoom)
     likeness = float(row.embeddings[set_name][face] @ data.original.embeddings[set_name][face])
