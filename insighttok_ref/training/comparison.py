@@ -53,15 +53,19 @@ class Comparison:
             TrainingError: A loss is not finite.
         """
         from insighttok_ref.training.judging import build_judges
+        from insighttok_ref.training.reporting import afterwards, report
         from insighttok_ref.training.session import Session
 
         judges, notes = build_judges(self.evaluation.judges, run.loaded.catalogue, run.resolved)
         data = self.prepare(run)
-        session = Session(self, run, data.train.batches)
-        for note in (*data.notes, *notes):
+        session = Session(self, run, data.train.batches, afterwards(data, judges, rows=4))
+        notes = [*data.notes, *notes]
+        for note in notes:
             session.progress.say(note)
         with session.progress:
             session.train()
+            page = report(session, data, judges, notes)
+        session.progress.say(f"report: {page}")
 
     def prepare(self, run: TrainingRun) -> QuickstartData:
         """Return the run's images, those of the user annotated by the detectors of the recipe's terms."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from typing_extensions import TypedDict
 
-from insighttok_ref.tokenizer.model import InsightTokenizer
+from insighttok_ref.tokenizer.model import PRESETS, InsightTokenizer
 from insighttok_ref.tokenizer.quantizer import EMAQuantizer
 
 
@@ -20,10 +20,10 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
     Args:
         target: The class.
         without: Parameters that are not options.
-        instead: Annotations that say more than the constructor's own.
+        instead: Annotations that say more than the constructor's own, and options besides its own.
     """
     annotations = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target) | instead
-    names = [name for name in inspect.signature(target).parameters if name not in without]
+    names = dict.fromkeys(name for name in [*inspect.signature(target).parameters, *instead] if name not in without)
     make: Any = TypedDict
     made = make(f"{target.__name__}Options", {name: NotRequired[annotations[name]] for name in names})
     made.__pydantic_config__ = ConfigDict(extra="forbid")
@@ -31,7 +31,7 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
 
 
 QuantizerOptions = options_of(EMAQuantizer, "codebook_size", "code_dim")
-ModelOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions)
+ModelOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Literal[tuple(PRESETS)])
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
@@ -108,3 +108,10 @@ class EvaluationOptions(Strict):
     judges: Mapping[str, str] = {}
     batch_size: PositiveInt = 25
     crops: NonNegativeInt = 24
+
+
+def build_tokenizer(options: Mapping[str, Any]) -> InsightTokenizer:
+    """Return the tokenizer of `ModelOptions`: a preset's, where one is named, with the other options over it."""
+    chosen = dict(options)
+    preset = chosen.pop("preset", None)
+    return InsightTokenizer(**chosen) if preset is None else InsightTokenizer.from_preset(preset, **chosen)

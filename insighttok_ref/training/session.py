@@ -18,6 +18,7 @@ from insighttok_ref.training.checkpoint import load_state, load_tokenizer, save_
 from insighttok_ref.training.engines import PlainEngine
 from insighttok_ref.training.log import MetricsLog
 from insighttok_ref.training.loop import PartState, Source, train_part
+from insighttok_ref.training.options import build_tokenizer
 from insighttok_ref.training.plan import Part, plan
 from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.stopping import StoppedError, StopSignals
@@ -113,7 +114,7 @@ class Session:
     def _begin(self, part: Part) -> PartState:
         """Return the state at which a part begins, or goes on."""
         torch.manual_seed(part.seed)
-        model = InsightTokenizer(**self.trainer.model)
+        model = build_tokenizer(self.trainer.model)
         if part.starts_from:
             model.load_state_dict(load_tokenizer(self.tokenizer_file(part.starts_from)).state_dict())
         model.to(self.trainer.engine.device).set_trainable(part.phase.train)

@@ -27,7 +27,7 @@ def session(run: TrainingRun) -> Session:
     return Session(trainer, run, trainer.prepare(run).train.batches)
 
 
-class Crash(Exception):
+class CrashError(Exception):
     pass
 
 
@@ -44,7 +44,7 @@ def stop_at(begun: Session, part: str, step: int, how: Callable[[], None]) -> No
 
 
 def crash() -> None:
-    raise Crash
+    raise CrashError
 
 
 def interrupt() -> None:
@@ -78,7 +78,7 @@ def test_resumed_run_equals_an_unbroken_one_bit_for_bit(
     out = tmp_path / "run"
     begun = session(tiny_run(out))
     stop_at(begun, part, step, how)
-    with pytest.raises((Crash, StoppedError)):
+    with pytest.raises((CrashError, StoppedError)):
         begun.train()
     torch.manual_seed(99)  # whatever has happened to the generator meanwhile
     resumed = session(tiny_run(out, resume=out)) if (out / "state.pt").exists() else session(again(tiny_run, out))
