@@ -27,6 +27,8 @@ class FeatureBackbone(Frozen):
         input_spec: What the network wants to see.
         out_indices: Which levels to compare, in order; None for all of them.
         autocast: Whether the network may run in the ambient lower precision. Distances are float32 in any case.
+        channels_last: Whether to keep weights and activations in that memory format: mostly faster (on a CPU up to
+            1.5 times), but a network that calls `.view` on its activations refuses it.
 
     Source: F in InsightTok, eq. 4 and 9.
     """
@@ -38,11 +40,13 @@ class FeatureBackbone(Frozen):
         *,
         out_indices: Sequence[int] | None = None,
         autocast: bool = True,
+        channels_last: bool = False,
     ) -> None:
-        super().__init__(network)
+        super().__init__(network.to(memory_format=torch.channels_last) if channels_last else network)
         self.input_spec = input_spec
         self.out_indices = None if out_indices is None else tuple(out_indices)
         self.autocast = autocast
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
     @overload
     def forward(self, crops: Tensor) -> Features: ...
@@ -72,7 +76,8 @@ class FeatureBackbone(Frozen):
         """Return the chosen levels of one batch of crops."""
         network = self.network_for(crops)
         with nullcontext() if self.autocast else without_autocast(crops):
-            levels = self.levels(network, self.input_spec(crops))
+            images = self.input_spec(crops).contiguous(memory_format=self.memory_format)
+            levels = self.levels(network, images)
         return tuple(levels) if self.out_indices is None else self.picked(levels, self.out_indices)
 
     def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor]:

@@ -35,7 +35,7 @@ class ArcFaceIRSE50(FeatureBackbone):
     def __init__(self, weights: str = "arcface-ir-se50", out_indices: Sequence[int] = (0, 1, 2, 3, 4)) -> None:
         options = {"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"}
         network = build("recognition.arcface_arch", "Backbone", weights, **options)
-        super().__init__(network, ARCFACE_INPUT, out_indices=out_indices)
+        super().__init__(network, ARCFACE_INPUT, out_indices=out_indices, channels_last=True)
 
     def levels(self, network: nn.Module, images: Tensor) -> list[Tensor]:
         """Return the stem and the four stages."""

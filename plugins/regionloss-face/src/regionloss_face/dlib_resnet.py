@@ -37,7 +37,7 @@ class DlibResNet(FeatureBackbone):
     """
 
     def __init__(self, weights: str = "dlib-face-resnet", out_indices: Sequence[int] = (0, 1, 2, 3, 4)) -> None:
-        super().__init__(load_dlib(weights), DLIB_INPUT, out_indices=out_indices)
+        super().__init__(load_dlib(weights), DLIB_INPUT, out_indices=out_indices, channels_last=True)
 
     def embed(self, crops: Tensor) -> Tensor:
         """Return dlib's descriptors (R, 128) of crops (R, 3, 150, 150) in [-1, 1]; two of one person lie within 0.6."""

@@ -36,7 +36,7 @@ class IResNet50(FeatureBackbone):
     def __init__(self, weights: str = "arcface-r50", out_indices: Sequence[int] = (0, 1, 2, 3, 4)) -> None:
         network = IResNet()
         load_strictly(network, load_state_dict(weights), weights)
-        super().__init__(network, ARCFACE_INPUT, out_indices=out_indices)
+        super().__init__(network, ARCFACE_INPUT, out_indices=out_indices, channels_last=True)
 
 
 class IBlock(nn.Module):

@@ -25,4 +25,4 @@ class CraftFeatures(FeatureBackbone):
     """
 
     def __init__(self, out_indices: Sequence[int] | None = None) -> None:
-        super().__init__(CraftTrunk(craft_tensors()), imagenet_spec(), out_indices=out_indices)
+        super().__init__(CraftTrunk(craft_tensors()), imagenet_spec(), out_indices=out_indices, channels_last=True)

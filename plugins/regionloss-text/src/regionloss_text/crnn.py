@@ -53,4 +53,6 @@ class CrnnEnglishG2(FeatureBackbone):
         if height < 32 or width < 16:
             raise InputError(expected("crnn-english-g2.size", "at least 32 x 16", f"{height} x {width}"))
         chain = ConvChain(CONVS, load_state_dict("english-g2", strip_prefix=PREFIX))
-        super().__init__(chain, InputSpec(size=(height, width), channels="L"), out_indices=out_indices)
+        super().__init__(
+            chain, InputSpec(size=(height, width), channels="L"), out_indices=out_indices, channels_last=True
+        )

@@ -36,4 +36,4 @@ class NanoOcr(FeatureBackbone):
 
     def __init__(self, out_indices: Sequence[int] = (0, 1, 3, 4, 5)) -> None:
         chain = ConvChain(CONVS, load_state_dict("nano-ocr", strip_prefix="cnn."))
-        super().__init__(chain, InputSpec(size=(32, 128), channels="L"), out_indices=out_indices)
+        super().__init__(chain, InputSpec(size=(32, 128), channels="L"), out_indices=out_indices, channels_last=True)

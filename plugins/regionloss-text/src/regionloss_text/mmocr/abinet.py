@@ -11,7 +11,9 @@ from regionloss.backbones import FeatureBackbone
 
 from .building import build, input_spec, read_config
 from .checkpoints import find_checkpoint, load_strictly, read_tensors
+from .compat import require_mmocr
 
+NAME = "backbone 'text/abinet'"
 CONFIG = "textrecog/abinet/abinet-vision_20e_st-an_mj.py"
 DEFAULT = "abinet-vision_20e_st-an_mj"
 STAGES = (0, 1, 2, 3, 4)
@@ -50,14 +52,14 @@ class ABINet(FeatureBackbone):
         levels: Literal["resnet", "resnet+transformer", "transformer"] = "resnet",
         out_indices: Sequence[int] | None = None,
     ) -> None:
-        config = read_config(CONFIG, "backbone 'text/abinet'")
-        network = build_levels(config.model, levels)
+        require_mmocr(NAME)
         file = find_checkpoint(weights, DEFAULT)
-        tensors = read_tensors(file)
+        config = read_config(CONFIG, NAME)
+        network, tensors = build_levels(config.model, levels), read_tensors(file)
         for name, part in network.named_children():
             load_strictly(part, tensors, f"{name}.", file)
         spec = input_spec(config.model.data_preprocessor, size=(32, 128))
-        super().__init__(network, spec, out_indices=out_indices)
+        super().__init__(network, spec, out_indices=out_indices, channels_last=True)
 
 
 class ABINetLevels(nn.Module):
