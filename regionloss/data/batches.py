@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..collation import RegionFilter, collate_regions
+from ..errors import InputError, expected
 from ..regions import Regions
 from .images import scaled
 from .streams import permutation, stream
@@ -66,7 +67,14 @@ class Batch:
         filters: Mapping[str, RegionFilter] | None = None,
         generator: torch.Generator | None = None,
     ) -> Batch:
-        """Join samples; regions are clipped, filtered and counted (`regionloss.collation`)."""
+        """Join samples; regions are clipped, filtered and counted (`regionloss.collation`).
+
+        Raises:
+            InputError: Images of different sizes.
+        """
+        sizes = {tuple(sample.pixels.shape[1:]) for sample in samples}
+        if len(sizes) != 1:
+            raise InputError(expected("batch", "images of one size", str(sorted(sizes))))
         regions, dropped = collate_regions([sample.regions for sample in samples], filters, generator)
         images = scaled(torch.stack([sample.pixels for sample in samples]))
         return cls(images, regions, dropped, tuple(sample.source for sample in samples))

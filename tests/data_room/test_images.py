@@ -1,0 +1,126 @@
+"""Reading odd image files: expected pixels are written by hand, or by another decoder's rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from regionloss.data.images import list_images, read_image, scaled, to_image, to_tensor
+from regionloss.errors import InputError
+
+
+def saved(image: Image.Image, path: Path, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def corner(image: Image.Image) -> tuple[int, ...]:
+    return tuple(np.asarray(image)[0, 0].tolist())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_turned_upright(tmp_path: Path, orientation: int):
+    """The marked corner of the upright picture must be marked again, wherever the camera stored it."""
+    upright = np.zeros((12, 20, 3), np.uint8)
+    upright[0, 0] = (255, 0, 0)
+    undo = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(undo[orientation](upright)))
+    assert np.array_equal(np.asarray(read_image(saved(stored, tmp_path / "a.png", exif=exif))), upright)
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path):
+    path = saved(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), tmp_path / "a.jpg", quality=100)
+    red, green, blue = corner(read_image(path))
+    assert red > 200
+    assert green < 60
+    assert blue < 60
+
+
+@pytest.mark.parametrize(("mode", "colour", "wanted"), [("L", 77, 77), ("1", 1, 255), ("I;16", 257 * 99, 99)])
+def test_grey_of_any_depth_becomes_rgb(tmp_path: Path, mode: str, colour: int, wanted: int):
+    assert corner(read_image(saved(Image.new(mode, (4, 4), colour), tmp_path / "a.png"))) == (wanted,) * 3
+
+
+@pytest.mark.parametrize(("white", "stored"), [(1.0, 0.5), (255.0, 128.0), (65535.0, 32768.0)])
+def test_float_grey_is_scaled_by_what_white_must_be(tmp_path: Path, white: float, stored: float):
+    values = np.array([[stored, white]], np.float32)
+    path = saved(Image.fromarray(values), tmp_path / "a.tif")
+    assert np.asarray(read_image(path))[0, :, 0].tolist() == [round(stored / white * 255), 255]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_is_white(tmp_path: Path, mode: str):
+    clear = Image.new(mode, (4, 4), (0,) * len(mode))
+    assert corner(read_image(saved(clear, tmp_path / "a.png"))) == (255, 255, 255)
+
+
+def test_half_transparent_is_half_white(tmp_path: Path):
+    half = Image.new("RGBA", (4, 4), (0, 0, 0, 128))
+    assert corner(read_image(saved(half, tmp_path / "a.png"))) == (127, 127, 127)
+
+
+def test_a_transparent_palette_colour_is_white(tmp_path: Path):
+    image = Image.new("P", (4, 4), 3)
+    image.putpalette([0, 0, 0] * 4)
+    assert corner(read_image(saved(image, tmp_path / "a.gif", transparency=3))) == (255, 255, 255)
+
+
+def test_a_moving_image_gives_its_first_frame(tmp_path: Path):
+    frames = [Image.new("RGB", (5, 5), colour) for colour in ("red", "blue")]
+    path = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert corner(read_image(path)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes):
+    path = tmp_path / "bad.png"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.png: cannot be read as an image"):
+        read_image(path)
+
+
+def test_a_truncated_file_is_named(tmp_path: Path):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    path = saved(noise, tmp_path / "cut.jpg")
+    path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(InputError, match=r"cut\.jpg: cannot be read"):
+        read_image(path)
+
+
+def test_images_are_listed_in_order_without_hidden_ones(tmp_path: Path):
+    for name in ("b.PNG", "sub/a.jpg", "a.jpeg", ".thumbs/c.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
+    assert found == ["a.jpeg", "b.PNG", "sub/a.jpg"]
+
+
+def test_a_folder_without_images_and_no_folder_are_said(tmp_path: Path):
+    with pytest.raises(InputError, match="files such as"):
+        list_images(tmp_path)
+    with pytest.raises(InputError, match="a folder of images"):
+        list_images(tmp_path / "absent")
+
+
+def test_tensors_and_images_are_each_other_s_inverse():
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    tensor = to_tensor([Image.fromarray(pixels)])
+    assert tensor.min() == -1.0
+    assert tensor.max() == 1.0
+    assert np.array_equal(np.asarray(to_image(tensor[0])), pixels)
+    assert torch.equal(scaled(torch.tensor([0, 255], dtype=torch.uint8)), torch.tensor([-1.0, 1.0]))
