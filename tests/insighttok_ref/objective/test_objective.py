@@ -1,0 +1,81 @@
+"""Losses against plain loops over pixels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from insighttok_ref.objective.objective import Objective, ObjectiveOptions
+from insighttok_ref.objective.reconstruction import edges, l1, l2
+from insighttok_ref.tokenizer.model import TokenizerOutput
+from regionloss import LossTerms, RegionPerceptualLoss, Regions, ResizeExtractor, Term
+from regionloss.backbones.base import FeatureBackbone
+from regionloss.backbones.input_spec import InputSpec
+
+
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return tuple(torch.rand(2, 2, 3, 6, 5, generator=generator, dtype=torch.float64) * 2 - 1)
+
+
+def test_pixel_losses_equal_loops() -> None:
+    x, y = pair()
+    errors = [float(a - b) for a, b in zip(x.flatten(), y.flatten(), strict=True)]
+    assert float(l1(x, y)) == pytest.approx(sum(map(abs, errors)) / len(errors), abs=1e-12)
+    assert float(l2(x, y)) == pytest.approx(sum(e * e for e in errors) / len(errors), abs=1e-12)
+
+
+def test_edges_equal_a_loop() -> None:
+    x, y = pair()
+    down, right = [], []
+    for b in range(2):
+        for c in range(3):
+            for i in range(6):
+                for j in range(5):
+                    if i < 5:
+                        step = (x[b, c, i + 1, j] - x[b, c, i, j]) - (y[b, c, i + 1, j] - y[b, c, i, j])
+                        down.append(abs(float(step)))
+                    if j < 4:
+                        step = (x[b, c, i, j + 1] - x[b, c, i, j]) - (y[b, c, i, j + 1] - y[b, c, i, j])
+                        right.append(abs(float(step)))
+    assert float(edges(x, y)) == pytest.approx(sum(down) / len(down) + sum(right) / len(right), abs=1e-12)
+    assert float(edges(x + 0.3, x)) == pytest.approx(0, abs=1e-12)
+
+
+class Grey(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [images.mean(1, keepdim=True)]
+
+
+def term(weight: float) -> Term:
+    loss = RegionPerceptualLoss(ResizeExtractor(size=(4, 4)), FeatureBackbone(Grey(), InputSpec()))
+    return Term(loss, "text", weight)
+
+
+def test_total_is_the_weighted_sum_of_named_parts() -> None:
+    x, y = (image.float() for image in pair())
+    regions = {"text": Regions("text", torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([1]), (6, 5))}
+    options = ObjectiveOptions(l1=0.5, l2=2.0, edges=0.25, commitment=3.0)
+    objective = Objective(options, LossTerms({"words": term(7.0)}), LossTerms({"seen": term(11.0)}))
+    output = TokenizerOutput(x, torch.tensor(0.125), torch.zeros(2, 1))
+    losses = objective(output, y, regions)
+    wanted = {"l1": l1(x, y), "l2": l2(x, y), "edges": edges(x, y), "commitment": torch.tensor(0.125)}
+    assert losses.parts.keys() == {*wanted, "words"}
+    weights = {**options.model_dump(), "words": 7.0}
+    total = sum(weights[name] * float(value) for name, value in losses.parts.items())
+    assert float(losses.total) == pytest.approx(total, rel=1e-6)
+    watched = objective.watch(output, y, regions)
+    assert float(watched["seen"]) == pytest.approx(float(losses.parts["words"]), rel=1e-6)
+    assert float(watched["seen"]) > 0
+
+
+def test_parts_without_weight_are_left_out() -> None:
+    x, y = pair()
+    losses = Objective(ObjectiveOptions())(TokenizerOutput(x, torch.zeros(()), torch.zeros(2, 1)), y, {})
+    assert losses.parts.keys() == {"l1", "commitment"}
+
+
+def test_negative_weights_are_refused() -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        ObjectiveOptions(edges=-1)
