@@ -121,7 +121,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     data = inputs(options.images, options.size, options.device)
     terms = rl.LossTerms.from_names({"text": 1.0, "face": 1.0})
-    print(f"{options.images} images of {options.size} px, 2 texts and 1 face each, {options.device}, {options.threads} threads")
+    print(
+        f"{options.images} images of {options.size} px, 2 texts and 1 face each, {options.device}, {options.threads} threads"
+    )
     whole: dict[str, float] = {}
     for name in ("text", "face"):
         candidates = steps(terms, name, data)
