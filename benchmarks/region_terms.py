@@ -122,7 +122,8 @@ def main() -> None:
     data = inputs(options.images, options.size, options.device)
     terms = rl.LossTerms.from_names({"text": 1.0, "face": 1.0})
     print(
-        f"{options.images} images of {options.size} px, 2 texts and 1 face each, {options.device}, {options.threads} threads"
+        f"{options.images} images of {options.size} px, 2 texts and 1 face each, "
+        f"{options.device}, {options.threads} threads"
     )
     whole: dict[str, float] = {}
     for name in ("text", "face"):
