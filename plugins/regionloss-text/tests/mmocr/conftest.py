@@ -81,6 +81,26 @@ def abinet_theirs(make_theirs: Callable[..., Theirs]) -> Theirs:
     return make_theirs("textrecog/abinet/abinet-vision_20e_st-an_mj.py")
 
 
+def spread(model: nn.Module) -> None:
+    """Scale the last layer so that some of a picture is text and some is not: random weights say 0.5 everywhere."""
+    painted = torch.randn(1, 3, 24, 40, generator=torch.Generator().manual_seed(3))
+    inputs = nn.functional.interpolate(painted, scale_factor=8, mode="bilinear")
+    with torch.no_grad():
+        last = model.det_head.binarize[-1]
+        logits = model.det_head.binarize(model.extract_feat(inputs))
+        smooth = last.weight.mean((2, 3), keepdim=True).expand_as(last.weight) * 4 / logits.std()
+        last.weight.copy_(smooth)
+        logits = model.det_head.binarize(model.extract_feat(inputs))
+        last.weight.mul_(3 / logits.std())
+        last.bias.sub_(3 / logits.std() * (logits.quantile(0.75) - last.bias) + last.bias)
+
+
+@pytest.fixture(scope="session")
+def dbnet_theirs(make_theirs: Callable[..., Theirs]) -> Theirs:
+    """MMOCR's DBNet on ResNet-18."""
+    return make_theirs("textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py", spread)
+
+
 @pytest.fixture(scope="session")
 def run_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Theirs, np.ndarray], tuple[Tensor, Any]]:
     """Return a function that takes a picture (H, W, 3) RGB uint8 through MMOCR's own test pipeline, from a file."""

@@ -26,7 +26,13 @@ from typing import Any, NoReturn
 
 from regionloss.errors import PluginError
 
-REQUIREMENT = "regionloss-text[mmocr]"
+INSTALL = "pip install 'regionloss-text[mmocr]'"
+
+
+def require_mmocr(where: str) -> None:
+    """Raise PluginError unless MMOCR is installed; imports nothing, so that other mistakes are told at once."""
+    if importlib.util.find_spec("mmocr") is None:
+        raise PluginError(f"{where}: expected MMOCR, got no package 'mmocr'. Install it: {INSTALL}")
 
 
 def load_mmocr(where: str) -> Path:
@@ -38,9 +44,7 @@ def load_mmocr(where: str) -> Path:
     Raises:
         PluginError: MMOCR is not installed, or the installed versions do not fit one another.
     """
-    install = f"pip install '{REQUIREMENT}'"
-    if importlib.util.find_spec("mmocr") is None:
-        raise PluginError(f"{where}: expected MMOCR, got no package 'mmocr'. Install it: {install}")
+    require_mmocr(where)
     try:
         stand_in_for_mmcv_ops()
         with warnings.catch_warnings():
@@ -50,7 +54,7 @@ def load_mmocr(where: str) -> Path:
         reason = " ".join(str(error).split()).rstrip(".")
         got = f"{type(error).__name__}: {reason}"
         raise PluginError(
-            f"{where}: MMOCR cannot be imported ({got}). Install what fits together: {install}"
+            f"{where}: MMOCR cannot be imported ({got}). Install what fits together: {INSTALL}"
         ) from error
     return Path(str(importlib.import_module("mmocr").__file__)).parent / ".mim" / "configs"
 

@@ -16,7 +16,9 @@ from regionloss.weights.cache import origin_of, sha256_of
 
 from .building import build, input_spec, read_config
 from .checkpoints import find_checkpoint, load_strictly, read_tensors
+from .compat import require_mmocr
 
+NAME = "detector 'text/dbnet'"
 VARIANTS = {"r18": "dbnet_resnet18_fpnc_1200e_icdar2015", "r50": "dbnet_resnet50_1200e_icdar2015"}
 
 
@@ -56,10 +58,11 @@ class DBNet:
         batch_size: int = 8,
     ) -> None:
         check_options(variant, scale, batch_size)
-        config = read_config(f"textdet/dbnet/{VARIANTS[variant]}.py", "detector 'text/dbnet'")
+        require_mmocr(NAME)
+        file = find_checkpoint(weights, VARIANTS[variant])
+        config = read_config(f"textdet/dbnet/{VARIANTS[variant]}.py", NAME)
         config.model.det_head.postprocessor.update(min_text_score=min_score, unclip_ratio=unclip_ratio)
         network = build(config.model)
-        file = find_checkpoint(weights, VARIANTS[variant])
         load_strictly(network, without_preprocessor(read_tensors(file)), "", file)
         self.spec = input_spec(config.model.data_preprocessor)
         self.divisor = int(config.model.data_preprocessor.pad_size_divisor)
