@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from ..errors import UnknownNameError
+from ..errors import RegionLossError
 from ..hooks.catalogue import Catalogue, load_target
 from ..hooks.options import checked_options
 from ..hooks.parts import chosen_parts
 from ..hooks.records import Component, Plugin
 from .load import Loaded
-from .schema import Recipe, TermsFile
+from .schema import Recipe, TermsFile, TermUse
 
 VERSIONS = ("regionloss", "torch", "numpy", "kornia")
 
@@ -27,20 +27,17 @@ def resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
     Keys: `recipe`, `file`, `versions` (distribution -> version), `plugins`, `components` (with licence, distribution
     and weight files with their sha256), `licences`.
     """
-    used: dict[tuple[str, str], Component] = {}
-    terms = {name: _term(loaded, name, used) for name in loaded.recipe.terms}
+    used = _Used(loaded.catalogue)
     recipe: dict[str, Any] = {"version": loaded.recipe.version}
     if isinstance(loaded.recipe, Recipe):
         recipe["seed"] = loaded.recipe.seed
     if loaded.recipe.plugins:
         recipe["plugins"] = list(loaded.recipe.plugins)
-    recipe["terms"] = terms
+    recipe["terms"] = {name: _term(use, used) for name, use in loaded.recipe.terms.items()}
     if isinstance(loaded.recipe, Recipe):
         trainer = loaded.recipe.trainer
-        component = loaded.catalogue.find("trainer", trainer.name)
-        used["trainer", component.canonical] = component
-        recipe["trainer"] = {"name": component.canonical, "options": all_options(component, trainer.options)}
-    components = [_component(component, loaded.catalogue) for component in used.values()]
+        recipe["trainer"] = used.part("trainer", trainer.name, trainer.options)
+    components = used.provenance()
     licences = {licence for c in components for licence in (c["licence"], *(w["licence"] for w in c["weights"]))}
     return {
         "recipe": recipe,
@@ -52,18 +49,62 @@ def resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
     }
 
 
-def _term(
-    loaded: Loaded[Recipe] | Loaded[TermsFile], name: str, used: dict[tuple[str, str], Component]
-) -> dict[str, Any]:
-    use = loaded.recipe.terms[name]
-    record = loaded.catalogue.term(use.use)
+def _term(use: TermUse, used: _Used) -> dict[str, Any]:
+    record = used.catalogue.term(use.use)
     term: dict[str, Any] = {"use": record.canonical, "weight": use.weight, "start_step": use.start_step}
     for kind, part in chosen_parts(record, use.changes).items():
         if part.name:
-            component = loaded.catalogue.find(kind, part.name, plugin=part.plugin)
-            used[kind, component.canonical] = component
-            term[kind] = {"name": component.canonical, "options": all_options(component, part.options)}
+            term[kind] = used.part(kind, part.name, part.options, part.plugin)
     return term
+
+
+class _Used:
+    """The components that a recipe uses, each with the weight files that its options choose."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.components: dict[tuple[str, str], Component] = {}
+        self.weights: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+
+    def part(self, kind: str, name: str, options: Mapping[str, Any], plugin: str = "") -> dict[str, Any]:
+        """Note a component; return it as a recipe would write it, with every option."""
+        component = self.catalogue.find(kind, name, plugin=plugin)
+        full = all_options(component, options)
+        key = (kind, component.canonical)
+        self.components[key] = component
+        self.weights.setdefault(key, {}).update(self.chosen(component, full))
+        return {"name": component.canonical, "options": full}
+
+    def chosen(self, component: Component, options: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+        """Return the weight files of a component by name; an option that names another one replaces its default."""
+        defaults = inspect.signature(load_target(component)).parameters.values()
+        replaced = {parameter.default for parameter in defaults if isinstance(parameter.default, str)}
+        named = [value for value in options.values() if isinstance(value, str)]
+        kept = [name for name in component.weights if name not in replaced or name in named]
+        found = {}
+        for name in dict.fromkeys([*kept, *named]):
+            try:
+                record = self.catalogue.weight(name, plugin=component.plugin)
+            except RegionLossError:
+                if name in kept:
+                    found[name] = {"name": name, "sha256": "", "licence": "not stated"}
+                continue
+            found[record.canonical] = {"name": record.canonical, "sha256": record.sha256, "licence": record.licence}
+        return found
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """Return what is written of each component."""
+        return [
+            {
+                "kind": component.kind,
+                "name": component.canonical,
+                "licence": component.licence,
+                "distribution": component.distribution,
+                "version": component.version,
+                "weights": list(self.weights[key].values()),
+            }
+            for key, component in self.components.items()
+        ]
 
 
 def all_options(component: Component, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,25 +124,6 @@ def all_options(component: Component, options: Mapping[str, Any]) -> dict[str, A
             if name in options:
                 plain[name] = repr(value)
     return plain
-
-
-def _component(component: Component, catalogue: Catalogue) -> dict[str, Any]:
-    weights = []
-    for name in component.weights:
-        try:
-            record = catalogue.weight(name, plugin=component.plugin)
-        except UnknownNameError:
-            weights.append({"name": name, "sha256": "", "licence": "not stated"})
-            continue
-        weights.append({"name": record.canonical, "sha256": record.sha256, "licence": record.licence})
-    return {
-        "kind": component.kind,
-        "name": component.canonical,
-        "licence": component.licence,
-        "distribution": component.distribution,
-        "version": component.version,
-        "weights": weights,
-    }
 
 
 def _versions(catalogue: Catalogue) -> Iterator[tuple[str, str]]:

@@ -42,7 +42,10 @@ def test_check_does_not_build_the_trainer(folder: Path) -> None:
 def test_show_prints_a_recipe_with_everything_said(folder: Path) -> None:
     shown = yaml.safe_load(regionloss("show", "recipe.yaml", "seed=11").stdout)
     assert shown["recipe"]["seed"] == 11
-    assert shown["recipe"]["terms"]["word"]["backbone"] == {"name": "tiny/net", "options": {"channels": 4}}
+    assert shown["recipe"]["terms"]["word"]["backbone"] == {
+        "name": "tiny/net",
+        "options": {"channels": 4, "weights": "net-file"},
+    }
 
 
 def test_train_runs_the_trainer_in_a_folder_of_its_own(folder: Path) -> None:

@@ -20,6 +20,7 @@ def register_feature_backbones(register):
 @hookimpl
 def register_weights(register):
     register("net-file", filename="net.pth", sha256="ab" * 32, size=1, source="path:", licence="CC0-1.0", summary="s")
+    register("other", filename="other.pth", sha256="cd" * 32, size=1, source="path:", licence="MIT", summary="s")
 
 
 @hookimpl
@@ -50,7 +51,7 @@ class Record:
         (run.out / "received.txt").write_text(f"{self.phases} {words} {run.recipe.seed} {run.resume}")
 
 
-def net(channels: int = 3):
+def net(channels: int = 3, weights: str = "net-file"):
     import torch
 
     import regionloss as rl

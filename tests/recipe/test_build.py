@@ -108,6 +108,12 @@ def test_the_resolved_recipe_says_every_default_and_where_parts_come_from(folder
     assert net["version"].startswith("sha256:")
 
 
+def test_the_resolved_recipe_names_the_weights_that_options_choose(folder: Path) -> None:
+    found = resolved(load_recipe("recipe.yaml", ["terms.word.backbone.options.weights=other"]))
+    (net,) = [c for c in found["components"] if c["name"] == "tiny/net"]
+    assert net["weights"] == [{"name": "tiny/other", "sha256": "cd" * 32, "licence": "MIT"}]
+
+
 def test_the_resolved_recipe_is_a_recipe_that_resolves_to_itself(folder: Path) -> None:
     first = resolved(load_recipe("recipe.yaml"))
     (folder / "again.yaml").write_text(dump(first["recipe"]))
