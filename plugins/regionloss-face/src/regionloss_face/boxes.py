@@ -53,3 +53,9 @@ def usable(boxes: Tensor, image_size: Sequence[int]) -> Tensor:
     height, width = image_size
     overlap = (boxes[:, 2:] >= 1).all(1) & (boxes[:, 0] <= width - 1) & (boxes[:, 1] <= height - 1)
     return (sides(boxes) >= 1).all(1) & overlap & boxes.isfinite().all(1)
+
+
+def clipped(boxes: Tensor, image_size: Sequence[int]) -> Tensor:
+    """Return the parts of boxes that lie in the image."""
+    height, width = image_size
+    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))

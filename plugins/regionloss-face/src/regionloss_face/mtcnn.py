@@ -11,7 +11,7 @@ from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
 
-from .boxes import moved, sides, squared, suppress, usable
+from .boxes import clipped, moved, sides, squared, suppress, usable
 from .cascade import OUTPUT, PROPOSE, REFINE, load_network
 
 WINDOW, STRIDE = 12, 2  # what a cell of the first network sees, and how far apart cells are, pixels of its image
@@ -64,7 +64,7 @@ class MTCNNDetector:
 
     @torch.no_grad()
     def detect(self, images: Tensor) -> Regions:
-        """Return the faces of images (B, 3, H, W) in [-1, 1], best first in each image; on the CPU, unclipped."""
+        """Return the faces of images (B, 3, H, W) in [-1, 1], best first in each image; on the CPU, boxes clipped."""
         check_images(images, "images")
         height, width = images.shape[2:]
         looked_at = images.float()
@@ -78,7 +78,7 @@ class MTCNNDetector:
         index = torch.arange(len(images)).repeat_interleave(torch.tensor([len(faces[1]) for faces in found]))
         scale = torch.tensor([width / looked_at.shape[3], height / looked_at.shape[2]])
         boxes, keypoints = boxes * scale.repeat(2), keypoints * scale
-        kept = usable(boxes, (height, width))
+        kept, boxes = usable(boxes, (height, width)), clipped(boxes, (height, width))
         return Regions(self.kind, boxes[kept], index[kept], (height, width), len(images), keypoints[kept], scores[kept])
 
     def detect_one(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

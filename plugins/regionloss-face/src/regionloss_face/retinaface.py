@@ -13,7 +13,7 @@ from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
 
-from .boxes import suppress, usable
+from .boxes import clipped, suppress, usable
 from .from_facexlib import build
 
 #: Pixels between the cells of each level, and the sides of the two anchors in a cell.
@@ -65,7 +65,7 @@ class RetinaFaceDetector:
 
     @torch.no_grad()
     def detect(self, images: Tensor) -> Regions:
-        """Return the faces of images (B, 3, H, W) in [-1, 1], best first in each image; on the CPU, unclipped."""
+        """Return the faces of images (B, 3, H, W) in [-1, 1], best first in each image; on the CPU, boxes clipped."""
         check_images(images, "images")
         height, width = images.shape[2:]
         if len(images) == 0:
@@ -78,7 +78,7 @@ class RetinaFaceDetector:
         found = [self.best(*parts) for parts in zip(boxes, classes[..., 1], keypoints, strict=True)]
         index = torch.arange(len(images)).repeat_interleave(torch.tensor([len(scores) for _, scores, _ in found]))
         boxes, scores, keypoints = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
-        kept = usable(boxes, (height, width))
+        kept, boxes = usable(boxes, (height, width)), clipped(boxes, (height, width))
         return Regions(self.kind, boxes[kept], index[kept], (height, width), len(images), keypoints[kept], scores[kept])
 
     def best(self, boxes: Tensor, scores: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,135 @@
+"""RetinaFace and ArcFace against facexlib's own forward, with random weights from a file."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from regionloss_face.arcface import ArcFaceIRSE50
+from regionloss_face.retinaface import RetinaFaceDetector
+
+from regionloss.errors import InputError, PluginError, WeightsError
+from regionloss.testing.contracts import DetectorContract, FeatureBackboneContract
+
+
+def settled(network: torch.nn.Module) -> torch.nn.Module:
+    """Give random networks running statistics that differ from layer to layer."""
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_var"):
+            buffer.uniform_(0.8, 1.5)
+        elif name.endswith("running_mean"):
+            buffer.normal_(0, 0.1)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module", params=["mobile0.25", "resnet50"])
+def retinaface(request, tmp_path_factory):
+    """facexlib's own network, and our detector with its weights, saved with the prefix of its release."""
+    pytest.importorskip("facexlib")
+    from facexlib.detection.retinaface import RetinaFace
+
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The parameter 'pretrained'|Arguments other than a weight enum", UserWarning)
+        network = settled(RetinaFace(request.param, device="cpu"))
+    for boxes, classes in zip(network.BboxHead, network.ClassHead, strict=True):
+        # Boxes that stay near their anchors and so in the image; scores that are spread out.
+        boxes.conv1x1.weight.mul_(0.02)
+        classes.conv1x1.weight.mul_(3)
+    file = tmp_path_factory.mktemp("weights") / "detection.pth"
+    torch.save({f"module.{name}": value for name, value in network.state_dict().items()}, file)
+    return network, RetinaFaceDetector(request.param, weights=str(file), min_score=0.5)
+
+
+def test_retinaface_equals_facexlib(retinaface) -> None:
+    """Its `detect_faces`, image by image; keypoints are half a pixel further, as this SDK counts."""
+    network, detector = retinaface
+    images = torch.rand(2, 3, 90, 123, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    found = detector.detect(images)
+    size = torch.tensor([123.0, 90, 123, 90])
+    for number, image in enumerate(images):
+        bgr = np.ascontiguousarray(((image.permute(1, 2, 0) + 1) * 127.5).numpy()[:, :, ::-1])
+        theirs = torch.from_numpy(network.detect_faces(bgr, conf_threshold=0.5))
+        ours = found.of_image(number)
+        assert len(ours) == len(theirs) > 3
+        torch.testing.assert_close(ours.boxes, theirs[:, :4].clamp(min=0).minimum(size), atol=1e-3, rtol=0)
+        torch.testing.assert_close(ours.scores, theirs[:, 4], atol=1e-5, rtol=0)
+        torch.testing.assert_close(ours.keypoints.flatten(1), theirs[:, 5:] + 0.5, atol=1e-3, rtol=0)
+
+
+class TestRetinaFaceContract(DetectorContract):
+    @pytest.fixture(autouse=True)
+    def given(self, retinaface) -> None:
+        self.detector = retinaface[1]
+
+    def make(self):
+        return self.detector
+
+    def test_nothing_in_flat_images(self) -> None:
+        pytest.skip("random weights see faces anywhere")
+
+
+@pytest.fixture(scope="module")
+def arcface(tmp_path_factory):
+    pytest.importorskip("facexlib")
+    from facexlib.recognition.arcface_arch import Backbone
+
+    torch.manual_seed(0)
+    network = settled(Backbone(50, 0.6, "ir_se"))
+    file = tmp_path_factory.mktemp("weights") / "recognition.pth"
+    torch.save(network.state_dict(), file)
+    return network, ArcFaceIRSE50(weights=str(file))
+
+
+class TestArcFaceContract(FeatureBackboneContract):
+    @pytest.fixture(autouse=True)
+    def given(self, arcface) -> None:
+        self.backbone = arcface[1]
+
+    def make(self):
+        return self.backbone
+
+
+def test_arcface_equals_facexlib(arcface) -> None:
+    """Levels as hooks on facexlib's own forward see them."""
+    network, backbone = arcface
+    crops = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    seen: list[torch.Tensor] = []
+    parts = ("input_layer", "body.2", "body.6", "body.20", "body.23")
+    handles = [network.get_submodule(p).register_forward_hook(lambda m, i, out: seen.append(out)) for p in parts]
+    network(crops)
+    for handle in handles:
+        handle.remove()
+    ours = backbone(crops)
+    assert [tuple(level.shape[1:]) for level in ours] == [
+        (64, 112, 112), (64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7),
+    ]  # fmt: skip
+    for level, theirs in zip(ours, seen, strict=True):
+        torch.testing.assert_close(level, theirs)
+
+
+def test_facexlib_absent_is_a_sentence(monkeypatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "facexlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "facexlib", None)
+    for make in (RetinaFaceDetector, ArcFaceIRSE50):
+        with pytest.raises(
+            PluginError, match=r"facexlib: expected the package, got none .*regionloss-face\[facexlib\]"
+        ):
+            make()
+
+
+def test_errors_are_sentences(monkeypatch, tmp_path) -> None:
+    pytest.importorskip("facexlib")
+    monkeypatch.setenv("REGIONLOSS_HOME", str(tmp_path))
+    with pytest.raises(
+        WeightsError, match=r"'arcface-ir-se50' not found .* Run 'regionloss weights fetch arcface-ir-se50'"
+    ):
+        ArcFaceIRSE50()
+    with pytest.raises(WeightsError, match=r"'retinaface-mobile025' not found"):
+        RetinaFaceDetector("mobile0.25")
+    with pytest.raises(InputError, match=r"retinaface\.network: expected 'resnet50' or 'mobile0\.25', got 'vgg'\."):
+        RetinaFaceDetector("vgg")
