@@ -4,9 +4,9 @@
 says where they are kept. None of them imports torch before it reads tensors.
 """
 
-from .cache import home
+from .cache import home, origin_of, sha256_of
 from .fetching import fetch
 from .finding import locate
-from .loading import load_state_dict
+from .loading import SUFFIXES, load_state_dict
 
-__all__ = ["fetch", "home", "load_state_dict", "locate"]
+__all__ = ["SUFFIXES", "fetch", "home", "load_state_dict", "locate", "origin_of", "sha256_of"]

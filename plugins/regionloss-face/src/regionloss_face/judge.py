@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regionloss import AlignedExtractor
 from regionloss.backbones import Frozen
 from regionloss.checks import check_images
-from regionloss.extractors.aligned import AlignedExtractor
 from regionloss.judges import Embedding
 from regionloss.regions import Regions
-from regionloss.weights.cache import sha256_of
+from regionloss.weights import sha256_of
 
 from .alignment import ARCFACE_TEMPLATE
 from .faceres import FACERES_INPUT, load_faceres

@@ -11,7 +11,7 @@ from regionloss.checks import check_images, check_regions
 from regionloss.errors import InputError, expected
 from regionloss.judges import Reading
 from regionloss.regions import Regions
-from regionloss.weights.cache import sha256_of
+from regionloss.weights import sha256_of
 
 from .rapid import RECOGNISER_FILE, Pixels, engine, model_file, to_bgr
 

@@ -9,9 +9,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from regionloss.errors import WeightsError, expected
-from regionloss.weights import load_state_dict, locate
-from regionloss.weights.cache import origin_of, sha256_of
-from regionloss.weights.loading import SUFFIXES
+from regionloss.weights import SUFFIXES, load_state_dict, locate, origin_of, sha256_of
 
 HASHED = re.compile(r"-(?P<start>[0-9a-f]{8})(\.pth|\.safetensors)$")
 

@@ -12,7 +12,7 @@ from regionloss.backbones import Frozen
 from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
-from regionloss.weights.cache import origin_of, sha256_of
+from regionloss.weights import origin_of, sha256_of
 
 from .building import build, input_spec, read_config
 from .checkpoints import find_checkpoint, load_strictly, read_tensors

@@ -1,0 +1,241 @@
+"""The arrows between rooms, the sizes of files, and what no tracked file may hold: read from the sources themselves."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [ROOT / "regionloss", ROOT / "insighttok_ref", *sorted((ROOT / "plugins").glob("*/src"))]
+MOST_LINES, MOST_FUNCTION_LINES = 300, 40
+
+BASE = {"errors", "layout", "tensors", "regions", "checks"}
+STAGES = {"detectors", "extractors", "backbones", "distances", "weightings"}
+#: Room (or module of the package's root) -> the rooms that it may import when it is imported itself.
+ARROWS: dict[str, set[str]] = {
+    "errors": set(),
+    "layout": set(),
+    "tensors": set(),
+    "regions": {"errors", "layout"},
+    "checks": {"errors", "regions"},
+    "judges": {"regions"},
+    "region_ops": {"errors", "regions"},
+    "collation": {"errors", "regions", "region_ops"},
+    **{room: set(BASE) for room in STAGES},
+    "reduction": BASE,
+    "losses": BASE | STAGES | {"reduction"},
+    "detecting": BASE | {"detectors"},
+    "hooks": {"errors"},
+    "weights": {"errors", "hooks"},
+    "recipe": {"errors", "hooks", "losses"},
+    # The side-cars are written from what a detector found: data knows the protocol, and no detector.
+    "data": BASE | {"region_ops", "collation", "detectors"},
+    "evaluation": BASE | {"losses", "data", "judges"},
+    "cli": BASE | {"hooks", "recipe", "weights", "data", "detecting"},
+    "__main__": {"cli"},
+}
+#: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
+LATE = {
+    ("losses", "hooks"),  # LossTerms.from_names is the one place where losses ask for names
+    ("losses", "recipe"),
+    ("detecting", "hooks"),  # rl.detect("face/mtcnn"): a name, too
+}
+#: What plugins and the reference build on (docs/explanation/stability.md lists the same).
+PLUGIN_API = {
+    "regionloss",
+    "regionloss.backbones",
+    "regionloss.checks",
+    "regionloss.errors",
+    "regionloss.hooks",
+    "regionloss.hooks.specs",
+    "regionloss.judges",
+    "regionloss.regions",
+    "regionloss.weights",
+}
+
+
+def python_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*.py") if "tests" not in p.parts)
+
+
+def imports(tree: ast.Module, package: str) -> Iterator[tuple[str, bool, int]]:
+    """Yield the absolute name of each module imported (with the name taken from it), whether late, and the line."""
+    late = {
+        id(inner)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in late, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield f"{module}.{alias.name}", id(node) in late, node.lineno
+
+
+def imported(path: Path, root: Path) -> list[tuple[str, bool, int]]:
+    package = ".".join(path.relative_to(root).parent.parts)
+    return list(imports(ast.parse(path.read_text(encoding="utf-8")), package))
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(ROOT / "regionloss").parts
+    return parts[0].removesuffix(".py")
+
+
+def core_imports() -> list[tuple[str, str, bool, str]]:
+    """Return from room, to room, whether late, and where, of every import between rooms of `regionloss`."""
+    found = []
+    for path in python_files(ROOT / "regionloss"):
+        for name, late, line in imported(path, ROOT):
+            parts = name.split(".")
+            if parts[0] == "regionloss" and len(parts) > 1 and parts[1] != room_of(path):
+                found.append((room_of(path), parts[1], late, f"{path.relative_to(ROOT)}:{line}"))
+    return found
+
+
+def test_rooms_import_one_another_along_the_arrows() -> None:
+    found = core_imports()
+    assert ("losses", "extractors") in {(source, goal) for source, goal, _, _ in found}  # the reader reads
+    wrong = [
+        f"{where}: {source} imports {goal}"
+        for source, goal, late, where in found
+        if source not in ("__init__", "testing")
+        and goal not in ARROWS.get(source, set())
+        and not (late and (source, goal) in LATE)
+        and goal != "__version__"
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_room_has_arrows() -> None:
+    rooms = {room_of(path) for path in python_files(ROOT / "regionloss")}
+    assert rooms - ARROWS.keys() == {"__init__", "testing"}
+
+
+def test_exceptions_to_the_arrows_are_still_needed() -> None:
+    assert {(source, goal) for source, goal, late, _ in core_imports() if late} >= LATE
+
+
+def test_stages_meet_only_in_the_losses() -> None:
+    both = [where for source, goal, _, where in core_imports() if source in STAGES and goal in STAGES]
+    assert not both
+
+
+def test_testing_leaves_the_command_line_alone() -> None:
+    assert not [where for source, goal, _, where in core_imports() if (source, goal) == ("testing", "cli")]
+
+
+def test_the_core_imports_neither_the_reference_nor_a_plugin() -> None:
+    outside = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in python_files(ROOT / "regionloss")
+        for name, _, line in imported(path, ROOT)
+        if name.split(".")[0] in ("insighttok_ref", "regionloss_text", "regionloss_face", "tests")
+        # A docstring's example may; an import may not.
+    ]
+    assert not outside
+
+
+def test_the_reference_imports_no_plugin() -> None:
+    names = {
+        name.split(".")[0] for path in python_files(ROOT / "insighttok_ref") for name, _, _ in imported(path, ROOT)
+    }
+    assert {name for name in names if name.startswith("regionloss")} == {"regionloss"}
+
+
+@pytest.mark.parametrize("plugin", sorted(p.name for p in (ROOT / "plugins").iterdir() if p.is_dir()))
+def test_plugins_import_the_public_interface_alone(plugin: str) -> None:
+    folder = ROOT / "plugins" / plugin / "src"
+    used = [
+        (name.rpartition(".")[0] if name != "regionloss" else name, f"{path.relative_to(ROOT)}:{line}: {name}")
+        for path in python_files(folder)
+        for name, _, line in imported(path, folder)
+        if name.split(".")[0] in ("regionloss", "insighttok_ref")
+    ]
+    assert used
+    wrong = [where for module, where in used if module not in PLUGIN_API or where.rpartition(".")[2].startswith("_")]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_importing_regionloss_imports_no_torch() -> None:
+    program = "import regionloss, sys; print(regionloss.__version__, 'torch' in sys.modules, 'numpy' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert result.stdout.split()[1:] == ["False", "False"], result.stderr
+
+
+def test_every_public_name_is_there_and_has_a_docstring() -> None:
+    import regionloss
+
+    assert set(regionloss.__all__) <= set(dir(regionloss))
+    for name in regionloss.__all__:
+        assert getattr(regionloss, name).__doc__, name
+
+
+def test_files_can_be_read_in_a_sitting() -> None:
+    files = [path for folder in SOURCES for path in python_files(folder)]
+    assert len(files) > 100
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    long = [f"{path.relative_to(ROOT)}: {length} lines" for path, length in lengths.items() if length > MOST_LINES]
+    assert not long, "\n".join(long)
+
+
+def test_functions_fit_a_screen() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}, {code_lines(node)} lines"
+        for folder in SOURCES
+        for path in python_files(folder)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        # A list of registrations is data.
+        and not node.name.startswith("register_")
+        and code_lines(node) > MOST_FUNCTION_LINES
+    ]
+    assert not long, "\n".join(long)
+
+
+def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the lines of a function's body; signature (a list of options) and docstring are left out."""
+    documented = ast.get_docstring(node, clean=False) is not None
+    body = node.body[1:] if documented else node.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body and body[-1].end_lineno else 0
+
+
+def tracked_texts() -> list[Path]:
+    """Return the files that git knows (and new ones that it would add), those that are text."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    if result.returncode:
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in result.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8192]]
+
+
+#: Written in pieces, so that this file does not hold what it looks for.
+REGISTRIES = tuple("".join(parts) for parts in (("py", "pi.org"), ("files.python", "hosted"), ("registry.", "npmjs")))
+FOLDERS = tuple("/" + name for name in ("work", "root", "home", "Users", "mnt"))
+MACHINE_PATH = re.compile(r"(?<![\w./~$}>:-])(" + "|".join(re.escape(folder) for folder in FOLDERS) + r")/[\w.-]+")
+
+
+def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+    files = tracked_texts()
+    assert len(files) > 200
+    assert MACHINE_PATH.search("see " + "/ho" + "me/somebody/file")
+    wrong = []
+    for path in files:
+        if path == Path(__file__):
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            if any(host in line for host in REGISTRIES) or MACHINE_PATH.search(line):
+                wrong.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}")
+    assert not wrong, "\n".join(wrong)
