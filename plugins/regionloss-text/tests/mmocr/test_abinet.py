@@ -139,6 +139,11 @@ def test_out_indices_choose_levels(abinet_theirs: Any) -> None:
         ]
 
 
+def test_unknown_levels_are_refused() -> None:
+    with pytest.raises(InputError, match=r"abinet\.levels: expected one of 'resnet', .*, got 'vit'\."):
+        ABINet(levels="vit")  # type: ignore[arg-type]
+
+
 def test_another_size_is_refused(ours: ABINet) -> None:
     with pytest.raises(InputError, match="crops: expected 32 x 128 pixels, got "):
         ours(torch.zeros(1, 3, 64, 256))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone
+from regionloss.errors import InputError, expected
 
 from .building import build, input_spec, read_config
 from .checkpoints import find_checkpoint, load_strictly, read_tensors
@@ -17,6 +18,7 @@ NAME = "backbone 'text/abinet'"
 CONFIG = "textrecog/abinet/abinet-vision_20e_st-an_mj.py"
 DEFAULT = "abinet-vision_20e_st-an_mj"
 STAGES = (0, 1, 2, 3, 4)
+LEVELS = ("resnet", "resnet+transformer", "transformer")
 
 
 class ABINet(FeatureBackbone):
@@ -42,6 +44,7 @@ class ABINet(FeatureBackbone):
     Raises:
         PluginError: MMOCR is not installed.
         WeightsError: The weights are missing, or are not ABINet's.
+        InputError: No such levels.
 
     Source: Fang et al., "Read Like Humans" (CVPR 2021), section 3.1; InsightTok, eq. 4 and section 3.2.1.
     """
@@ -52,6 +55,8 @@ class ABINet(FeatureBackbone):
         levels: Literal["resnet", "resnet+transformer", "transformer"] = "resnet",
         out_indices: Sequence[int] | None = None,
     ) -> None:
+        if levels not in LEVELS:
+            raise InputError(expected("abinet.levels", f"one of {', '.join(map(repr, LEVELS))}", repr(levels)))
         require_mmocr(NAME)
         file = find_checkpoint(weights, DEFAULT)
         config = read_config(CONFIG, NAME)
