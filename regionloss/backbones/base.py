@@ -23,7 +23,7 @@ class FeatureBackbone(Frozen):
     A plugin either passes a network whose `forward` returns the list of its levels, or overrides `levels`.
 
     Args:
-        network: Takes images as `input_spec` says and returns a sequence of feature maps (R, C, ...), one a level.
+        network: Takes images as `input_spec` says and returns feature maps (R, C, ...): a sequence of levels, or one.
         input_spec: What the network wants to see.
         out_indices: Which levels to compare, in order; None for all of them.
         autocast: Whether the network may run in the ambient lower precision. Distances are float32 in any case.
@@ -82,8 +82,8 @@ class FeatureBackbone(Frozen):
 
     def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor]:
         """Return all levels of the network for images that fit its `input_spec`."""
-        levels: Sequence[Tensor] = network(images)
-        return levels
+        levels: Tensor | Sequence[Tensor] = network(images)
+        return [levels] if isinstance(levels, Tensor) else levels
 
     def picked(self, levels: Sequence[Tensor], out_indices: Sequence[int]) -> Features:
         """Return the levels of these numbers."""

@@ -37,9 +37,11 @@ class RegionPerceptualLoss(nn.Module):
 
     Example:
         >>> import torch, regionloss as rl
-        >>> network = torch.nn.ModuleList([torch.nn.Conv2d(3, 4, 3)])
-        >>> backbone = rl.FeatureBackbone(torch.nn.Sequential(*network), rl.InputSpec())
+        >>> backbone = rl.FeatureBackbone(torch.nn.Conv2d(3, 4, 3), rl.InputSpec())
         >>> loss = rl.RegionPerceptualLoss(rl.ResizeExtractor(size=(8, 8)), backbone)
+        >>> regions = rl.Regions("text", torch.tensor([[2.0, 3, 14, 9]]), torch.tensor([0]), (16, 16))
+        >>> loss(torch.zeros(2, 3, 16, 16), torch.zeros(2, 3, 16, 16), regions)
+        tensor(0.)
     """
 
     def __init__(
