@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from regionloss_face.arcface import ArcFaceIRSE50
+from regionloss_face.boxes import suppress
 from regionloss_face.retinaface import RetinaFaceDetector
 
 from regionloss.errors import InputError, PluginError, WeightsError
@@ -35,29 +36,44 @@ def retinaface(request, tmp_path_factory):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The parameter 'pretrained'|Arguments other than a weight enum", UserWarning)
         network = settled(RetinaFace(request.param, device="cpu"))
-    for boxes, classes in zip(network.BboxHead, network.ClassHead, strict=True):
-        # Boxes that stay near their anchors and so in the image; scores that are spread out.
-        boxes.conv1x1.weight.mul_(0.02)
-        classes.conv1x1.weight.mul_(3)
+    network.phase = "train"  # makes facexlib leave the scores as they are, nothing else
+    offsets, logits, _ = network(torch.rand(1, 3, 90, 123) * 255 - 110)
+    network.phase = "test"
+    for head, spread in ((network.BboxHead, 0.5 / offsets.std()), (network.ClassHead, 1 / logits.std())):
+        # Boxes that stay near their anchors, and so in the image; scores without ties.
+        for level in head:
+            level.conv1x1.weight.mul_(spread)
+            level.conv1x1.bias.mul_(spread)
     file = tmp_path_factory.mktemp("weights") / "detection.pth"
     torch.save({f"module.{name}": value for name, value in network.state_dict().items()}, file)
-    return network, RetinaFaceDetector(request.param, weights=str(file), min_score=0.5)
+    return network, RetinaFaceDetector(request.param, weights=str(file), min_score=0.5, max_overlap=1.0)
 
 
 def test_retinaface_equals_facexlib(retinaface) -> None:
-    """Its `detect_faces`, image by image; keypoints are half a pixel further, as this SDK counts."""
+    """Its `detect_faces`, image by image, all boxes kept; keypoints are half a pixel further, as this SDK counts."""
     network, detector = retinaface
     images = torch.rand(2, 3, 90, 123, generator=torch.Generator().manual_seed(1)) * 2 - 1
     found = detector.detect(images)
     size = torch.tensor([123.0, 90, 123, 90])
     for number, image in enumerate(images):
         bgr = np.ascontiguousarray(((image.permute(1, 2, 0) + 1) * 127.5).numpy()[:, :, ::-1])
-        theirs = torch.from_numpy(network.detect_faces(bgr, conf_threshold=0.5))
+        theirs = torch.from_numpy(network.detect_faces(bgr, conf_threshold=0.5, nms_threshold=1.0))
         ours = found.of_image(number)
-        assert len(ours) == len(theirs) > 3
+        assert len(ours) == len(theirs) > 5
         torch.testing.assert_close(ours.boxes, theirs[:, :4].clamp(min=0).minimum(size), atol=1e-3, rtol=0)
         torch.testing.assert_close(ours.scores, theirs[:, 4], atol=1e-5, rtol=0)
-        torch.testing.assert_close(ours.keypoints.flatten(1), theirs[:, 5:] + 0.5, atol=1e-3, rtol=0)
+        torch.testing.assert_close(ours.keypoints.flatten(1), theirs[:, 5:] + 0.5, atol=1e-3, rtol=1e-4)
+
+
+def test_suppression_equals_torchvision() -> None:
+    """Boxes at random, so that no overlap is just the limit."""
+    torchvision = pytest.importorskip("torchvision")
+    generator = torch.Generator().manual_seed(0)
+    low = torch.rand(300, 2, generator=generator) * 80
+    boxes = torch.cat([low, low + 5 + torch.rand(300, 2, generator=generator) * 40], 1)
+    scores = torch.rand(300, generator=generator)
+    for limit in (0.1, 0.4, 0.7):
+        assert torch.equal(suppress(boxes, scores, limit), torchvision.ops.nms(boxes, scores, limit))
 
 
 class TestRetinaFaceContract(DetectorContract):
