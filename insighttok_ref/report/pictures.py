@@ -17,8 +17,8 @@ from regionloss.evaluation.metrics import exact
 from .data import Judged, ReportData
 from .scores import truths
 
-WORD_HEIGHT = 44
-WORD_WIDTH = 190
+WORD_HEIGHT = 66
+WORD_WIDTH = 194
 MARGIN = 2
 
 
@@ -60,7 +60,7 @@ def word_strips(data: ReportData, set_name: str, count: int) -> list[Strip]:
 def word_picture(row: Judged, set_name: str, region: int, image: int, box: Sequence[float], truth: str) -> Picture:
     """Return a word in one row, with the judge's reading."""
     cut = window(row.images[set_name][image], box)
-    zoom = max(1, min(WORD_HEIGHT // cut.height, WORD_WIDTH // cut.width))
+    zoom = max(1, min(4, WORD_HEIGHT // cut.height, WORD_WIDTH // cut.width))
     if set_name not in row.readings:
         return picture(cut, row.name, zoom)
     read = row.readings[set_name][region].text
