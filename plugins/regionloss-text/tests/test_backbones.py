@@ -59,6 +59,22 @@ class Backbone(FeatureBackboneContract):
 class TestCrnnEnglishG2(Backbone):
     file = "english-g2"
 
+    def test_balance_divides_each_level_by_a_constant(self) -> None:
+        from regionloss_text.crnn import ENERGY, CrnnEnglishG2
+
+        plain = make(self.file)(self.crops())
+        for number, ours, level in zip((0, 1, 3, 5, 6), CrnnEnglishG2(balance=True)(self.crops()), plain, strict=True):
+            torch.testing.assert_close(ours, level / ENERGY[number] ** 0.5)
+
+    def test_balanced_levels_have_unit_energy_on_words(self, scenes) -> None:
+        from regionloss_text.crnn import CrnnEnglishG2
+
+        from regionloss import ResizeExtractor
+
+        crops = torch.cat([ResizeExtractor((32, 128))(scene.image[None], scene.regions()) for scene in scenes])
+        for level in CrnnEnglishG2(out_indices=range(7), balance=True)(crops):
+            assert 0.3 < float(level.square().sum(1).mean()) < 3
+
     def test_sizes_of_crops(self) -> None:
         from regionloss_text.crnn import CrnnEnglishG2
 

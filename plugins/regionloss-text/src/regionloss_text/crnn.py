@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+from torch import Tensor, nn
 
 from regionloss import FeatureBackbone, InputSpec
 from regionloss.checks import size_of
@@ -21,6 +24,8 @@ CONVS = (
     Conv("14", "15"),
     Conv("18", pool=HALF_ROWS, padding=0),
 )
+#: Mean squared length of a feature vector on drawn words, by level (studies/taps.py measures it).
+ENERGY = (3.5, 45.0, 910.0, 3700.0, 370.0, 300.0, 2100.0)
 PREFIX = "module.FeatureExtraction.ConvNet."
 
 
@@ -37,8 +42,12 @@ class CrnnEnglishG2(FeatureBackbone):
     | 5     | 256      | 4 x 32           | 62 x 42: letters          |
     | 6     | 256      | 1 x 31           | 86 x 46: letters in place |
 
+    The levels differ a thousandfold in scale, so in the plain mean of eq. 4 the fourth and the seventh decide alone;
+    `balance` gives each an equal say (the plugin's README has the measurements).
+
     Args:
         out_indices: Levels to compare.
+        balance: Divide every level by a constant, so that its vectors have a mean squared length of one on words.
         size: Height and width of the crops, pixels; the recogniser itself was trained on 64 x (any width).
 
     Raises:
@@ -48,7 +57,12 @@ class CrnnEnglishG2(FeatureBackbone):
     Source: Shi et al. 2015 (CRNN); weights of EasyOCR (`english_g2.pth`).
     """
 
-    def __init__(self, out_indices: Sequence[int] = (0, 1, 3, 5, 6), size: tuple[int, int] = (32, 128)) -> None:
+    def __init__(
+        self,
+        out_indices: Sequence[int] = (0, 1, 3, 5, 6),
+        balance: bool = False,
+        size: tuple[int, int] = (32, 128),
+    ) -> None:
         height, width = size_of(size, "crnn-english-g2.size")
         if height < 32 or width < 16:
             raise InputError(expected("crnn-english-g2.size", "at least 32 x 16", f"{height} x {width}"))
@@ -56,3 +70,11 @@ class CrnnEnglishG2(FeatureBackbone):
         super().__init__(
             chain, InputSpec(size=(height, width), channels="L"), out_indices=out_indices, channels_last=True
         )
+        self.balance = balance
+
+    def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor]:
+        """Return all seven levels of images (R, 1, height, width)."""
+        levels = super().levels(network, images)
+        if not self.balance:
+            return levels
+        return [level / math.sqrt(energy) for level, energy in zip(levels, ENERGY, strict=True)]

@@ -113,6 +113,16 @@ def register_terms(register: RegisterTerm) -> None:
         summary="text, with weights that ship in packages",
     )
     register(
+        "balanced",
+        kind="text",
+        detector="ppocr",
+        extractor="resize",
+        backbone="crnn-english-g2",
+        options={**crop, "backbone": {"balance": True}},
+        licence=EASYOCR_LICENCE,
+        summary="as packaged, with an equal say for each level (values some 200 times smaller)",
+    )
+    register(
         "paper",
         kind="text",
         detector="dbnet",
