@@ -62,7 +62,7 @@ def test_retinaface_equals_facexlib(retinaface) -> None:
         assert len(ours) == len(theirs) > 5
         torch.testing.assert_close(ours.boxes, theirs[:, :4].clamp(min=0).minimum(size), atol=1e-3, rtol=0)
         torch.testing.assert_close(ours.scores, theirs[:, 4], atol=1e-5, rtol=0)
-        torch.testing.assert_close(ours.keypoints.flatten(1), theirs[:, 5:] + 0.5, atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(ours.keypoints.flatten(1), theirs[:, 5:] + 0.5, atol=1e-2, rtol=1e-4)
 
 
 def test_suppression_equals_torchvision() -> None:
@@ -85,7 +85,9 @@ class TestRetinaFaceContract(DetectorContract):
         return self.detector
 
     def test_nothing_in_flat_images(self) -> None:
-        pytest.skip("random weights see faces anywhere")
+        """Random weights see faces anywhere: the same ones in the same images."""
+        found = self.detector.detect(torch.zeros(2, 3, 64, 96))
+        torch.testing.assert_close(found.of_image(0).boxes, found.of_image(1).boxes, atol=1e-3, rtol=0)
 
 
 @pytest.fixture(scope="module")

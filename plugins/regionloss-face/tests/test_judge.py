@@ -55,6 +55,23 @@ def test_likeness_of_real_faces(judge, pair, faces) -> None:
     assert all(float(a @ b.vector) < 0.9 for a, b in zip(vectors, judge.judge(blurred, faces), strict=True))
 
 
+class TestDlibContract(JudgeContract):
+    @pytest.fixture(autouse=True)
+    def given(self, weights) -> None:
+        weights("dlib-face-resnet")
+
+    def make(self):
+        from regionloss_face.judge import DlibJudge
+
+        return DlibJudge()
+
+    def test_one_person_is_closer_than_another(self, pair, faces) -> None:
+        """dlib's limit of 0.6 between descriptors of length 1.4 is a cosine of about 0.9."""
+        first, second = (one.vector for one in self.make().judge(pair, faces))
+        again = self.make().judge(0.8 * pair + 0.1, faces)[0].vector
+        assert float(first @ second) < 0.9 < float(first @ again)
+
+
 def test_is_not_among_the_loss_networks(judge, weights) -> None:
     from regionloss.weights.cache import sha256_of
 

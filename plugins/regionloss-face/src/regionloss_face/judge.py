@@ -1,4 +1,4 @@
-"""The judge of likeness: another network, by other people, than those that the terms of this plugin train against."""
+"""Judges of likeness: choose one whose network the terms of a run do not train against."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from regionloss.judges import Embedding
 from regionloss.regions import Regions
 from regionloss.weights import sha256_of
 
-from .alignment import ARCFACE_TEMPLATE
+from .alignment import ARCFACE_TEMPLATE, DLIB_TEMPLATE
+from .dlib_resnet import DlibResNet
 from .faceres import FACERES_INPUT, load_faceres
 from .given_file import file_of
 
@@ -55,4 +56,34 @@ class FaceResJudge:
         crops = FACERES_INPUT(self.extractor(images.clamp(-1, 1), regions.to(images.device)))
         network = self.network.network_for(crops)
         vectors = torch.cat([network(part) for part in crops.split(BATCH)])
+        return [Embedding(vector) for vector in F.normalize(vectors).cpu()]
+
+
+class DlibJudge:
+    """Describes faces, (128,) and of unit length, with dlib's ResNet: for terms that train against other networks.
+
+    Args:
+        weights: Name of the weights, or a path to dlib's `.dat`.
+
+    Raises:
+        WeightsError: The weights are not here, or are not dlib's.
+
+    Source: D. E. King, dlib, `dlib_face_recognition_resnet_model_v1`.
+    """
+
+    kind = "face"
+
+    def __init__(self, weights: str = "dlib-face-resnet") -> None:
+        self.weights_sha256 = sha256_of(file_of(weights))
+        self.backbone = DlibResNet(weights)
+        self.extractor = AlignedExtractor(DLIB_TEMPLATE, (150, 150), padding="black")
+
+    @torch.no_grad()
+    def judge(self, images: Tensor, regions: Regions) -> list[Embedding]:
+        """Return one description per face of images (B, 3, H, W) in [-1, 1]; the regions carry five keypoints."""
+        check_images(images, "images")
+        if len(regions) == 0:
+            return []
+        crops = self.extractor(images.clamp(-1, 1), regions.to(images.device))
+        vectors = torch.cat([self.backbone.embed(part) for part in crops.split(BATCH)])
         return [Embedding(vector) for vector in F.normalize(vectors).cpu()]

@@ -106,6 +106,13 @@ def register_judges(register: RegisterTarget) -> None:
         summary="likeness by a MobileNet that no term of this plugin trains against",
         weights=("faceres-json", "faceres-bin"),
     )
+    register(
+        "dlib",
+        "regionloss_face.judge:DlibJudge",
+        licence="CC0-1.0",
+        summary="likeness by dlib's ResNet, for terms that train against another network",
+        weights=("dlib-face-resnet",),
+    )
 
 
 @hookimpl
