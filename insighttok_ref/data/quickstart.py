@@ -126,8 +126,11 @@ def build_data(
 
 def one_per_kind(detectors: Mapping[str, Detector]) -> dict[str, Detector]:
     """Return the first detector of each kind; whole images need none."""
-    kinds = {detector.kind: name for name, detector in reversed(detectors.items()) if detector.kind != "whole_image"}
-    return {name: detector for name, detector in detectors.items() if kinds.get(detector.kind) == name}
+    chosen: dict[str, str] = {}
+    for name, detector in detectors.items():
+        chosen.setdefault(detector.kind, name)
+    chosen.pop("whole_image", None)
+    return {name: detectors[name] for name in chosen.values()}
 
 
 def packaged(

@@ -20,6 +20,8 @@ from .scores import truths
 WORD_HEIGHT = 66
 WORD_WIDTH = 194
 MARGIN = 2
+IMAGE_SIDE = 128
+STRIP_WIDTH = 900
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def face_strips(data: ReportData, set_name: str, count: int) -> list[Strip]:
         return []
     owners = batch.regions["face"].image_index.tolist() if "face" in batch.regions else []
     strips = []
-    for image in range(min(count, len(batch.images))):
+    for image in range(min(count, len(batch.images), fitting(batch.images))):
         face = owners.index(image) if image in owners else None
         strips.append(Strip("", tuple(face_picture(data, row, set_name, image, face) for row in data.rows)))
     return strips
@@ -83,7 +85,7 @@ def face_strips(data: ReportData, set_name: str, count: int) -> list[Strip]:
 def face_picture(data: ReportData, row: Judged, set_name: str, image: int, face: int | None) -> Picture:
     """Return an image in one row, with its face's likeness to the original."""
     whole = to_image(row.images[set_name][image])
-    zoom = max(1, 128 // whole.height)
+    zoom = image_zoom(whole.height)
     if face is None or set_name not in row.embeddings or row is data.original:
         return picture(whole, row.name, zoom)
     likeness = float(row.embeddings[set_name][face] @ data.original.embeddings[set_name][face])
@@ -94,13 +96,24 @@ def image_strips(data: ReportData, set_name: str, count: int) -> list[Strip]:
     """Return the first whole images of a test set as every row shows them."""
     if set_name not in data.test:
         return []
-    shown = range(min(count, len(data.test[set_name].images)))
+    batch = data.test[set_name]
+    shown = range(min(count, len(batch.images), fitting(batch.images)))
     images = [[to_image(row.images[set_name][i]) for row in data.rows] for i in shown]
     names = [row.name for row in data.rows]
     return [
-        Strip("", tuple(picture(im, n, max(1, 128 // im.height)) for im, n in zip(column, names, strict=True)))
+        Strip("", tuple(picture(im, n, image_zoom(im.height)) for im, n in zip(column, names, strict=True)))
         for column in images
     ]
+
+
+def image_zoom(height: int) -> int:
+    """Return by how much whole images are enlarged, to be 128 pixels high at least."""
+    return -(-IMAGE_SIDE // height)
+
+
+def fitting(images: Tensor) -> int:
+    """Return how many whole images stand side by side on the page, three at least."""
+    return max(3, STRIP_WIDTH // (images.shape[3] * image_zoom(images.shape[2])))
 
 
 def window(image: Tensor, box: Sequence[float]) -> Image.Image:

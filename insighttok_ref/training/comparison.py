@@ -69,6 +69,7 @@ class Comparison:
 
     def prepare(self, run: TrainingRun) -> QuickstartData:
         """Return the run's images, those of the user annotated by the detectors of the recipe's terms."""
+        from insighttok_ref.data.progress import annotation_bar
         from insighttok_ref.data.quickstart import build_data
         from regionloss.recipe import build_detector
 
@@ -76,4 +77,6 @@ class Comparison:
         detectors = {name: detector for name, detector in built.items() if detector is not None}
         kinds = {detector.kind for detector in detectors.values()}
         pairs = {kind: run.loaded.catalogue.region_kind(kind).flip_pairs for kind in kinds}
-        return build_data(self.data, run.recipe.seed, detectors, pairs)
+        sidecar = (run.resume or run.out) / "regions.jsonl"
+        with annotation_bar() as tick:
+            return build_data(self.data, run.recipe.seed, detectors, pairs, sidecar, tick)
