@@ -120,7 +120,7 @@ def register_terms(register: RegisterTerm) -> None:
         backbone="crnn-english-g2",
         options={**crop, "backbone": {"balance": True}},
         licence=EASYOCR_LICENCE,
-        summary="as packaged, with an equal say for each level (values some 200 times smaller)",
+        summary="as packaged, with an equal say for each level (values some 300 times smaller)",
     )
     register(
         "paper",
