@@ -24,7 +24,7 @@ COMPONENTS = [
 
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
 def test_components_name_registered_weights(kind: str, name: str) -> None:
-    component = catalogue().component(kind, name)
+    component = catalogue().find(kind, name)
     assert component.weights
     for weights in component.weights:
         assert catalogue().weight(weights).plugin == "face"
