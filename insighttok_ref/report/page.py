@@ -24,8 +24,8 @@ SET_TITLES = {
 SET_HINTS = {
     "text": "Rendered words that were not trained on, over photographs that were not trained on; the fonts are shared.",
     "face": "Crops of one photograph that was not trained on. Few faces: look at them, do not count on the numbers.",
-    "folder": "Crops of files kept out of training. A word counts as read where the judge reads in it what it reads "
-    "in the original.",
+    "folder": "Crops of files kept out of training. What stands there is what the judge reads in the original; words "
+    "of which it is less than 80% sure are left out.",
 }
 
 
@@ -96,9 +96,11 @@ def table(data: ReportData, set_name: str) -> dict[str, Any]:
 
 def findings(data: ReportData) -> list[str]:
     """Return, for each arm after the first, what was found, in one sentence that says how sure it is."""
-    if "text" not in data.test or "accuracy" not in scores(data, data.arms[0], "text"):
+    if "text" not in data.test or "text" not in data.arms[0].readings:
         return []
     control = scores(data, data.arms[0], "text")
+    if not control["accuracy"].values:
+        return []
     return [sentence(data.arms[0].name, arm.name, scores(data, arm, "text"), control) for arm in data.arms[1:]]
 
 

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from PIL import Image
 from torch import Tensor
@@ -50,9 +51,7 @@ def word_strips(data: ReportData, set_name: str, count: int) -> list[Strip]:
     if batch is None or "text" not in batch.regions:
         return []
     regions, strips = batch.regions["text"], []
-    known = truths(data, set_name)
-    for i in range(min(count, len(regions))):
-        truth = known[i] if known else ""
+    for i, truth in islice(truths(data, set_name).items(), count):
         image, box = int(regions.image_index[i]), regions.boxes[i].tolist()
         pictures = tuple(word_picture(row, set_name, i, image, box, truth) for row in data.rows)
         strips.append(Strip(truth, pictures))

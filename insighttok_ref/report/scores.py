@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +77,9 @@ class Score:
         return Score(tuple(a - b for a, b in pairs), self.images).interval
 
 
+#: Confidence from which the judge's reading of an original counts as what stands there.
+SURE = 0.8
+
 COLUMNS = {
     "accuracy": ("Words read exactly", "%", "T-ACC: share of words that the judge reads exactly, capitals included"),
     "similarity": ("Letters right", "%", "T-NED: 1 - edit distance / length of the longer word, mean over words"),
@@ -87,12 +90,17 @@ COLUMNS = {
 }
 
 
-def truths(data: ReportData, set_name: str) -> Sequence[str]:
-    """Return what stands in the text regions of a test set; what the judge reads there where nobody knows better."""
-    regions = data.test[set_name].regions["text"]
-    if regions.texts is not None:
-        return regions.texts
-    return [reading.text for reading in data.original.readings.get(set_name, ())]
+def truths(data: ReportData, set_name: str) -> dict[int, str]:
+    """Return what stands in the text regions of a test set, by the region's number.
+
+    Where nobody transcribed them, it is what the judge reads in the original, if it is sure: a detector also finds
+    "words" in coffee cups.
+    """
+    texts = data.test[set_name].regions["text"].texts
+    if texts is not None:
+        return dict(enumerate(texts))
+    readings = enumerate(data.original.readings.get(set_name, ()))
+    return {i: reading.text for i, reading in readings if len(reading.text) > 1 and reading.score >= SURE}
 
 
 def scores(data: ReportData, row: Judged, set_name: str) -> dict[str, Score]:
@@ -100,8 +108,9 @@ def scores(data: ReportData, row: Judged, set_name: str) -> dict[str, Score]:
     found: dict[str, Score] = {}
     batch = data.test[set_name]
     if set_name in row.readings:
-        owners = tuple(batch.regions["text"].image_index.tolist())
-        pairs = list(zip((r.text for r in row.readings[set_name]), truths(data, set_name), strict=True))
+        known = truths(data, set_name)
+        owners = tuple(batch.regions["text"].image_index[list(known)].tolist())
+        pairs = [(row.readings[set_name][i].text, truth) for i, truth in known.items()]
         found["accuracy"] = Score(tuple(100 * exact(*pair) for pair in pairs), owners)
         found["similarity"] = Score(tuple(100 * edit_similarity(*pair) for pair in pairs), owners)
     if row is data.original:

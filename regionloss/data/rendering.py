@@ -38,6 +38,9 @@ class TextStyle:
         plates: Share of words that get a plate in any case.
         cases: Shares of lower, capitalised and upper case words.
         digits: Share of words that are numbers instead.
+
+    Raises:
+        InputError: A range the wrong way round, a share outside [0, 1], or a contrast that no ink can have.
     """
 
     font_sizes: tuple[int, int] = (9, 20)
@@ -49,6 +52,23 @@ class TextStyle:
     plates: float = 0.2
     cases: tuple[float, float, float] = (0.5, 0.3, 0.2)
     digits: float = 0.08
+
+    def __post_init__(self) -> None:
+        for name, least in (("font_sizes", 4), ("words", 0)):
+            low, high = getattr(self, name)
+            if not least <= low <= high:
+                wanted = f"smallest and largest, {least} at least"
+                raise InputError(expected(f"text style: {name}", wanted, f"{low} and {high}"))
+        for name in ("colourful", "plates", "digits"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(expected(f"text style: {name}", "a share from 0 to 1", str(getattr(self, name))))
+        if not 0 <= self.contrast <= 127:
+            wanted = "0 to 127 (on middle grey neither black nor white differs by more)"
+            raise InputError(expected("text style: contrast", wanted, str(self.contrast)))
+        if min(self.cases) < 0 or sum(self.cases) <= 0:
+            raise InputError(expected("text style: cases", "shares above 0", str(self.cases)))
+        if self.padding < 0 or self.gap < 0:
+            raise InputError(expected("text style: padding, gap", "0 or more", f"{self.padding}, {self.gap}"))
 
 
 class TextRenderer:

@@ -117,3 +117,20 @@ def test_a_renderer_needs_fonts_and_words():
         TextRenderer([], ["word"])
     with pytest.raises(InputError, match="fonts and words"):
         TextRenderer(fonts(), [])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"font_sizes": (20, 9)}, "text style: font_sizes: expected smallest and largest, 4 at least, got 20 and 9."),
+        ({"words": (3, 1)}, "text style: words: expected smallest and largest, 0 at least, got 3 and 1."),
+        ({"digits": 1.5}, "text style: digits: expected a share from 0 to 1, got 1.5."),
+        ({"contrast": 200.0}, "text style: contrast: expected 0 to 127"),
+        ({"cases": (0.0, 0.0, 0.0)}, "text style: cases: expected shares above 0"),
+        ({"padding": -1}, "text style: padding, gap: expected 0 or more, got -1, 2."),
+    ],
+)
+def test_a_style_that_cannot_be_drawn_is_refused_with_a_sentence(options: dict[str, object], sentence: str):
+    with pytest.raises(InputError) as caught:
+        TextStyle(**options)
+    assert str(caught.value).startswith(sentence)

@@ -218,10 +218,13 @@ def test_the_originals_have_no_pixel_scores_and_equal_images_no_infinite_ones(da
 def test_words_without_transcription_are_compared_with_the_reading_of_the_original(data: ReportData):
     bare = replace(data.test["text"].regions["text"], texts=None)
     folder = Batch(data.test["text"].images, {"text": bare})
-    readings = [Reading(f"seen{i}", 1.0) for i in range(40)]
+    readings = [Reading(f"seen{i}", 1.0 if i < 36 else 0.5) for i in range(40)]
     original = replace(data.original, readings={"folder": readings}, images={"folder": folder.images})
     arm = Judged("arm", "", {"folder": folder.images * 0.5}, {"folder": [*readings[:30], *[Reading("", 0.0)] * 10]})
-    found = scores(replace(data, test={"folder": folder}, original=original, arms=[arm], start=None), arm, "folder")
+    mine = replace(data, test={"folder": folder}, original=original, arms=[arm], start=None)
+    found = scores(mine, arm, "folder")
+    assert len(found["accuracy"].values) == 36, "readings of which the judge is not sure do not count"
+    assert len(word_strips(mine, "folder", 99)) == 36
     assert sum(found["accuracy"].values) == 30 * 100
     assert sum(found["similarity"].values) == 30 * 100
 
