@@ -69,7 +69,6 @@ class Comparison:
 
     def prepare(self, run: TrainingRun) -> QuickstartData:
         """Return the run's images, those of the user annotated by the detectors of the recipe's terms."""
-        from insighttok_ref.data.progress import annotation_bar
         from insighttok_ref.data.quickstart import build_data
         from regionloss.recipe import build_detector
 
@@ -77,6 +76,12 @@ class Comparison:
         detectors = {name: detector for name, detector in built.items() if detector is not None}
         kinds = {detector.kind for detector in detectors.values()}
         pairs = {kind: run.loaded.catalogue.region_kind(kind).flip_pairs for kind in kinds}
-        sidecar = (run.resume or run.out) / "regions.jsonl"
-        with annotation_bar() as tick:
-            return build_data(self.data, run.recipe.seed, detectors, pairs, sidecar, tick)
+        # Kept in the run's folder: whoever goes on trains on the same regions, and waits for no detector.
+        sidecar = (run.resume or run.out) / "images.regions.jsonl"
+        return build_data(self.data, run.recipe.seed, detectors, pairs, sidecar, tell_annotated)
+
+
+def tell_annotated(done: int, of: int) -> None:
+    """Print how many of the user's images have been looked at, ten times in all."""
+    if done % max(1, of // 10) == 0 or done == of:
+        print(f"looked for regions in {done} of {of} images")
