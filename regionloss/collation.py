@@ -20,7 +20,7 @@ class RegionFilter:
 
     Args:
         min_side: Shortest side of the visible box, pixels.
-        min_visible: Least share of the box that lies in the image.
+        min_visible: Least share of the box, and of its known keypoints, that lies in the image.
         need_keypoints: Whether every keypoint must be known, and no two of them coincide.
         per_image: Most regions that an image keeps.
         per_batch: Most regions in a batch.
@@ -114,7 +114,9 @@ def keep(regions: Regions, rules: RegionFilter, dropped: Counter[str], generator
     height, width = regions.image_size
     limits = regions.boxes.new_tensor([width, height])
     clipped = torch.cat([regions.boxes[:, :2].clamp(min=0), torch.minimum(regions.boxes[:, 2:], limits)], 1)
-    visible = regions.areas / (regions.boxes[:, 2:] - regions.boxes[:, :2]).prod(1)
+    visible = torch.minimum(
+        regions.areas / (regions.boxes[:, 2:] - regions.boxes[:, :2]).prod(1), keypoints_inside(regions)
+    )
     reasons = {
         "hidden": visible < rules.min_visible,
         "small": (clipped[:, 2:] - clipped[:, :2]).amin(1) < rules.min_side,
@@ -142,6 +144,20 @@ def counted(before: Regions, after: Regions, reason: str, dropped: Counter[str])
     """Return `after`, having counted what it lacks."""
     dropped[f"{before.kind}/{reason}"] += len(before) - len(after)
     return after
+
+
+def keypoints_inside(regions: Regions) -> Tensor:
+    """Return (R,) the share of a region's known keypoints that lies in the image; one where none is known.
+
+    Detectors clip their boxes, so that a face cut by the image's border shows only by its keypoints.
+    """
+    if regions.keypoints is None:
+        return torch.ones(len(regions))
+    height, width = regions.image_size
+    known = regions.keypoints.isfinite().all(2)
+    x, y = regions.keypoints.unbind(2)
+    inside = known & (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
+    return torch.where(known.any(1), inside.sum(1) / known.sum(1).clamp(min=1), 1.0)
 
 
 def usable_keypoints(regions: Regions) -> Tensor:

@@ -47,6 +47,15 @@ def test_drops_and_counts_small_hidden_and_unusable_faces() -> None:
     assert dropped == {"face/small": 1, "face/hidden": 1, "face/keypoints": 2}
 
 
+def test_a_face_cut_by_the_border_is_dropped_though_its_box_was_clipped() -> None:
+    points = torch.tensor(
+        [[[-9.0, 10], [4, 10], [-3, 18], [-7, 25], [3, 25]], [[5.0, 10], [20, 10], [12, 18], [7, 25], [-1, 25]]]
+    )
+    batch, dropped = collate_regions([{"face": faces([[0.0, 0, 12, 36], [0, 0, 30, 36]], points)}])
+    assert batch["face"].boxes.tolist() == [[0, 0, 30, 36]]
+    assert dropped == {"face/hidden": 1, "face/small": 0, "face/keypoints": 0}
+
+
 def test_boxes_are_clipped_to_the_image() -> None:
     batch, _ = collate_regions([{"face": faces([[-5.0, 4, 40, 70]])}])
     assert batch["face"].boxes.tolist() == [[0, 4, 40, 64]]
