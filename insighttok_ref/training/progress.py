@@ -63,6 +63,7 @@ class RunProgress:
         self.left = TimeLeft(parts, afterwards)
         self.began = self.last = time.monotonic()
         self.current: Part | None = None
+        self.loss = float("nan")
         bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
         self.bar = Progress(*bar, console=self.console, disable=not self.console.is_terminal)
         self.task = self.bar.add_task("", total=1.0, left="")
@@ -79,17 +80,18 @@ class RunProgress:
         self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     def step(self, part: Part, done: int, loss: float | None) -> None:
-        """Show that `done` steps of `part` are done."""
+        """Show that `done` steps of `part` are done; `loss` is the last step's, None where it was not read."""
         now = time.monotonic()
         if self.current == part:  # the first step of a part also waits for its preparation
             self.left.note(part, now - self.last)
         self.current, self.last = part, now
+        self.loss = self.loss if loss is None else loss
         left = self.left.seconds(part, done)
-        text = f"{part.name} {done}/{part.phase.steps}" + ("" if loss is None else f"  loss {loss:.4f}")
+        text = f"{part.name} {done}/{part.phase.steps}  loss {self.loss:.4f}"
         if self.console.is_terminal:
             share = (now - self.began) / max(now - self.began + left, 1e-9)
             self.bar.update(self.task, description=text, completed=share, left=f"about {minutes(left)} left")
-        elif loss is not None and done % max(1, part.phase.steps // LINES_A_PART) == 0:
+        elif done % max(1, part.phase.steps // LINES_A_PART) == 0:
             self.say(f"{text}  about {minutes(left)} left")
 
     def stage(self, text: str, left: float) -> None:
