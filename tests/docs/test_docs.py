@@ -1,0 +1,135 @@
+"""What a page shows is run: every fenced block, every link, every docstring's example, every generated page."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.docs.blocks import Runner, blocks_of
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "plugins").glob("*/README.md"),
+        ROOT / "recipes" / "README.md",
+    ]
+)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
+def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+    from skimage.data import astronaut
+
+    Image.fromarray(astronaut()).resize((256, 256)).save(tmp_path / "photo.png")  # where a page says photo.png
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    runner = Runner(page, tmp_path)
+    for block in blocks_of(page):
+        runner.run(block)
+
+
+def test_a_wrong_block_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    cases = {
+        "```python\nassert 1 == 2\n```": AssertionError,
+        "```console\nregionloss check nowhere\n```": AssertionError,
+        "```console\npip install something\n```": AssertionError,
+        "```yaml\nversion: 1\nterms: {text: {use: nothing}}\n```": AssertionError,
+        "```cobol\nSTOP RUN\n```": pytest.fail.Exception,
+    }
+    for text, error in cases.items():
+        page.write_text(text, encoding="utf-8")
+        with pytest.raises(error):
+            Runner(page, tmp_path).run(blocks_of(page)[0])
+    page.write_text("<!-- not run: a cluster -->\n```python\n1 / 0\n```\n", encoding="utf-8")
+    Runner(page, tmp_path).run(blocks_of(page)[0])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in LINK.findall(text):
+        if re.match(r"\w+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        goal = (page.parent / path).resolve() if path else page
+        assert goal.exists(), f"{name_of(page)}: {link}"
+        assert not anchor or anchor in anchors(goal), f"{name_of(page)}: {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_can_be_found_from_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        if page.name != "README.md":
+            assert f"({page.relative_to(ROOT / 'docs').as_posix()})" in index
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for path, text in module.pages().items():
+        assert path.read_text(encoding="utf-8") == text, "run python docs/make_reference.py"
+
+
+def test_the_readme_names_every_room() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rooms = {path.parent for path in (ROOT / "regionloss").glob("*/__init__.py")}
+    assert not [room.name for room in rooms if f"`regionloss/{room.name}/`" not in text]
+    for path in re.findall(r"`((?:regionloss|insighttok_ref|plugins|recipes|examples|docs|tests)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_readme_names_every_target_that_it_tells_to_type() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page in PAGES:
+        for target in re.findall(r"\bmake (demo|test|lint|lock|benchmarks|wheels)\b", page.read_text(encoding="utf-8")):
+            assert f"\n{target}:" in makefile
+
+
+def modules_with_examples() -> list[str]:
+    folders = [(ROOT, ROOT / "regionloss"), (ROOT, ROOT / "insighttok_ref")]
+    folders += [(src, src) for src in (ROOT / "plugins").glob("*/src")]
+    return sorted(
+        ".".join(path.relative_to(top).with_suffix("").parts).removesuffix(".__init__")
+        for top, folder in folders
+        for path in folder.rglob("*.py")
+        if ">>> " in path.read_text(encoding="utf-8")
+    )
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_examples_in_docstrings_run(name: str) -> None:
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_python_can_read_every_example_script() -> None:
+    for script in [*(ROOT / "examples").glob("*.py"), *(ROOT / "docs").glob("*.py")]:
+        compile(script.read_text(encoding="utf-8"), str(script), "exec")
+    assert sys.version_info >= (3, 11)
