@@ -20,9 +20,9 @@ STAGES = {"detectors", "extractors", "backbones", "distances", "weightings"}
 #: Room (or module of the package's root) -> the rooms that it may import when it is imported itself.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
-    "layout": set(),
+    "layout": {"errors", "tensors"},
     "tensors": set(),
-    "regions": {"errors", "layout"},
+    "regions": {"errors", "layout", "tensors"},
     "checks": {"errors", "regions"},
     "judges": {"regions"},
     "region_ops": {"errors", "regions"},

@@ -32,15 +32,25 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
 def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from PIL import Image
-    from skimage.data import astronaut
-
-    Image.fromarray(astronaut()).resize((256, 256)).save(tmp_path / "photo.png")  # where a page says photo.png
+    draw_photo(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     runner = Runner(page, tmp_path)
     for block in blocks_of(page):
         runner.run(block)
+    if page.name == "README.md" and page.parent == ROOT:  # the first example meets a word and a face
+        counts = {name: int(value) for name, value in runner.names["out"].logs.items() if name.endswith("_count")}
+        assert counts == {"region/text_count": 1, "region/face_count": 1}
+
+
+def draw_photo(path: Path) -> None:
+    """Save what the pages call photo.png: a face and a word."""
+    from PIL import Image, ImageDraw
+    from skimage.data import astronaut
+
+    image = Image.fromarray(astronaut()).resize((256, 256))
+    ImageDraw.Draw(image).text((10, 205), "COLLINS", fill="white", font_size=36)
+    image.save(path)
 
 
 def test_a_wrong_block_is_found(tmp_path: Path) -> None:
