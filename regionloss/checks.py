@@ -11,9 +11,10 @@ from torch import Tensor
 from .errors import InputError, expected
 from .regions import Regions
 
-RANGE_ADVICE = {
-    (0, 255): "Divide by 127.5 and subtract 1.",
-    (0, 1): "Multiply by 2 and subtract 1, or say value_range=(0, 1) where the loss is built.",
+RANGE_ADVICE: dict[tuple[tuple[float, float], tuple[float, float]], str] = {
+    ((0, 255), (-1, 1)): "Divide by 127.5 and subtract 1.",
+    ((0, 1), (-1, 1)): "Multiply by 2 and subtract 1, or say value_range=(0, 1) where the loss is built.",
+    ((0, 255), (0, 1)): "Divide by 255.",
 }
 
 
@@ -26,6 +27,18 @@ def size_of(size: Sequence[int], where: str) -> tuple[int, int]:
     numbers = tuple(size) if isinstance(size, Sequence) else (size,)
     if len(numbers) != 2 or not all(isinstance(n, int) and n > 0 for n in numbers):
         raise InputError(expected(where, "[height, width] in pixels", str(size)))
+    return numbers[0], numbers[1]
+
+
+def range_of(value_range: Sequence[float], where: str = "value_range") -> tuple[float, float]:
+    """Return `(low, high)` from an option that may have come as a list.
+
+    Raises:
+        InputError: Not two numbers in rising order.
+    """
+    numbers = tuple(value_range) if isinstance(value_range, Sequence) else (value_range,)
+    if len(numbers) != 2 or not all(isinstance(n, int | float) for n in numbers) or not numbers[0] < numbers[1]:
+        raise InputError(expected(where, "(low, high) with low < high, such as (0, 1)", str(value_range)))
     return numbers[0], numbers[1]
 
 
@@ -91,19 +104,30 @@ def check_finite(images: Tensor, where: str) -> None:
         raise InputError(expected(where, "finite values", got, "Look for the step that made them."))
 
 
+def check_finite_value(value: Tensor, where: str) -> None:
+    """Raise InputError for a loss (0-d) that is NaN or infinite. Reads it back from the device."""
+    if value.device.type != "meta" and not bool(value.detach().isfinite()):
+        advice = "Look at the reconstruction: it holds NaN or huge values, mostly from a step too large."
+        raise InputError(expected(where, "a finite value", str(float(value.detach())), advice))
+
+
 def check_range(images: Tensor, value_range: tuple[float, float], where: str) -> None:
     """Raise InputError for values that are not numbers or clearly outside the range; warn where it looks like [0, 1].
 
     Reads values back from the device: for first calls only.
     """
     check_finite(images, where)
+    if images.numel() == 0:
+        return
     low, high = (float(v) for v in torch.aminmax(images.detach().float()))
     wanted = f"values in [{value_range[0]:g}, {value_range[1]:g}]"
     slack = 0.05 * (value_range[1] - value_range[0])
+    seen = (0, 255) if low >= 0 and high > 2 else (0, 1) if low >= 0 and high <= 1 else None
+    advice = RANGE_ADVICE.get((seen or (0, 0), value_range), "Rescale the images, or say value_range.")
     if low < value_range[0] - slack or high > value_range[1] + slack:
-        seen = (0, 255) if low >= 0 and high > 2 else (0, 1) if low >= 0 and high <= 1 else None
         got = f"[{seen[0]}, {seen[1]}]" if seen else f"[{low:.4g}, {high:.4g}]"
-        raise InputError(expected(where, wanted, got, RANGE_ADVICE.get(seen or (0, 0), "Rescale the images.")))
-    if value_range == (-1, 1) and low >= 0 and high > low:
-        advice = f"If the images are in [0, 1]: {RANGE_ADVICE[(0, 1)]}"
-        warnings.warn(f"{where}: no value below 0 in the first batch. {advice}", stacklevel=3)
+        raise InputError(expected(where, wanted, got, advice))
+    if seen == (0, 1) and value_range != (0, 1) and high > low:
+        # A dark image may look like that too: no proof, hence no error.
+        got = f"a first batch in [{low:.3g}, {high:.3g}]"
+        warnings.warn(expected(where, wanted, got, f"If the images are in [0, 1]: {advice}"), stacklevel=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -61,6 +62,11 @@ def collate_regions(
         InputError: Images of different sizes.
     """
     kinds = sorted({kind for regions in per_image for kind in regions})
+    for kind in set(filters or {}) - set(kinds):
+        # A kind that no image of this batch carries is no mistake; one that looks like another is.
+        if close := difflib.get_close_matches(kind, kinds, n=1, cutoff=0.75):
+            advice = f"Did you mean '{close[0]}'?"
+            raise InputError(expected("filters", f"kinds of the batch ({', '.join(kinds)})", f"'{kind}'", advice))
     dropped: Counter[str] = Counter()
     batch = {}
     for kind in kinds:
@@ -87,6 +93,7 @@ def join(per_image: Sequence[Regions | None], kind: str) -> Regions:
         len(per_image),
         keypoints=together([regions.keypoints for regions in parts], [len(regions) for regions in parts]),
         scores=together([regions.scores for regions in parts], [len(regions) for regions in parts]),
+        valid=joined_valid(parts),
         texts=joined_texts(parts),
         annotated=annotated,
     )
@@ -98,8 +105,19 @@ def together(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | 
     if example is None:
         return None
     shape = example.shape[1:]
+    for part in parts:
+        if part is not None and part.shape[1:] != shape:
+            raise InputError(expected("collate", f"{shape[0]} keypoints a region, as in others", str(part.shape[1])))
     rows = [example.new_full((n, *shape), torch.nan) if p is None else p for p, n in zip(parts, counts, strict=True)]
     return torch.cat(rows)
+
+
+def joined_valid(parts: Sequence[Regions]) -> Tensor | None:
+    """Return which regions are valid; None where all are."""
+    if all(regions.valid is None for regions in parts):
+        return None
+    ones = [torch.ones(len(regions), dtype=torch.bool) for regions in parts]
+    return torch.cat([one if r.valid is None else r.valid for one, r in zip(ones, parts, strict=True)])
 
 
 def joined_texts(parts: Sequence[Regions]) -> tuple[str, ...] | None:

@@ -2,74 +2,105 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+FEWEST_SLOTS = 4  # an image with a few more regions than the others does not make the grid wider for all
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Regions arranged as a grid of `len(images)` rows by `slots` columns.
+    """Regions arranged as a grid of rows by `slots` columns; a row reads one image.
 
-    Sampling reads a batch of images and writes, per image, a fixed number of crops. That needs three numbers on the
-    host. They are taken at collation, where the boxes are on a CPU, and travel with the regions.
+    Sampling reads a batch of images and writes, per row, a fixed number of crops. Shapes and bounds must be numbers on
+    the host. They are taken at collation, where the boxes are on a CPU, and travel with the regions. An image with many
+    regions has several rows, so that it does not widen the grid for all.
 
     Args:
-        images: (N,) int64, the images that have regions; None for all of them, in order.
-        slots: Most regions that any image has.
+        rows: (N,) int64, the image of each row; None for every image of the batch once, in order.
+        slots: Columns.
         slot: (R,) int64, position of each region in the flattened grid.
-        max_side: Longest side of any box, pixels.
-        max_spread: Largest root mean square distance of a region's keypoints from their centre, pixels; 0 without.
+        spread: (R,) root mean square distance of a region's known keypoints from their centre, pixels; 0 without.
+        side: (R,) longest side of each box, pixels.
+        max_spread: Largest spread.
+        max_side: Longest side of a box without keypoints.
     """
 
-    images: Tensor | None
+    rows: Tensor | None
     slots: int
     slot: Tensor
+    spread: Tensor
+    side: Tensor
+    max_spread: float
     max_side: float
-    max_spread: float = 0.0
 
     @classmethod
-    def of(cls, boxes: Tensor, image_index: Tensor, keypoints: Tensor | None) -> Layout:
+    def of(cls, boxes: Tensor, image_index: Tensor, keypoints: Tensor | None, num_images: int | None) -> Layout:
         """Measure regions whose tensors are on a CPU."""
+        spread, side = spreads(boxes, keypoints), (boxes[:, 2:] - boxes[:, :2]).amax(1)
         if len(boxes) == 0:
-            return cls(image_index, 0, image_index, 0.0)
-        images, row = torch.unique(image_index, return_inverse=True)
-        slots = int(row.bincount().max())
+            return cls(image_index, 0, image_index, spread, side, 0.0, 0.0)
+        images, image, counts = torch.unique(image_index, return_inverse=True, return_counts=True)
+        slots = min(int(counts.max()), max(int(counts.median()), FEWEST_SLOTS))
+        per_image = (counts + slots - 1) // slots
+        rank = rank_in_image(image_index)
+        row = (per_image.cumsum(0) - per_image)[image] + rank // slots
+        rows = images.repeat_interleave(per_image)
+        in_order = num_images is not None and torch.equal(rows, torch.arange(num_images))
+        bare = side[spread == 0]
         return cls(
-            images,
+            None if in_order else rows,
             slots,
-            row * slots + rank_in_image(image_index),
-            float((boxes[:, 2:] - boxes[:, :2]).max()),
-            0.0 if keypoints is None else max_spread(keypoints),
+            row * slots + rank % slots,
+            spread,
+            side,
+            float(spread.max()),
+            float(bare.max()) if len(bare) else 0.0,
         )
 
     @classmethod
-    def unknown(cls, image_index: Tensor, image_size: tuple[int, int]) -> Layout:
-        """Bound what cannot be read without waiting for the device: any image may hold all regions, any size."""
-        slots = image_index.shape[0]
-        longest = float(max(image_size))
-        return cls(None, slots, image_index * slots + rank_in_image(image_index), longest, longest / 2)
+    def unknown(
+        cls, boxes: Tensor, image_index: Tensor, keypoints: Tensor | None, image_size: tuple[int, int]
+    ) -> Layout:
+        """Bound what cannot be read without waiting for the device: any image may hold all regions, of any size."""
+        slots, longest = len(boxes), float(max(image_size))
+        slot = image_index * slots + rank_in_image(image_index)
+        spread, side = spreads(boxes, keypoints), (boxes[:, 2:] - boxes[:, :2]).amax(1)
+        return cls(None, slots, slot, spread, side, 0.0 if keypoints is None else longest / 2, longest)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Layout:
         """Return the layout with its tensors on another device; its numbers stay on the host."""
-        images = None if self.images is None else self.images.to(device, non_blocking=non_blocking)
-        return replace(self, images=images, slot=self.slot.to(device, non_blocking=non_blocking))
+        return replace(self, **{n: v.to(device, non_blocking=non_blocking) for n, v in self.tensors().items()})
 
     def pin_memory(self) -> Layout:
         """Return the layout in page-locked memory."""
-        images = None if self.images is None else self.images.pin_memory()
-        return replace(self, images=images, slot=self.slot.pin_memory())
+        return replace(self, **{name: value.pin_memory() for name, value in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Any]:
+        """Return the tensors by the name of their field."""
+        return {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
 
 
 def rank_in_image(image_index: Tensor) -> Tensor:
     """Return (R,) how many earlier regions share the region's image."""
-    same = image_index[:, None] == image_index[None, :]
-    return same.tril(-1).sum(1)
+    order = image_index.argsort(stable=True)
+    ordered, position = image_index[order], torch.arange(len(order), device=order.device)
+    starts = torch.ones_like(ordered, dtype=torch.bool)
+    starts[1:] = ordered[1:] != ordered[:-1]
+    first = torch.where(starts, position, 0).cummax(0).values if len(order) else position
+    return torch.empty_like(position).scatter(0, order, position - first)
 
 
-def max_spread(keypoints: Tensor) -> float:
-    """Return the largest root mean square distance of known keypoints from their centre, pixels."""
-    centred = keypoints - keypoints.nanmean(1, keepdim=True)
-    spread = centred.square().sum(-1).nanmean(1).sqrt()
-    return float(spread.nan_to_num(0.0).max())
+def spreads(boxes: Tensor, keypoints: Tensor | None) -> Tensor:
+    """Return (R,) root mean square distances of known keypoints from their centre; 0 where fewer than two are known."""
+    if keypoints is None:
+        return torch.zeros_like(boxes[:, 0])
+    known = keypoints.isfinite().all(2, keepdim=True)
+    count = known.sum((1, 2)).clamp(min=1)
+    points = torch.where(known, keypoints, 0)
+    centre = points.sum(1, keepdim=True) / count[:, None, None]
+    squares = torch.where(known, (points - centre).square(), 0).sum((1, 2))
+    return (squares / count).sqrt()

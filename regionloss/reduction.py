@@ -30,7 +30,7 @@ class Reduction:
         """Return a 0-d tensor, or `values` (R,) themselves for `"none"`."""
         if self.mode == "none":
             return values
-        return values.sum() / num_images if self.mode == "image_mean" else values.sum()
+        return values.sum() / max(num_images, 1) if self.mode == "image_mean" else values.sum()
 
 
 def attached_zeros(reconstruction: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .errors import InputError, expected
 from .layout import Layout
+from .tensors import constants
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +26,10 @@ class Regions:
         num_images: Images in the batch, those without regions included; None leaves it to the images given later.
         keypoints: (R, K, 2) float, x and y in pixels, NaN where unknown; or None.
         scores: (R,) float in [0, 1]; or None.
-        valid: (R,) bool; a region that is not valid weighs zero. None means all are.
+        valid: (R,) bool; a region that is not valid weighs zero, and its box is not looked at. None means all are.
         annotated: (B,) bool, whether a detector looked at the image at all; None means all were looked at.
         texts: R transcriptions; or None.
-        layout: Where the regions sit, known on the host; computed while the boxes are on a CPU.
+        layout: Where the regions sit, known on the host; computed anew while the boxes are on a CPU.
 
     Raises:
         InputError: Wrong shapes; and, while the boxes are on a CPU, boxes that are empty, inverted, not finite or
@@ -48,11 +49,22 @@ class Regions:
     layout: Layout | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_shapes(self)
+        if self.valid is not None:
+            self._blank_invalid(self.valid)
         if self.boxes.device.type == "cpu" and not torch.compiler.is_compiling():
             check_values(self)
-            if self.layout is None:
-                object.__setattr__(self, "layout", Layout.of(self.boxes, self.image_index, self.keypoints))
+            layout = Layout.of(self.boxes, self.image_index, self.keypoints, self.num_images)
+            object.__setattr__(self, "layout", layout)
+
+    def _blank_invalid(self, valid: Tensor) -> None:
+        # Whatever stood there, even NaN, must not reach a crop: zero times NaN is NaN in a gradient.
+        corner = constants((0, 0, 1, 1), self.boxes)
+        object.__setattr__(self, "boxes", torch.where(valid[:, None], self.boxes, corner))
+        if self.keypoints is not None:
+            blank = torch.where(valid[:, None, None], self.keypoints, torch.nan)
+            object.__setattr__(self, "keypoints", blank)
 
     def __len__(self) -> int:
         return self.boxes.shape[0]
@@ -141,7 +153,8 @@ class Regions:
         if missing == 0:
             return self
         pad = {"boxes": self.boxes.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(missing, 4)}
-        pad["image_index"] = self.image_index[-1:].expand(missing) if len(self) else self.image_index.new_zeros(missing)
+        cycle = torch.arange(missing, device=self.device) % max(len(self), 1)
+        pad["image_index"] = self.image_index[cycle] if len(self) else cycle
         pad["valid"] = torch.zeros(missing, dtype=torch.bool, device=self.device)
         if self.keypoints is not None:
             pad["keypoints"] = self.keypoints.new_full((missing, *self.keypoints.shape[1:]), torch.nan)
@@ -155,17 +168,37 @@ class Regions:
         return replace(self, **rows, texts=texts, layout=None)
 
 
+def check_types(regions: Regions) -> None:
+    """Raise InputError for fields that are not tensors, and sizes that are not whole numbers."""
+    needed = ("boxes", "image_index")
+    for name in (*needed, "keypoints", "scores", "valid", "annotated"):
+        value = getattr(regions, name)
+        if not isinstance(value, Tensor) and not (value is None and name not in needed):
+            advice = f"Convert: torch.as_tensor({name})."
+            raise InputError(expected(name, "a tensor", type(value).__name__, advice))
+    if not isinstance(regions.kind, str) or not regions.kind:
+        raise InputError(expected("kind", "a name such as 'text'", repr(regions.kind)))
+    size = regions.image_size
+    if not isinstance(size, tuple | list | torch.Size) or len(size) != 2 or not all(isinstance(n, int) for n in size):
+        raise InputError(expected("image_size", "(H, W) in pixels", str(size)))
+    if isinstance(regions.texts, str):
+        raise InputError(expected("texts", "a tuple of strings", f"one string, {regions.texts!r}"))
+
+
 def check_shapes(regions: Regions) -> None:
     """Raise InputError where the shapes of a `Regions` do not fit one another. Reads no values."""
-    boxes, count = regions.boxes, regions.boxes.shape[0]
+    boxes = regions.boxes
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not boxes.is_floating_point():
         raise InputError(expected("boxes", "a float tensor (R, 4)", f"{boxes.dtype} {tuple(boxes.shape)}"))
+    count = len(boxes)
     if regions.image_index.shape != (count,) or regions.image_index.dtype != torch.int64:
         got = f"{regions.image_index.dtype} {tuple(regions.image_index.shape)}"
         raise InputError(expected("image_index", f"int64 ({count},)", got))
     keypoints = regions.keypoints
     if keypoints is not None and (keypoints.ndim != 3 or keypoints.shape[0] != count or keypoints.shape[2] != 2):
         raise InputError(expected("keypoints", f"({count}, K, 2)", str(tuple(keypoints.shape))))
+    if keypoints is not None and not keypoints.is_floating_point():
+        raise InputError(expected("keypoints", "floating point numbers", str(keypoints.dtype)))
     for name in ("scores", "valid"):
         value = getattr(regions, name)
         if value is not None and value.shape != (count,):
@@ -174,7 +207,9 @@ def check_shapes(regions: Regions) -> None:
         raise InputError(expected("valid", "bool", str(regions.valid.dtype)))
     if regions.texts is not None and len(regions.texts) != count:
         raise InputError(expected("texts", f"{count} of them", str(len(regions.texts))))
-    if len(regions.image_size) != 2 or min(regions.image_size) < 1:
+    if regions.annotated is not None and regions.num_images not in (None, len(regions.annotated)):
+        raise InputError(expected("annotated", f"({regions.num_images},)", str(tuple(regions.annotated.shape))))
+    if min(regions.image_size) < 1:
         raise InputError(expected("image_size", "(H, W) in pixels", str(regions.image_size)))
 
 

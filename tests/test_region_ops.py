@@ -72,7 +72,7 @@ def test_limit_takes_the_largest_of_each_image() -> None:
 
 def test_drop_is_seeded_and_has_its_rate() -> None:
     boxes = torch.tensor([[0.0, 0, 2, 2]]).expand(4000, 4)
-    regions = Regions("text", boxes, torch.zeros(4000, dtype=torch.int64), (10, 10), layout=marked()[1].layout)
+    regions = Regions("text", boxes, torch.zeros(4000, dtype=torch.int64), (10, 10))
     kept = region_ops.drop(regions, 0.75, torch.Generator().manual_seed(0))
     # Four standard deviations of a binomial count.
     assert abs(len(kept) - 1000) < 4 * (4000 * 0.75 * 0.25) ** 0.5

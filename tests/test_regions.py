@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,12 +46,19 @@ def test_boxes_that_cannot_be_cut_are_refused(box: list[float], sentence: str) -
         ({"valid": torch.zeros(1)}, r"valid: expected bool, got torch\.float32\."),
         ({"texts": ("a", "b")}, r"texts: expected 1 of them, got 2\."),
         ({"image_size": (0, 4)}, r"image_size: expected \(H, W\) in pixels, got \(0, 4\)\."),
+        ({"image_size": 40}, r"image_size: expected \(H, W\) in pixels, got 40\."),
+        ({"boxes": [[1, 1, 2, 2]]}, r"boxes: expected a tensor, got list\. Convert: torch\.as_tensor\(boxes\)\."),
+        ({"boxes": torch.tensor(1.0)}, r"boxes: expected a float tensor \(R, 4\), got torch\.float32 \(\)\."),
+        ({"keypoints": torch.zeros(1, 5, 2).long()}, r"keypoints: expected floating point numbers, got torch\.int64\."),
+        ({"texts": "a"}, r"texts: expected a tuple of strings, got one string, 'a'\."),
+        ({"num_images": 2, "annotated": torch.ones(3)}, r"annotated: expected \(2,\), got \(3,\)\."),
+        ({"kind": ""}, r"kind: expected a name such as 'text', got ''\."),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(options: dict[str, object], sentence: str) -> None:
     fields = {"boxes": torch.tensor([[1.0, 1, 2, 2]]), "image_index": torch.tensor([0]), "image_size": (40, 48)}
     with pytest.raises(ValueError, match=sentence):
-        Regions("text", **{**fields, **options})
+        Regions(**{"kind": "text", **fields, **options})
 
 
 def test_areas_are_clipped_to_the_image() -> None:
@@ -84,6 +92,28 @@ def test_padding_reaches_a_count_and_marks_what_was_added() -> None:
     assert len(Regions.empty("text", (8, 8)).padded()) == 0
     faces = face_regions().padded((8,))
     assert faces.keypoints[3:].isnan().all()
+
+
+def test_what_is_not_valid_is_not_looked_at() -> None:
+    boxes = torch.tensor([[1.0, 1, 9, 9], [torch.nan, 3, 2, 1]])
+    valid, points = torch.tensor([True, False]), torch.ones(2, 5, 2)
+    regions = Regions("face", boxes, torch.tensor([0, 0]), (40, 48), keypoints=points, valid=valid)
+    assert regions.boxes.tolist() == [[1, 1, 9, 9], [0, 0, 1, 1]]
+    assert regions.keypoints[1].isnan().all()
+
+
+def test_an_image_with_many_regions_does_not_widen_the_grid() -> None:
+    index = torch.cat([torch.arange(16), torch.full((200,), 3)])
+    boxes = torch.tensor([[1.0, 1, 9, 9]]).expand(216, 4)
+    layout = Regions("text", boxes, index, (40, 48), 16).layout
+    assert layout.slots * len(layout.rows) < 2 * 216
+    assert len(layout.slot.unique()) == 216
+    assert torch.equal(layout.rows[layout.slot // layout.slots], index)
+
+
+def test_a_changed_field_changes_the_layout() -> None:
+    regions = replace(text_regions(), image_index=torch.tensor([0, 0, 1, 1, 1]))
+    assert regions.layout.rows[regions.layout.slot // regions.layout.slots].tolist() == [0, 0, 1, 1, 1]
 
 
 def test_layout_travels_and_survives_pickling() -> None:

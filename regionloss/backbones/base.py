@@ -46,7 +46,7 @@ class FeatureBackbone(Frozen):
         self.input_spec = input_spec
         self.out_indices = None if out_indices is None else tuple(out_indices)
         self.autocast = autocast
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.channels_last = channels_last
 
     @overload
     def forward(self, crops: Tensor) -> Features: ...
@@ -76,7 +76,9 @@ class FeatureBackbone(Frozen):
         """Return the chosen levels of one batch of crops."""
         network = self.network_for(crops)
         with nullcontext() if self.autocast else without_autocast(crops):
-            images = self.input_spec(crops).contiguous(memory_format=self.memory_format)
+            images = self.input_spec(crops)
+            if self.channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
             levels = self.levels(network, images)
         return tuple(levels) if self.out_indices is None else self.picked(levels, self.out_indices)
 

@@ -8,6 +8,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from ..tensors import working_dtype
+
 
 class Frozen(nn.Module):
     """Holds a network outside torch's module tree.
@@ -33,13 +35,14 @@ class Frozen(nn.Module):
 
     def network_for(self, images: Tensor) -> nn.Module:
         """Return the network on the images' device, in float64 for float64 images, else in float32."""
-        dtype = torch.float64 if images.dtype == torch.float64 else torch.float32
-        if dtype not in self._held:
-            self._held[dtype] = copy.deepcopy(self.network).to(dtype)
-        network = self._held[dtype]
-        weight = next(network.parameters(), None)
-        if weight is not None and weight.device != images.device:
-            network.to(images.device)
+        dtype = working_dtype(images)
+        network = self._held.get(dtype)
+        weight = None if network is None else next(network.parameters(), None)
+        if network is None or (weight is not None and weight.device != images.device):
+            # What is made in inference mode could never be differentiated through again.
+            with torch.inference_mode(False):
+                network = (network or copy.deepcopy(self.network).to(dtype)).to(images.device)
+            self._held[dtype] = network
         return network
 
     def train(self, mode: bool = True) -> Self:

@@ -38,16 +38,17 @@ class InputSpec:
     def __post_init__(self) -> None:
         if self.channels not in ("RGB", "BGR", "L"):
             raise InputError(expected("InputSpec.channels", "'RGB', 'BGR' or 'L'", repr(self.channels)))
+        if {len(self.mean), len(self.std)} - {1, len(self.channels)}:
+            got = f"{len(self.mean)} and {len(self.std)}"
+            raise InputError(expected("InputSpec.mean, std", f"one number or {len(self.channels)}", got))
         if self.value_range[0] >= self.value_range[1]:
             raise InputError(expected("InputSpec.value_range", "(low, high) with low < high", str(self.value_range)))
 
     def __call__(self, crops: Tensor) -> Tensor:
         """Return crops (R, 3, h, w) in [-1, 1], RGB, as the network wants them."""
-        if self.size is not None and tuple(crops.shape[2:]) != self.size:
-            advice = "Set the extractor's size to that."
-            raise InputError(
-                expected("crops", f"{self.size[0]} x {self.size[1]} pixels", " x ".join(map(str, crops.shape[2:])), advice)
-            )
+        if self.size is not None and tuple(crops.shape[2:]) != tuple(self.size):
+            wanted, got = (" x ".join(map(str, size)) for size in (self.size, crops.shape[2:]))
+            raise InputError(expected("crops", f"{wanted} pixels", got, "Set the extractor's size to that."))
         if self.channels == "L":
             luma = constants(LUMA, crops).view(1, 3, 1, 1)
             crops = (crops * luma).sum(1, keepdim=True)

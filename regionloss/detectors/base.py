@@ -17,6 +17,7 @@ class Detector(Protocol):
     """
 
     kind: str
+    version: str
 
     def detect(self, images: Tensor) -> Regions:
         """Return the regions of images (B, 3, H, W) in [-1, 1]; on the CPU, in continuous pixels, with scores."""

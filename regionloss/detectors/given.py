@@ -22,6 +22,7 @@ class GivenDetector:
     def __init__(self, boxes: Sequence[Sequence[float]], kind: str = "text") -> None:
         self.boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
         self.kind = kind
+        self.version = f"1 boxes={len(self.boxes)}"
         if len(self.boxes) and not (float(self.boxes.min()) >= 0 and float(self.boxes.max()) <= 1):
             advice = "Divide pixels by the image's width and height."
             raise InputError(expected("given.boxes", "relative corners in [0, 1]", str(boxes), advice))

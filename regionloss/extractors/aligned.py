@@ -10,12 +10,13 @@ from torch import Tensor
 
 from ..checks import size_of
 from ..errors import InputError, expected
+from ..layout import Layout
 from ..regions import Regions
 from ..tensors import constants, without_autocast, working_dtype
 from .sampling import layout_of, sample_affine
 from .similarity import fit_similarity
 
-MOST_SAMPLES = 8  # per side and crop pixel; a region shrunk more than this aliases a little
+MOST_READS = 8  # per side and crop pixel; a region shrunk more than this aliases a little
 
 
 class AlignedExtractor:
@@ -45,12 +46,15 @@ class AlignedExtractor:
         self.fill = -1.0 if padding == "black" else None
         self._flat = tuple(self.template.flatten().tolist())
         self.template_spread = float((self.template - self.template.mean(0)).square().sum(1).mean().sqrt())
+        if not self.template_spread > 0:
+            raise InputError(expected("aligned.template", "points that differ", str(self.template.tolist())))
 
     def __call__(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
         with without_autocast(images):
             points, spread = self.points(regions, working_dtype(images))
-        return sample_affine(images, regions, points, spread, self.samples(regions), self.fill)
+        reads, most = self.reads(layout_of(regions))
+        return sample_affine(images, regions, points, spread, reads, most, self.fill)
 
     def points(self, regions: Regions, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return where each crop pixel lies, (R, h, w, 2), and what its edges span beyond a pixel, (R, 2, 2)."""
@@ -82,8 +86,9 @@ class AlignedExtractor:
         chosen = usable[:, None, None]
         return torch.where(chosen, inverse, stretch), torch.where(usable[:, None], back, low)
 
-    def samples(self, regions: Regions) -> int:
-        """Return the reads per side that the most shrunk region needs, from what the host knows."""
-        layout = layout_of(regions)
-        shrink = layout.max_spread / self.template_spread if layout.max_spread else layout.max_side / min(self.size)
-        return min(max(math.ceil(shrink - 1e-3), 1), MOST_SAMPLES)
+    def reads(self, layout: Layout) -> tuple[Tensor, int]:
+        """Return each region's reads per side (R,), powers of two, and the largest that the host must reckon with."""
+        shrink = torch.where(layout.spread > 0, layout.spread / self.template_spread, layout.side / min(self.size))
+        reads = (shrink.clamp(1, MOST_READS).log2() - 1e-3).ceil().exp2()
+        largest = max(layout.max_spread / self.template_spread, layout.max_side / min(self.size), 1)
+        return reads, 1 << math.ceil(math.log2(min(largest, MOST_READS)) - 1e-3)

@@ -46,6 +46,7 @@ class LetterboxExtractor:
 
     @staticmethod
     def covered(start: Tensor, step: Tensor, low: Tensor, high: Tensor, count: int) -> Tensor:
-        """Return (R, count), one where the centre of a crop pixel lies in the box, else zero."""
-        centres = start[:, None] + (torch.arange(count, device=start.device, dtype=start.dtype) + 0.5) * step[:, None]
-        return ((centres >= low[:, None]) & (centres < high[:, None])).to(start.dtype)
+        """Return (R, count), the share of each crop pixel that the box covers along one axis."""
+        edges = start[:, None] + torch.arange(count, device=start.device, dtype=start.dtype) * step[:, None]
+        overlap = torch.minimum(edges + step[:, None], high[:, None]) - torch.maximum(edges, low[:, None])
+        return (overlap / step[:, None]).clamp(0, 1)

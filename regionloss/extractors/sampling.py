@@ -67,9 +67,9 @@ def sample_separable(images: Tensor, regions: Regions, rows: Tensor, columns: Te
 
 
 def sample_affine(
-    images: Tensor, regions: Regions, points: Tensor, spread: Tensor, samples: int, fill: float | None
+    images: Tensor, regions: Regions, points: Tensor, spread: Tensor, reads: Tensor, most: int, fill: float | None
 ) -> Tensor:
-    """Return crops read at `points`, each pixel the mean of `samples` x `samples` bilinear reads.
+    """Return crops read at `points`, each pixel the mean of `reads` x `reads` bilinear reads.
 
     Args:
         images: (B, C, H, W).
@@ -77,7 +77,9 @@ def sample_affine(
         points: (R, h, w, 2) where each pixel of a crop lies in its image: x, y, pixels.
         spread: (R, 2, 2) the crop pixel's edges in the image along which the reads are spread (rows: along x, along
             y; columns: x, y), pixels; zero reads one point.
-        samples: Reads per side.
+        reads: (R,) reads per side, powers of two.
+        most: The largest of them, known to the host. A region that needs fewer reads its own points several times, so
+            that its crop does not depend on the other regions of the batch.
         fill: Value outside the image; None repeats the border.
 
     Returns:
@@ -85,8 +87,8 @@ def sample_affine(
     """
     layout = layout_of(regions)
     batch = occupied(images, layout)
-    if samples > 1:
-        points = spread_points(points, spread, samples)
+    if most > 1:
+        points = spread_points(points, spread, reads, most)
     count, (rows, columns) = batch.shape[0], points.shape[1:3]
     scale = constants([2 / batch.shape[3], 2 / batch.shape[2]], points)
     grid = to_grid((points * scale - 1).to(batch.dtype), layout, count).flatten(1, 2)
@@ -94,17 +96,19 @@ def sample_affine(
         shifted = batch if fill is None else batch - fill
         padding = "border" if fill is None else "zeros"
         crops = F.grid_sample(shifted, grid, mode="bilinear", padding_mode=padding, align_corners=False)
-        if samples > 1:
-            crops = F.avg_pool2d(crops, samples)
+        if most > 1:
+            crops = F.avg_pool2d(crops, most)
         crops = crops if fill is None else crops + fill
-    shape = (count, batch.shape[1], layout.slots, rows // samples, columns // samples)
+    shape = (count, batch.shape[1], layout.slots, rows // most, columns // most)
     return crops.view(shape).transpose(1, 2).flatten(0, 1).index_select(0, layout.slot)
 
 
-def spread_points(points: Tensor, spread: Tensor, samples: int) -> Tensor:
-    """Return (R, h * samples, w * samples, 2): each point replaced by a square of points around it."""
-    offsets = (torch.arange(samples, device=points.device, dtype=points.dtype) + 0.5) / samples - 0.5
-    along_x, along_y = (offsets[None, :, None] * spread[:, None, i] for i in (0, 1))
+def spread_points(points: Tensor, spread: Tensor, reads: Tensor, most: int) -> Tensor:
+    """Return (R, h * most, w * most, 2): each point replaced by a square of `reads` x `reads` points, repeated."""
+    steps = torch.arange(most, device=points.device, dtype=points.dtype)
+    own = reads.to(points.dtype)[:, None].clamp(max=most)
+    offsets = ((steps * own / most).floor() + 0.5) / own - 0.5
+    along_x, along_y = (offsets[:, :, None] * spread[:, None, i] for i in (0, 1))
     square = along_y[:, :, None] + along_x[:, None, :]
     fine = points[:, :, None, :, None] + square[:, None, :, None, :]
     return fine.flatten(3, 4).flatten(1, 2)
@@ -112,15 +116,14 @@ def spread_points(points: Tensor, spread: Tensor, samples: int) -> Tensor:
 
 def layout_of(regions: Regions) -> Layout:
     """Return the regions' layout, bounded from above where the host does not know it."""
-    return regions.layout or Layout.unknown(regions.image_index, regions.image_size)
+    if regions.layout is not None:
+        return regions.layout
+    return Layout.unknown(regions.boxes, regions.image_index, regions.keypoints, regions.image_size)
 
 
 def occupied(images: Tensor, layout: Layout) -> Tensor:
-    """Return the images that have regions, at least float32: no work is done for the others."""
-    chosen = images
-    if layout.images is not None and len(layout.images) < len(images):
-        chosen = images.index_select(0, layout.images)
-    return full_precision(chosen)
+    """Return the image of every row, at least float32: no work is done for images without regions."""
+    return full_precision(images if layout.rows is None else images.index_select(0, layout.rows))
 
 
 def to_grid(values: Tensor, layout: Layout, count: int) -> Tensor:

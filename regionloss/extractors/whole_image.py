@@ -14,5 +14,4 @@ class WholeImageExtractor:
 
     def __call__(self, images: Tensor, regions: Regions) -> Tensor:
         """Return (R, 3, H, W), the image that each region belongs to."""
-        whole_batch = regions.layout is not None and regions.layout.slots == 1 and len(regions) == len(images)
-        return images if whole_batch else images.index_select(0, regions.image_index)
+        return images.index_select(0, regions.image_index)

@@ -7,15 +7,16 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..backbones.base import FeatureBackbone
-from ..checks import check_finite, check_pair, check_range, check_regions
+from ..checks import check_finite, check_pair, check_range, check_regions, range_of
 from ..distances.base import Distance
 from ..distances.squared_l2 import SquaredL2
+from ..errors import InputError, expected
 from ..extractors.base import RegionExtractor
 from ..reduction import Reduction, attached_zeros
 from ..regions import Regions
 from ..tensors import working_dtype
-from ..weightings.area import AreaWeighting as ByArea
-from ..weightings.base import AreaWeighting
+from ..weightings.area import AreaWeighting
+from ..weightings.base import Weighting
 
 
 class RegionPerceptualLoss(nn.Module):
@@ -49,20 +50,26 @@ class RegionPerceptualLoss(nn.Module):
         extractor: RegionExtractor,
         backbone: FeatureBackbone,
         distance: Distance | None = None,
-        weighting: AreaWeighting | None = None,
+        weighting: Weighting | None = None,
         reduction: str = "image_mean",
         *,
         chunk_size: int | None = None,
         value_range: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
         super().__init__()
+        for part, value, kind in (("extractor", extractor, RegionExtractor), ("backbone", backbone, FeatureBackbone)):
+            if not isinstance(value, kind):
+                advice = "Components are built by name with regionloss.hooks.catalogue.catalogue().build(kind, name)."
+                raise InputError(expected(part, f"a {kind.__name__}", type(value).__name__, advice))
+        if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size < 1):
+            raise InputError(expected("chunk_size", "None or a positive whole number", repr(chunk_size)))
         self.extractor = extractor
         self.backbone = backbone
         self.distance = distance or SquaredL2()
-        self.weighting = weighting or ByArea()
+        self.weighting = weighting or AreaWeighting()
         self.reduction = Reduction(reduction)
         self.chunk_size = chunk_size
-        self.value_range = value_range
+        self.value_range = range_of(value_range)
         self._checked = False
 
     def forward(self, reconstruction: Tensor, target: Tensor, regions: Regions | None) -> Tensor:
@@ -89,10 +96,10 @@ class RegionPerceptualLoss(nn.Module):
         crops = self.extractor(self.in_range(reconstruction), regions)
         with torch.no_grad():
             target_crops = self.extractor(self.in_range(target), regions)
-        distances = self.distances(crops, target_crops)
+        distances = self.in_chunks(crops, target_crops)
         return masked(distances * self.weighting(regions), regions.valid)
 
-    def distances(self, crops: Tensor, target_crops: Tensor) -> Tensor:
+    def in_chunks(self, crops: Tensor, target_crops: Tensor) -> Tensor:
         """Return (R,) distances between crops (R, 3, h, w), at most `chunk_size` regions' activations at a time."""
         if self.chunk_size is None or len(crops) <= self.chunk_size:
             return self.compare(crops, target_crops)

@@ -6,16 +6,18 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
-from ..checks import check_pair
+from ..checks import check_finite_value, check_pair
 from ..detectors.whole_image import WholeImageDetector
 from ..errors import InputError, did_you_mean, expected
 from ..reduction import Reduction, attached_zeros
 from ..regions import Regions
 from .region_perceptual import RegionPerceptualLoss
 
-SILENT_STEPS = 200
+SILENT_STEPS = 200  # steps without a region after which a term says so
+CHECK_STEPS = 100  # values are read back from the device this seldom
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,12 @@ class LossTerms(nn.Module):
 
     def __init__(self, terms: Mapping[str, Term]) -> None:
         super().__init__()
+        for name, term in dict(terms).items():
+            if not isinstance(term, Term):
+                advice = "LossTerms.from_names({'text': 1.0}) builds terms by name."
+                raise InputError(expected(f"terms['{name}']", "a Term", type(term).__name__, advice))
         self.terms = dict(terms)
-        self.losses = nn.ModuleDict({name.replace(".", "_"): term.loss for name, term in self.terms.items()})
+        self.losses = nn.ModuleList(term.loss for term in self.terms.values())
         self._mean = Reduction("image_mean")
         self._silent = dict.fromkeys(self.terms, 0)
         self._calls = 0
@@ -85,15 +91,20 @@ class LossTerms(nn.Module):
             UnknownNameError: No plugin defines such a term.
             WeightsError: The weights of its backbone are not here; the sentence says how to fetch them.
         """
+        if not isinstance(weights, Mapping):
+            got = type(weights).__name__
+            raise InputError(expected("from_names", "weights by name, such as {'text': 1.0}", got))
+        for name, weight in weights.items():
+            if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+                raise InputError(expected(f"from_names['{name}']", "a finite weight of at least 0", repr(weight)))
         # Late: here alone the losses ask for names, and the rooms that know names build losses.
         from ..hooks.catalogue import catalogue
         from ..recipe.build import build_term
         from ..recipe.schema import TermUse
 
         known = catalogue()
-        return cls(
-            {n: build_term(TermUse(use=n, weight=w), known, value_range=value_range) for n, w in weights.items()}
-        )
+        uses = {name: TermUse(use=name, weight=float(weight)) for name, weight in weights.items()}
+        return cls({name: build_term(use, known, value_range=value_range) for name, use in uses.items()})
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -131,8 +142,10 @@ class LossTerms(nn.Module):
             total = total + term.weight * by_term[name]
             logs[f"region/{name}"] = by_term[name].detach()
             logs[f"region/{name}_count"] = values.new_full((), len(values))
-            self.note(name, len(values))
+            if step is None or step >= term.start_step:
+                self.note(name, len(values))
         logs["region/total"] = total.detach()
+        self.check(by_kind, by_term)
         return LossOutput(total, by_term, per_region, logs)
 
     def by_kind(self, regions: Mapping[str, Regions] | Regions | None) -> Mapping[str, Regions]:
@@ -158,8 +171,22 @@ class LossTerms(nn.Module):
             return WholeImageDetector().detect(target)
         return regions.get(term.kind)
 
+    def check(self, regions: Mapping[str, Regions], by_term: Mapping[str, Tensor]) -> None:
+        """On the first call warn of kinds that no term reads; every `CHECK_STEPS` calls look for values gone bad."""
+        if torch.compiler.is_compiling():
+            return
+        if self._calls == 0 and self.terms and regions and not set(regions) & set(self.kinds):
+            advice = did_you_mean(next(iter(regions)), self.kinds)
+            warnings.warn(f"regions: no term reads kind {', '.join(map(repr, regions))}. {advice}", stacklevel=4)
+        if self._calls % CHECK_STEPS == 0:
+            for name, value in by_term.items():
+                check_finite_value(value, f"term '{name}'")
+        self._calls += 1
+
     def note(self, name: str, count: int) -> None:
         """Warn once about a term that has met no region for long: most often the data does not carry its kind."""
+        if torch.compiler.is_compiling():
+            return
         self._silent[name] = 0 if count else self._silent[name] + 1
         if self._silent[name] == SILENT_STEPS:
             kind = self.terms[name].kind

@@ -21,7 +21,7 @@ from ..distances.base import Distance
 from ..extractors.base import RegionExtractor
 from ..judges import Embedding, Judge, Reading
 from ..regions import Regions
-from ..weightings.base import AreaWeighting
+from ..weightings.base import Weighting
 from .fakes import grid_regions, noise_images
 
 
@@ -229,7 +229,7 @@ class DistanceContract:
 class AreaWeightingContract:
     """A weighting gives one weight per region, none of them negative."""
 
-    def make(self) -> AreaWeighting:
+    def make(self) -> Weighting:
         """Return the weighting under test."""
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ from ..regions import Regions
 
 
 @runtime_checkable
-class AreaWeighting(Protocol):
+class Weighting(Protocol):
     """Says how much each region counts."""
 
     def __call__(self, regions: Regions) -> Tensor:

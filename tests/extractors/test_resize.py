@@ -108,6 +108,15 @@ def test_letterbox_keeps_the_aspect() -> None:
     assert torch.all(flat[:, 0] == -0.5)
 
 
+def test_letterbox_of_a_thin_box_is_not_empty() -> None:
+    batch = torch.full((1, 3, 80, 320), 0.7, requires_grad=True)
+    boxes = torch.tensor([[0.0, 50, 300, 51], [0, 10.2, 280, 11.1], [50, 0, 51, 70]])
+    crops = LetterboxExtractor((32, 128))(batch, Regions("text", boxes, torch.zeros(3).long(), (80, 320)))
+    assert (crops.amax((1, 2, 3)) > -0.7).all()
+    crops.sum().backward()
+    assert batch.grad.abs().sum() > 0
+
+
 def test_half_precision_images_are_sampled_in_float32() -> None:
     batch = images(2, (48, 64), torch.float32).bfloat16()
     crops = ResizeExtractor((16, 32))(batch, whole_boxes())

@@ -36,7 +36,7 @@ def test_total_is_the_weighted_sum() -> None:
 
 def test_a_missing_kind_is_zero_and_keeps_the_graph() -> None:
     x, y = batch()
-    for regions in (None, {}, {"hand": Regions("hand", torch.ones(1, 4).cumsum(1), torch.tensor([0]), (40, 48))}):
+    for regions in (None, {}, {"text": Regions.empty("text", (40, 48))}):
         out = both()(x, y, regions)
         assert out.total == 0
         out.total.backward()
@@ -140,7 +140,10 @@ def test_bad_regions_are_sentences(regions: object, sentence: str) -> None:
 
 def test_unit_range_given_as_signed_is_a_warning() -> None:
     x, y = batch()
-    with pytest.warns(UserWarning, match=r"^target: no value below 0 in the first batch\."):
+    with pytest.warns(
+        UserWarning,
+        match=r"^target: expected values in \[-1, 1\], got a first batch in \[.*If the images are in \[0, 1\]",
+    ):
         text_loss()(x, (y + 1) / 2, text_regions())
 
 
@@ -149,6 +152,66 @@ def test_crops_of_another_size_than_the_backbone_wants() -> None:
     loss.backbone.input_spec = type(loss.backbone.input_spec)(size=(32, 128))
     with pytest.raises(ValueError, match=r"^crops: expected 32 x 128 pixels, got 12 x 20\. Set the extractor's size"):
         loss(*batch(), text_regions())
+
+
+def test_a_late_term_is_not_called_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terms_module, "SILENT_STEPS", 2)
+    terms = LossTerms({"text": Term(text_loss(), "text", start_step=100)})
+    for step in range(4):
+        terms(*batch(), {"text": text_regions()}, step=step)
+
+
+def test_a_kind_that_no_term_reads() -> None:
+    other = Regions("textt", torch.ones(1, 4).cumsum(1), torch.tensor([0]), (40, 48))
+    with pytest.warns(UserWarning, match=r"^regions: no term reads kind 'textt'\. Did you mean 'text'\?"):
+        both()(*batch(), {"textt": other})
+
+
+def test_values_gone_bad_are_told_every_hundred_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terms_module, "CHECK_STEPS", 2)
+    x, y = batch()
+    terms, bad = both(), torch.full_like(x, torch.nan)
+    terms(x, y, text_regions())
+    terms(bad, y, text_regions())
+    with pytest.raises(
+        ValueError, match=r"^term 'text': expected a finite value, got nan\. Look at the reconstruction"
+    ):
+        terms(bad, y, text_regions())
+
+
+def test_ranges_have_their_own_advice() -> None:
+    x, y = batch()
+    with pytest.raises(ValueError, match=r"^target: expected values in \[0, 1\], got \[0, 255\]\. Divide by 255\.$"):
+        text_loss(value_range=(0, 1))(x, (y + 1) * 127.5, text_regions())
+    with pytest.raises(
+        ValueError, match=r"^value_range: expected \(low, high\) with low < high, such as \(0, 1\), got"
+    ):
+        text_loss(value_range=(1, -1))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: text_loss(chunk_size=0), r"^chunk_size: expected None or a positive whole number, got 0\."),
+        (lambda: RegionPerceptualLoss("resize", backbone()), r"^extractor: expected a RegionExtractor, got str\."),
+        (
+            lambda: RegionPerceptualLoss(WholeImageExtractor(), torch.nn.Identity()),
+            r"^backbone: expected a FeatureBackbone",
+        ),
+        (lambda: LossTerms({"text": text_loss()}), r"^terms\['text'\]: expected a Term, got RegionPerceptualLoss\."),
+        (lambda: LossTerms.from_names(["text"]), r"^from_names: expected weights by name, such as .*, got list\."),
+        (lambda: LossTerms.from_names({"text": float("nan")}), r"^from_names\['text'\]: expected a finite weight"),
+    ],
+)
+def test_bad_parts_are_sentences(make, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        make()
+
+
+def test_terms_may_have_any_name() -> None:
+    names = ("keys", "type", "a.b", "a_b")
+    terms = LossTerms({name: Term(text_loss(), "text") for name in names})
+    assert set(terms(*batch(), text_regions()).by_term) == set(names)
 
 
 def test_unknown_names() -> None:
