@@ -53,27 +53,19 @@ def load_dlib(weights: str) -> DlibNetwork:
     return network
 
 
-class ScaledConv(nn.Module):
-    """A convolution and a gain and bias per channel: dlib's `affine<con>`."""
+class ScaledConv(nn.Conv2d):
+    """A convolution with dlib's gain and bias per channel (`affine<con>`) folded into it: the network is frozen."""
 
     def __init__(self, channels: int, width: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2 if stride == 1 else 0)
-        self.gain = nn.Parameter(torch.ones(width, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(width, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return features (R, width, h, w)."""
-        return self.conv(images) * self.gain + self.bias
+        super().__init__(channels, width, kernel, stride, padding=kernel // 2 if stride == 1 else 0)
 
     def load(self, scale: Tensor, kernels: Tensor) -> None:
         """Take the two tensors that dlib keeps: gains and biases; filters and their biases."""
-        width = len(self.gain)
+        width = self.out_channels
+        gain, bias = scale[:width], scale[width:]
         with torch.no_grad():
-            self.gain.copy_(scale[:width].view_as(self.gain))
-            self.bias.copy_(scale[width:].view_as(self.bias))
-            self.conv.weight.copy_(kernels[:-width].view_as(self.conv.weight))
-            self.conv.bias.copy_(kernels[-width:])
+            self.weight.copy_(kernels[:-width].view_as(self.weight) * gain.view(-1, 1, 1, 1))
+            self.bias.copy_(kernels[-width:] * gain + bias)
 
 
 class Block(nn.Module):
@@ -95,6 +87,8 @@ class Block(nn.Module):
 
 def filled_up(images: Tensor, shape: Sequence[int]) -> Tensor:
     """Return images (R, ...) with zeros behind, so that they are (R, *shape)."""
+    if list(images.shape[1:]) == list(shape):
+        return images
     channels, height, width = (wanted - got for wanted, got in zip(shape, images.shape[1:], strict=True))
     return F.pad(images, (0, width, 0, height, 0, channels))
 
@@ -137,7 +131,7 @@ class DlibNetwork(nn.Module):
         """Return how many values each tensor of dlib's file holds, in the file's order."""
         sizes = []
         for layer in self.layers():
-            sizes += [layer.conv.weight.numel() + len(layer.conv.bias), 2 * len(layer.gain)]
+            sizes += [layer.weight.numel() + layer.out_channels, 2 * layer.out_channels]
         return [*sizes, self.head.weight.numel()]
 
     def load(self, tensors: Sequence[Tensor]) -> None:
