@@ -52,10 +52,14 @@ class Comparison:
             StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
             TrainingError: A loss is not finite.
         """
+        import torch
+
         from insighttok_ref.training.judging import build_judges
         from insighttok_ref.training.reporting import afterwards, report
         from insighttok_ref.training.session import Session
 
+        if self.engine.threads:
+            torch.set_num_threads(self.engine.threads)
         judges, notes = build_judges(self.evaluation.judges, run.loaded.catalogue, run.resolved)
         data = self.prepare(run)
         session = Session(self, run, data.train.batches, afterwards(data, judges, rows=4))

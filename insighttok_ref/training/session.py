@@ -68,8 +68,6 @@ class Session:
             StoppedError: Ctrl-C or SIGTERM; the state is saved.
             TrainingError: A loss is not finite.
         """
-        if self.trainer.engine.threads:
-            torch.set_num_threads(self.trainer.engine.threads)
         with self.signals:
             for part in self.todo:
                 state = self._begin(part)
