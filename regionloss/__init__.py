@@ -24,6 +24,7 @@ _WHERE = {
     "NormalisedL2": "distances.normalised_l2",
     "Reading": "judges",
     "RegionExtractor": "extractors.base",
+    "RegionFilter": "collation",
     "RegionLossError": "errors",
     "RegionPerceptualLoss": "losses.region_perceptual",
     "Regions": "regions",
@@ -34,13 +35,18 @@ _WHERE = {
     "detect": "detecting",
     "hookimpl": "hooks",
     "load_terms": "recipe.build",
+    "read_image": "data.images",
+    "to_tensor": "data.images",
 }
 __all__ = sorted(_WHERE)
 
 if TYPE_CHECKING:
     from .backbones.base import FeatureBackbone as FeatureBackbone
     from .backbones.input_spec import InputSpec as InputSpec
+    from .collation import RegionFilter as RegionFilter
     from .collation import collate_regions as collate_regions
+    from .data.images import read_image as read_image
+    from .data.images import to_tensor as to_tensor
     from .detecting import detect as detect
     from .detectors.base import Detector as Detector
     from .distances.normalised_l2 import NormalisedL2 as NormalisedL2

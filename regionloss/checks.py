@@ -72,6 +72,11 @@ def check_pair(reconstruction: Tensor, target: Tensor) -> None:
     if reconstruction.shape != target.shape:
         shapes = f"{tuple(reconstruction.shape)} and {tuple(target.shape)}"
         raise InputError(expected("reconstruction, target", "one shape", shapes))
+    if target.dtype == torch.float64 != reconstruction.dtype:
+        advice = "Convert the target: target.float()."
+        raise InputError(
+            expected("reconstruction, target", "one precision", f"{reconstruction.dtype} and float64", advice)
+        )
     if reconstruction.device != target.device:
         devices = f"{reconstruction.device} and {target.device}"
         raise InputError(expected("reconstruction, target", "one device", devices))

@@ -61,6 +61,10 @@ def collate_regions(
     Raises:
         InputError: Images of different sizes.
     """
+    for regions in per_image:
+        if not isinstance(regions, Mapping):
+            advice = "For example [{'text': Regions(...)}, {}]."
+            raise InputError(expected("collate", "for each image its Regions by kind", type(regions).__name__, advice))
     kinds = sorted({kind for regions in per_image for kind in regions})
     for kind in set(filters or {}) - set(kinds):
         # A kind that no image of this batch carries is no mistake; one that looks like another is.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .checks import check_images, check_range
 from .detectors.base import Detector
+from .errors import InputError, expected
 from .regions import Regions
 
 
@@ -31,4 +32,6 @@ def detect(images: Tensor, detector: str | Detector, options: Mapping[str, objec
         from .hooks.catalogue import catalogue
 
         detector = cast(Detector, catalogue().build("detector", detector, dict(options or {})))
+    if not isinstance(detector, Detector):
+        raise InputError(expected("detector", "a name such as 'face/mtcnn', or a Detector", type(detector).__name__))
     return detector.detect(images)

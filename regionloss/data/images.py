@@ -30,12 +30,14 @@ def list_images(folder: Path) -> list[Path]:
     return paths
 
 
-def read_image(path: Path) -> Image.Image:
+def read_image(path: str | Path) -> Image.Image:
     """Return an image file as 8-bit RGB, upright (EXIF), its first frame if it moves, on white where transparent.
 
     Raises:
-        InputError: Not an image, truncated, or too large to decode safely; names the file.
+        InputError: No such file, not an image, truncated, or too large to decode safely; names the file.
     """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such file.")
     try:
         with Image.open(path) as opened:
             opened.seek(0)

@@ -37,7 +37,10 @@ class AlignedExtractor:
         self, template: Sequence[Sequence[float]], size: tuple[int, int] = (112, 112), padding: str = "border"
     ) -> None:
         self.size = size_of(size, "aligned.size")
-        self.template = torch.tensor(template, dtype=torch.float64)
+        try:
+            self.template = torch.tensor(template, dtype=torch.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(expected("aligned.template", "K points [[x, y], ...]", repr(template))) from error
         if self.template.ndim != 2 or self.template.shape[1] != 2 or len(self.template) < 2:
             got = str(tuple(self.template.shape))
             raise InputError(expected("aligned.template", "K >= 2 points (K, 2)", got))

@@ -130,6 +130,8 @@ class LossTerms(nn.Module):
             InputError: As for `RegionPerceptualLoss`; or regions that are not given by kind.
         """
         check_pair(reconstruction, target)
+        if step is not None and not isinstance(step, int):
+            raise InputError(expected("step", "a whole number or None", repr(step)))
         by_kind = self.by_kind(regions)
         zero = attached_zeros(reconstruction)
         by_term, per_region, logs = {}, {}, {}
