@@ -1,5 +1,7 @@
 # `make demo` and `make test` need Python 3.11 or later and nothing else.
 PYTHON ?= python3
+# Behind a company proxy the trusted certificates are those of the system.
+export UV_SYSTEM_CERTS := 1
 BIN := .venv/bin
 PARTS := -e . -e plugins/regionloss-text -e plugins/regionloss-face
 
