@@ -92,7 +92,7 @@ class RegionPerceptualLoss(nn.Module):
         self.check(reconstruction, target, regions)
         if regions is None or len(regions) == 0:
             return attached_zeros(reconstruction)
-        regions = regions.to(target.device, dtype=working_dtype(target))
+        regions = regions.to(target.device, non_blocking=True, dtype=working_dtype(target))
         crops = self.extractor(self.in_range(reconstruction), regions)
         with torch.no_grad():
             target_crops = self.extractor(self.in_range(target), regions)
