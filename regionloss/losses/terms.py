@@ -177,8 +177,9 @@ class LossTerms(nn.Module):
         """On the first call warn of kinds that no term reads; every `CHECK_STEPS` calls look for values gone bad."""
         if torch.compiler.is_compiling():
             return
-        if self._calls == 0 and self.terms and regions and not set(regions) & set(self.kinds):
-            advice = did_you_mean(next(iter(regions)), self.kinds)
+        wanted = set(self.kinds) - {"whole_image"}
+        if self._calls == 0 and wanted and regions and not wanted & set(regions):
+            advice = did_you_mean(next(iter(regions)), wanted)
             warnings.warn(f"regions: no term reads kind {', '.join(map(repr, regions))}. {advice}", stacklevel=4)
         if self._calls % CHECK_STEPS == 0:
             for name, value in by_term.items():
