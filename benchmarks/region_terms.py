@@ -11,6 +11,7 @@ Prints medians of alternating rounds, and ratios.
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -61,10 +62,12 @@ def crop_of(loss: rl.RegionPerceptualLoss, image: Tensor, regions: rl.Regions, n
     return F.grid_sample(image[None], grid[None], align_corners=False)
 
 
-def user_loop(term: rl.Term, reconstruction: Tensor, target: Tensor, regions: rl.Regions) -> Tensor:
+def user_loop(
+    term: rl.Term, network: torch.nn.Module, reconstruction: Tensor, target: Tensor, regions: rl.Regions
+) -> Tensor:
     """Return the term's value by the plain loop over images and regions."""
     loss, total = term.loss, torch.zeros((), device=target.device)
-    network, spec = loss.backbone.network_for(target), loss.backbone.input_spec
+    spec = loss.backbone.input_spec
     pick = loss.backbone.out_indices
     area = target.shape[2] * target.shape[3]
     for image in range(len(target)):
@@ -84,6 +87,8 @@ def steps(terms: rl.LossTerms, name: str, data: tuple[Tensor, Tensor, dict[str, 
     with torch.no_grad():
         crops, target_crops = (term.loss.extractor(x, regions[term.kind]) for x in (reconstruction, target))
     leaf = crops.clone().requires_grad_()
+    # A user's network is in torch's usual memory format.
+    network = copy.deepcopy(term.loss.backbone.network).to(reconstruction.device, memory_format=torch.contiguous_format)
 
     def back(value: Tensor, x: Tensor) -> Tensor:
         torch.autograd.grad(value, x)
@@ -91,7 +96,7 @@ def steps(terms: rl.LossTerms, name: str, data: tuple[Tensor, Tensor, dict[str, 
 
     return {
         "ours": lambda: back(term.loss(reconstruction, target, regions[term.kind]), reconstruction),
-        "loop": lambda: back(user_loop(term, reconstruction, target, regions[term.kind]), reconstruction),
+        "loop": lambda: back(user_loop(term, network, reconstruction, target, regions[term.kind]), reconstruction),
         "network alone": lambda: back(term.loss.compare(leaf, target_crops).sum(), leaf),
     }
 
