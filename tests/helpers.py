@@ -72,3 +72,11 @@ CASES: dict[str, tuple[RegionExtractor, Regions]] = {
     "text": (ResizeExtractor(size=(12, 20)), text_regions()),
     "face": (aligned(), face_regions()),
 }
+
+
+def loss_of(kind: str, **options: object) -> RegionPerceptualLoss:
+    return text_loss(**options) if kind == "text" else face_loss(**options)
+
+
+def pair(seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    return images(3, seed=seed, dtype=dtype).requires_grad_(), images(3, seed=seed + 1, dtype=dtype)

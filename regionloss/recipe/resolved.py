@@ -18,7 +18,7 @@ from ..hooks.records import Component, Plugin
 from .load import Loaded
 from .schema import Recipe, TermsFile, TermUse
 
-VERSIONS = ("regionloss", "torch", "numpy", "kornia")
+VERSIONS = ("regionloss", "torch", "numpy")
 
 
 def resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
