@@ -20,6 +20,7 @@ STAGES = {"detectors", "extractors", "backbones", "distances", "weightings"}
 #: Room (or module of the package's root) -> the rooms that it may import when it is imported itself.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
+    "launchers": {"errors"},
     "layout": {"errors", "tensors"},
     "tensors": set(),
     "regions": {"errors", "layout", "tensors"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import torch
 from torch import Tensor
 from torch import distributed as dist
@@ -12,6 +14,27 @@ def rank_and_size() -> tuple[int, int]:
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
+
+
+_control: list[tuple[dist.ProcessGroup, dist.ProcessGroup]] = []
+
+
+def control_group(timeout: timedelta | None = None) -> dist.ProcessGroup | None:
+    """Return the ranks' group for what the host alone needs to know (gloo: no device is waited for); None alone.
+
+    Every rank must call it at the same place the first time, since it is made then.
+
+    Args:
+        timeout: How long one rank waits for another, where the group is made.
+    """
+    if rank_and_size()[1] == 1:
+        return None
+    world = dist.group.WORLD
+    assert world is not None
+    if not _control or _control[0][0] is not world:
+        # The group of a world that is gone is void.
+        _control[:] = [(world, dist.new_group(backend="gloo", timeout=timeout))]
+    return _control[0][1]
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
