@@ -12,6 +12,7 @@ from torch import Tensor
 
 from . import region_ops
 from .errors import InputError, expected
+from .region_ops import Draws
 from .regions import Regions
 
 
@@ -43,7 +44,7 @@ class RegionFilter:
 def collate_regions(
     per_image: Sequence[Mapping[str, Regions]],
     filters: Mapping[str, RegionFilter] | None = None,
-    generator: torch.Generator | None = None,
+    generator: Draws = None,
 ) -> tuple[dict[str, Regions], Counter[str]]:
     """Join the regions of B images into one batch per kind.
 
@@ -53,7 +54,7 @@ def collate_regions(
     Args:
         per_image: For each image its regions by kind, on the CPU, `image_index` zero throughout.
         filters: What to keep, by kind; kinds without one keep what is half visible and 4 pixels high.
-        generator: Of random choices.
+        generator: Of random choices; one for all, or one for each image: then an image keeps the same in any batch.
 
     Returns:
         Regions by kind, and how many were dropped, by `kind/reason`.
@@ -131,7 +132,7 @@ def joined_texts(parts: Sequence[Regions]) -> tuple[str, ...] | None:
     return tuple(text for regions in parts for text in (regions.texts or ("",) * len(regions)))
 
 
-def keep(regions: Regions, rules: RegionFilter, dropped: Counter[str], generator: torch.Generator | None) -> Regions:
+def keep(regions: Regions, rules: RegionFilter, dropped: Counter[str], generator: Draws) -> Regions:
     """Return what the rules keep of a batch; counts the rest."""
     height, width = regions.image_size
     limits = regions.boxes.new_tensor([width, height])

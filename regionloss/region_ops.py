@@ -11,6 +11,8 @@ from torch import Tensor
 from .errors import InputError, expected
 from .regions import Regions
 
+Draws = torch.Generator | Sequence[torch.Generator] | None
+
 
 def crop(regions: Regions, window: tuple[int, int, int, int]) -> Regions:
     """Return the regions of a window of the image; those that lie outside it are left out.
@@ -68,9 +70,31 @@ def mirrored(points: Tensor, width: int, flip_pairs: Sequence[tuple[int, int]]) 
     return flipped
 
 
-def drop(regions: Regions, probability: float, generator: torch.Generator | None = None) -> Regions:
+def uniform(regions: Regions, generator: Draws = None) -> Tensor:
+    """Return (R,) random numbers in [0, 1), one a region.
+
+    Args:
+        regions: Regions on a CPU.
+        generator: One for all, or one for each image: then what an image draws does not depend on the others.
+
+    Raises:
+        InputError: Another number of generators than of images.
+    """
+    if generator is None or isinstance(generator, torch.Generator):
+        return torch.rand(len(regions), generator=generator)
+    if regions.num_images is not None and len(generator) != regions.num_images:
+        got = f"{len(generator)} for {regions.num_images} images"
+        raise InputError(expected("generator", "one, or one for each image", got))
+    drawn = torch.empty(len(regions))
+    for image, own in enumerate(generator):
+        mine = regions.image_index == image
+        drawn[mine] = torch.rand(int(mine.sum()), generator=own)
+    return drawn
+
+
+def drop(regions: Regions, probability: float, generator: Draws = None) -> Regions:
     """Return the regions less each with this probability (InsightTok, Table 9)."""
-    return regions.select(torch.rand(len(regions), generator=generator) >= probability)
+    return regions.select(uniform(regions, generator) >= probability)
 
 
 def limit(
@@ -78,7 +102,7 @@ def limit(
     per_image: int | None = None,
     per_batch: int | None = None,
     choose: str = "largest",
-    generator: torch.Generator | None = None,
+    generator: Draws = None,
 ) -> Regions:
     """Return at most so many regions, per image and in all: the largest, or a random choice.
 
@@ -87,15 +111,14 @@ def limit(
         per_image: Most regions that an image keeps.
         per_batch: Most regions in all.
         choose: `"largest"` or `"random"`.
-        generator: Of the random choice.
+        generator: Of the random choice; one for all, or one for each image.
 
     Raises:
         InputError: Another word than these two.
     """
     if choose not in ("largest", "random"):
         raise InputError(expected("limit.choose", "'largest' or 'random'", repr(choose)))
-    count = len(regions)
-    rank = regions.areas if choose == "largest" else torch.rand(count, generator=generator)
+    rank = regions.areas if choose == "largest" else uniform(regions, generator)
     order = rank.argsort(descending=True, stable=True)
     if per_image is not None:
         index = regions.image_index[order]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Protocol
 
 import numpy as np
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from ..collation import RegionFilter, collate_regions
 from ..errors import InputError, expected
+from ..region_ops import Draws
 from ..regions import Regions
 from .images import scaled
+from .orders import Interleave
 from .streams import permutation, stream
 
 
@@ -26,12 +29,14 @@ class Sample:
     Args:
         pixels: (3, H, W) uint8.
         regions: By kind; a kind that is absent was not looked for.
-        source: Where it comes from.
+        source: Where it comes from: the source's name, and the image's key there.
+        skipped: Images that could not be read and that this one stands for, a sentence each.
     """
 
     pixels: Tensor
     regions: Mapping[str, Regions]
     source: str = ""
+    skipped: tuple[str, ...] = ()
 
     @property
     def image(self) -> Tensor:
@@ -52,7 +57,8 @@ class Batch:
         images: (B, 3, H, W) float32 in [-1, 1].
         regions: By kind.
         dropped: How many regions were left out, by `kind/reason`.
-        sources: Where each image comes from.
+        sources: Where each image comes from: its source, and its key there.
+        skipped: Images that could not be read, and why; others stand in their places.
     """
 
     images: Tensor
@@ -60,24 +66,40 @@ class Batch:
     dropped: Counter[str] = field(default_factory=Counter)
     sources: tuple[str, ...] = ()
 
+    skipped: tuple[str, ...] = ()
+
     @classmethod
     def of(
         cls,
         samples: Sequence[Sample],
         filters: Mapping[str, RegionFilter] | None = None,
-        generator: torch.Generator | None = None,
+        generator: Draws = None,
     ) -> Batch:
         """Join samples; regions are clipped, filtered and counted (`regionloss.collation`).
+
+        Args:
+            samples: Images of one size.
+            filters: Which regions are kept, by kind.
+            generator: Of random choices; with one for each sample, what it keeps does not depend on the others.
 
         Raises:
             InputError: Images of different sizes.
         """
+        batch = cls.unscaled(samples, filters, generator)
+        return replace(batch, images=scaled(batch.images))
+
+    @classmethod
+    def unscaled(
+        cls, samples: Sequence[Sample], filters: Mapping[str, RegionFilter] | None = None, generator: Draws = None
+    ) -> Batch:
+        """Return the same with images as uint8: what travels between processes."""
         sizes = {tuple(sample.pixels.shape[1:]) for sample in samples}
         if len(sizes) != 1:
             raise InputError(expected("batch", "images of one size", str(sorted(sizes))))
         regions, dropped = collate_regions([sample.regions for sample in samples], filters, generator)
-        images = scaled(torch.stack([sample.pixels for sample in samples]))
-        return cls(images, regions, dropped, tuple(sample.source for sample in samples))
+        pixels = torch.stack([sample.pixels for sample in samples])
+        skipped = tuple(sentence for sample in samples for sentence in sample.skipped)
+        return cls(pixels, regions, dropped, tuple(sample.source for sample in samples), skipped)
 
 
 class Source(Protocol):
@@ -87,6 +109,29 @@ class Source(Protocol):
 
     def sample(self, index: int) -> Sample:
         """Return sample `index` (0 or more; there is no last one)."""
+        ...
+
+
+class Samples(Protocol):
+    """An endless order of samples; what stands at a position is a pure function of the seed and the position."""
+
+    seed: int
+    filters: Mapping[str, RegionFilter] | None
+
+    def at(self, position: int) -> Sample:
+        """Return the sample at a position, 0 or more."""
+        ...
+
+
+class BatchSource(Protocol):
+    """What training takes batches from: a pure function of the number, so that a number is all that resume needs."""
+
+    def starting_at(self, number: int) -> Iterator[Batch]:
+        """Yield this process's micro-batches from one on, without end.
+
+        Args:
+            number: Micro-batches of this process that went before.
+        """
         ...
 
 
@@ -125,11 +170,13 @@ class Mixture:
             self._made[index] = source.sample(index)
         return self._made[index]
 
+    def at(self, position: int) -> Sample:
+        """Return the sample at a position of one endless order, reshuffled after `size` samples."""
+        return self.sample(self._at(position))
+
     def batch(self, step: int, batch_size: int) -> Batch:
-        """Return the batch of a step: the step's share of one endless order, reshuffled after `size` samples."""
-        indices = [self._at(position) for position in range(step * batch_size, (step + 1) * batch_size)]
-        generator = torch.Generator().manual_seed(stream(self.seed, "regions", step).getrandbits(63))
-        return Batch.of([self.sample(index) for index in indices], self.filters, generator)
+        """Return the batch of a step: the step's share of the endless order."""
+        return batch_at(self, step * batch_size, batch_size)
 
     def batches(self, batch_size: int) -> Batches:
         """Return the batches of this size, by step."""
@@ -142,13 +189,57 @@ class Mixture:
         return self._order[1][place]
 
 
+class Blend:
+    """Weighted sources without end: shares are exact, and each source gives its samples in its own order.
+
+    Args:
+        sources: With their weights (shares, any scale).
+        seed: Of the order.
+        filters: Which regions are kept, by kind.
+        block: Samples after which the shares are exact.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[Source, float],
+        seed: int,
+        filters: Mapping[str, RegionFilter] | None = None,
+        block: int = 1000,
+    ) -> None:
+        self.sources, self.seed, self.filters = list(sources), seed, filters
+        self.order = Interleave(list(sources.values()), seed, block)
+
+    def at(self, position: int) -> Sample:
+        """Return the sample at a position of the endless order."""
+        source, number = self.order.at(position)
+        return self.sources[source].sample(number)
+
+
+def batch_at(data: Samples, first: int, size: int, scaling: bool = True) -> Batch:
+    """Return the samples of `size` positions from `first` on as a batch.
+
+    Random choices among regions are drawn for each position on its own: how an order is cut into batches, and over
+    how many processes, changes nothing for an image (a limit on a whole batch apart).
+    """
+    generators = None
+    if any(rules.drop or rules.choose == "random" for rules in (data.filters or {}).values()):
+        seeds = [stream(data.seed, "regions", first + i).getrandbits(63) for i in range(size)]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    join = Batch.of if scaling else Batch.unscaled
+    return join([data.at(first + i) for i in range(size)], data.filters, generators)
+
+
 @dataclass(frozen=True)
 class Batches:
     """A mixture cut into batches of one size."""
 
-    mixture: Mixture
+    mixture: Samples
     batch_size: int
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step: a pure function of seed and step."""
-        return self.mixture.batch(step, self.batch_size)
+        return batch_at(self.mixture, step * self.batch_size, self.batch_size)
+
+    def starting_at(self, number: int) -> Iterator[Batch]:
+        """Yield the batches from one on, without end."""
+        return map(self.batch, count(number))
