@@ -33,6 +33,10 @@ class RecipeError(RegionLossError, ValueError):
     """A recipe has mistakes; lists all of them, a line each."""
 
 
+class LostProcessError(RegionLossError, ConnectionError):
+    """Another process of a run ended, cannot be reached, or does not answer."""
+
+
 def expected(where: str, wanted: str, got: str, advice: str = "") -> str:
     """Return the house sentence `<where>: expected <wanted>, got <got>. <advice>`."""
     sentence = f"{where}: expected {wanted}, got {got}."

@@ -74,6 +74,14 @@ def read_launch(environment: Environment | None = None) -> Launch:
     return Launch()
 
 
+def is_first_process(environment: Environment | None = None) -> bool:
+    """Whether this process speaks for the run; also where the launcher's variables make no sense."""
+    try:
+        return read_launch(environment).rank == 0
+    except InputError:
+        return True
+
+
 def node_names(nodes: str) -> list[str]:
     """Return the machines of Slurm's `host[01-03,7],login`: host01, host02, host03, host7, login.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +16,13 @@ from torch import Tensor
 from torch import distributed as dist
 
 from insighttok_ref.tokenizer.ranks import control_group, rank_and_size
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, LostProcessError, expected
 from regionloss.launchers import Launch, read_launch
 
 T = TypeVar("T")
 
+#: How the connections' errors begin, of gloo and of NCCL.
+LOST = re.compile(r"gloo/|Connection closed by peer|NCCL")
 TIMEOUT = timedelta(minutes=10)
 
 
@@ -83,11 +86,13 @@ def join(
         if made:
             # Whoever leaves first would take the connections of those that still read from it.
             barrier()
-    except BaseException:
+    except BaseException as error:
         if made and chosen.type == "cuda":
             # Collectives that will never end would be waited for.
             dist.distributed_c10d._abort_process_group()
             made = False
+        if launch.size > 1 and isinstance(error, RuntimeError) and LOST.search(str(error)):
+            raise _lost(launch, timeout, error) from error
         raise
     finally:
         if made:
@@ -132,12 +137,13 @@ def _make_group(device: torch.device, launch: Launch, timeout: timedelta) -> Non
     try:
         dist.init_process_group(backend, rank=launch.rank, world_size=launch.size, timeout=timeout, **bound)
     except (dist.DistNetworkError, dist.DistStoreError, TimeoutError) as error:
-        where = f"rank {launch.rank}"
-        got = f"none after {timeout.total_seconds():g} s ({str(error).splitlines()[0]})"
-        advice = "Is rank 0 running, and is that its machine and a free port that others can reach?"
-        raise ConnectionError(
-            expected(where, f"to meet {launch.size} processes at {launch.address}:{launch.port}", got, advice)
-        ) from error
+        raise _lost(launch, timeout, error) from error
+
+
+def _lost(launch: Launch, timeout: timedelta, error: Exception) -> LostProcessError:
+    wanted = f"the {launch.size} processes that meet at {launch.address}:{launch.port} to answer"
+    advice = f"One of them ended, cannot be reached, or took more than {timeout.total_seconds():g} s."
+    return LostProcessError(expected(f"rank {launch.rank}", wanted, str(error).splitlines()[0].rstrip("."), advice))
 
 
 def _ranks(device: torch.device, launch: Launch, timeout: timedelta) -> Ranks:

@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from ..hooks.catalogue import catalogue, load_target
 from ..hooks.records import Component
+from ..launchers import is_first_process
 from .sentences import SentenceGroup
 
 #: Command -> where it is, and its line in `--help` (the first line of its docstring; a test compares the two).
@@ -92,6 +93,8 @@ def root(
 ) -> None:
     """Warn of broken plugins before any command runs."""
     known = catalogue()
+    if not is_first_process():
+        return
     for problem in (*map(str, known.broken), *known.clashes()):
         typer.echo(f"warning: {problem}", err=True)
 

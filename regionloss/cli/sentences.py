@@ -26,4 +26,9 @@ class SentenceGroup(TyperGroup):
             if ctx.find_root().params.get("traceback"):
                 raise
             typer.echo(str(error), err=True)
-            raise typer.Exit(2 if isinstance(error, USAGE) else 1) from None
+            raise typer.Exit(exit_code(error)) from None
+
+
+def exit_code(error: Exception) -> int:
+    """Return 2 for what the user typed or wrote, 1 for a run that failed."""
+    return 2 if isinstance(error, USAGE) else 1

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import InputError, expected
 from .check import Overrides, RecipeName
 
+if TYPE_CHECKING:
+    from ..recipe.training import TrainingRun
+
 
 def train(
+    context: typer.Context,
     recipe: RecipeName,
     overrides: Overrides = None,
     out: Annotated[
@@ -20,16 +24,38 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Folder of an earlier run to go on from.")] = None,
 ) -> None:
     """Run a recipe's trainer."""
+    from ..launchers import read_launch
+    from ..recipe.build import build_trainer
     from ..recipe.load import load_recipe
-    from ..recipe.training import train as run
+    from ..recipe.training import TrainingRun, begin
+    from .meeting import Meeting
 
+    launch = read_launch()
+    if launch.note:
+        typer.echo(launch.note, err=True)
+
+    def prepare() -> tuple[Any, TrainingRun]:
+        check_folders(out, resume)
+        loaded = load_recipe(recipe, overrides or ())
+        return begin(loaded, out or resume or free_folder(loaded.path.stem), resume)
+
+    def follow(folder: str) -> tuple[Any, TrainingRun]:
+        loaded = load_recipe(recipe, overrides or ())
+        return build_trainer(loaded), TrainingRun(loaded, Path(folder), resume)
+
+    with Meeting(launch, traceback=bool(context.find_root().params.get("traceback"))) as meeting:
+        # Two processes that each looked for a free folder would find two, or the same one twice.
+        trainer, run = meeting.first_decides(prepare, lambda begun: str(begun[1].out), follow)
+        trainer.run(run)
+
+
+def check_folders(out: Path | None, resume: Path | None) -> None:
+    """Raise InputError where there is nothing to go on from, or where a run would write over another one."""
     if resume is not None and not resume.is_dir():
         raise InputError(expected("--resume", "the folder of an earlier run", f"'{resume}', which is none"))
     if out is not None and out != resume and occupied(out):
         advice = f"Choose another, delete it, or go on from it with --resume {out}."
         raise InputError(expected("--out", "an empty folder", f"'{out}', which has files", advice))
-    loaded = load_recipe(recipe, overrides or ())
-    run(loaded, out or resume or free_folder(loaded.path.stem), resume)
 
 
 def free_folder(name: str) -> Path:

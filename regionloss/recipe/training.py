@@ -55,11 +55,23 @@ def train(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> None
         out: Folder to write to; made where it is absent.
         resume: Folder of an earlier run to go on from.
     """
-    trainer = build_trainer(loaded)
-    out.mkdir(parents=True, exist_ok=True)
-    run = TrainingRun(loaded, out, resume)
-    (out / "resolved.yaml").write_text(dump(run.resolved), encoding="utf-8")
+    trainer, run = begin(loaded, out, resume)
     trainer.run(run)
+
+
+def begin(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> tuple[Any, TrainingRun]:
+    """Build a recipe's trainer and prepare its folder; of several processes the first alone does the latter.
+
+    Where a run goes on, `resolved.yaml` goes on saying what it was begun with, and another one what is different now.
+    """
+    trainer, run = build_trainer(loaded), TrainingRun(loaded, out, resume)
+    text = dump(run.resolved)
+    out.mkdir(parents=True, exist_ok=True)
+    written = {path.read_text(encoding="utf-8") for path in out.glob("resolved*.yaml")}
+    if text not in written:
+        name = f"resolved.{len(written)}.yaml" if written else "resolved.yaml"
+        (out / name).write_text(text, encoding="utf-8")
+    return trainer, run
 
 
 def dump(data: Mapping[str, Any]) -> str:
