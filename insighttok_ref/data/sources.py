@@ -35,12 +35,19 @@ class TextSource:
         size: Side of the square images, pixels.
         seed: Each sample is a function of it and the sample's number.
         plain: Share of plain grounds (a gradient of two colours).
+        name: Of the source.
     """
 
     def __init__(
-        self, renderer: TextRenderer, grounds: Sequence[Image.Image], size: int, seed: int, plain: float = 0.25
+        self,
+        renderer: TextRenderer,
+        grounds: Sequence[Image.Image],
+        size: int,
+        seed: int,
+        plain: float = 0.25,
+        name: str = "text",
     ) -> None:
-        self.name = "text"
+        self.name = name
         self.renderer, self.size, self.seed, self.plain = renderer, size, seed, plain
         self.grounds = [shrunk(Annotated("", ground, {}), 4 * size).image for ground in grounds]
 
@@ -48,7 +55,7 @@ class TextSource:
         """Return an image with its words as `"text"` regions, transcribed."""
         rng = stream(self.seed, self.name, index)
         image, regions = self.renderer(self.ground(rng), rng)
-        return Sample.of(image, {"text": regions}, self.name)
+        return Sample.of(image, {"text": regions}, f"{self.name}/{index}")
 
     def ground(self, rng: random.Random) -> Image.Image:
         """Return a square picture to write on."""

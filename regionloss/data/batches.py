@@ -31,12 +31,14 @@ class Sample:
         regions: By kind; a kind that is absent was not looked for.
         source: Where it comes from: the source's name, and the image's key there.
         skipped: Images that could not be read and that this one stands for, a sentence each.
+        dropped: How many regions were left out on the way, by `kind/reason`.
     """
 
     pixels: Tensor
     regions: Mapping[str, Regions]
     source: str = ""
     skipped: tuple[str, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def image(self) -> Tensor:
@@ -44,9 +46,17 @@ class Sample:
         return scaled(self.pixels)
 
     @classmethod
-    def of(cls, image: Image.Image, regions: Mapping[str, Regions], source: str = "") -> Sample:
+    def of(
+        cls,
+        image: Image.Image,
+        regions: Mapping[str, Regions],
+        source: str = "",
+        skipped: tuple[str, ...] = (),
+        dropped: Mapping[str, int] | None = None,
+    ) -> Sample:
         """Return a PIL image (RGB) with its regions as a sample."""
-        return cls(torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy()), regions, source)
+        pixels = torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
+        return cls(pixels, regions, source, skipped, dropped or {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +107,8 @@ class Batch:
         if len(sizes) != 1:
             raise InputError(expected("batch", "images of one size", str(sorted(sizes))))
         regions, dropped = collate_regions([sample.regions for sample in samples], filters, generator)
+        for sample in samples:
+            dropped.update(sample.dropped)
         pixels = torch.stack([sample.pixels for sample in samples])
         skipped = tuple(sentence for sample in samples for sentence in sample.skipped)
         return cls(pixels, regions, dropped, tuple(sample.source for sample in samples), skipped)

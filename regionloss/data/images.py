@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,8 @@ from torch import Tensor
 from ..errors import InputError, expected
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"})
+ORIENTATION = 0x0112
+QUARTER_TURNS = (5, 6, 7, 8)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -38,13 +44,59 @@ def read_image(path: str | Path) -> Image.Image:
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such file.")
+    with readable(str(path)), Image.open(path) as opened:
+        return upright(opened)
+
+
+def open_image(contents: bytes, name: str) -> Image.Image:
+    """Return an image file's contents opened: its size and kind are known, its pixels are not decoded yet.
+
+    Raises:
+        InputError: Not an image; names it.
+    """
+    with readable(name):
+        return Image.open(io.BytesIO(contents))
+
+
+def decoded(opened: Image.Image, name: str, shrink: float = 1.0) -> Image.Image:
+    """Return an opened image as `read_image` does, at a lower resolution where that saves decoding (JPEG).
+
+    Args:
+        opened: From `open_image`.
+        name: For the sentence.
+        shrink: How many times smaller the image may be, 1 or more; it is never smaller than that.
+
+    Raises:
+        InputError: Truncated, or too large to decode safely; names the image.
+    """
+    with readable(name):
+        if shrink >= 2.0 and opened.format == "JPEG":
+            opened.draft(None, (math.ceil(opened.width / shrink), math.ceil(opened.height / shrink)))
+        return upright(opened)
+
+
+def upright_size(opened: Image.Image, name: str) -> tuple[int, int]:
+    """Return the `(width, height)` that an opened image has when it is upright (EXIF)."""
+    with readable(name):
+        turned = opened.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+    return (opened.height, opened.width) if turned else opened.size
+
+
+def upright(opened: Image.Image) -> Image.Image:
+    """Return the first frame of an opened image as 8-bit RGB, upright."""
+    opened.seek(0)
+    opened.load()
+    return to_rgb(ImageOps.exif_transpose(opened))
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Turn what PIL raises for files that are no images into a sentence."""
     try:
-        with Image.open(path) as opened:
-            opened.seek(0)
-            opened.load()
-            return to_rgb(ImageOps.exif_transpose(opened))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}). Replace or remove the file.") from error
+        yield
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        reason = str(error).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
+        raise InputError(f"{name}: cannot be read as an image ({reason}). Replace or remove the file.") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

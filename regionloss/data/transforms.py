@@ -1,4 +1,4 @@
-"""Crops, sizes and mirror images of a picture and its regions together."""
+"""Crops, sizes, padding and mirror images of a picture and its regions together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ FlipPairs = Mapping[str, Sequence[tuple[int, int]]]
 
 
 def cropped(
-    image: Image.Image, regions: Mapping[str, Regions], window: Window, size: tuple[int, int]
+    image: Image.Image,
+    regions: Mapping[str, Regions],
+    window: Window,
+    size: tuple[int, int],
+    whole: tuple[int, int] | None = None,
 ) -> tuple[Image.Image, dict[str, Regions]]:
     """Return a window of an image at another size (anti-aliased), with the regions that it shows.
 
@@ -25,14 +29,35 @@ def cropped(
         regions: Its regions by kind.
         window: `(top, left, height, width)` in pixels, inside the image.
         size: `(H, W)` of the result, pixels.
+        whole: `(H, W)` in whose pixels window and regions are given, where the image is a smaller copy of that.
 
     Returns:
         The picture, and regions whose boxes may reach outside it: collation clips or drops and counts them.
     """
     top, left, height, width = window
-    box = (left, top, left + width, top + height)
+    down, across = (image.height / whole[0], image.width / whole[1]) if whole else (1, 1)
+    box = (left * across, top * down, (left + width) * across, (top + height) * down)
     smaller = image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
     return smaller, {kind: region_ops.resize(region_ops.crop(r, window), size) for kind, r in regions.items()}
+
+
+def resized(image: Image.Image, regions: Mapping[str, Regions], shorter: int) -> tuple[Image.Image, dict[str, Regions]]:
+    """Return an image whose shorter side has so many pixels, with its regions."""
+    ratio = shorter / min(image.size)
+    size = max(1, round(image.height * ratio)), max(1, round(image.width * ratio))
+    return cropped(image, regions, (0, 0, image.height, image.width), size)
+
+
+def padded(
+    image: Image.Image, regions: Mapping[str, Regions], fill: tuple[int, int, int] = (128, 128, 128)
+) -> tuple[Image.Image, dict[str, Regions]]:
+    """Return an image laid in the middle of a square as large as its longer side, with its regions."""
+    side = max(image.size)
+    left, top = (side - image.width) // 2, (side - image.height) // 2
+    square = Image.new("RGB", (side, side), fill)
+    square.paste(image, (left, top))
+    # A window that begins before the image: what stands beside it is padding.
+    return square, {kind: region_ops.crop(r, (-top, -left, side, side)) for kind, r in regions.items()}
 
 
 def mirrored(
@@ -86,6 +111,12 @@ def window_around(
     left = between(rng, x2 - side, x1, width - side)
     top = between(rng, y2 - side, y1, height - side)
     return top, left, side, side
+
+
+def central_window(size: tuple[int, int]) -> Window:
+    """Return the largest square in the middle of an image of `size` (H, W)."""
+    side = min(size)
+    return (size[0] - side) // 2, (size[1] - side) // 2, side, side
 
 
 def between(rng: random.Random, low: float, high: float, largest: int) -> int:

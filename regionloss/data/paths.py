@@ -1,0 +1,115 @@
+"""Paths and addresses of images: brace expansion, wildcards, any file system that fsspec knows."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+from ..errors import InputError, expected
+from .images import SUFFIXES
+
+BRACES = re.compile(r"\{([^{}]*)\}")
+RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
+MOST_NAMES = 10_000_000
+
+
+def expand(patterns: str | Iterable[str]) -> list[str]:
+    """Return the paths that patterns stand for: `{00000..00099}` and `{a,b}` are spelled out, `*` is looked up.
+
+    Args:
+        patterns: One or more, local or with a protocol (`s3://...`, `memory://...`).
+
+    Returns:
+        Paths in the order of the patterns; what a wildcard finds is sorted. A name without wildcard may not exist.
+
+    Raises:
+        InputError: A wildcard that finds nothing, or braces that make no sense.
+
+    Example:
+        >>> expand("shard-{08..10}.tar")
+        ['shard-08.tar', 'shard-09.tar', 'shard-10.tar']
+    """
+    given = [patterns] if isinstance(patterns, str) else list(patterns)
+    named = [name for pattern in given for name in spelled_out(pattern)]
+    return list(chain.from_iterable(found(name) if glob.has_magic(name) else [name] for name in named))
+
+
+def spelled_out(pattern: str) -> list[str]:
+    """Return a pattern's names with all braces spelled out."""
+    braces = BRACES.search(pattern)
+    if braces is None:
+        return [pattern]
+    inner = braces.group(1)
+    if numbers := RANGE.fullmatch(inner):
+        low, high = numbers.groups()
+        width = max(len(low), len(high)) if low.startswith("0") or high.startswith("0") else 0
+        first, last = int(low), int(high)
+        if not 0 <= last - first < MOST_NAMES:
+            raise InputError(expected(f"'{pattern}'", "a range such as {00000..00099}", f"{{{inner}}}"))
+        choices = [str(number).zfill(width) for number in range(first, last + 1)]
+    elif "," in inner:
+        choices = inner.split(",")
+    else:
+        raise InputError(expected(f"'{pattern}'", "a range {00000..00099} or a list {a,b}", f"{{{inner}}}"))
+    before, after = pattern[: braces.start()], pattern[braces.end() :]
+    return [name for choice in choices for name in spelled_out(before + choice + after)]
+
+
+def found(pattern: str) -> list[str]:
+    """Return what a wildcard finds, sorted."""
+    if is_local(pattern):
+        names = sorted(glob.glob(pattern, recursive=True))
+    else:
+        system, path = file_system(pattern)
+        names = sorted(system.unstrip_protocol(name) for name in system.glob(path))
+    if not names:
+        raise InputError(expected(f"'{pattern}'", "files", "none", "Check the path, and quote it from the shell."))
+    return names
+
+
+def is_local(path: str) -> bool:
+    """Whether a path needs no file system of fsspec."""
+    return "://" not in path and "::" not in path
+
+
+def file_system(path: str) -> tuple[Any, str]:
+    """Return the file system of an address, and the path in it.
+
+    Raises:
+        InputError: fsspec is missing, or what it needs for the protocol is.
+    """
+    try:
+        import fsspec
+
+        return fsspec.core.url_to_fs(path)  # type: ignore[no-any-return]
+    except (ImportError, ValueError) as error:
+        advice = "Install what the address needs: pip install 'regionloss[data]', and s3fs for s3, gcsfs for gs."
+        raise InputError(expected(f"'{path}'", "an address that can be opened", str(error), advice)) from error
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path is a folder."""
+    if is_local(path):
+        return os.path.isdir(path)
+    system, inner = file_system(path)
+    return bool(system.isdir(inner))
+
+
+def names_below(folder: str) -> list[str]:
+    """Return the files below a folder as paths from there, sorted; hidden ones are left out."""
+    if is_local(folder):
+        below = (os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names)
+        names = [name.replace(os.sep, "/") for name in below]
+    else:
+        system, inner = file_system(folder)
+        names = [name[len(inner.rstrip("/")) + 1 :] for name in system.find(inner)]
+    return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name says that it is an image."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
