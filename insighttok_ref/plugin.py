@@ -19,3 +19,19 @@ def register_trainers(register: RegisterTarget) -> None:
         summary="a tokenizer with and without region terms, from the same weights, side by side",
         extra="regionloss[ref]",
     )
+    register(
+        "insighttok",
+        "insighttok_ref.training.insighttok:InsightTok",
+        summary="the InsightTok tokenizer in phases, on one CPU or many GPUs, with torch alone or DeepSpeed",
+        extra="regionloss[ref,data]",
+    )
+
+
+@hookimpl
+def register_commands(register: RegisterTarget) -> None:
+    """Commands of the reference build."""
+    register(
+        "launch",
+        "insighttok_ref.cli.launch:launch",
+        summary="Start a recipe on several GPUs or machines, or print the line that does.",
+    )

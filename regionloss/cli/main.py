@@ -90,6 +90,10 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")] = False,
+    local_rank: Annotated[
+        # DeepSpeed says it twice: so, and as LOCAL_RANK, which is read.
+        int | None, typer.Option("--local_rank", "--local-rank", hidden=True)
+    ] = None,
 ) -> None:
     """Warn of broken plugins before any command runs."""
     known = catalogue()
