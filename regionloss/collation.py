@@ -16,6 +16,14 @@ from .region_ops import Draws
 from .regions import Regions
 
 
+@dataclass(frozen=True, eq=False)
+class ImageRegions(Regions):
+    """Regions of one image on their way to a batch, many a second: `collate_regions` checks them, and lays them out."""
+
+    def __post_init__(self) -> None:
+        """Leave that to collation."""
+
+
 @dataclass(frozen=True)
 class RegionFilter:
     """Which regions of a kind are worth a crop.

@@ -86,7 +86,8 @@ def upright(opened: Image.Image) -> Image.Image:
     """Return the first frame of an opened image as 8-bit RGB, upright."""
     opened.seek(0)
     opened.load()
-    return to_rgb(ImageOps.exif_transpose(opened))
+    ImageOps.exif_transpose(opened, in_place=True)
+    return to_rgb(opened)
 
 
 @contextmanager

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from ..errors import InputError, RegionLossError, expected
 from .batches import Batch, Samples, batch_at
@@ -103,7 +108,8 @@ class BatchLoader:
         for made in self._made_by_workers(number):
             if isinstance(made, Exception):
                 raise made
-            yield replace(made, images=scaled(made.images))
+            pixels, rest = made
+            yield replace(pickle.loads(rest), images=scaled(pixels))
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self.starting_at(self.taken):
@@ -156,8 +162,19 @@ class MicroBatches:
     def __len__(self) -> int:
         return ENDLESS
 
-    def __getitem__(self, number: int) -> Batch | Exception:
+    def __getitem__(self, number: int) -> tuple[Tensor, bytes] | Exception:
         try:
-            return batch_at(self.data, self.share.first(number), self.share.images, scaling=False)
+            batch = batch_at(self.data, self.share.first(number), self.share.images, scaling=False)
         except RegionLossError as error:
             return error
+        rest = io.BytesIO()
+        ByValue(rest).dump(replace(batch, images=torch.empty(0)))
+        return batch.images, rest.getvalue()
+
+
+class ByValue(pickle.Pickler):
+    """Copies tensors: many small ones travel sooner so than through shared memory, where only the images go."""
+
+    def reducer_override(self, given: Any) -> Any:
+        """Say how a tensor is rebuilt."""
+        return (torch.from_numpy, (given.numpy(),)) if isinstance(given, Tensor) else NotImplemented
