@@ -8,25 +8,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, expected
-from .check import Overrides, RecipeName
+from .check import Overrides
 
 if TYPE_CHECKING:
+    from ..recipe.load import Loaded
+    from ..recipe.schema import Recipe
     from ..recipe.training import TrainingRun
 
 
 def train(
     context: typer.Context,
-    recipe: RecipeName,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(metavar="[RECIPE]", help="A file, or the name of a shipped recipe.", show_default=False),
+    ] = None,
     overrides: Overrides = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; runs/NAME by default, or the folder resumed.")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Folder of an earlier run to go on from.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an earlier run to go on from, with the recipe that it has where none is named."),
+    ] = None,
 ) -> None:
     """Run a recipe's trainer."""
     from ..launchers import read_launch
     from ..recipe.build import build_trainer
-    from ..recipe.load import load_recipe
     from ..recipe.training import TrainingRun, begin
     from .meeting import Meeting
 
@@ -36,17 +43,29 @@ def train(
 
     def prepare() -> tuple[Any, TrainingRun]:
         check_folders(out, resume)
-        loaded = load_recipe(recipe, overrides or ())
+        loaded = load(recipe, overrides or [], resume)
         return begin(loaded, out or resume or free_folder(loaded.path.stem), resume)
 
     def follow(folder: str) -> tuple[Any, TrainingRun]:
-        loaded = load_recipe(recipe, overrides or ())
+        loaded = load(recipe, overrides or [], resume)
         return build_trainer(loaded), TrainingRun(loaded, Path(folder), resume)
 
     with Meeting(launch, traceback=bool(context.find_root().params.get("traceback"))) as meeting:
         # Two processes that each looked for a free folder would find two, or the same one twice.
         trainer, run = meeting.first_decides(prepare, lambda begun: str(begun[1].out), follow)
         trainer.run(run)
+
+
+def load(recipe: str | None, overrides: list[str], resume: Path | None) -> Loaded[Recipe]:
+    """Load the recipe that was named, or else the one of the run to go on from."""
+    from ..recipe.load import load_begun, load_recipe
+
+    if resume is None or (recipe is not None and ("=" not in recipe or Path(recipe).is_file())):
+        if recipe is None:
+            advice = "Name one; 'regionloss train --help' says more."
+            raise InputError(expected("RECIPE", "a file, or the name of a shipped recipe", "nothing", advice))
+        return load_recipe(recipe, overrides)
+    return load_begun(resume, [recipe, *overrides] if recipe is not None else overrides)
 
 
 def check_folders(out: Path | None, resume: Path | None) -> None:

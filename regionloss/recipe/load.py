@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
+from ..errors import RecipeError, expected
 from ..hooks.catalogue import Catalogue, build_catalogue, catalogue
 from ..hooks.manager import file_plugin
 from ..hooks.validation import Problem, check
@@ -50,6 +51,24 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Loaded[Rec
     """
     path = find_recipe(recipe)
     return _load(Recipe, path, override(read_source(path), overrides))
+
+
+def load_begun(run: Path, overrides: Iterable[str] = ()) -> Loaded[Recipe]:
+    """Load the recipe that a run was begun with, from the `resolved.yaml` in its folder.
+
+    Its plugins lie where they lay: beside the recipe's own file.
+
+    Raises:
+        RecipeError: There is no such file, or a plugin has gone; and as for `load_recipe`.
+    """
+    written = read_source(run / "resolved.yaml")
+    whole = written.data if isinstance(written.data, dict) else {}
+    if not isinstance(whole.get("file"), str) or not isinstance(whole.get("recipe"), dict):
+        wanted = "the keys 'recipe' and 'file', as a run writes them"
+        raise RecipeError(expected(written.name, wanted, "others", "Name the recipe that the run was begun with."))
+    places = {path[1:]: place for path, place in written.places.items() if path[:1] == ("recipe",)}
+    source = replace(written, data=whole["recipe"], places=places)
+    return _load(Recipe, Path(whole["file"]), override(source, overrides))
 
 
 def load_terms_file(path: str | Path, overrides: Iterable[str] = ()) -> Loaded[TermsFile]:

@@ -41,7 +41,7 @@ def resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
     licences = {licence for c in components for licence in (c["licence"], *(w["licence"] for w in c["weights"]))}
     return {
         "recipe": recipe,
-        "file": loaded.source.name,
+        "file": str(loaded.path.resolve()),
         "versions": dict(_versions(loaded.catalogue)),
         "plugins": [_provenance(plugin) for plugin in loaded.catalogue.plugins],
         "components": components,
