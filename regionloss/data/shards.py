@@ -233,6 +233,7 @@ def scan(path: str) -> Index:
                     # Of 7.jpg and 7.mask.png the first is the image.
                     if key not in found or (is_plain(member.name) and not is_plain(found[key].name)):
                         found[key] = member
+                check_end(archive, handle)
         except (tarfile.TarError, OSError, EOFError) as error:
             problem = f"{path}: cannot be read to its end ({error}). {len(found)} images before that are used."
     members = found.values()
@@ -244,6 +245,14 @@ def images_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for member in archive:
         if member.isfile() and is_image(member.name) and not os.path.basename(member.name).startswith("."):
             yield member
+
+
+def check_end(archive: tarfile.TarFile, handle: IO[bytes]) -> None:
+    """Raise ReadError where the mark of the end is missing: `tarfile` passes over a header that is cut off."""
+    members = archive.getmembers()
+    handle.seek(-(-(members[-1].offset_data + members[-1].size) // 512) * 512 if members else 0)
+    if handle.read(512) != bytes(512):
+        raise tarfile.ReadError("no mark of its end")
 
 
 def is_plain(name: str) -> bool:
