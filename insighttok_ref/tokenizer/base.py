@@ -14,6 +14,10 @@ class Quantizer(Protocol):
     codebook_size: int
     frozen: bool
 
+    @property
+    def codebook(self) -> Tensor:
+        """The vectors (K, d) that the decoder sees."""
+
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return (z_q (B, d, h, w), loss 0-d, ids (B, h * w))."""
 

@@ -214,15 +214,25 @@ class InsightTokenizer(nn.Module):
         return self.decode_latents(self.quantize.lookup(ids, grid))
 
     def set_trainable(self, parts: Iterable[str]) -> None:
-        """Let only these parts learn: "encoder" (with quant_conv), "quantizer", "decoder" (with its conv)."""
+        """Let only these parts learn: "encoder" (with quant_conv), "quantizer", "decoder" (with its conv).
+
+        Raises:
+            UnknownNameError: There is no such part.
+            InputError: Nothing would learn by gradients.
+        """
         known = {
             "encoder": [self.encoder, self.quant_conv],
-            "quantizer": [],
+            "quantizer": [self.quantize],
             "decoder": [self.post_quant_conv, self.decoder],
         }
         wanted = set(parts)
         for name in sorted(wanted - set(known)):
             raise UnknownNameError(f"no part of the tokenizer is named {name!r}. {did_you_mean(name, known)}")
+        weights = (weight for name in wanted for module in known[name] for weight in module.parameters())
+        if next(weights, None) is None:
+            what = "'encoder' or 'decoder' among the parts that learn"
+            came = ", ".join(map(repr, sorted(wanted))) + " alone" if wanted else "none"
+            raise InputError(expected("set_trainable", what, came, "A codebook learns beside them, not by itself."))
         for name, modules in known.items():
             for module in modules:
                 module.requires_grad_(name in wanted)

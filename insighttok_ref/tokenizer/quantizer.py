@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insighttok_ref.tokenizer import ranks
-from insighttok_ref.tokenizer.search import add_rows, nearest
+from insighttok_ref.tokenizer.gathered import Gathered, perplexity
+from insighttok_ref.tokenizer.search import nearest
 from regionloss.errors import InputError, expected
 
 USAGE_WINDOW = 65536
@@ -38,7 +39,7 @@ class EMAQuantizer(nn.Module):
     An update over all tokens since the last one, on all ranks, with n_k their number and s_k their sum:
     N_k <- decay N_k + (1 - decay) n_k, S_k <- decay S_k + (1 - decay) s_k, e_k = S_k / N_k.
 
-    Sums are kept in float64, so that the order of tokens, micro-batches and ranks does not show in float32.
+    The published behaviour, at any batch, is `restart_threshold=1.0` with the other defaults.
 
     Args:
         codebook_size: K.
@@ -48,7 +49,8 @@ class EMAQuantizer(nn.Module):
         l2_normalize: False compares plain vectors, as the paper writes it.
         restart: codes with N_k below the threshold become tokens drawn at random ("random"), the tokens
             farthest from their code ("dist"), or stay ("off"). Drawn once, the same on all ranks.
-        restart_threshold: "auto" is min(1, tokens per code and update / 8); the published code has 1.0.
+        restart_threshold: "auto" is min(1, tokens per code and update / 8), which is 1 at the paper's batch; the
+            published code has 1.0, which with small batches redraws most codes at every update.
         reset_restarted: also restart N_k = 1 and S_k; the published code leaves both, so that a dead code
             is redrawn at every update until it attracts a threshold's worth of tokens.
         init: "uniform" in [-1/K, 1/K] (published code), or "data", tokens of the first training batch.
@@ -92,9 +94,9 @@ class EMAQuantizer(nn.Module):
         if track_usage:
             self.register_buffer("codebook_used", torch.zeros(USAGE_WINDOW))
         self._warned = False
+        self._gathered: Gathered | None = None
         self._last_ids: Tensor | None = None
-        self._dead_share: Tensor | None = None
-        self._forget()
+        self._report: dict[str, Tensor] = {}
 
     @property
     def codebook(self) -> Tensor:
@@ -111,29 +113,29 @@ class EMAQuantizer(nn.Module):
         """
         if z.ndim != 4 or z.shape[1] != self.code_dim:
             raise InputError(expected("z", f"a shape (B, {self.code_dim}, h, w)", str(tuple(z.shape))))
-        batch, dim, height, width = z.shape
+        batch, _, height, width = z.shape
+        learning = self.training and not self.frozen
         with _full_precision(z.device):
-            flat = z.permute(0, 2, 3, 1).reshape(-1, dim)
-            flat = self._on_sphere(flat.float() if flat.dtype != torch.float64 else flat)
-            learning = self.training and not self.frozen
+            tokens = self._tokens(z)
             if learning and self._awaits_data:
-                self._init_from(flat.detach())
-            codes = self.codebook.to(flat.dtype)
-            ids = nearest(flat.detach(), codes)
+                self._init_from(tokens.detach())
+            codes = self.codebook.to(tokens.dtype)
+            ids = nearest(tokens.detach(), codes)
             chosen = codes[ids]
             if learning:
-                self._gather(flat.detach(), chosen, ids)
-            loss = self.beta * F.mse_loss(flat, chosen)
-            quantized = flat + (chosen - flat).detach()
+                self._learn_from(tokens.detach(), chosen, ids)
+            loss = self.beta * F.mse_loss(tokens, chosen)
+            quantized = tokens + (chosen - tokens).detach()
         self._last_ids = ids
-        z_q = quantized.to(z.dtype).view(batch, height, width, dim).permute(0, 3, 1, 2)
+        z_q = quantized.to(z.dtype).view(batch, height, width, -1).permute(0, 3, 1, 2)
         return z_q, loss, ids.view(batch, -1)
 
     @torch.no_grad()
     def assign(self, z: Tensor) -> Tensor:
         """Return the ids (B, h * w) of latents (B, d, h, w); nothing is learnt."""
-        flat = self._on_sphere(z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]).float())
-        return nearest(flat, self.codebook.float()).view(z.shape[0], -1)
+        with _full_precision(z.device):
+            tokens = self._tokens(z)
+            return nearest(tokens, self.codebook.to(tokens.dtype)).view(z.shape[0], -1)
 
     def lookup(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
         """Return the vectors (B, d, h, w) of ids (B, h * w)."""
@@ -150,38 +152,34 @@ class EMAQuantizer(nn.Module):
         """
         if self.frozen:
             return
-        counts = ranks.counts_by_rank(self._tokens_seen, self.cluster_size.device)
-        if not sum(counts):
+        gathered = self._since_update()
+        pool = gathered.pool()
+        seen, pooled = ranks.counts_by_rank(gathered.seen, len(pool))
+        if not sum(seen):
             raise InputError(
                 "quantizer.update(): expected a training forward since the last update, got none. "
                 "Call it once after each optimizer step, with the quantizer in train() mode."
             )
-        totals = ranks.sum_over_ranks(self._running_sums())
-        gain = 1 - self.decay
-        self.cluster_size.mul_(self.decay).add_(totals[:, -1].to(self.cluster_size.dtype), alpha=gain)
-        self.embed_avg.mul_(self.decay).add_(totals[:, :-1].to(self.embed_avg.dtype), alpha=gain)
-        # A code that has decayed to nothing has no mean: it keeps its place instead of becoming 0 / 0.
-        tiny = (self.cluster_size < 1e-20)[:, None]
-        means = self.embed_avg / self.cluster_size.clamp_min(1e-20)[:, None]
-        codes = torch.where(tiny, self.embedding.weight, means)
+        self._average(ranks.sum_over_ranks(gathered.sums))
+        codes = self._means()
         if self.restart != "off":
-            codes = self._restarted(codes, sum(counts))
+            codes = self._restarted(codes, pool, pooled, sum(seen))
         self.embedding.weight.copy_(self._on_sphere(codes))
-        self._forget()
+        self._gathered = self._last_ids = None
 
     def stats(self) -> dict[str, Tensor]:
-        """Return what is known as 0-d tensors: perplexity of the last forward, usage, share of dead codes."""
-        found: dict[str, Tensor] = {}
+        """Return what is known as 0-d tensors: perplexity, usage, share of dead codes.
+
+        Right after an update they are those of all its tokens, on all ranks, and `usage` that of all ranks' windows;
+        after a forward, those of this rank's last forward and window.
+        """
+        found = dict(self._report)
         if self._last_ids is not None:
             ones = torch.ones_like(self._last_ids, dtype=torch.float32)
-            p = ones.new_zeros(self.codebook_size).index_add_(0, self._last_ids, ones) / len(ones)
-            found["perplexity"] = (-(p * (p + 1e-7).log()).sum()).exp()
-        if self.track_usage:
-            seen = torch.zeros_like(self.cluster_size)
-            seen.scatter_(0, self.codebook_used.long(), 1.0)
-            found["usage"] = seen.mean()
-        if self._dead_share is not None:
-            found["dead_codes"] = self._dead_share
+            counts = ones.new_zeros(self.codebook_size).index_add_(0, self._last_ids, ones)
+            found["perplexity"] = perplexity(counts)
+            if self.track_usage:
+                found["usage"] = self._in_window().mean()
         return found
 
     def draw_permutation(self, count: int) -> Tensor:
@@ -195,55 +193,56 @@ class EMAQuantizer(nn.Module):
     def _on_sphere(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self.l2_normalize else vectors
 
-    def _forget(self) -> None:
-        """Drop what was gathered since the last update."""
-        self._tokens_seen = 0
-        self._sums: Tensor | None = None
-        self._tokens: list[Tensor] = []
-        self._distances: list[Tensor] = []
+    def _tokens(self, z: Tensor) -> Tensor:
+        """Return what is compared with the codes (B * h * w, d), in full precision."""
+        flat = z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
+        return self._on_sphere(flat if flat.dtype == torch.float64 else flat.float())
 
-    def _running_sums(self) -> Tensor:
-        """Sums of tokens and, in the last column, their number (K, d + 1); made when first needed."""
-        if self._sums is None:
+    def _since_update(self) -> Gathered:
+        if self._gathered is None:
             device = self.cluster_size.device
-            dtype = torch.float32 if device.type == "mps" else torch.float64
-            self._sums = torch.zeros(self.codebook_size, self.code_dim + 1, dtype=dtype, device=device)
-        return self._sums
+            self._gathered = Gathered(self.codebook_size, self.code_dim, self.restart, device)
+        return self._gathered
 
     @torch.no_grad()
-    def _gather(self, tokens: Tensor, chosen: Tensor, ids: Tensor) -> None:
-        add_rows(self._running_sums(), ids, tokens)
-        self._tokens_seen += len(tokens)
-        if self.restart != "off":
-            self._tokens.append(tokens)
-        if self.restart == "dist":
-            self._distances.append((chosen - tokens).square().sum(1))
-        self._bound_cache()
+    def _learn_from(self, tokens: Tensor, chosen: Tensor, ids: Tensor) -> None:
+        self._since_update().add(tokens, chosen, ids)
         if self.track_usage:
             recent = ids[-USAGE_WINDOW:].to(self.codebook_used.dtype)
             self.codebook_used.copy_(torch.cat([self.codebook_used[len(recent) :], recent]))
 
-    def _bound_cache(self) -> None:
-        """Forget the oldest tokens beyond a full published batch, should nobody call update()."""
-        limit = max(USAGE_WINDOW, 8 * self.codebook_size)
-        while len(self._tokens) > 1 and sum(map(len, self._tokens[1:])) >= limit:
-            del self._tokens[0]
-            del self._distances[:1]
+    def _in_window(self) -> Tensor:
+        """Return 1 for each code among the last ids of this rank, 0 for the others (K,)."""
+        return torch.zeros_like(self.cluster_size).scatter_(0, self.codebook_used.long(), 1.0)
 
-    def _restarted(self, codes: Tensor, tokens_seen: int) -> Tensor:
-        threshold = self._threshold(tokens_seen / self.codebook_size)
-        dead = self.cluster_size < threshold
-        pool = torch.cat(self._tokens).to(codes.dtype) if self._tokens else codes[:0]
-        drawn = self._farthest(pool, dead) if self.restart == "dist" else self._sampled(pool)
-        drawn = self._on_sphere(drawn)
+    def _average(self, totals: Tensor) -> None:
+        """Move the averages by the sums (K, d) and numbers (last column) of all ranks' tokens."""
+        counts = totals[:, -1].to(self.cluster_size.dtype)
+        self.cluster_size.mul_(self.decay).add_(counts, alpha=1 - self.decay)
+        self.embed_avg.mul_(self.decay).add_(totals[:, :-1].to(self.embed_avg.dtype), alpha=1 - self.decay)
+        self._report = {"perplexity": perplexity(counts)}
+        if self.track_usage:
+            self._report["usage"] = (ranks.sum_over_ranks(self._in_window()) > 0).float().mean()
+
+    def _means(self) -> Tensor:
+        # A code that has decayed to nothing has no mean: it keeps its place instead of becoming 0 / 0.
+        tiny = (self.cluster_size < 1e-20)[:, None]
+        return torch.where(tiny, self.embedding.weight, self.embed_avg / self.cluster_size.clamp_min(1e-20)[:, None])
+
+    def _restarted(self, codes: Tensor, pool: Tensor, pooled: list[int], seen: int) -> Tensor:
+        dead = self.cluster_size < self._threshold(seen / self.codebook_size)
+        pool = pool.to(codes.dtype)
+        drawn = self._on_sphere(
+            self._farthest(pool, pooled, dead) if self.restart == "dist" else self._sampled(pool, pooled)
+        )
         if self.reset_restarted:
             self.cluster_size.masked_fill_(dead, 1.0)
             self.embed_avg.copy_(torch.where(dead[:, None], drawn, self.embed_avg))
-        self._dead_share = dead.float().mean()
+        self._report["dead_codes"] = dead.float().mean()
         return torch.where(dead[:, None], drawn, codes)
 
     def _threshold(self, tokens_per_code: float) -> float:
-        if tokens_per_code < 2 and not self._warned:
+        if tokens_per_code < 2 and not self._warned and ranks.rank_and_size()[0] == 0:
             self._warned = True
             warnings.warn(
                 f"quantizer: {tokens_per_code:.2g} tokens per code and update; below 2 most codes starve. "
@@ -254,19 +253,17 @@ class EMAQuantizer(nn.Module):
             return min(1.0, tokens_per_code / PUBLISHED_TOKENS_PER_CODE)
         return float(self.restart_threshold)
 
-    def _sampled(self, pool: Tensor) -> Tensor:
+    def _sampled(self, pool: Tensor, counts: list[int]) -> Tensor:
         """Draw K tokens without replacement; fewer tokens than codes are repeated, with a little noise."""
-        counts = ranks.counts_by_rank(len(pool), pool.device)
         total = sum(counts)
         tiles = math.ceil(self.codebook_size / total)
-        order = ranks.from_first_rank(self.draw_permutation(tiles * total))[: self.codebook_size]
+        order = ranks.from_first_rank(self.draw_permutation(tiles * total)[: self.codebook_size])
         drawn = ranks.rows_at(pool, order % total, counts)
-        return drawn if tiles == 1 else drawn + self._noise(tiles * total)[order]
+        return drawn if tiles == 1 else drawn.add_(self._noise(tiles * total)[order])
 
-    def _farthest(self, pool: Tensor, dead: Tensor) -> Tensor:
+    def _farthest(self, pool: Tensor, counts: list[int], dead: Tensor) -> Tensor:
         """Hand the tokens farthest from their code, in descending order, to the dead codes in theirs."""
-        counts = ranks.counts_by_rank(len(pool), pool.device)
-        distances = torch.cat(self._distances) if self._distances else pool[:, 0]
+        distances = self._since_update().distances().to(pool.dtype)
         order = ranks.joint(distances, counts).topk(min(self.codebook_size, sum(counts))).indices
         turn = (dead.cumsum(0) - 1).clamp_min(0)
         positions = ranks.from_first_rank(order[turn % len(order)])
@@ -278,7 +275,8 @@ class EMAQuantizer(nn.Module):
     @torch.no_grad()
     def _init_from(self, tokens: Tensor) -> None:
         self._awaits_data = False
-        codes = self._on_sphere(self._sampled(tokens.to(self.embedding.weight.dtype)))
+        (counts,) = ranks.counts_by_rank(len(tokens))
+        codes = self._on_sphere(self._sampled(tokens.to(self.embedding.weight.dtype), counts))
         self.embedding.weight.copy_(codes)
         self.embed_avg.copy_(codes)
         self.cluster_size.fill_(1.0)
@@ -287,7 +285,8 @@ class EMAQuantizer(nn.Module):
         """Loaded codes are never overwritten by `init="data"`."""
         super()._load_from_state_dict(*args, **kwargs)
         self._awaits_data = False
-        self._forget()
+        self._gathered = self._last_ids = None
+        self._report = {}
 
 
 def _full_precision(device: torch.device) -> AbstractContextManager[Any]:

@@ -51,14 +51,15 @@ def from_first_rank(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def counts_by_rank(count: int, device: torch.device) -> list[int]:
-    """Return every rank's count; reads the host only where there are several ranks."""
+def counts_by_rank(*counts: int) -> list[list[int]]:
+    """Return every rank's value of each count; only hosts talk, no device is waited for."""
     rank, size = rank_and_size()
     if size == 1:
-        return [count]
-    counts = torch.zeros(size, dtype=torch.int64, device=device)
-    counts[rank] = count
-    return sum_over_ranks(counts).tolist()
+        return [[count] for count in counts]
+    table = torch.zeros(len(counts), size, dtype=torch.int64)
+    table[:, rank] = torch.tensor(counts)
+    dist.all_reduce(table, group=control_group())
+    return table.tolist()
 
 
 def rows_at(rows: Tensor, positions: Tensor, counts: list[int]) -> Tensor:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from insighttok_ref.tokenizer import quantizer as quantizer_module
 from insighttok_ref.tokenizer import search
 from insighttok_ref.tokenizer.base import Quantizer
+from insighttok_ref.tokenizer.gathered import Gathered
 from insighttok_ref.tokenizer.quantizer import EMAQuantizer
 from regionloss.errors import InputError
 
@@ -117,20 +117,59 @@ def test_frozen_learns_nothing() -> None:
     _, loss, _ = quantizer(latents(0, 1, 4, 8, 8))
     quantizer.update()
     assert loss > 0
-    assert not quantizer._tokens
+    assert quantizer._gathered is None
     for key, value in quantizer.state_dict().items():
         assert torch.equal(value, before[key]), key
 
 
-def test_cached_tokens_hold_no_graph_and_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantizer_module, "USAGE_WINDOW", 100)
-    quantizer = EMAQuantizer(8, 4, track_usage=False, restart="dist")
-    for seed in range(20):
-        quantizer(latents(seed, 1, 4, 5, 8).requires_grad_())
-    assert not any(tokens.requires_grad for tokens in quantizer._tokens)
-    assert len(quantizer._tokens) == len(quantizer._distances) == 3
+def test_cached_tokens_hold_no_graph_and_go_with_the_update() -> None:
+    quantizer = EMAQuantizer(8, 4)
+    quantizer(latents(0, 1, 4, 5, 8).requires_grad_())
+    assert quantizer._gathered is not None
+    assert len(quantizer._gathered.pool()) == 40
+    assert not quantizer._gathered.pool().requires_grad
     quantizer.update()
-    assert not quantizer._tokens
+    assert quantizer._gathered is None
+
+
+def gather(restart: Any, pool_size: int, blocks: list[Tensor]) -> Gathered:
+    gathered = Gathered(4, 1, restart, torch.device("cpu"))
+    gathered.pool_size = pool_size
+    for block in blocks:
+        ids = torch.zeros(len(block), dtype=torch.int64)
+        gathered.add(block[:, None], torch.zeros(len(block), 1), ids)
+    return gathered
+
+
+def test_many_tokens_are_all_counted_and_thinned_to_a_uniform_sample() -> None:
+    blocks = list(torch.arange(2000.0).split(130))
+    kept = torch.zeros(2000)
+    for _ in range(300):
+        gathered = gather("random", 100, blocks)
+        assert gathered.seen == 2000
+        assert gathered.sums[0].tolist() == [2000 * 1999 / 2, 2000]
+        pool = gathered.pool()[:, 0].long()
+        assert len(pool) == 100
+        assert torch.equal(pool, pool.unique())  # no token twice, in the order of coming
+        kept[pool] += 1 / 300
+    # Each token has the same chance of 1 / 20, whichever forward it came in.
+    torch.testing.assert_close(kept.view(4, -1).sum(1), torch.full((4,), 25.0), atol=1.2, rtol=0)
+
+
+def test_the_farthest_of_many_tokens_are_kept() -> None:
+    tokens = latents(3, 2000)
+    gathered = gather("dist", 100, list(tokens.split(130)))
+    far = gathered.distances().topk(100).values
+    torch.testing.assert_close(far, tokens.square().topk(100).values)
+
+
+def test_a_batch_of_the_paper_on_one_rank_is_kept_whole() -> None:
+    """512 images x 256 tokens for 16384 codes, and twice that: a restart draws from every token."""
+    gathered = Gathered(16384, 1, "random", torch.device("cpu"))
+    block = torch.arange(4096.0)[:, None]
+    for _ in range(64):
+        gathered.add(block, block, torch.zeros(4096, dtype=torch.int64))
+    assert len(gathered.pool()) == gathered.seen == 262_144
 
 
 def test_a_few_tokens_warn_once() -> None:
@@ -212,6 +251,33 @@ def test_half_precision_is_searched_in_float32() -> None:
     assert (z_q.dtype, loss.dtype) == (torch.bfloat16, torch.float32)
     assert torch.equal(ids, quantizer(z.float())[2])
     assert torch.equal(quantizer.assign(z), ids)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(quantizer.assign(z), ids)
+
+
+def test_autocast_changes_no_id_and_no_statistic() -> None:
+    """The same float32 latents give the same ids, codes and losses in a bfloat16 step."""
+    runs = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        quantizer = EMAQuantizer(512, 16)
+        z = latents(0, 4, 16, 16, 16)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            z_q, loss, ids = quantizer(z)
+            quantizer.update()
+        runs.append((z_q, loss, ids, quantizer.codebook, quantizer.cluster_size))
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_stats_after_an_update_are_those_of_all_its_forwards() -> None:
+    quantizer = EMAQuantizer(4, 4, restart_threshold=0.5)
+    quantizer.embedding.weight.copy_(torch.eye(4))
+    for code in (1, 2):
+        quantizer(torch.eye(4)[[code] * 8].t().reshape(1, 4, 2, 4))
+        torch.testing.assert_close(quantizer.stats()["perplexity"], torch.tensor(1.0), atol=1e-5, rtol=0)
+    quantizer.update()
+    torch.testing.assert_close(quantizer.stats()["perplexity"], torch.tensor(2.0), atol=1e-5, rtol=0)
+    assert quantizer.stats()["dead_codes"] == 0
 
 
 def test_latents_of_another_width_are_refused() -> None:

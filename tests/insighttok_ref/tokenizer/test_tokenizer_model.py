@@ -104,6 +104,14 @@ def test_unknown_names_are_refused() -> None:
         tiny().set_trainable({"encodr"})
 
 
+@pytest.mark.parametrize(("parts", "came"), [([], "none"), (["quantizer"], "'quantizer' alone")])
+def test_something_must_learn(parts: list[str], came: str) -> None:
+    model = tiny()
+    with pytest.raises(InputError, match=f"expected 'encoder' or 'decoder' among the parts that learn, got {came}"):
+        model.set_trainable(parts)
+    assert all(p.requires_grad for p in model.parameters())
+
+
 def test_only_the_wanted_parts_learn() -> None:
     model = tiny().train()
     model.set_trainable({"decoder"})
@@ -143,6 +151,37 @@ def test_checkpointing_recomputes_and_changes_no_gradient(monkeypatch: pytest.Mo
         assert calls == wanted
         grads.append([p.grad for p in model.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("parts", [("encoder", "quantizer", "decoder"), ("decoder",)])
+def test_checkpointing_repeats_the_step_bit_for_bit(bf16: bool, parts: tuple[str, ...]) -> None:
+    """Also with dropout, and where an adaptive weight asks for gradients at the last layer first."""
+    runs = []
+    for checkpointing in (False, True):
+        model = tiny(checkpointing=checkpointing, dropout=0.1, attn_resolutions=(128,))
+        model.set_trainable(parts)
+        torch.manual_seed(3)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            rec, commit, ids = model(images())
+        losses = (rec.float() - images()).abs().mean(), rec.float().square().mean()
+        first, second = (torch.autograd.grad(loss, model.last_layer, retain_graph=True)[0] for loss in losses)
+        total = losses[0] + first.norm() / second.norm() * losses[1] + commit
+        total.backward()
+        grads = [p.grad for p in model.parameters() if p.requires_grad]
+        model.quantize.update()
+        runs.append([total.detach(), ids, model.codebook, *grads])
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_optimizers_do_not_reach_the_codebook() -> None:
+    model = tiny()
+    before = {key: value.clone() for key, value in model.quantize.state_dict().items()}
+    rec, commit, _ = model.eval()(images())
+    (rec.mean() + commit).backward()
+    torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.5).step()
+    assert not list(model.quantize.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in model.quantize.state_dict().items())
 
 
 def test_fingerprint_follows_what_decides_ids_and_images() -> None:

@@ -50,7 +50,8 @@ def run(name: str, rank: int | None) -> dict[str, Tensor]:
             if len(mine):
                 quantizer(mine)
         quantizer.update()
-    return {key: value for key, value in quantizer.state_dict().items() if key != "codebook_used"}
+    stats = {f"stats/{name}": value for name, value in quantizer.stats().items()}
+    return {key: value for key, value in quantizer.state_dict().items() if key != "codebook_used"} | stats
 
 
 def main() -> None:
