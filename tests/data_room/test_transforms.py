@@ -9,7 +9,20 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from regionloss.data.transforms import between, cropped, jittered, mirrored, random_window, window_around
+from regionloss.collation import RegionFilter, collate_regions
+from regionloss.data.augmenting import Augment, Framing
+from regionloss.data.transforms import (
+    between,
+    central_window,
+    cropped,
+    jittered,
+    mirrored,
+    padded,
+    random_window,
+    resized,
+    window_around,
+)
+from regionloss.errors import InputError
 from regionloss.regions import Regions
 
 SIZE = (180, 240)  # height, width
@@ -83,6 +96,89 @@ def test_markers_are_found_after_all_of_it(seed: int):
     image, regions = mirrored(*marked(rng), {"face": ()})
     small, moved = cropped(image, regions, (0, 0, *SIZE), (64, 64))
     check(small, moved["face"], 0.2)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_markers_are_found_after_resizing_and_padding(seed: int):
+    rng = random.Random(seed)
+    image, regions = resized(*marked(rng), rng.randint(90, 300))
+    assert min(image.size) == min(regions["face"].image_size)
+    square, moved = padded(image, regions, (0, 0, 0))
+    assert square.size == (max(image.size),) * 2 == moved["face"].image_size[::-1]
+    check(square, moved["face"], 0.25)
+
+
+@pytest.mark.parametrize("crop", ["random", "center", "pad"])
+@pytest.mark.parametrize("seed", range(15))
+def test_markers_are_found_after_what_training_does(seed: int, crop: str):
+    """Wherever the whole region is still to be seen; mirror images are told by where the first keypoint's marker is."""
+    rng = random.Random(seed)
+    image, regions = marked(rng)
+    framing = Framing(160, Augment(crop=crop, area=(0.6, 1.0), flip=0.5), {"face": ((0, 1),)})
+    framed, moved = framing(SIZE, lambda shrink: image, regions, rng)
+    assert framed.size == (160, 160)
+    kept, dropped = collate_regions([moved], {"face": RegionFilter(min_visible=1.0)})
+    if not len(kept["face"]):
+        assert dropped["face/hidden"] == 1 or not len(moved["face"])
+        return
+    points = moved["face"].keypoints
+    assert points is not None
+    assert points[0, 0, 0] < points[0, 1, 0]  # the left one stays left, whatever is mirrored
+    red, green, blue = framed.split()
+    if centre(np.asarray(green))[0] > centre(np.asarray(blue))[0]:
+        framed = Image.merge("RGB", (red, blue, green))
+    if crop == "pad":
+        pixels = np.asarray(framed).copy()
+        pixels[(pixels == 128).all(2)] = 0
+        framed = Image.fromarray(pixels)
+    check(framed, moved["face"], 0.35)
+
+
+def test_half_of_all_pictures_are_mirrored_and_none_with_text():
+    image, regions = marked(random.Random(0))
+    framing = Framing(64, Augment(crop="center"), {"face": ((0, 1),)})
+    straight = np.asarray(Framing(64, Augment(crop="center", flip=0.0))(SIZE, lambda s: image, {}, random.Random(0))[0])
+    rng = random.Random(1)
+    mirrors = [np.asarray(framing(SIZE, lambda s: image, regions, rng)[0]) for _ in range(200)]
+    assert all(np.array_equal(m, straight) or np.array_equal(m, straight[:, ::-1]) for m in mirrors)
+    assert 70 <= sum(np.array_equal(m, straight) for m in mirrors) <= 130
+    words = Regions("text", torch.tensor([[1.0, 1, 20, 9]]), torch.zeros(1).long(), SIZE, 1, texts=("word",))
+    for _ in range(40):
+        assert np.array_equal(framing(SIZE, lambda s: image, {"text": words}, rng)[0], straight)
+
+
+def test_a_picture_is_decoded_no_larger_than_needed_and_cut_from_the_smaller_copy():
+    image, regions = marked(random.Random(2))
+    big = image.resize((1920, 1440), Image.Resampling.BICUBIC)
+    face = regions["face"]
+    large = Regions("face", face.boxes * 8, face.image_index, (1440, 1920), 1, keypoints=face.keypoints * 8)
+    asked = []
+
+    def decode(shrink: float) -> Image.Image:
+        asked.append(shrink)
+        return big.resize((960, 720), Image.Resampling.BOX)
+
+    framing = Framing(180, Augment(crop="center", flip=0.0))
+    small, moved = framing((1440, 1920), decode, {"face": large}, random.Random(0))
+    assert asked == [4.0]
+    full, _ = framing((1440, 1920), lambda shrink: big, {"face": large}, random.Random(0))
+    assert np.abs(np.asarray(small, float) - np.asarray(full, float)).mean() < 1.0
+    check(small, moved["face"], 0.3)
+
+
+def test_the_middle_and_the_window_of_a_square():
+    assert central_window((100, 40)) == (30, 0, 40, 40)
+    assert central_window((40, 101)) == (0, 30, 40, 40)
+    assert central_window((7, 7)) == (0, 0, 7, 7)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"flip": 1.5}, {"area": (0.5, 0.2)}, {"area": (0.0, 1.0)}, {"stretch": 0.5}, {"crop": "any"}, {"scale": (0, 1)}],
+)
+def test_options_that_make_no_sense(options: dict[str, object]):
+    with pytest.raises(InputError, match=r"augment\."):
+        Augment(**options)
 
 
 def test_a_region_outside_the_window_is_gone_and_one_at_its_border_is_not_clipped():
