@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -59,18 +59,20 @@ def join(
     With a GPU each rank takes the one of its local number, and NCCL carries what lies there; all else goes over gloo.
     A single process makes no group. A group that somebody else has made is used, and left to him.
 
-    A rank that ends with an error breaks its connections: others that wait for it over gloo fail at once, those that
-    wait on a GPU when their launcher stops them (torchrun and deepspeed do, and srun with --kill-on-bad-exit), or at
-    the latest after `timeout`. Nobody waits for a rank that failed.
+    Nobody waits for a rank that failed: those that wait for it over gloo fail at once, since its connections break;
+    those that wait on a GPU are stopped by their launcher (torchrun, deepspeed, srun --kill-on-bad-exit), by
+    `regionloss train` half a minute later, or at the latest after `timeout`.
 
     Args:
         device: `auto` (a GPU where there is one), `cpu`, `cuda`; for a single process any device of torch.
-        timeout: How long a rank waits for another one.
+        timeout: How long a rank waits for another one, also at the end: what rank 0 does alone for longer (a report)
+            belongs behind the `with`.
         group_of_one: Whether a single process makes a group, too (DeepSpeed needs one).
         launch: Which process this is; read from the environment by default.
 
     Raises:
         InputError: The launcher's variables contradict one another, or there is no such device.
+        LostProcessError: Another process ended, cannot be reached, or does not answer.
     """
     launch = launch or read_launch()
     made = not dist.is_initialized() and (launch.size > 1 or group_of_one)
@@ -88,9 +90,10 @@ def join(
             barrier()
     except BaseException as error:
         if made and chosen.type == "cuda":
-            # Collectives that will never end would be waited for.
-            dist.distributed_c10d._abort_process_group()
+            # To destroy the group would be to wait for collectives that never end.
             made = False
+            with suppress(RuntimeError):
+                dist.distributed_c10d._abort_process_group()
         if launch.size > 1 and isinstance(error, RuntimeError) and LOST.search(str(error)):
             raise _lost(launch, timeout, error) from error
         raise
@@ -133,9 +136,8 @@ def _make_group(device: torch.device, launch: Launch, timeout: timedelta) -> Non
     if launch.size == 1:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1, timeout=timeout)
         return
-    bound = {"device_id": device} if device.type == "cuda" else {}
     try:
-        dist.init_process_group(backend, rank=launch.rank, world_size=launch.size, timeout=timeout, **bound)
+        dist.init_process_group(backend, rank=launch.rank, world_size=launch.size, timeout=timeout)
     except (dist.DistNetworkError, dist.DistStoreError, TimeoutError) as error:
         raise _lost(launch, timeout, error) from error
 
