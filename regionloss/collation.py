@@ -37,6 +37,9 @@ class RegionFilter:
         choose: Which are kept then, `"largest"` or `"random"`.
         drop: Probability with which each region is left out (InsightTok, Table 9).
         pad_to: Counts to which the batch is filled up with regions that weigh zero, for compiled losses.
+
+    Raises:
+        InputError: A share outside [0, 1], a limit below 0, or another choice.
     """
 
     min_side: float = 4.0
@@ -47,6 +50,16 @@ class RegionFilter:
     choose: str = "largest"
     drop: float = 0.0
     pad_to: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("min_visible", "drop"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(expected(f"filter: {name}", "a share from 0 to 1", str(getattr(self, name))))
+        for name in ("per_image", "per_batch"):
+            if (limit := getattr(self, name)) is not None and limit < 0:
+                raise InputError(expected(f"filter: {name}", "0 or more, or none", str(limit)))
+        if self.choose not in ("largest", "random"):
+            raise InputError(expected("filter: choose", "'largest' or 'random'", repr(self.choose)))
 
 
 def collate_regions(

@@ -7,6 +7,7 @@ import torch
 
 from regionloss import Regions, collate_regions
 from regionloss.collation import RegionFilter
+from regionloss.errors import InputError
 
 
 def faces(boxes: list[list[float]], keypoints: torch.Tensor | None = None) -> Regions:
@@ -78,3 +79,28 @@ def test_images_of_different_sizes_are_refused() -> None:
     other = Regions.empty("text", (32, 32), 1)
     with pytest.raises(ValueError, match=r"^collate \(text\): expected images of one size, got \[\(32, 32\), \(64"):
         collate_regions([{"text": texts("a")}, {"text": other}])
+
+
+@pytest.mark.parametrize(
+    "rules", [{"drop": 1.5}, {"min_visible": -0.1}, {"per_image": -1}, {"per_batch": -2}, {"choose": "best"}]
+)
+def test_rules_that_make_no_sense(rules: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="filter: "):
+        RegionFilter(**rules)
+
+
+def test_random_choices_of_an_image_do_not_depend_on_its_neighbours() -> None:
+    """One generator for each image: alone or in any company, an image keeps the same regions."""
+    rules = {"face": RegionFilter(drop=0.4, per_image=2, choose="random", min_side=1.0)}
+    images = [{"face": faces([[1.0 + i + j, 2, 30 + i + j, 40] for j in range(i)])} for i in range(7)]
+
+    def kept(chosen: list[int]) -> list[list[list[float]]]:
+        generators = [torch.Generator().manual_seed(i) for i in chosen]
+        batch, _ = collate_regions([images[i] for i in chosen], rules, generators)
+        return [batch["face"].boxes[batch["face"].image_index == i].tolist() for i in range(len(chosen))]
+
+    together = kept(list(range(7)))
+    assert kept([5, 3, 6]) == [together[i] for i in (5, 3, 6)]
+    assert max(map(len, together)) == 2
+    with pytest.raises(InputError, match="one, or one for each image"):
+        collate_regions(images, rules, [torch.Generator()])

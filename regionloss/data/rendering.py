@@ -38,6 +38,8 @@ class TextStyle:
         plates: Share of words that get a plate in any case.
         cases: Shares of lower, capitalised and upper case words.
         digits: Share of words that are numbers instead.
+        paragraphs: Share of images that show a paragraph, lines of words in one font and colour, instead of words.
+        lines: Fewest and most lines of a paragraph. Fewer where no room is left.
 
     Raises:
         InputError: A range the wrong way round, a share outside [0, 1], or a contrast that no ink can have.
@@ -52,14 +54,16 @@ class TextStyle:
     plates: float = 0.2
     cases: tuple[float, float, float] = (0.5, 0.3, 0.2)
     digits: float = 0.08
+    paragraphs: float = 0.0
+    lines: tuple[int, int] = (2, 6)
 
     def __post_init__(self) -> None:
-        for name, least in (("font_sizes", 4), ("words", 0)):
+        for name, least in (("font_sizes", 4), ("words", 0), ("lines", 1)):
             low, high = getattr(self, name)
             if not least <= low <= high:
                 wanted = f"smallest and largest, {least} at least"
                 raise InputError(expected(f"text style: {name}", wanted, f"{low} and {high}"))
-        for name in ("colourful", "plates", "digits"):
+        for name in ("colourful", "plates", "digits", "paragraphs"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(expected(f"text style: {name}", "a share from 0 to 1", str(getattr(self, name))))
         if not 0 <= self.contrast <= 127:
@@ -110,7 +114,10 @@ class TextRenderer:
         image = ground.copy()
         boxes: list[Box] = []
         texts: list[str] = []
-        for _ in range(rng.randint(*self.style.words)):
+        # Nothing is drawn from the stream where there are no paragraphs: images of earlier seeds stay what they were.
+        if self.style.paragraphs and rng.random() < self.style.paragraphs:
+            boxes, texts = self.paragraph(image, rng)
+        for _ in range(0 if texts else rng.randint(*self.style.words)):
             text, mask = self.word(image.width, rng)
             box = self.place(image.size, mask, boxes, rng) if mask else None
             if box and mask:
@@ -155,8 +162,30 @@ class TextRenderer:
                 return box
         return None
 
+    def paragraph(self, image: Image.Image, rng: random.Random) -> tuple[list[Box], list[str]]:
+        """Draw a paragraph somewhere, and return the boxes and texts of its words; none where none fits."""
+        from .paragraphs import set_block
+
+        low, high = self.style.font_sizes
+        size, font = round(low * (high / low) ** rng.random()), rng.choice(self.fonts)
+        width, lines = round(image.width * rng.uniform(0.5, 1.0)), rng.randint(*self.style.lines)
+        padding, gap = self.style.padding, self.style.gap
+        block = set_block(font, size, self.spelling, lines, width, image.height, rng, padding, gap)
+        if block is None:
+            return [], []
+        left, top = rng.randint(0, image.width - block.width), rng.randint(0, image.height - block.height)
+        colour = self.ground(image, (left, top, left + block.width, top + block.height), rng)
+        for word in block.words:
+            image.paste(colour, (left + word.x, top + word.y), word.mask)
+        return [word.box(left, top, padding) for word in block.words], [word.text for word in block.words]
+
     def draw(self, image: Image.Image, box: Box, mask: Image.Image, rng: random.Random) -> None:
         """Draw a word into its box, in a colour that stands out, on a plate where none would."""
+        colour = self.ground(image, box, rng)
+        image.paste(colour, (box[0] + self.style.padding, box[1] + self.style.padding), mask)
+
+    def ground(self, image: Image.Image, box: Box, rng: random.Random) -> Colour:
+        """Return a colour that stands out in a box, having laid a plate there where none would."""
         colourful = rng.random() < self.style.colourful
         plate = rng.random() < self.style.plates
         shades = luma_range(image.crop(box))
@@ -164,8 +193,7 @@ class TextRenderer:
             colour = any_colour(rng, colourful)
             image.paste(colour, box)
             shades = (luma(colour), luma(colour))
-        colour = ink_colour(shades, self.style.contrast, rng, colourful)
-        image.paste(colour, (box[0] + self.style.padding, box[1] + self.style.padding), mask)
+        return ink_colour(shades, self.style.contrast, rng, colourful)
 
 
 @lru_cache(maxsize=512)

@@ -22,9 +22,10 @@ def grey(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("L")).astype(int)
 
 
+@pytest.mark.parametrize("paragraphs", [0.0, 1.0])
 @pytest.mark.parametrize("seed", range(12))
-def test_boxes_hold_the_ink_and_the_padding_and_nothing_else(seed: int):
-    style = TextStyle(plates=0.0, padding=2, words=(2, 5))
+def test_boxes_hold_the_ink_and_the_padding_and_nothing_else(seed: int, paragraphs: float):
+    style = TextStyle(plates=0.0, padding=2, words=(2, 5), paragraphs=paragraphs)
     ground = Image.new("RGB", (120, 90), (20, 20, 20))
     image, regions = TextRenderer(fonts(), words(), style)(ground, random.Random(seed))
     changed = (np.asarray(image) != 20).any(2)
@@ -36,9 +37,10 @@ def test_boxes_hold_the_ink_and_the_padding_and_nothing_else(seed: int):
     assert not changed.any()
 
 
+@pytest.mark.parametrize("paragraphs", [0.0, 1.0])
 @pytest.mark.parametrize("seed", range(8))
-def test_words_do_not_overlap_and_lie_in_the_image(seed: int):
-    style = TextStyle(words=(6, 6), gap=3, font_sizes=(8, 14))
+def test_words_do_not_overlap_and_lie_in_the_image(seed: int, paragraphs: float):
+    style = TextStyle(words=(6, 6), gap=3, font_sizes=(8, 14), paragraphs=paragraphs)
     _, regions = TextRenderer(fonts(), words(), style)(Image.new("RGB", (100, 80)), random.Random(seed))
     boxes = regions.boxes.tolist()
     assert regions.boxes.min() >= 0
@@ -48,6 +50,29 @@ def test_words_do_not_overlap_and_lie_in_the_image(seed: int):
         for b in boxes[:i]:
             apart = max(a[0] - b[2], b[0] - a[2], a[1] - b[3], b[1] - a[3])
             assert apart >= 3
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_words_of_a_paragraph_stand_on_lines_as_the_font_sets_them(seed: int, font: str):
+    """Against PIL's own layout of each word on the line's baseline; the transcription reads in order."""
+    style = TextStyle(font_sizes=(12, 18), paragraphs=1.0, lines=(3, 3), plates=0.0, cases=(1, 0, 0), digits=0.0)
+    image, regions = TextRenderer([font], ["gap", "over", "tall"], style)(
+        Image.new("RGB", (200, 160), "white"), random.Random(seed)
+    )
+    assert regions.texts is not None
+    tops = regions.boxes[:, 1]
+    starts = [0, *(i for i in range(1, len(tops)) if regions.boxes[i, 0] <= regions.boxes[i - 1, 0])]
+    assert len(starts) == 3
+    baselines = []
+    for i, (text, box) in enumerate(zip(regions.texts, regions.boxes.tolist(), strict=True)):
+        sizes = [s for s in range(12, 19) if ink(font, s, text).size == (box[2] - box[0] - 2, box[3] - box[1] - 2)]
+        assert sizes, text
+        top = ImageFont.truetype(font, sizes[0]).getbbox(text, anchor="ls")[1]
+        baselines.append((sum(start <= i for start in starts), box[1] + 1 - top))
+    for line in (1, 2, 3):
+        found = [baseline for number, baseline in baselines if number == line]
+        assert max(found) - min(found) <= 1
+    assert np.asarray(image).min() < 60
 
 
 @pytest.mark.parametrize("seed", range(10))
