@@ -16,6 +16,7 @@ _WHERE = {
     "Detector": "detectors.base",
     "Embedding": "judges",
     "FeatureBackbone": "backbones.base",
+    "HostSpec": "hosts.host_spec",
     "InputSpec": "backbones.input_spec",
     "Judge": "judges",
     "LetterboxExtractor": "extractors.letterbox",
@@ -31,12 +32,16 @@ _WHERE = {
     "ResizeExtractor": "extractors.resize",
     "SquaredL2": "distances.squared_l2",
     "Term": "losses.terms",
+    "Turn": "hosts.host_spec",
+    "bind_batch": "hosts.binding",
     "collate_regions": "collation",
     "detect": "detecting",
     "hookimpl": "hooks",
     "load_terms": "recipe.build",
     "read_image": "data.images",
     "to_tensor": "data.images",
+    "use_regions": "hosts.batch",
+    "wrap": "hosts.wrapping",
 }
 __all__ = sorted(_WHERE)
 
@@ -57,6 +62,11 @@ if TYPE_CHECKING:
     from .extractors.letterbox import LetterboxExtractor as LetterboxExtractor
     from .extractors.resize import ResizeExtractor as ResizeExtractor
     from .hooks import hookimpl as hookimpl
+    from .hosts.batch import use_regions as use_regions
+    from .hosts.binding import bind_batch as bind_batch
+    from .hosts.host_spec import HostSpec as HostSpec
+    from .hosts.host_spec import Turn as Turn
+    from .hosts.wrapping import wrap as wrap
     from .judges import Embedding as Embedding
     from .judges import Judge as Judge
     from .judges import Reading as Reading

@@ -31,6 +31,7 @@ ARROWS: dict[str, set[str]] = {
     **{room: set(BASE) for room in STAGES},
     "reduction": BASE,
     "losses": BASE | STAGES | {"reduction"},
+    "hosts": BASE | {"losses"},
     "detecting": BASE | {"detectors"},
     "hooks": {"errors"},
     "weights": {"errors", "hooks"},
@@ -45,6 +46,7 @@ ARROWS: dict[str, set[str]] = {
 LATE = {
     ("losses", "hooks"),  # LossTerms.from_names is the one place where losses ask for names
     ("losses", "recipe"),
+    ("hosts", "hooks"),  # wrap(loss, "taming", terms): a name, too
     ("detecting", "hooks"),  # rl.detect("face/mtcnn"): a name, too
 }
 #: What plugins and the reference build on (docs/explanation/stability.md lists the same).

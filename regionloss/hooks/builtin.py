@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .markers import hookimpl
-from .specs import RegisterComponent, RegisterRegionKind
+from .specs import RegisterComponent, RegisterRegionKind, RegisterTarget
 
 OURS = "Apache-2.0"
 
@@ -82,6 +82,20 @@ def register_area_weightings(register: RegisterComponent) -> None:
         summary="root of the share of the area: kinder to small regions",
     )
     register("score", f"{room}.area:ScoreWeighting", licence=OURS, summary="the detector's confidence")
+
+
+@hookimpl
+def register_hosts(register: RegisterTarget) -> None:
+    """Losses of published tokenizers."""
+    room = "regionloss.hosts.presets"
+    register("taming", f"{room}:TAMING", summary="taming-transformers: VQLPIPSWithDiscriminator")
+    register("ocr-vqgan", f"{room}:OCR_VQGAN", summary="OCR-VQGAN: VQLPIPSWithDiscriminatorOCR")
+    register("llamagen", f"{room}:LLAMAGEN", summary="LlamaGen: VQLoss")
+    register("1d-tokenizer", f"{room}:ONE_D_TOKENIZER", summary="1d-tokenizer: ReconstructionLoss_Stage2 and later")
+    register("maskbit", f"{room}:MASKBIT", summary="MaskBit: VQGANLoss")
+    register("open-magvit2", f"{room}:OPEN_MAGVIT2", summary="SEED Open-MAGVIT2: VQLPIPSWithDiscriminator")
+    register("ibq", f"{room}:IBQ", summary="SEED IBQ: VQLPIPSWithDiscriminator")
+    register("wetok", f"{room}:WETOK", summary="WeTok: VQLPIPSWithDiscriminator, decoder turn included")
 
 
 @hookimpl

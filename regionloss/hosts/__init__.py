@@ -1,0 +1,1 @@
+"""An existing loss + region terms: the loss's class is not edited, regions reach it beside its arguments."""

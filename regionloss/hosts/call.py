@@ -1,0 +1,190 @@
+"""One call of a wrapped loss: its arguments -> the terms -> what it returns."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..checks import check_images, check_range
+from ..errors import InputError, expected
+from ..losses.terms import LossTerms
+from ..tensors import full_precision
+from .batch import BatchRegions, NothingPublished, published
+from .host_spec import HostSpec
+
+SILENT_CALLS = 20  # generator's turns without a word about regions, after which a loss says so
+
+
+@dataclass(eq=False)
+class Wrapping:
+    """What a wrapped loss knows beside the host's own state.
+
+    Args:
+        host: The loss; shares its state with the wrapped one.
+        spec: How to read it.
+        terms: What is added to it.
+        in_nll: Whether an adaptive weight sees the terms.
+    """
+
+    host: nn.Module
+    spec: HostSpec
+    terms: LossTerms
+    in_nll: bool
+    last_logs: dict[str, Tensor] = field(default_factory=dict)
+    _checked: bool = False
+    _silent: int = 0
+
+    def __post_init__(self) -> None:
+        self.name = type(self.host).__name__
+        self.signature = inspect.signature(self.host.forward)
+        self.terms_range = range_of_terms(self.terms)
+
+    def measure(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
+        """Return what the terms add to this call, 0-d; None where it is the host's alone."""
+        self.last_logs = {}
+        arguments = self.arguments(args, kwargs)
+        if arguments is None or (self.spec.is_generator is not None and not self.spec.is_generator(arguments)):
+            return None
+        regions = published()
+        if isinstance(regions, NothingPublished):
+            self.note_silence()
+            regions = None
+        if regions is None and "whole_image" not in self.terms.kinds:
+            return None
+        target, reconstructions = self.images(arguments)
+        self.check(target, regions)
+        step = None if self.spec.step is None else arguments[self.spec.step]
+        step = None if step is None else int(step)
+        found = [self.terms(image, target, regions, step) for image in reconstructions]
+        scale = target[0].numel() if self.spec.reduction == "sum_per_image" else 1
+        prefix = self.spec.log_prefix.format_map(arguments)
+        self.last_logs = {prefix + name: mean([one.logs[name] for one in found]) for name in found[0].logs}
+        total = mean([one.total for one in found])
+        return total if scale == 1 else total * scale
+
+    def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the call's arguments by name; None for a call that the host itself will refuse."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError:
+            return None
+        bound.apply_defaults()
+        return bound.arguments
+
+    def images(self, arguments: Mapping[str, Any]) -> tuple[Tensor, list[Tensor]]:
+        """Return the target and the reconstructions in the range that the terms read."""
+        named = [(self.spec.target, arguments[self.spec.target])]
+        for name in self.spec.reconstructions:
+            value = arguments[name]
+            named += [(name, one) for one in value] if isinstance(value, list | tuple) else [(name, value)]
+        for name, value in named:
+            check_is_image(value, f"{self.name}: {name}")
+        target, *reconstructions = (value for _, value in named)
+        if not self._checked and not torch.compiler.is_compiling() and self.spec.value_range != (-1, 1):
+            check_range(target, self.spec.value_range, f"{self.name}: {self.spec.target}")
+        self._checked = True
+        return self.in_range(target), [self.in_range(image) for image in reconstructions]
+
+    def in_range(self, images: Tensor) -> Tensor:
+        """Return images of the host's range in that of the terms."""
+        (low, high), (bottom, top) = self.spec.value_range, self.terms_range
+        if (low, high) == (bottom, top):
+            return images
+        return (full_precision(images) - low) * ((top - bottom) / (high - low)) + bottom
+
+    def check(self, target: Tensor, regions: BatchRegions) -> None:
+        """Raise InputError for regions of another batch than this one."""
+        for one in self.terms.by_kind(regions).values():
+            if one.num_images not in (None, len(target)):
+                where = f"{self.name}: regions['{one.kind}']"
+                advice = "Publish the regions of each micro-batch around its own call."
+                got = f"regions of {one.num_images}"
+                raise InputError(expected(where, f"regions of {len(target)} images, as in the call", got, advice))
+
+    def note_silence(self) -> None:
+        """Warn once of a loop that never publishes regions: the terms do nothing there."""
+        if self._silent < 0 or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return
+        self._silent += 1
+        if self._silent == SILENT_CALLS and set(self.terms.kinds) - {"whole_image"}:
+            warnings.warn(
+                f"{self.name}: no regions were published in {SILENT_CALLS} calls, so its region terms add nothing. "
+                "Call it inside `with regionloss.use_regions(regions):`, or, with Lightning, "
+                "regionloss.bind_batch(model, key='regions').",
+                stacklevel=4,
+            )
+
+    def added(self, output: Any, total: Tensor) -> Any:
+        """Return what the host returned, with the terms added to its loss and their logs to its logs.
+
+        Raises:
+            InputError: No loss where the specification says.
+        """
+        place = self.spec.loss
+        if isinstance(output, Tensor) and place is None:
+            return output + total
+        if isinstance(output, Mapping):
+            key = "loss" if place is None else place
+            if isinstance(output.get(key), Tensor):
+                return updated(output, {key: output[key] + total, **self.last_logs})
+        elif isinstance(output, tuple | list):
+            position = 0 if place is None else place
+            if isinstance(position, int) and position < len(output) and isinstance(output[position], Tensor):
+                parts = list(output)
+                parts[position] = parts[position] + total
+                return rebuilt(output, with_logs(parts, self.last_logs))
+        wanted = "a loss, a tuple that starts with it, or a mapping with 'loss'"
+        wanted = wanted if place is None else f"the loss at {place!r} of what it returns"
+        advice = "Say where it is: HostSpec(..., loss=position or key)."
+        raise InputError(expected(f"{self.name}.forward", wanted, type(output).__name__, advice))
+
+
+def check_is_image(value: Any, where: str) -> None:
+    """Raise InputError for what has no regions: codes, tokens, features."""
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.ndim < 3:
+        got = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        advice = "Codes and features have no regions: region terms compare images."
+        raise InputError(expected(where, "images (B, 3, H, W)", got, advice))
+    check_images(value, where)
+
+
+def range_of_terms(terms: LossTerms) -> tuple[float, float]:
+    """Return the range of images that all terms read. Raises InputError where they differ."""
+    ranges = {tuple(term.loss.value_range) for term in terms.terms.values()} or {(-1.0, 1.0)}
+    if len(ranges) > 1:
+        raise InputError(expected("terms", "one value_range", " and ".join(map(str, sorted(ranges)))))
+    low, high = ranges.pop()
+    return low, high
+
+
+def mean(values: Sequence[Tensor]) -> Tensor:
+    """Return the mean of 0-d tensors; a single one as it is."""
+    return values[0] if len(values) == 1 else torch.stack(list(values)).mean()
+
+
+def updated(mapping: Mapping[Any, Any], values: Mapping[Any, Any]) -> Any:
+    """Return a copy of a host's mapping, of its own type, with other values."""
+    copied: Any = copy.copy(mapping)
+    for key, value in values.items():
+        copied[key] = value
+    return copied
+
+
+def with_logs(parts: list[Any], logs: Mapping[str, Tensor]) -> list[Any]:
+    """Return the parts of a tuple with our logs in the first mapping among them."""
+    first = next((i for i, part in enumerate(parts) if isinstance(part, Mapping)), None)
+    if first is not None:
+        parts[first] = updated(parts[first], logs)
+    return parts
+
+
+def rebuilt(output: tuple[Any, ...] | list[Any], parts: list[Any]) -> Any:
+    """Return the parts as a tuple, list or named tuple like the host's."""
+    return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)

@@ -1,0 +1,72 @@
+"""The losses of published tokenizers. Each was read in the file named, at the commit named."""
+
+from __future__ import annotations
+
+from .host_spec import HostSpec, Turn
+
+FIRST_OPTIMIZER = Turn("optimizer_idx", (0,))
+IMAGES = ("inputs", "reconstructions")
+TAMING_PARAMETERS = (
+    "codebook_loss", *IMAGES, "optimizer_idx", "global_step", "last_layer", "cond", "split",
+)  # fmt: skip
+MAGVIT_PARAMETERS = ("codebook_loss", "loss_break", *TAMING_PARAMETERS[1:])
+
+#: CompVis/taming-transformers 3ba01b2, taming/modules/losses/vqperceptual.py, VQLPIPSWithDiscriminator.
+TAMING = HostSpec(
+    *IMAGES,
+    is_generator=FIRST_OPTIMIZER,
+    log_prefix="{split}/",
+    step="global_step",
+    parameters=TAMING_PARAMETERS,
+)
+
+#: joanrod/ocr-vqgan 68e36b5, the same file, VQLPIPSWithDiscriminatorOCR.
+OCR_VQGAN = TAMING
+
+#: TencentARC/SEED-Voken b9a17ea, src/IBQ/modules/losses/vqperceptual.py: the discriminator's turn comes first there.
+IBQ = TAMING
+
+#: TencentARC/SEED-Voken b9a17ea, src/Open_MAGVIT2/modules/losses/vqperceptual.py.
+OPEN_MAGVIT2 = HostSpec(
+    *IMAGES,
+    is_generator=FIRST_OPTIMIZER,
+    log_prefix="{split}/",
+    step="global_step",
+    parameters=MAGVIT_PARAMETERS,
+)
+
+#: zhuangshaobin/WeTok caa2ad7, src/WeTok/modules/losses/vqperceptual.py: turn 2 trains the decoder alone.
+WETOK = HostSpec(
+    *IMAGES,
+    is_generator=Turn("optimizer_idx", (0, 2)),
+    log_prefix="{split}/",
+    step="global_step",
+    parameters=MAGVIT_PARAMETERS,
+)
+
+#: FoundationVision/LlamaGen ce98ec4, tokenizer/tokenizer_image/vq_loss.py, VQLoss: returns the loss alone.
+LLAMAGEN = HostSpec(
+    *IMAGES,
+    is_generator=FIRST_OPTIMIZER,
+    step="global_step",
+    parameters=("codebook_loss", *IMAGES, "optimizer_idx", "global_step", "last_layer", "logger", "log_every"),
+)
+
+#: bytedance/1d-tokenizer 942a96f, modeling/modules/losses.py, ReconstructionLoss_Stage2 and _Single_Stage.
+ONE_D_TOKENIZER = HostSpec(
+    *IMAGES,
+    is_generator=Turn("mode", ("generator",)),
+    value_range=(0.0, 1.0),
+    step="global_step",
+    adaptive_weight=None,
+    parameters=(*IMAGES, "extra_result_dict", "global_step", "mode"),
+)
+
+#: markweberdev/maskbit 5ea3d73, modeling/modules/losses.py, VQGANLoss.
+MASKBIT = HostSpec(
+    *IMAGES,
+    is_generator=Turn("mode", ("gen",)),
+    value_range=(0.0, 1.0),
+    step="global_step",
+    parameters=(*IMAGES, "extra_result_dict", "global_step", "last_layer", "mode"),
+)
