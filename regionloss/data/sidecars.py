@@ -1,0 +1,263 @@
+"""Side-cars: what detectors found in a shard of images, one Parquet file beside it, joined by the images' keys.
+
+Scanned and nothing found is a row with an empty list of regions; never scanned is no row.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, expected
+from .paths import file_system
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SIDECAR_VERSION = 1
+SUFFIX, STATS_SUFFIX = ".regions.parquet", ".stats.json"
+SHARD_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".parquet")
+VERSION_KEY, BOOK_KEY = b"regionloss.sidecar", b"regionloss.shard"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """That a detector looked at an image.
+
+    Args:
+        detector: Its name, `plugin/name`; of imported regions the name of the format.
+        version: The detector's own statement of what it is.
+        weights: Hash of its weight files; empty where it has none of its own.
+        options: Options of its constructor, thresholds among them, and how it was shown the images; JSON.
+        kind: What it looks for, several with commas between: an image without regions of this kind has none.
+    """
+
+    detector: str
+    version: str = ""
+    weights: str = ""
+    options: str = "{}"
+    kind: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Sidecar:
+    """The rows of a shard.
+
+    Args:
+        table: Of the schema.
+        scans: Looked at every image of the shard that can be read.
+        shard: What tells that the shard itself has changed; empty where nobody knows.
+        files: The same of each file, by key, where the shard is a folder.
+    """
+
+    table: pa.Table
+    scans: tuple[Scan, ...] = ()
+    shard: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        rows: Iterable[Row],
+        scans: Sequence[Scan] = (),
+        shard: str = "",
+        files: Mapping[str, str] | None = None,
+    ) -> Sidecar:
+        """Build a side-car of rows (see `docs/reference/side-car.md`).
+
+        Raises:
+            InputError: Rows that do not fit the schema, or two of one key.
+        """
+        import pyarrow as pa
+
+        try:
+            table = pa.Table.from_pylist(list(rows), schema=schema())
+        except (pa.ArrowException, TypeError, KeyError) as error:
+            raise InputError(expected("side-car", "rows of its schema", str(error).rstrip("."))) from error
+        sidecar = cls(table, tuple(scans), shard, dict(files or {}))
+        _ = sidecar.places
+        return sidecar
+
+    @functools.cached_property
+    def places(self) -> dict[str, int]:
+        """Row of each key."""
+        keys = self.table.column("key").to_pylist()
+        places = {key: place for place, key in enumerate(keys)}
+        if len(places) != len(keys):
+            twice = next(key for place, key in enumerate(keys) if places[key] != place)
+            raise InputError(expected("side-car", "one row an image", f"two of the key '{twice}'"))
+        return places
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.places
+
+    def __getitem__(self, key: str) -> Row:
+        row: Row = self.table.slice(self.places[key], 1).to_pylist()[0]
+        return row
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows, in order."""
+        for batch in self.table.to_batches(max_chunksize=1024):
+            yield from batch.to_pylist()
+
+
+def schema() -> pa.Schema:
+    """Return the Arrow schema of version 1."""
+    import pyarrow as pa
+
+    text, number = pa.string(), pa.float32()
+    scan = [(name, text) for name in ("detector", "version", "weights", "options", "kind")]
+    region = [
+        pa.field("kind", text, nullable=False),
+        pa.field("box", pa.list_(number, 4), nullable=False),
+        pa.field("quad", pa.list_(number, 8)),
+        pa.field("keypoints", pa.list_(number)),
+        pa.field("score", number, nullable=False),
+        pa.field("text", text),
+        pa.field("detector", text, nullable=False),
+    ]
+    fields = [
+        pa.field("key", text, nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("scans", pa.list_(pa.struct([pa.field(name, kind, nullable=False) for name, kind in scan]))),
+        pa.field("regions", pa.list_(pa.struct(region))),
+    ]
+    return pa.schema(fields)
+
+
+def sidecar_path(folder: str, shard: str) -> str:
+    """Return where the side-car of a shard is.
+
+    Args:
+        folder: Of side-cars; empty for beside the shard.
+        shard: Path or address of a tar file or of a folder of images.
+
+    Example:
+        >>> sidecar_path("regions", "laion/00000.tar")
+        'regions/00000.regions.parquet'
+    """
+    whole = shard.replace(os.sep, "/").rstrip("/")
+    if whole.rpartition("/")[2] in ("", ".", "..") and "://" not in whole:
+        whole = os.path.abspath(shard).replace(os.sep, "/")
+    above, slash, name = whole.rpartition("/")
+    stem = next((name.removesuffix(suffix) for suffix in SHARD_SUFFIXES if name.endswith(suffix)), name)
+    place = f"{folder.rstrip('/')}/" if folder else f"{above}{slash}"
+    return f"{place}{stem or 'images'}{SUFFIX}"
+
+
+def stats_path(sidecar: str) -> str:
+    """Return where the counts of a side-car's shard are."""
+    return sidecar.removesuffix(SUFFIX) + STATS_SUFFIX
+
+
+def read_sidecar(path: str) -> Sidecar:
+    """Read a side-car, local or at an address that fsspec opens.
+
+    Raises:
+        FileNotFoundError: There is none.
+        InputError: Not a side-car, cut off, or of a version that is not known here; names the file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    system, inner = file_system(str(path))
+    contents = system.cat_file(inner)
+    try:
+        # Threads of the reader that still run when Python ends abort the process.
+        with pq.ParquetFile(pa.BufferReader(contents), pre_buffer=False) as opened:
+            table = opened.read(use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        got = f"a file that cannot be read ({str(error).rstrip('.')})"
+        raise InputError(expected(path, "a side-car of regions", got, "Remove it and annotate again.")) from error
+    book = book_of(path, table)
+    scans = tuple(Scan(**scan) for scan in book.get("scans", ()))
+    return Sidecar(table.replace_schema_metadata(None), scans, book.get("shard", ""), book.get("files", {}))
+
+
+def read_table(path: str) -> pa.Table | None:
+    """Return a side-car's table, as `read_sidecar` does; None where there is no such file."""
+    try:
+        return read_sidecar(path).table
+    except FileNotFoundError:
+        return None
+
+
+def scanned_kinds(scans: Iterable[Mapping[str, str]]) -> list[str]:
+    """Return the kinds that the scans of a row looked for, sorted."""
+    return sorted({kind for scan in scans for kind in scan["kind"].split(",") if kind})
+
+
+def book_of(path: str, table: pa.Table) -> dict[str, Any]:
+    """Return what a side-car says about itself, when its version and its columns are ours."""
+    notes = table.schema.metadata or {}
+    version = notes.get(VERSION_KEY, b"").decode()
+    if version != str(SIDECAR_VERSION):
+        advice = "A newer regionloss wrote it: update." if version.isdigit() else "Import regions: regions import."
+        got = f"version {version}" if version else "a Parquet file that is none"
+        raise InputError(expected(path, f"a side-car of regions, version {SIDECAR_VERSION}", got, advice))
+    if not table.schema.equals(schema(), check_metadata=False):
+        got = f"the columns {', '.join(table.schema.names)}"
+        raise InputError(expected(path, f"the schema of version {SIDECAR_VERSION}", got, "See side-car.md."))
+    book: dict[str, Any] = json.loads(notes.get(BOOK_KEY, b"{}"))
+    return book
+
+
+def write_sidecar(path: str, sidecar: Sidecar) -> None:
+    """Write a side-car under a temporary name and rename it: it is there whole, or not at all.
+
+    Args:
+        path: Local, or an address that fsspec opens; ends in `.regions.parquet`.
+        sidecar: What to write.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    book = {"scans": [asdict(s) for s in sidecar.scans], "shard": sidecar.shard, "files": dict(sidecar.files)}
+    notes = {VERSION_KEY: str(SIDECAR_VERSION), BOOK_KEY: json.dumps(book, sort_keys=True)}
+    buffer = pa.BufferOutputStream()
+    pq.write_table(sidecar.table.replace_schema_metadata(notes), buffer, compression="zstd")
+    write_whole(str(path), buffer.getvalue().to_pybytes())
+
+
+def write_whole(path: str, contents: bytes) -> None:
+    """Write a file under a temporary name beside it, and rename it."""
+    system, inner = file_system(path)
+    parent = system._parent(inner)
+    system.makedirs(parent, exist_ok=True)
+    name = inner.rstrip("/").rpartition("/")[2]
+    temporary = f"{parent.rstrip('/')}/.{name}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        system.pipe_file(temporary, contents)
+        rename(system, temporary, inner)
+    except BaseException:
+        with suppress(Exception):
+            system.rm_file(temporary)
+        raise
+
+
+def rename(system: Any, old: str, new: str) -> None:
+    """Rename a file of a file system, over the one that may be there."""
+    if "file" in (system.protocol if isinstance(system.protocol, tuple) else (system.protocol,)):
+        os.replace(old, new)
+    else:
+        system.mv(old, new)
+
+
+def with_scan(row: Row, scan: Scan, found: Sequence[Row]) -> Row:
+    """Return a row in which a detector's earlier scan and regions are replaced; those of others stay."""
+    scans = [s for s in row["scans"] if s["detector"] != scan.detector]
+    others = [region for region in row["regions"] if region["detector"] != scan.detector]
+    by_name = sorted([*scans, asdict(scan)], key=lambda s: str(s["detector"]))
+    # By name, so that the order in which detectors came does not show.
+    return row | {"scans": by_name, "regions": sorted([*others, *found], key=lambda r: str(r["detector"]))}

@@ -1,0 +1,142 @@
+"""Side-cars: written whole, read back the same, refused where they are not ours; compared with pyarrow's own reader."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from regionloss.data.sidecars import (
+    Scan,
+    Sidecar,
+    read_sidecar,
+    read_table,
+    scanned_kinds,
+    schema,
+    sidecar_path,
+    with_scan,
+    write_sidecar,
+)
+from regionloss.errors import InputError
+
+FACE = Scan("face/mtcnn", "mtcnn-1", "a9b1", '{"min_score": 0.95}', "face")
+TEXT = Scan("text/ppocr", "ppocr-6", "", "{}", "text")
+
+
+def region(detector: str = "face/mtcnn", kind: str = "face", box: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)) -> dict:
+    points = [0.3, 0.6, math.nan, math.nan]
+    return {"kind": kind, "box": list(box), "quad": None, "keypoints": points, "score": 0.5, "text": None} | {
+        "detector": detector
+    }
+
+
+def row(key: str, regions: list[dict] | None = None, scans: tuple[Scan, ...] = (FACE,)) -> dict:
+    found = regions or []
+    return {"key": key, "width": 640, "height": 480, "scans": [vars(s) for s in scans], "regions": found}
+
+
+@pytest.mark.parametrize("where", ["{tmp}/deep/er/00000.regions.parquet", "memory://sidecars/00000.regions.parquet"])
+def test_what_is_written_is_read_back(where: str, tmp_path: Path) -> None:
+    path = where.format(tmp=tmp_path)
+    quad = region("text/ppocr", "text") | {"keypoints": None, "quad": [0.0, 0.1] * 4, "text": "Straße"}
+    rows = [row("a/00000", [region()]), row("empty"), row("b", [quad, region()], (FACE, TEXT))]
+    write_sidecar(path, Sidecar.of(rows, [FACE], "tar-17", {"a/00000": "12-3"}))
+    found = read_sidecar(path)
+    assert [r["key"] for r in found.rows()] == ["a/00000", "empty", "b"]
+    assert found["empty"]["regions"] == []
+    assert found["empty"]["scans"] == [vars(FACE)]
+    assert "never" not in found
+    read = found["b"]["regions"]
+    assert read[0] == {**quad, "quad": pytest.approx([0.0, 0.1] * 4)}
+    assert read[1]["keypoints"] == pytest.approx([0.3, 0.6, math.nan, math.nan], nan_ok=True)
+    assert (found.scans, found.shard, found.files) == ((FACE,), "tar-17", {"a/00000": "12-3"})
+    system, inner = fsspec.core.url_to_fs(path)
+    assert [Path(name).name for name in system.ls(system._parent(inner), detail=False)] == ["00000.regions.parquet"]
+
+
+def test_other_tools_read_it_as_a_plain_table(tmp_path: Path) -> None:
+    path = tmp_path / "x.regions.parquet"
+    write_sidecar(str(path), Sidecar.of([row("a", [region()])]))
+    table = pq.ParquetFile(path, pre_buffer=False).read(use_threads=False)
+    assert table.schema.equals(schema(), check_metadata=False)
+    assert table.column("regions").to_pylist()[0][0]["box"] == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_a_side_car_replaces_another_and_a_failed_write_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.regions.parquet"
+    write_sidecar(str(path), Sidecar.of([row("old")]))
+    write_sidecar(str(path), Sidecar.of([row("new")]))
+    assert list(read_sidecar(str(path)).places) == ["new"]
+    (tmp_path / "folder.regions.parquet").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        write_sidecar(str(tmp_path / "folder.regions.parquet"), Sidecar.of([row("new")]))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.regions.parquet", "x.regions.parquet"]
+
+
+def test_what_is_no_side_car_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "x.regions.parquet"
+    write_sidecar(str(path), Sidecar.of([row("a", [region()])]))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    with pytest.raises(
+        InputError, match=r"x\.regions\.parquet: expected a side-car of regions, got a file that cannot"
+    ):
+        read_sidecar(str(path))
+    plain = pa.table({"key": ["a"]})
+    pq.write_table(plain, path)
+    with pytest.raises(InputError, match="version 1, got a Parquet file that is none"):
+        read_sidecar(str(path))
+    pq.write_table(plain.replace_schema_metadata({"regionloss.sidecar": "2"}), path)
+    with pytest.raises(InputError, match=r"got version 2\. A newer regionloss wrote it: update\."):
+        read_sidecar(str(path))
+    pq.write_table(plain.replace_schema_metadata({"regionloss.sidecar": "1"}), path)
+    with pytest.raises(InputError, match="the schema of version 1, got the columns key"):
+        read_sidecar(str(path))
+    with pytest.raises(FileNotFoundError):
+        read_sidecar(str(tmp_path / "none.regions.parquet"))
+    assert read_table(str(tmp_path / "none.regions.parquet")) is None
+
+
+def test_rows_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match="two of the key 'a'"):
+        Sidecar.of([row("a"), row("a")])
+    with pytest.raises(InputError, match="rows of its schema"):
+        Sidecar.of([row("a", [region(box=(0.1, 0.2, 0.3))])])
+
+
+def test_a_new_scan_replaces_its_own_regions_only() -> None:
+    before = row("a", [region(), region("text/ppocr", "text")], (FACE, TEXT))
+    newer = Scan("face/mtcnn", "mtcnn-2", kind="face")
+    after = with_scan(before, newer, [region(box=(0, 0, 0.5, 0.5))])
+    assert [(s["detector"], s["version"]) for s in after["scans"]] == [
+        ("face/mtcnn", "mtcnn-2"),
+        ("text/ppocr", "ppocr-6"),
+    ]
+    assert [r["box"] for r in after["regions"]] == [[0, 0, 0.5, 0.5], [0.25, 0.5, 0.75, 1.0]]
+    assert scanned_kinds(after["scans"]) == ["face", "text"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "shard", "path"),
+    [
+        ("", "laion/00000.tar", "laion/00000.regions.parquet"),
+        ("out/", "laion/00000.tar", "out/00000.regions.parquet"),
+        ("s3://b/r", "s3://bucket/x/00000.tar", "s3://b/r/00000.regions.parquet"),
+        ("", "s3://bucket/00000.tar", "s3://bucket/00000.regions.parquet"),
+        ("", "photos/", "photos.regions.parquet"),
+        ("", "/data/my.photos", "/data/my.photos.regions.parquet"),
+        ("/", "x.tar", "/x.regions.parquet"),
+    ],
+)
+def test_where_a_side_car_is(folder: str, shard: str, path: str) -> None:
+    assert sidecar_path(folder, shard) == path
+
+
+def test_the_side_car_of_the_current_folder_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert sidecar_path("", ".") == f"{tmp_path}/here.regions.parquet"
