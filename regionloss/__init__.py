@@ -24,6 +24,7 @@ _WHERE = {
     "LossTerms": "losses.terms",
     "NormalisedL2": "distances.normalised_l2",
     "Reading": "judges",
+    "RegionCollate": "hosts.collating",
     "RegionExtractor": "extractors.base",
     "RegionFilter": "collation",
     "RegionLossError": "errors",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from .hooks import hookimpl as hookimpl
     from .hosts.batch import use_regions as use_regions
     from .hosts.binding import bind_batch as bind_batch
+    from .hosts.collating import RegionCollate as RegionCollate
     from .hosts.host_spec import HostSpec as HostSpec
     from .hosts.host_spec import Turn as Turn
     from .hosts.wrapping import wrap as wrap

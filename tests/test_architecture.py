@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
     **{room: set(BASE) for room in STAGES},
     "reduction": BASE,
     "losses": BASE | STAGES | {"reduction"},
-    "hosts": BASE | {"losses"},
+    "hosts": BASE | {"losses", "collation"},
     "detecting": BASE | {"detectors"},
     "hooks": {"errors"},
     "weights": {"errors", "hooks"},

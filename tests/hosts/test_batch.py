@@ -213,3 +213,24 @@ def test_without_a_host_the_terms_are_one_summand() -> None:
         wrapped = rl.wrap(Plain(), rl.HostSpec("images", "decoded"), terms)(target, reconstruction)
     assert torch.equal(loss, wrapped)
     assert loss > (target - reconstruction).abs().mean()
+
+
+def test_a_loader_of_somebody_elses_takes_regions_along() -> None:
+    image, whole = images(3, dtype=torch.float32), text_regions(3)
+    own = [{"text": whole.of_image(i)} for i in range(3)]
+    wanted, _ = rl.collate_regions(own)
+    mappings = [{"image": image[i], "label": i, "regions": own[i]} for i in range(3)]
+    found = rl.RegionCollate()(mappings)
+    assert list(found) == ["image", "label", "regions"]
+    assert torch.equal(found["image"], image)
+    assert torch.equal(found["regions"]["text"].boxes, wanted["text"].boxes)
+    assert found["regions"]["text"].num_images == 3
+    pairs, regions, labels = rl.RegionCollate(key=1)([(image[i], own[i]["text"], i) for i in range(3)])
+    assert torch.equal(pairs, image)
+    assert labels.tolist() == [0, 1, 2]
+    assert torch.equal(regions["text"].image_index, wanted["text"].image_index)
+    *_, last = rl.RegionCollate(lambda rest: tuple(zip(*rest, strict=True)), -1)([(1, own[0]), (2, None), (3, own[2])])
+    assert last["text"].annotated.tolist() == [True, False, True]
+    assert pickle.loads(pickle.dumps(rl.RegionCollate(key=2))).key == 2
+    with pytest.raises(rl.RegionLossError, match="a tuple with position 2"):
+        rl.RegionCollate(key=2)([(image[0], own[0])])
