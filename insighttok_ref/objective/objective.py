@@ -3,54 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 from torch import Tensor
 
+from insighttok_ref.objective.adversarial import AdversarialOptions, Adversary, adaptive_weight
+from insighttok_ref.objective.losses import Losses
+from insighttok_ref.objective.perceptual import PerceptualLoss, PerceptualOptions
 from insighttok_ref.objective.reconstruction import edges, l1, l2
 from insighttok_ref.tokenizer.model import TokenizerOutput
+from regionloss.errors import InputError, expected
 from regionloss.losses.terms import LossTerms
 from regionloss.regions import Regions
 
 PIXELS = {"l1": l1, "l2": l2, "edges": edges}
+#: What the log calls the parts: no region term may have one of these names.
+TAKEN = {*PIXELS, "commitment", "perceptual", "adversarial", "adaptive_weight", "total"}
+TAKEN |= {"discriminator", "lecam", "logits_real", "logits_fake"}
 
 
 class ObjectiveOptions(BaseModel):
-    """Weight of each part; a part of weight 0 is not computed. Region terms have theirs in the recipe's `terms`."""
+    """Weight of each part; a part of weight 0 is not computed. Region terms have theirs in the recipe's `terms`.
+
+    Args:
+        l1: Of the mean absolute difference of pixels.
+        l2: Of the mean squared difference of pixels.
+        edges: Of the difference of neighbouring pixels' differences.
+        commitment: Times the quantizer's own beta.
+        perceptual: LPIPS or another; None for none.
+        adversarial: PatchGAN; None for none.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     l1: NonNegativeFloat = 1.0
     l2: NonNegativeFloat = 0.0
     edges: NonNegativeFloat = 0.0
-    commitment: NonNegativeFloat = 1.0  # times the quantizer's own beta
-
-
-class Losses(NamedTuple):
-    """The weighted sum, 0-d, and its parts before their weights, 0-d and by name."""
-
-    total: Tensor
-    parts: dict[str, Tensor]
+    commitment: NonNegativeFloat = 1.0
+    perceptual: PerceptualOptions | None = None
+    adversarial: AdversarialOptions | None = None
 
 
 class Objective:
-    """total = sum_i w_i part_i over pixels and commitment, plus the region terms (InsightTok, eq. 3).
+    """total = sum_i w_i part_i over pixels, commitment, LPIPS and PatchGAN, plus the region terms (InsightTok, eq. 15).
 
     Args:
         options: Weights of the parts.
         terms: Region terms with their weights; none for a phase without.
         watched: Region terms that are logged for comparison and trained by nothing.
+        perceptual: The perceptual loss of the options.
+        adversary: The discriminator of the options.
+
+    Raises:
+        InputError: A region term has the name of another part.
     """
 
     def __init__(
-        self, options: ObjectiveOptions, terms: LossTerms | None = None, watched: LossTerms | None = None
+        self,
+        options: ObjectiveOptions,
+        terms: LossTerms | None = None,
+        watched: LossTerms | None = None,
+        perceptual: PerceptualLoss | None = None,
+        adversary: Adversary | None = None,
     ) -> None:
         self.options, self.terms, self.watched = options, terms, watched
+        self.perceptual, self.adversary = perceptual, adversary
+        for name in [name for found in (terms, watched) if found is not None for name in found.terms]:
+            if name in TAKEN:
+                wanted = "a name that no other part of the loss has"
+                raise InputError(expected(f"terms.{name}", wanted, f"'{name}'", "Call it otherwise in the recipe."))
 
     def __call__(
-        self, output: TokenizerOutput, target: Tensor, regions: Mapping[str, Regions], step: int | None = None
+        self,
+        output: TokenizerOutput,
+        target: Tensor,
+        regions: Mapping[str, Regions],
+        *,
+        step: int | None = None,
+        listening: bool = False,
+        last_layer: Tensor | None = None,
     ) -> Losses:
         """Return the losses of a batch.
 
@@ -59,16 +91,36 @@ class Objective:
             target: (B, 3, H, W) in [-1, 1].
             regions: Regions of the target by kind.
             step: Step of the phase, for terms that start late.
+            listening: Whether the adversarial part counts now.
+            last_layer: The decoder's last weight, for an adaptive adversarial weight.
         """
-        weights = self.options.model_dump()
-        parts = {name: pixels(output.reconstruction, target) for name, pixels in PIXELS.items() if weights[name]}
+        options = self.options
+        weights: dict[str, float] = {name: getattr(options, name) for name in (*PIXELS, "commitment")}
+        made = output.reconstruction
+        parts = {name: pixels(made, target) for name, pixels in PIXELS.items() if weights[name]}
+        if self.perceptual is not None and options.perceptual is not None:
+            parts["perceptual"], weights["perceptual"] = self.perceptual(made, target), options.perceptual.weight
+        compared = dict(parts)
         parts["commitment"] = output.commit_loss
         total = sum((weights[name] * value for name, value in parts.items()), output.commit_loss.new_zeros(()))
+        if listening and self.adversary is not None:
+            pixels_and_lpips = sum((weights[name] * value for name, value in compared.items()), made.new_zeros(()))
+            heard, more = self._heard(made, pixels_and_lpips, last_layer)
+            total, parts = total + heard, parts | more
         if self.terms is not None and self.terms.terms:
-            found = self.terms(output.reconstruction, target, regions, step)
-            total = total + found.total
-            parts |= found.by_term
+            found = self.terms(made, target, regions, step)
+            total, parts = total + found.total, parts | found.by_term
         return Losses(total, parts)
+
+    def _heard(self, made: Tensor, compared: Tensor, last_layer: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the adversarial part, weighted, and what is logged of it."""
+        options = self.options.adversarial
+        assert options is not None and self.adversary is not None  # noqa: PT018
+        loss = self.adversary.generator_loss(made)
+        if not options.adaptive or last_layer is None:
+            return options.weight * loss, {"adversarial": loss}
+        factor = adaptive_weight(compared, loss, last_layer, options.adaptive_max)
+        return options.weight * factor * loss, {"adversarial": loss, "adaptive_weight": factor}
 
     @torch.no_grad()
     def watch(self, output: TokenizerOutput, target: Tensor, regions: Mapping[str, Regions]) -> dict[str, Tensor]:

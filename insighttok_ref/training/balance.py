@@ -7,31 +7,30 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from insighttok_ref.objective.objective import Objective, ObjectiveOptions
-from insighttok_ref.tokenizer.model import InsightTokenizer
-from insighttok_ref.training.loop import Batch
-from regionloss.losses.terms import LossTerms
+from insighttok_ref.objective.objective import Objective
+from insighttok_ref.training.loop import Batch, PartState
 
 
-def gradient_norms(
-    model: InsightTokenizer, options: ObjectiveOptions, terms: LossTerms, batches: Iterable[Batch]
-) -> dict[str, float]:
+def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, float]:
     """Return norms of gradients at the decoder's last layer, mean over batches.
 
-    Keys: `objective` (the parts without region terms, weighted), and each term by its name, before its weight. The
-    weight at which a term pulls as strongly as the rest is their ratio (VQGAN's adaptive weight, taken once).
-    Codes do not learn, and no gradient is left behind.
+    Keys: `objective` (pixels, perceptual loss and commitment, weighted), and each region term of the part by its name,
+    before its weight. The weight at which a term pulls as strongly as the rest is their ratio (VQGAN's adaptive
+    weight, taken once). Codes do not learn, and no gradient is left behind.
     """
+    model, terms = state.model, state.objective.terms
     was_training = model.training
     model.eval()
-    objective = Objective(options)
+    objective = Objective(state.objective.options, perceptual=state.objective.perceptual)
     found: dict[str, list[Tensor]] = {}
     for batch in batches:
         images = batch.images.to(model.last_layer.device)
         regions = {kind: r.to(images.device) for kind, r in batch.regions.items()}
-        output = model(images)
-        values = {"objective": objective(output, images, regions).total}
-        values |= terms(output.reconstruction, images, regions).by_term
+        with state.autocast():
+            output = model(images)
+            output = output._replace(reconstruction=output.reconstruction.float())
+            values = {"objective": objective(output, images, regions).total}
+            values |= terms(output.reconstruction, images, regions).by_term if terms is not None else {}
         for name, value in values.items():
             gradient = torch.autograd.grad(value, model.last_layer, retain_graph=True)[0]
             found.setdefault(name, []).append(gradient.norm())

@@ -1,80 +1,143 @@
-"""Files of a run: the state to go on from, and tokenizers to use."""
+"""Checkpoints of a run: folders that are complete or not there, with the hash of every file."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from insighttok_ref.tokenizer.model import InsightTokenizer
+from insighttok_ref.tokenizer.ranks import rank_and_size
+from insighttok_ref.training.distributed import barrier, gather_objects
 from regionloss.errors import WeightsError, expected
 
-STATE_VERSION = 1
+VERSION = 2
+MANIFEST = "manifest.json"
+STATE = "state.pt"
 
 
-def save_state(state: Mapping[str, Any], path: Path) -> None:
-    """Write a training state so that a crash leaves the old one or the new one, never half of one."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as stream:
-        torch.save({"version": STATE_VERSION, **state}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    if path.exists():
-        path.replace(path.with_suffix(".previous.pt"))
-    temporary.replace(path)
+class Checkpoints:
+    """The checkpoints of a run, newest last: `step-00001000/` holds `state.pt`, what engines wrote, and hashes.
+
+    Every rank calls every method; the first one writes what all ranks share.
+
+    Args:
+        folder: Theirs alone.
+        keep: How many are kept, at least one.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        self.folder, self.keep = folder, keep
+
+    def all(self) -> list[Path]:
+        """Return the complete ones, oldest first."""
+        return sorted(path for path in self.folder.glob("step-*") if path.is_dir() and path.suffix != ".tmp")
+
+    def save(self, step: int, state: Mapping[str, Any], write: Callable[[Path], None] = lambda folder: None) -> Path:
+        """Write a checkpoint; a crash leaves it whole or not at all, and the one before it untouched.
+
+        Args:
+            step: Of the run; names the folder.
+            state: Plain data and tensors that all ranks share.
+            write: Writes each rank's own files into a folder.
+        """
+        final = self.folder / f"step-{step:08d}"
+        building = final.with_suffix(".tmp")
+        first = rank_and_size()[0] == 0
+        if first:
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir(parents=True)
+        barrier()
+        write(building)
+        if first:
+            torch.save({"version": VERSION, **state}, building / STATE)
+        barrier()
+        if first:
+            write_manifest(building)
+            shutil.rmtree(final, ignore_errors=True)
+            building.rename(final)
+            sync(self.folder)
+            for old in self.all()[: -self.keep]:
+                shutil.rmtree(old)
+        barrier()
+        return final
+
+    def newest(self) -> Path:
+        """Return the newest checkpoint.
+
+        Raises:
+            WeightsError: There is none, or it is damaged: on every rank, with the same sentence.
+        """
+        found = self.all()
+        if not found:
+            raise WeightsError(expected(str(self.folder), "checkpoints", "none", "Is its parent a run's folder?"))
+        older = f"go on from {found[-2].name}" if len(found) > 1 else "begin anew"
+        problem = None
+        if rank_and_size()[0] == 0:
+            problem = damage(found[-1])
+        problem = gather_objects(problem)[0]
+        if problem:
+            raise WeightsError(f"{problem}. Delete {found[-1]} to {older}.")
+        return found[-1]
 
 
-def load_state(path: Path) -> dict[str, Any]:
-    """Read a training state.
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """Return what `Checkpoints.save` was given.
 
     Raises:
-        WeightsError: There is none, or it is damaged, or of another version.
+        WeightsError: Another version wrote it.
     """
-    if not path.is_file():
-        previous = path.with_suffix(".previous.pt")
-        advice = f"Rename {previous} to go on from the state before." if previous.is_file() else "Is it a run's folder?"
-        raise WeightsError(f"{path}: expected a training state, got no such file. {advice}")
+    state = torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
+    if state.get("version") != VERSION:
+        wanted = f"a checkpoint of version {VERSION}"
+        raise WeightsError(expected(str(checkpoint), wanted, f"version {state.get('version')}"))
+    return dict(state)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write size and SHA-256 of every file of a folder, and see that all of it is on disk."""
+    files = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        files[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": sha256(path)}
+        sync(path)
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({"version": VERSION, "files": files}, indent=1) + "\n", encoding="utf-8")
+    sync(manifest)
+    sync(folder)
+
+
+def damage(folder: Path) -> str | None:
+    """Return what is wrong with a checkpoint, with the name of the file, or None."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen kinds for a broken file
-        advice = f"Put {path.with_suffix('.previous.pt').name} in its place, if it is there."
-        raise WeightsError(expected(str(path), "a training state", "a file that cannot be read", advice)) from error
-    if not isinstance(state, dict) or state.get("version") != STATE_VERSION:
-        got = state.get("version") if isinstance(state, dict) else type(state).__name__
-        raise WeightsError(expected(str(path), f"a training state of version {STATE_VERSION}", str(got)))
-    return state
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{folder / MANIFEST}: expected the list of a checkpoint's files, got none that can be read"
+    for name, wanted in files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{path}: expected a file of {wanted['size']} bytes, got none"
+        if path.stat().st_size != wanted["size"]:
+            return f"{path}: expected {wanted['size']} bytes, got {path.stat().st_size}"
+        if sha256(path) != wanted["sha256"]:
+            return f"{path}: expected the contents that were saved, got others (SHA-256 differs)"
+    return None
 
 
-def save_tokenizer(model: InsightTokenizer, path: Path) -> None:
-    """Write weights and configuration of a tokenizer as safetensors, complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(tensors, temporary, metadata={"config": json.dumps(model.config), "fingerprint": model.fingerprint})
-    temporary.replace(path)
+def sha256(path: Path) -> str:
+    """Return the hash of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def load_tokenizer(path: Path) -> InsightTokenizer:
-    """Read a tokenizer that `save_tokenizer` wrote, in eval mode.
-
-    Raises:
-        WeightsError: The file is absent, broken, or holds something else.
-    """
+def sync(path: Path) -> None:
+    """Have the system write a file, or a folder's list of files, to disk."""
+    number = os.open(path, os.O_RDONLY)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(expected(str(path), "a tokenizer as safetensors", "a file that cannot be read")) from error
-    if "config" not in metadata:
-        advice = "Export it with insighttok_ref.training.checkpoint.save_tokenizer."
-        raise WeightsError(expected(str(path), "a tokenizer with its configuration", "tensors alone", advice))
-    model = InsightTokenizer(**json.loads(metadata["config"]))
-    model.load_state_dict(tensors)
-    return model.eval()
+        os.fsync(number)
+    finally:
+        os.close(number)

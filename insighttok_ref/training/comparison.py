@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from insighttok_ref.data.quickstart import DataOptions
 from insighttok_ref.objective.objective import ObjectiveOptions
 from insighttok_ref.training.engines import OptimizerOptions
-from insighttok_ref.training.options import EngineOptions, EvaluationOptions, LogOptions, ModelOptions, Phase
+from insighttok_ref.training.options import ComparedPhase, EngineOptions, EvaluationOptions, LogOptions, ModelOptions
 
 if TYPE_CHECKING:
     from insighttok_ref.data.quickstart import QuickstartData
+    from insighttok_ref.training.distributed import Ranks
+    from insighttok_ref.training.session import Session
     from regionloss.recipe import TrainingRun
 
 
@@ -32,7 +34,7 @@ class Comparison:
         self,
         *,
         model: ModelOptions,
-        phases: tuple[Phase, ...],
+        phases: tuple[ComparedPhase, ...],
         data: DataOptions = DataOptions(),  # noqa: B008 (frozen)
         objective: ObjectiveOptions = ObjectiveOptions(),  # noqa: B008
         optimizer: OptimizerOptions = OptimizerOptions(),  # noqa: B008
@@ -52,24 +54,39 @@ class Comparison:
             StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
             TrainingError: A loss is not finite.
         """
-        import torch
-
+        from insighttok_ref.training.distributed import join
         from insighttok_ref.training.judging import build_judges
         from insighttok_ref.training.reporting import afterwards, report
-        from insighttok_ref.training.session import Session
 
-        if self.engine.threads:
-            torch.set_num_threads(self.engine.threads)
         judges, notes = build_judges(self.evaluation.judges, run.loaded.catalogue, run.resolved)
-        data = self.prepare(run)
-        session = Session(self, run, data.train.batches, afterwards(data, judges, rows=4))
-        notes = [*data.notes, *notes]
-        for note in notes:
-            session.progress.say(note)
-        with session.progress:
-            session.train()
-            page = report(session, data, judges, notes)
-        session.progress.say(f"report: {page}")
+        with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+            data = self.prepare(run)
+            session = self.session(run, data, ranks, afterwards(data, judges, rows=4))
+            notes = [*data.notes, *notes]
+            for note in notes:
+                session.progress.say(note)
+            with session.progress:
+                session.train()
+                if not ranks.is_first:
+                    return
+                page = report(session, data, judges, notes)
+            session.progress.say(f"report: {page}")
+
+    def session(self, run: TrainingRun, data: QuickstartData, ranks: Ranks, afterwards: float = 0.0) -> Session:
+        """Return what trains the parts of a run.
+
+        Args:
+            run: The recipe and where to write.
+            data: As `prepare` returns it.
+            ranks: This process among those of the run.
+            afterwards: Seconds that what follows training is thought to take.
+        """
+        from insighttok_ref.training.session import Session
+        from insighttok_ref.training.settings import Settings
+        from regionloss.data.loading import BatchLoader
+
+        settings = Settings(self.model, self.phases, self.objective, self.optimizer, self.engine, self.log)
+        return Session(settings, run, ranks, lambda part, share: BatchLoader(data.train, share), afterwards)
 
     def prepare(self, run: TrainingRun) -> QuickstartData:
         """Return the run's images, those of the user annotated by the detectors of the recipe's terms."""

@@ -1,12 +1,27 @@
-"""Engines: backward, clipping and optimizer step behind one small protocol."""
+"""Engines: backward, clipping and optimizer step behind one small protocol. The only file that knows DeepSpeed.
+
+Forward passes go through the modules themselves. DeepSpeed hooks the outputs of its own forward, and then a
+discriminator's pass inside the tokenizer's step, or the adaptive weight's `autograd.grad`, would run its reduction.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
+from torch import distributed as dist
+
+from insighttok_ref.tokenizer.ranks import rank_and_size
+from regionloss.data.loading import Share
+from regionloss.errors import InputError, PluginError, expected
+
+BUCKET = 2**24  # gradients in one reduction: 64 MiB of float32
 
 
 class OptimizerOptions(BaseModel):
@@ -20,42 +35,74 @@ class OptimizerOptions(BaseModel):
 
 
 class Engine(Protocol):
-    """Forward goes through the module itself; the engine does backward and step."""
+    """Backward for each micro-batch of a step, then one step."""
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a 0-d loss."""
+        """Add the gradients of a micro-batch's 0-d loss, divided by the number of micro-batches in a step."""
 
     def step(self, lr: float) -> Tensor:
-        """Clip, step with this learning rate, forget the gradients; return their norm before clipping, 0-d."""
+        """Average over ranks, clip, step, forget the gradients; return their norm before clipping, 0-d."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what an exact continuation needs."""
+    def save(self, folder: Path) -> None:
+        """Write what an exact continuation needs; every rank calls it."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`."""
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote; every rank calls it."""
+
+
+def build_engine(
+    name: str, module: nn.Module, options: OptimizerOptions, share: Share, *, key: str, zero_stage: int = 1
+) -> Engine:
+    """Return an engine for the trainable weights of a module.
+
+    Args:
+        name: `plain` or `deepspeed`.
+        module: On its device, with the weights to start from.
+        options: Of AdamW (Adam where `weight_decay` is 0).
+        share: Gradients are accumulated over its micro-batches.
+        key: Names the files that the engine writes.
+        zero_stage: What DeepSpeed shards.
+
+    Raises:
+        InputError: Nothing is trainable.
+        PluginError: DeepSpeed is not installed.
+    """
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise InputError(expected(key, "at least one part that learns", "everything frozen", "See a phase's `train`."))
+    if name == "deepspeed":
+        return DeepSpeedEngine(module, options, share, key=key, zero_stage=zero_stage)
+    return PlainEngine(module, options, share.accumulation, key=key)
+
+
+def adam(module: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
+    """Return the optimizer of a module's trainable weights; engines set the learning rate at each step."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    fused = parameters[0].device.type == "cuda"
+    return torch.optim.AdamW(
+        parameters, lr=0.0, betas=options.betas, weight_decay=options.weight_decay, fused=fused or None
+    )
 
 
 class PlainEngine:
-    """One process, torch alone; resumes bit for bit.
+    """Torch alone, on any number of ranks; resumes bit for bit.
 
-    Args:
-        module: Its trainable parameters are optimized.
-        options: Of AdamW (Adam where `weight_decay` is 0).
+    Args: as for `build_engine`; `accumulation` is the number of micro-batches in a step.
     """
 
-    def __init__(self, module: nn.Module, options: OptimizerOptions) -> None:
+    def __init__(
+        self, module: nn.Module, options: OptimizerOptions, accumulation: int = 1, *, key: str = "module"
+    ) -> None:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
-        self.clip = options.clip
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=0.0, betas=options.betas, weight_decay=options.weight_decay
-        )
+        self.clip, self.accumulation, self.key = options.clip, accumulation, key
+        self.optimizer = adam(module, options)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a 0-d loss."""
-        loss.backward()
+        """Add the gradients of a micro-batch's 0-d loss; see `Engine`."""
+        (loss if self.accumulation == 1 else loss / self.accumulation).backward()
 
     def step(self, lr: float) -> Tensor:
-        """Clip, step with this learning rate, forget the gradients; return their norm before clipping, 0-d."""
+        """Average over ranks, clip, step, forget the gradients; see `Engine`."""
+        average_gradients(self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -63,10 +110,117 @@ class PlainEngine:
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what an exact continuation needs."""
-        return self.optimizer.state_dict()
+    def save(self, folder: Path) -> None:
+        """Write the optimizer's state, which is the same on every rank."""
+        if rank_and_size()[0] == 0:
+            torch.save(self.optimizer.state_dict(), folder / f"{self.key}.pt")
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`."""
-        self.optimizer.load_state_dict(state)
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote."""
+        self.optimizer.load_state_dict(torch.load(folder / f"{self.key}.pt", map_location="cpu", weights_only=True))
+
+
+def average_gradients(parameters: list[nn.Parameter]) -> None:
+    """Replace gradients by their mean over the ranks, a bucket at a time; one process has nothing to do."""
+    _, size = rank_and_size()
+    if size == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    start = count = 0
+    for end, gradient in enumerate(gradients, 1):
+        count += gradient.numel()
+        if count >= BUCKET or end == len(gradients):
+            bucket = gradients[start:end]
+            flat = torch.cat([g.reshape(-1) for g in bucket])
+            dist.all_reduce(flat)
+            flat.div_(size)
+            parts = flat.split([g.numel() for g in bucket])
+            torch._foreach_copy_(bucket, [part.view_as(g) for part, g in zip(parts, bucket, strict=True)])
+            start, count = end, 0
+
+
+class DeepSpeedEngine:
+    """DeepSpeed's backward, reduction, clipping and ZeRO step; goes on with as many ranks as it was saved with.
+
+    It needs a process group, also in a single process (`join(group_of_one=True)`).
+
+    Args: as for `build_engine`.
+    """
+
+    def __init__(
+        self, module: nn.Module, options: OptimizerOptions, share: Share, *, key: str, zero_stage: int
+    ) -> None:
+        device = next(module.parameters()).device
+        deepspeed = import_deepspeed(device)
+        self.key = key
+        config = {
+            "train_micro_batch_size_per_gpu": share.images,
+            "gradient_accumulation_steps": share.accumulation,
+            "gradient_clipping": options.clip,
+            "zero_optimization": {"stage": zero_stage},
+            "zero_allow_untested_optimizer": True,
+            "steps_per_print": 2**62,
+        }
+        # DeepSpeed asks for the variable even where no launcher has set it.
+        with mock.patch.dict(os.environ, {"LOCAL_RANK": os.environ.get("LOCAL_RANK", "0")}):
+            self.engine, self.optimizer, *_ = deepspeed.initialize(
+                model=module, optimizer=adam(module, options), config=config, dist_init_required=False
+            )
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a micro-batch's 0-d loss; see `Engine`."""
+        self.engine.backward(loss)
+        if not self.engine.is_gradient_accumulation_boundary():
+            self.engine.step()  # counts the micro-batch
+
+    def step(self, lr: float) -> Tensor:
+        """Average over ranks, clip, step, forget the gradients; see `Engine`."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        norm = self._unsharded_norm()
+        self.engine.step()
+        return self.engine.get_global_grad_norm() if norm is None else norm
+
+    def _unsharded_norm(self) -> Tensor | None:
+        """The norm at stage 0, which DeepSpeed does not report."""
+        if self.engine.zero_optimization_stage():
+            return None
+        return nn.utils.get_total_norm([p.grad for p in self.engine.module.parameters() if p.grad is not None])
+
+    def save(self, folder: Path) -> None:
+        """Write every rank's shard."""
+        self.engine.save_checkpoint(str(folder), tag=self.key, save_latest=False)
+
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote."""
+        self.engine.load_checkpoint(str(folder), tag=self.key, load_lr_scheduler_states=False)
+
+
+def import_deepspeed(device: torch.device) -> Any:
+    """Import DeepSpeed for a device.
+
+    Raises:
+        PluginError: It is not installed.
+    """
+    if device.type == "cpu":
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    try:
+        import deepspeed
+        import deepspeed.ops
+    except ImportError as error:
+        raise PluginError(
+            f"engine 'deepspeed': expected DeepSpeed, got {error}. Run 'pip install \"regionloss[deepspeed]\"', "
+            "or train with trainer.options.engine.name=plain."
+        ) from error
+    # Its shared-memory collective serves inference alone, and would be compiled at start.
+    getattr(deepspeed.ops, "__compatible_ops__", {})["deepspeed_shm_comm"] = False
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    _forget_earlier_runs(deepspeed)
+    return deepspeed
+
+
+def _forget_earlier_runs(deepspeed: Any) -> None:
+    """DeepSpeed keeps the process group of an earlier run in this process, which is void once that has ended."""
+    groups = deepspeed.utils.groups
+    if groups._WORLD_GROUP is not None and groups._WORLD_GROUP not in dist.distributed_c10d._world.pg_group_ranks:
+        groups._WORLD_GROUP = deepspeed.comm.comm.cdb = None

@@ -1,21 +1,26 @@
-"""The loop over the steps of one part."""
+"""The loop over the steps of one part: two players, many micro-batches, one step each."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from insighttok_ref.objective.objective import Losses, Objective
-from insighttok_ref.tokenizer.model import InsightTokenizer
+from insighttok_ref.objective.adversarial import Adversary
+from insighttok_ref.objective.objective import Objective
+from insighttok_ref.tokenizer.model import InsightTokenizer, TokenizerOutput
+from insighttok_ref.training.averaging import WeightAverage
+from insighttok_ref.training.distributed import mean_over_ranks
 from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.plan import Part
 from insighttok_ref.training.schedule import cosine
-from insighttok_ref.training.stopping import check_finite
+from insighttok_ref.training.stopping import FiniteWatch
+from regionloss.data.loading import Share
 from regionloss.regions import Regions
 
 
@@ -31,11 +36,19 @@ class Batch(Protocol):
         """Their regions by kind."""
 
 
-class Source(Protocol):
-    """Training data: `batch(step)` is a pure function, so a resumed run sees what an unbroken one sees."""
+class BatchSource(Protocol):
+    """Training data as a pure function of a number, so that a resumed run sees what an unbroken one sees."""
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of a step."""
+    def starting_at(self, number: int) -> Iterator[Batch]:
+        """Return this rank's micro-batches from micro-batch `number` on."""
+
+
+class Shown(NamedTuple):
+    """What a picture of a step is drawn from."""
+
+    target: Tensor
+    reconstruction: Tensor
+    regions: Mapping[str, Regions]
 
 
 @dataclass
@@ -44,111 +57,144 @@ class PartState:
 
     Args:
         part: What is trained.
+        share: How a step's batch is cut.
         model: The tokenizer.
         engine: Its optimizer.
         objective: What it is trained on.
+        watch: Stops at a value that is not finite.
+        adversary_engine: The optimizer of the objective's adversary, where it has one.
+        average: Moving average of the tokenizer's weights.
+        bf16: Compute under autocast.
         step: Steps done.
         seconds: Time spent in them, earlier sittings included.
+        shown: The last micro-batch of a logged step.
+        pictured: Which of the pictures was drawn last.
     """
 
     part: Part
+    share: Share
     model: InsightTokenizer
     engine: Engine
     objective: Objective
+    watch: FiniteWatch
+    adversary_engine: Engine | None = None
+    average: WeightAverage | None = None
+    bf16: bool = False
     step: int = 0
     seconds: float = 0.0
+    shown: Shown | None = field(default=None, repr=False)
+    pictured: int = -1
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what an exact continuation needs."""
-        return {
-            "part": self.part.name,
-            "step": self.step,
-            "seconds": self.seconds,
-            "model": self.model.state_dict(),
-            "engine": self.engine.state_dict(),
-            "random": random_state(),
-        }
+    @property
+    def adversary(self) -> Adversary | None:
+        """The discriminator, where there is one."""
+        return self.objective.adversary
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state_dict()`."""
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.model.load_state_dict(state["model"])
-        self.engine.load_state_dict(state["engine"])
-        set_random_state(state["random"])
+    @property
+    def run_step(self) -> int:
+        """Steps of the run before the next one: phases do not begin the count anew."""
+        return self.part.first_step + self.step
+
+    @property
+    def first_micro_batch(self) -> int:
+        """Number of the micro-batch that comes next."""
+        return (self.part.first_batch + self.step) * self.share.accumulation
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context of every forward."""
+        return torch.autocast(self.model.last_layer.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def turn(self, option: str) -> bool:
+        """Whether the step is past `learn_from` or `listen_from` of the adversarial options."""
+        adversarial = self.objective.options.adversarial
+        return adversarial is not None and self.run_step >= getattr(adversarial, option)
 
 
 #: Called after each step with its record, whose values are read from the device only where it is logged.
-OnStep = Callable[[PartState, dict[str, Tensor | float] | None], bool]
+OnStep = Callable[[PartState, dict[str, Tensor | float] | None], None]
 
 
-def train_part(state: PartState, source: Source, log_every: int, on_step: OnStep, advice: str = "") -> bool:
-    """Train until the part ends or `on_step` returns False; return whether it ended.
+def train_part(state: PartState, source: BatchSource, log_every: int, on_step: OnStep) -> None:
+    """Train until the part ends, or `on_step` raises.
 
     Args:
         state: Where to begin.
         source: Of batches.
         log_every: Steps between records.
         on_step: Told of each step; gets a record every `log_every` steps and at the last.
-        advice: Ends the sentence that reports a loss that is not finite.
 
     Raises:
         TrainingError: A loss or the gradient's norm is not finite.
     """
-    part, steps = state.part, state.part.phase.steps
+    steps = state.part.phase.steps
     state.model.train()
+    batches = source.starting_at(state.first_micro_batch)
     while state.step < steps:
         began = time.monotonic()
         logged = state.step % log_every == 0 or state.step == steps - 1
-        record = train_step(state, source, logged, f"{part.name}, step {state.step}", advice)
+        record = train_step(state, batches, logged)
         state.seconds += time.monotonic() - began
         state.step += 1
-        if not on_step(state, record if logged else None):
-            return state.step == steps
-    return True
+        on_step(state, record if logged else None)
 
 
-def train_step(state: PartState, source: Source, logged: bool, where: str, advice: str) -> dict[str, Tensor | float]:
-    """Do one step and return its numbers."""
-    phase, model = state.part.phase, state.model
-    device = model.last_layer.device
-    batch = source.batch(state.part.first_batch + state.step)
-    images = batch.images.to(device)
-    regions = {kind: found.to(device) for kind, found in batch.regions.items()}
-    output = model(images)
-    losses = state.objective(output, images, regions, state.step)
-    # On an accelerator reading every step would make the host wait for the device.
-    checked = logged or device.type == "cpu"
-    if checked:
-        check_finite({**losses.parts, "total": losses.total}, where, advice)
-    state.engine.backward(losses.total)
+def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict[str, Tensor | float]:
+    """Do one step of the tokenizer, and one of the discriminator once it learns; return the step's numbers.
+
+    The record is a mean over micro-batches and, where it is logged, over ranks.
+    """
+    phase, count = state.part.phase, state.share.accumulation
+    record: dict[str, Tensor] = {}
+    for number in range(count):
+        last = logged and number == count - 1
+        for name, value in micro_step(state, next(batches), last).items():
+            record[name] = record[name] + value / count if name in record else value / count
     lr = phase.lr * cosine(state.step, phase.steps, phase.warmup)
-    norm = state.engine.step(lr)
-    if checked:
-        check_finite({"norm of the gradient": norm}, where, advice)
-    model.quantize.update()
-    watched = state.objective.watch(output, images, regions) if logged else {}
-    return record_of(losses, watched, model, {"lr": lr, "gradient_norm": norm})
+    record["gradient_norm"] = state.engine.step(lr)
+    if state.adversary_engine is not None and state.turn("learn_from"):
+        record["discriminator_gradient_norm"] = state.adversary_engine.step(lr)
+    state.watch.note({name: record[name] for name in record if name.endswith("gradient_norm")}, state.run_step)
+    state.model.quantize.update()
+    if state.average is not None:
+        state.average.update(state.model)
+    if not logged:
+        return {**record, "lr": lr}
+    codes = {f"codebook/{name}": value for name, value in state.model.quantize.stats().items()}
+    return {**mean_over_ranks(record), **codes, "lr": lr}
 
 
-def record_of(
-    losses: Losses, watched: Mapping[str, Tensor], model: InsightTokenizer, more: Mapping[str, Tensor | float]
-) -> dict[str, Tensor | float]:
-    """Return a step's numbers by the names that they have in metrics.jsonl."""
-    named = {f"loss/{name}": value.detach() for name, value in {**watched, **losses.parts}.items()}
-    codes = {f"codebook/{name}": value for name, value in model.quantize.stats().items()}
-    return {"loss/total": losses.total.detach(), **named, **codes, **more}
+def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor]:
+    """Add the gradients of one micro-batch for both players; return its losses by the names they have in the log."""
+    device = state.model.last_layer.device
+    images = batch.images.to(device, non_blocking=True)
+    regions = {kind: found.to(device) for kind, found in batch.regions.items()}
+    with state.autocast():
+        output = state.model(images)
+        output = output._replace(reconstruction=output.reconstruction.float())
+        losses = state.objective(
+            output,
+            images,
+            regions,
+            step=state.step,
+            listening=state.turn("listen_from"),
+            last_layer=state.model.last_layer,
+        )
+    found = {**losses.parts, "total": losses.total}
+    state.watch.note(found, state.run_step)
+    state.engine.backward(losses.total)
+    if logged:
+        state.shown = Shown(images, output.reconstruction.detach(), regions)
+        found |= state.objective.watch(output, images, regions)
+    found |= discriminator_step(state, output, images)
+    return {f"loss/{name}": value.detach() for name, value in found.items()}
 
 
-def random_state() -> dict[str, Tensor]:
-    """Return the states of torch's generators."""
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def set_random_state(state: Mapping[str, Tensor]) -> None:
-    """Set torch's generators to `random_state()`."""
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
+def discriminator_step(state: PartState, output: TokenizerOutput, images: Tensor) -> dict[str, Tensor]:
+    """Add the discriminator's gradients for one micro-batch, once it learns; return its losses by name."""
+    if state.adversary is None or state.adversary_engine is None or not state.turn("learn_from"):
+        return {}
+    with state.autocast():
+        losses = state.adversary.discriminator_loss(output.reconstruction, images)
+    state.watch.note(losses.parts, state.run_step)
+    state.adversary_engine.backward(losses.total)
+    return losses.parts

@@ -18,6 +18,7 @@ class Part:
         phase: Length, schedule, parts that learn.
         terms: Names of the region terms that count.
         starts_from: Part whose weights it starts from; empty for new weights.
+        first_step: Steps of the run before it.
         first_batch: Number of its first batch in the run's one order of data. Arms of a phase share it.
         seed: Of torch's random numbers. Arms of a phase share it.
     """
@@ -26,6 +27,7 @@ class Part:
     phase: Phase
     terms: tuple[str, ...]
     starts_from: str
+    first_step: int
     first_batch: int
     seed: int
 
@@ -42,24 +44,26 @@ def plan(phases: Sequence[Phase], terms: Collection[str], seed: int) -> tuple[Pa
         InputError: Phases of one name, arms before the last phase, or a term that the recipe does not have.
     """
     parts: list[Part] = []
-    first_batch, before = 0, ""
+    first_step = first_batch = 0
+    before = ""
     for number, phase in enumerate(phases):
         _check(phase, phases, number, terms)
-        arms = phase.arms or {"": phase.terms if phase.terms is not None else tuple(terms)}
-        for arm, chosen in arms.items():
+        for arm, chosen in phase.chosen(terms).items():
             name = f"{phase.name}/{arm}" if arm else phase.name
-            parts.append(Part(name, phase, tuple(chosen), before, first_batch, seed + number))
+            parts.append(Part(name, phase, chosen, before, first_step, first_batch, seed + number))
+            first_step += phase.steps
         first_batch += phase.steps
         before = phase.name
     return tuple(parts)
 
 
 def _check(phase: Phase, phases: Sequence[Phase], number: int, terms: Collection[str]) -> None:
-    if phase.arms and number < len(phases) - 1:
+    if "" not in phase.chosen(()) and number < len(phases) - 1:
         advice = "What follows would not know which arm to start from."
         raise InputError(expected(f"phases[{number}].arms", "arms in the last phase alone", "them earlier", advice))
     if phase.name in {other.name for other in phases[:number]}:
         raise InputError(expected(f"phases[{number}].name", "a name of its own", f"'{phase.name}' again"))
-    for name in (*(phase.terms or ()), *(name for arm in phase.arms.values() for name in arm)):
+    named = [name for chosen in phase.chosen(()).values() for name in chosen]
+    for name in (*named, *phase.term_weights):
         if name not in terms:
             raise InputError(f"phases[{number}]: the recipe has no term '{name}'. {did_you_mean(name, terms)}")

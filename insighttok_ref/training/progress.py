@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from insighttok_ref.training.plan import Part
 
-LINES_A_PART = 10
+LINES_A_PART = 10  # at least: a part of days says something every few minutes
+SECONDS_A_LINE = 300.0
 TERMS_COST = 2.0  # a step with region terms against one without, until it has been measured
 
 
@@ -56,16 +57,19 @@ class RunProgress:
         parts: Those still to do.
         afterwards: Seconds that what follows training is thought to take.
         console: Where to print; a terminal gets a bar, all else lines.
+        quiet: Print nothing: another rank does.
     """
 
-    def __init__(self, parts: Sequence[Part], afterwards: float, console: Console | None = None) -> None:
-        self.console = console or Console()
+    def __init__(
+        self, parts: Sequence[Part], afterwards: float, console: Console | None = None, quiet: bool = False
+    ) -> None:
+        self.console = console or Console(quiet=quiet)
         self.left = TimeLeft(parts, afterwards)
-        self.began = self.last = time.monotonic()
+        self.began = self.last = self.told = time.monotonic()
         self.current: Part | None = None
         self.loss = float("nan")
         bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
-        self.bar = Progress(*bar, console=self.console, disable=not self.console.is_terminal)
+        self.bar = Progress(*bar, console=self.console, disable=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("", total=1.0, left="")
 
     def __enter__(self) -> RunProgress:
@@ -79,8 +83,15 @@ class RunProgress:
         """Print a line, above the bar where there is one."""
         self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
-    def step(self, part: Part, done: int, loss: float | None) -> None:
-        """Show that `done` steps of `part` are done; `loss` is the last step's, None where it was not read."""
+    def step(self, part: Part, done: int, loss: float | None, images: int = 0) -> None:
+        """Show that `done` steps of `part` are done.
+
+        Args:
+            part: What is trained.
+            done: Its steps.
+            loss: The last step's; None where it was not read.
+            images: Images in a step, over all ranks; 0 shows no speed.
+        """
         now = time.monotonic()
         if self.current == part:  # the first step of a part also waits for its preparation
             self.left.note(part, now - self.last)
@@ -88,10 +99,13 @@ class RunProgress:
         self.loss = self.loss if loss is None else loss
         left = self.left.seconds(part, done)
         text = f"{part.name} {done}/{part.phase.steps}  loss {self.loss:.4f}"
+        if images and (seconds := self.left.rates.get(bool(part.terms))):
+            text += f"  {images / seconds:.3g} images/s"
         if self.console.is_terminal:
             share = (now - self.began) / max(now - self.began + left, 1e-9)
             self.bar.update(self.task, description=text, completed=share, left=f"about {minutes(left)} left")
-        elif done % max(1, part.phase.steps // LINES_A_PART) == 0:
+        elif done % max(1, part.phase.steps // LINES_A_PART) == 0 or now - self.told >= SECONDS_A_LINE:
+            self.told = now
             self.say(f"{text}  about {minutes(left)} left")
 
     def stage(self, text: str, left: float) -> None:
@@ -104,6 +118,8 @@ class RunProgress:
 
 
 def minutes(seconds: float) -> str:
-    """Return `2 min 5 s` or `40 s`."""
+    """Return `3 h 20 min`, `2 min 5 s` or `40 s`."""
     whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"

@@ -5,178 +5,220 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from insighttok_ref.objective.objective import Objective
+from insighttok_ref.tokenizer.checkpoints import load_tokenizer
 from insighttok_ref.tokenizer.model import InsightTokenizer
 from insighttok_ref.training.balance import equal_weights, gradient_norms
-from insighttok_ref.training.checkpoint import load_state, load_tokenizer, save_state, save_tokenizer
-from insighttok_ref.training.engines import PlainEngine
+from insighttok_ref.training.checkpoint import Checkpoints, read_state
+from insighttok_ref.training.distributed import Ranks, agree, barrier
+from insighttok_ref.training.grids import sample_grid
 from insighttok_ref.training.log import MetricsLog
-from insighttok_ref.training.loop import PartState, Source, train_part
-from insighttok_ref.training.options import build_tokenizer
+from insighttok_ref.training.loggers import build_loggers
+from insighttok_ref.training.loop import BatchSource, PartState, train_part
+from insighttok_ref.training.parts import PartFolder, begin, go_on, snapshot, write_shards
 from insighttok_ref.training.plan import Part, plan
 from insighttok_ref.training.progress import RunProgress
+from insighttok_ref.training.settings import Settings
 from insighttok_ref.training.stopping import StoppedError, StopSignals
+from regionloss.data.loading import Share
 from regionloss.errors import InputError, expected
-from regionloss.losses.terms import LossTerms
-
-if TYPE_CHECKING:
-    from insighttok_ref.training.comparison import Comparison
-    from regionloss.recipe import TrainingRun
+from regionloss.recipe import TrainingRun
 
 BALANCE_BATCHES = 4
+
+#: Training data of a part, for a rank.
+Batches = Callable[[Part, Share], BatchSource]
 
 
 class Session:
     """Trains the parts of a run that are not finished.
 
     Args:
-        trainer: Options.
+        settings: What decides how it trains.
         run: The recipe and where to write.
-        batches: Training data by batch size.
+        ranks: This process among those of the run.
+        batches: Training data.
         afterwards: Seconds that what follows training is thought to take, for the time left.
 
     Raises:
-        InputError: The folder holds another run, or the run to go on from had another recipe.
+        InputError: A batch does not divide; the folder holds another run; the run to go on from had another recipe.
+        WeightsError: The newest checkpoint is damaged, or there is none.
     """
 
     def __init__(
-        self, trainer: Comparison, run: TrainingRun, batches: Callable[[int], Source], afterwards: float = 0.0
+        self, settings: Settings, run: TrainingRun, ranks: Ranks, batches: Batches, afterwards: float = 0.0
     ) -> None:
-        self.trainer, self.run, self.batches = trainer, run, batches
+        self.settings, self.run, self.ranks, self.batches = settings, run, ranks, batches
         self.resolved = run.resolved
         self.folder = run.resume or run.out
-        self.state_file = self.folder / "state.pt"
-        self.terms = run.build_terms()
-        self.parts = plan(trainer.phases, run.recipe.terms, run.recipe.seed)
-        self.log = MetricsLog(self.folder / "metrics.jsonl")
+        self.parts = plan(settings.phases, run.recipe.terms, run.recipe.seed)
+        self.shares = {
+            part.name: Share(part.phase.batch_size, settings.engine.micro_batch, ranks.rank, ranks.size)
+            for part in self.parts
+        }
+        self.metrics = MetricsLog(self.folder / "metrics.jsonl")
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", settings.log.keep)
         self.saved = self._earlier()
         self.finished: list[str] = list(self.saved.get("finished", []))
         self.todo = [part for part in self.parts if part.name not in self.finished]
-        self.progress = RunProgress(self.todo, afterwards)
+        if settings.engine.threads:
+            torch.set_num_threads(settings.engine.threads)
+        self.terms = run.build_terms()
+        self.progress = RunProgress(self.todo, afterwards, quiet=not ranks.is_first)
         self.signals = StopSignals()
 
     def train(self) -> None:
         """Train all parts.
 
         Raises:
-            StoppedError: Ctrl-C or SIGTERM; the state is saved.
-            TrainingError: A loss is not finite.
+            StoppedError: Ctrl-C or SIGTERM on any rank; the state is saved.
+            TrainingError: A value is not finite.
         """
+        if not self.todo:
+            return
         with self.signals:
             for part in self.todo:
                 state = self._begin(part)
-                train_part(
-                    state, self.batches(part.phase.batch_size), self.trainer.log.every, self._after_step, self._advice()
-                )
+                source = self.batches(part, state.share)
+                train_part(state, source, self.settings.log.every, self._after_step)
                 self._finish(state)
 
     def tokenizer(self, part: str) -> InsightTokenizer:
         """Return the tokenizer that a finished part gave."""
-        return load_tokenizer(self.tokenizer_file(part)).to(self.trainer.engine.device)
-
-    def tokenizer_file(self, part: str) -> Path:
-        """Return where a part's tokenizer lies."""
-        return self.folder / part / "tokenizer.safetensors"
+        return load_tokenizer(PartFolder(self.folder, part).tokenizer).to(self.ranks.device)
 
     def _earlier(self) -> dict[str, Any]:
         """The state to go on from; empty for a new run."""
         if self.run.resume is None:
-            if self.log.path.exists() or self.state_file.exists():
+            if self.metrics.path.exists() or self.checkpoints.all():
                 advice = f"Choose another folder with --out, or go on with --resume {self.folder}."
                 raise InputError(expected(str(self.folder), "a folder without a run", "one that holds a run", advice))
             return {}
         if self.run.out.resolve() != self.run.resume.resolve():
             advice = "A run goes on where it is; copy its folder first to keep both."
             raise InputError(expected("--out", f"{self.run.resume} as in --resume", str(self.run.out), advice))
-        state = load_state(self.state_file)
+        self.checkpoint = self.checkpoints.newest()
+        state = read_state(self.checkpoint)
         before = json.loads(state["recipe"])
         if before != self._recipe():
             keys = ", ".join(changed(before, self._recipe()))
             advice = "Go on with the recipe it was begun with, or begin a new run."
             raise InputError(expected(str(self.folder), "a run of this recipe", f"one that differs in {keys}", advice))
+        self._check_engine(state)
         return state
 
+    def _check_engine(self, state: dict[str, Any]) -> None:
+        """Optimizer states belong to an engine, and DeepSpeed's to a number of ranks."""
+        now, before = self.settings.engine.name, state["engine"]
+        if state["part"] and now != before:
+            advice = f"Go on with trainer.options.engine.name={before}."
+            raise InputError(expected(str(self.checkpoint), f"a state of the engine '{now}'", f"'{before}'s", advice))
+        if state["part"] and now == "deepspeed" and state["ranks"] != self.ranks.size:
+            wanted = f"a state of {self.ranks.size} ranks"
+            advice = f"Start {state['ranks']} processes: DeepSpeed has cut the optimizer's state into as many."
+            raise InputError(expected(str(self.checkpoint), wanted, f"one of {state['ranks']}", advice))
+
     def _recipe(self) -> dict[str, Any]:
-        """What decides the weights: a report may change after a stop."""
+        """What decides the weights: where and how fast it computes, and what it reports, may change after a stop."""
         recipe: dict[str, Any] = json.loads(json.dumps(self.resolved["recipe"]))
+        options = recipe["trainer"]["options"]
         for name in ("evaluation", "log"):
-            recipe["trainer"]["options"].pop(name, None)
+            options.pop(name, None)
+        options["engine"] = {"precision": self.settings.engine.precision}
         return recipe
 
     def _begin(self, part: Part) -> PartState:
         """Return the state at which a part begins, or goes on."""
-        torch.manual_seed(part.seed)
-        model = build_tokenizer(self.trainer.model)
-        if part.starts_from:
-            model.load_state_dict(load_tokenizer(self.tokenizer_file(part.starts_from)).state_dict())
-        model.to(self.trainer.engine.device).set_trainable(part.phase.train)
-        active, watched = self._split_terms(part)
-        objective = Objective(self.trainer.objective, active, watched)
-        state = PartState(part, model, PlainEngine(model, self.trainer.optimizer), objective)
+        before = PartFolder(self.folder, part.starts_from) if part.starts_from else None
+        state = begin(self.settings, part, self.shares[part.name], self.terms, self.ranks.device, before, self._advice)
         if self.saved.get("part") == part.name:
-            state.load_state_dict(self.saved)
-        self.log.forget_after(set(self.finished), part.name, state.step)
+            go_on(state, self.saved, self.checkpoint)
+            self.saved = {}
+        if self.ranks.is_first:
+            self.metrics.forget_after(set(self.finished), part.name, state.step)
+        if self.ranks.is_first:
+            self.loggers = build_loggers(self.settings.log, self.folder, state.run_step, self.resolved)
+        cut = f"{state.share.images} images x {state.share.accumulation} micro-batches x {self.ranks.size} ranks"
+        self.progress.say(f"{part.name}: a batch of {state.share.batch_size} is {cut}")
         if state.step == 0 and part.terms:
-            self._say_balance(part, model)
+            self._say_balance(state)
         return state
 
-    def _split_terms(self, part: Part) -> tuple[LossTerms, LossTerms]:
-        active = {name: self.terms[name] for name in part.terms}
-        watched = {name: self.terms[name] for name in self.terms.terms if name not in part.terms}
-        return LossTerms(active), LossTerms(watched)
-
-    def _say_balance(self, part: Part, model: InsightTokenizer) -> None:
+    def _say_balance(self, state: PartState) -> None:
         """Log how strongly each term pulls at the start: who changes the data sees which weights would be equal."""
-        source = self.batches(part.phase.batch_size)
-        batches = (source.batch(part.first_batch + step) for step in range(BALANCE_BATCHES))
-        norms = gradient_norms(model, self.trainer.objective, self._split_terms(part)[0], batches)
-        self.log.write({"part": part.name, "step": 0, **{f"gradient_at_start/{k}": v for k, v in norms.items()}})
+        part = state.part
+        batches = self.batches(part, state.share).starting_at(state.first_micro_batch)
+        norms = gradient_norms(state, islice(batches, BALANCE_BATCHES))
+        if not self.ranks.is_first:
+            return
+        self.metrics.write({"part": part.name, "step": 0, **{f"gradient_at_start/{k}": v for k, v in norms.items()}})
         for name, weight in equal_weights(norms).items():
-            used = self.terms[name].weight
+            used = part.phase.term_weights.get(name, self.terms[name].weight)
             self.progress.say(f"{part.name}: term '{name}' has weight {used:g}; equal gradients at {weight:.3g}")
 
-    def _after_step(self, state: PartState, record: dict[str, Tensor | float] | None) -> bool:
+    def _after_step(self, state: PartState, record: dict[str, Tensor | float] | None) -> None:
         ends = state.step == state.part.phase.steps
-        loss = None
-        if record is not None:
-            numbers = {name: float(value) for name, value in record.items()}
-            loss = numbers["loss/total"]
-            head = {"part": state.part.name, "step": state.step - 1}
-            self.log.write({**head, **numbers, "seconds": state.seconds})
-        self.progress.step(state.part, state.step, loss)
-        if self.signals.requested or (state.step % self.trainer.log.save_every == 0 and not ends):
+        stopping = agree(self.signals.requested)
+        saving = stopping or (state.step % self.settings.log.save_every == 0 and not ends)
+        if record is not None or saving or ends:
+            state.watch.check()
+        loss = self._log(state, record) if record is not None and self.ranks.is_first else None
+        self.progress.step(state.part, state.step, loss, images=state.share.batch_size)
+        if saving:
             self.save(state)
-        if self.signals.requested:
+        if stopping:
             raise StoppedError(
                 f"stopped after step {state.step} of {state.part.name}; its state is saved. "
                 f"Go on with the same command and --resume {self.folder}"
             )
-        return True
+
+    def _log(self, state: PartState, record: dict[str, Tensor | float]) -> float:
+        """Write a step's numbers, and now and then a picture; return its loss."""
+        numbers = {name: float(value) for name, value in record.items()}
+        self.metrics.write({"part": state.part.name, "step": state.step - 1, **numbers, "seconds": state.seconds})
+        self.loggers.scalars(state.run_step - 1, numbers)
+        log = self.settings.log
+        if state.shown is not None and (state.step - 1) // log.images_every != state.pictured:
+            state.pictured = (state.step - 1) // log.images_every
+            self.loggers.image(state.run_step - 1, state.part.name, sample_grid(*state.shown, most=log.images))
+        return numbers["loss/total"]
 
     def save(self, state: PartState) -> None:
-        """Write the state to go on from, and beside it what made it."""
-        save_state({**state.state_dict(), **self._history()}, self.state_file)
+        """Write a checkpoint; every rank calls it."""
+        self.checkpoints.save(
+            state.run_step, {**snapshot(state), **self._history()}, lambda folder: write_shards(state, folder)
+        )
 
     def _finish(self, state: PartState) -> None:
-        path = self.tokenizer_file(state.part.name)
-        save_tokenizer(state.model, path)
-        (path.parent / "resolved.json").write_text(json.dumps(self.resolved, indent=1) + "\n", encoding="utf-8")
         self.finished.append(state.part.name)
-        save_state({"part": "", **self._history()}, self.state_file)
+        if self.ranks.is_first:
+            folder = PartFolder(self.folder, state.part.name)
+            folder.write(state)
+            text = json.dumps(self.resolved, indent=1) + "\n"
+            (folder.path / "resolved.json").write_text(text, encoding="utf-8")
+        barrier()
+        self.checkpoints.save(state.run_step, {"part": "", **self._history()})
+        if self.ranks.is_first:
+            self.loggers.close()
 
     def _history(self) -> dict[str, Any]:
-        return {"finished": list(self.finished), "recipe": json.dumps(self._recipe())}
+        """What every checkpoint holds beside its part's state."""
+        return {
+            "finished": list(self.finished),
+            "recipe": json.dumps(self._recipe()),
+            "engine": self.settings.engine.name,
+            "ranks": self.ranks.size,
+        }
 
     def _advice(self) -> str:
-        if not self.state_file.is_file():
+        found = self.checkpoints.all()
+        if not found:
             return "Nothing was saved yet. Try a smaller lr."
-        return f"{self.state_file} holds the last good state. Try a smaller lr or smaller term weights."
+        return f"{found[-1]} holds the last good state. Try a smaller lr or smaller term weights."
 
 
 def changed(before: Any, now: Any, path: str = "") -> list[str]:

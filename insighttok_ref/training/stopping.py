@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -49,9 +49,44 @@ class StopSignals:
         self._before = {}
 
 
-def check_finite(values: Mapping[str, Tensor | float], where: str, advice: str) -> None:
-    """Raise TrainingError where a value, 0-d, is NaN or infinite. Reads the values from the device."""
-    for name, value in values.items():
-        number = torch.as_tensor(value)
-        if not bool(number.isfinite()):
-            raise TrainingError(f"{where}: expected a finite '{name}', got {number.item()}. {advice}")
+class FiniteWatch:
+    """Remembers the first step at which each value was not finite, without making the host wait for a device.
+
+    Args:
+        device: Where the values are; on a CPU looking costs nothing, and each note is checked at once.
+        advice: Called for the end of the sentence: what is good, and what to try.
+    """
+
+    def __init__(self, device: torch.device, advice: Callable[[], str]) -> None:
+        self.device, self.advice = device, advice
+        self._first_bad: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def note(self, values: Mapping[str, Tensor], step: int) -> None:
+        """Look at 0-d values of a step; nothing is read back from an accelerator.
+
+        Raises:
+            TrainingError: On a CPU: one is not finite.
+        """
+        for name, value in values.items():
+            before = self._first_bad.get(name)
+            if before is None:
+                before = torch.full((), -1, dtype=torch.int64, device=value.device)
+            self._first_bad[name] = torch.where((before < 0) & ~value.isfinite(), step, before)
+        if self.device.type == "cpu":
+            self.check()
+
+    def check(self) -> None:
+        """Read what was noted, once.
+
+        Raises:
+            TrainingError: A value was not finite; the sentence names the first one, its step, and what is good.
+        """
+        if not self._first_bad:
+            return
+        steps = dict(zip(self._first_bad, torch.stack(list(self._first_bad.values())).tolist(), strict=True))
+        bad = {name: step for name, step in steps.items() if step >= 0}
+        if bad:
+            # The parts come before their total, and the losses before the gradients.
+            name = min(bad, key=lambda name: (bad[name], name == "total"))
+            raise TrainingError(f"step {bad[name]}: expected a finite '{name}', got none. {self.advice()}")

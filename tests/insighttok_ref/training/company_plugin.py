@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 
 import torch
 
@@ -22,6 +23,8 @@ class Company:
         with join("cpu") as ranks:
             if ranks.rank in self.failing:
                 self.fail()
+            if "stuck" in self.how:
+                time.sleep(60)  # as on a GPU whose partner is gone
             values = {"a": torch.tensor(ranks.rank), "b": torch.tensor([[2.0 * ranks.rank, 1.0]])}
             said = {
                 "ranks": [ranks.rank, ranks.size, ranks.local_rank, ranks.local_size, str(ranks.device)],
@@ -36,7 +39,7 @@ class Company:
             (run.out / f"rank{ranks.rank}.json").write_text(json.dumps(said))
 
     def fail(self) -> None:
-        if self.how == "kill":
+        if "kill" in self.how:
             os.kill(os.getpid(), signal.SIGKILL)
         raise RegionLossError("data: expected images, got none.")
 

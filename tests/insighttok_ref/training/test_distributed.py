@@ -25,6 +25,11 @@ FAILURE = "data: expected images, got none."
 NO_RUN = "--resume: expected the folder of an earlier run, got 'nowhere', which is none."
 
 
+PROGRAM = "from regionloss.cli import main; main.run()"
+#: The same, but a process that does not end by itself has one second instead of thirty.
+IMPATIENT = "from regionloss.cli import main, meeting; meeting.GRACE = 1.0; main.run()"
+
+
 def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -45,7 +50,7 @@ def launched(folder: Path, *words: str, env: dict[str, str] | None = None) -> su
     )
 
 
-def by_slurm(folder: Path, size: int, *words: str) -> list[tuple[int, str]]:
+def by_slurm(folder: Path, size: int, *words: str, program: str = PROGRAM) -> list[tuple[int, str]]:
     """Start what srun would start, with its variables; return each task's exit code and what it wrote on stderr."""
     port = str(free_port())
     tasks = []
@@ -59,7 +64,7 @@ def by_slurm(folder: Path, size: int, *words: str) -> list[tuple[int, str]]:
             "SLURM_STEP_NODELIST": "localhost",
             "MASTER_PORT": port,
         }
-        command = [sys.executable, "-m", "regionloss", "train", str(RECIPE), *words]
+        command = [sys.executable, "-c", program, "train", str(RECIPE), *words]
         env = environment(**variables)
         tasks.append(subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True))
     errors = [task.communicate(timeout=120)[1] for task in tasks]
@@ -125,6 +130,16 @@ def test_nobody_waits_for_a_process_that_was_killed(tmp_path: Path) -> None:
     assert (first, second) == (1, -signal.SIGKILL)
     assert error.startswith("rank 0: expected the 2 processes that meet at localhost:")
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("failing", "how"), [(1, "stuck"), (0, "kill, stuck")])
+def test_nobody_stays_stuck(tmp_path: Path, failing: int, how: str) -> None:
+    """A killed process other than rank 0 is left to the launcher: no word of it comes."""
+    options = [f"trainer.options.failing=[{failing}]", f"trainer.options.how='{how}'"]
+    ended = by_slurm(tmp_path, 2, *options, program=IMPATIENT)
+    code, error = ended[1 - failing]
+    assert code == 1
+    assert error.splitlines()[-1] == f"rank {1 - failing}: stopped, since another process of the run failed."
 
 
 def test_alone_everything_is_the_identity() -> None:

@@ -13,17 +13,18 @@ import torch
 from rich.console import Console
 
 from insighttok_ref.objective.objective import Objective
+from insighttok_ref.tokenizer.checkpoints import load_tokenizer
 from insighttok_ref.training.balance import equal_weights, gradient_norms
-from insighttok_ref.training.checkpoint import load_state, load_tokenizer, save_state
-from insighttok_ref.training.engines import OptimizerOptions, PlainEngine
-from insighttok_ref.training.loop import train_step
-from insighttok_ref.training.options import Phase, build_tokenizer
+from insighttok_ref.training.distributed import join
+from insighttok_ref.training.loop import PartState, train_step
+from insighttok_ref.training.options import ComparedPhase, Phase, build_tokenizer
 from insighttok_ref.training.plan import plan
 from insighttok_ref.training.progress import RunProgress, TimeLeft, minutes
 from insighttok_ref.training.schedule import cosine
-from insighttok_ref.training.session import Session, changed
+from insighttok_ref.training.session import changed
 from insighttok_ref.training.stopping import TrainingError
-from regionloss.errors import InputError, RecipeError, UnknownNameError, WeightsError
+from regionloss.data.loading import BatchLoader
+from regionloss.errors import InputError, RecipeError, WeightsError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
 
 Prepare = Callable[..., TrainingRun]
@@ -37,46 +38,23 @@ def test_cosine_rises_over_a_twentieth_and_falls_to_zero() -> None:
     assert all(a >= b for a, b in pairwise(rates[9:]))
 
 
-def test_engine_steps_as_torch_does() -> None:
-    """Against clipping written out and torch's Adam."""
-    torch.manual_seed(0)
-    ours = torch.nn.Linear(3, 2)
-    theirs = torch.nn.Linear(3, 2)
-    theirs.load_state_dict(ours.state_dict())
-    engine = PlainEngine(ours, OptimizerOptions(clip=0.5))
-    adam = torch.optim.Adam(theirs.parameters(), betas=(0.5, 0.9))
-    for step in range(5):
-        x = torch.randn(4, 3)
-        engine.backward(ours(x).square().sum())
-        norm = engine.step(0.1 / (step + 1))
-        adam.zero_grad()
-        theirs(x).square().sum().backward()
-        length = math.sqrt(sum(float(p.grad.square().sum()) for p in theirs.parameters()))
-        assert float(norm) == pytest.approx(length, rel=1e-5)
-        for p in theirs.parameters():
-            p.grad.mul_(min(1.0, 0.5 / length))
-        adam.param_groups[0]["lr"] = 0.1 / (step + 1)
-        adam.step()
-    torch.testing.assert_close(ours.weight, theirs.weight)
-    assert ours.weight.grad is None
-
-
 def test_plan_orders_parts() -> None:
     phases = [
         Phase(name="first", steps=5),
         Phase(name="second", steps=3, terms=()),
-        Phase(name="last", steps=4, arms={"a": (), "b": ("text", "face")}),
+        ComparedPhase(name="last", steps=4, arms={"a": (), "b": ("text", "face")}),
     ]
     parts = plan(phases, ("text", "face"), seed=10)
     assert [p.name for p in parts] == ["first", "second", "last/a", "last/b"]
     assert [p.terms for p in parts] == [("text", "face"), (), (), ("text", "face")]
     assert [p.starts_from for p in parts] == ["", "first", "second", "second"]
     assert [p.first_batch for p in parts] == [0, 5, 8, 8]
+    assert [p.first_step for p in parts] == [0, 5, 8, 12]
     assert [p.seed for p in parts] == [10, 11, 12, 12]
 
 
 def test_plan_refuses_what_does_not_fit() -> None:
-    arms = Phase(name="x", steps=1, arms={"a": ()})
+    arms = ComparedPhase(name="x", steps=1, arms={"a": ()})
     with pytest.raises(InputError, match="arms in the last phase alone"):
         plan([arms, Phase(name="y", steps=1)], (), 0)
     with pytest.raises(InputError, match="a name of its own, got 'x' again"):
@@ -108,35 +86,33 @@ def test_preset_with_other_options_over_it() -> None:
     assert model.codebook.shape == (32, 32)
 
 
-def test_state_survives_and_the_one_before_is_kept(tmp_path: Path) -> None:
-    path = tmp_path / "state.pt"
-    for step in (1, 2):
-        save_state({"step": step, "weights": torch.full((2,), float(step))}, path)
-    assert load_state(path)["step"] == 2
-    assert load_state(tmp_path / "state.previous.pt")["weights"].tolist() == [1.0, 1.0]
-    assert {p.name for p in tmp_path.iterdir()} == {"state.pt", "state.previous.pt"}
-
-
 def test_broken_tokenizer_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"x\.safetensors: expected a tokenizer as safetensors"):
         load_tokenizer(tmp_path / "x.safetensors")
 
 
-def test_gradient_norms_are_those_of_backward(tiny_run: Prepare, tmp_path: Path) -> None:
-    run = tiny_run(tmp_path)
+def begun(run: TrainingRun) -> tuple[PartState, BatchLoader]:
+    """Return the first part as it begins, and its batches."""
     trainer = build_trainer(run.loaded)
-    batch = trainer.prepare(run).train.batches(4).batch(0)
-    terms = run.build_terms()
-    torch.manual_seed(0)
-    model = build_tokenizer(trainer.model)
+    data = trainer.prepare(run)
+    with join("cpu") as ranks:
+        session = trainer.session(run, data, ranks)
+    state = session._begin(session.parts[0])
+    state.model.train()
+    return state, BatchLoader(data.train, state.share)
+
+
+def test_gradient_norms_are_those_of_backward(tiny_run: Prepare, tmp_path: Path) -> None:
+    state, batches = begun(tiny_run(tmp_path, "trainer.options.phases.0.terms=[text]"))
+    batch, model, terms = batches.batch(0), state.model, state.objective.terms
     codes = model.codebook.clone()
-    norms = gradient_norms(model, trainer.objective, terms, [batch])
+    norms = gradient_norms(state, [batch])
     assert model.training
     assert torch.equal(codes, model.codebook)
     assert model.last_layer.grad is None
     model.eval()
     output = model(batch.images)
-    Objective(trainer.objective)(output, batch.images, batch.regions).total.backward(retain_graph=True)
+    Objective(state.objective.options)(output, batch.images, batch.regions).total.backward(retain_graph=True)
     rest = model.last_layer.grad.clone()
     model.last_layer.grad = None
     terms(output.reconstruction, batch.images, batch.regions).by_term["text"].backward()
@@ -146,41 +122,32 @@ def test_gradient_norms_are_those_of_backward(tiny_run: Prepare, tmp_path: Path)
     assert equal_weights({"objective": 1.0, "face": 0.0})["face"] == math.inf
 
 
-def test_a_loss_that_is_not_finite_stops_with_step_and_part(tiny_run: Prepare, tmp_path: Path) -> None:
-    run = tiny_run(tmp_path)
-    trainer = build_trainer(run.loaded)
-    session = Session(trainer, run, trainer.prepare(run).train.batches)
-    state = session._begin(session.parts[0])
-    source = session.batches(4)
-    state.model.train()
-    train_step(state, source, True, "pretrain, step 0", "")
+def test_a_value_that_is_not_finite_stops_with_step_and_part(tiny_run: Prepare, tmp_path: Path) -> None:
+    state, batches = begun(tiny_run(tmp_path))
+    train_step(state, batches.starting_at(0), True)
     with torch.no_grad():
         state.model.decoder.conv_out.bias.fill_(math.inf)
     before = [p.clone() for p in state.model.encoder.parameters()]
-    with pytest.raises(TrainingError, match=r"^pretrain, step 1: expected a finite 'l1', got inf\. Lower it\.$"):
-        train_step(state, source, True, "pretrain, step 1", "Lower it.")
+    state.step = 1
+    with pytest.raises(TrainingError, match=r"step 1: expected a finite '.*l1', got inf\. Nothing was saved yet"):
+        train_step(state, batches.starting_at(1), True)
     assert all(torch.equal(a, b) for a, b in zip(before, state.model.encoder.parameters(), strict=True))
 
 
 def test_frozen_parts_do_not_learn(tiny_run: Prepare, tmp_path: Path) -> None:
     run = tiny_run(tmp_path, "trainer.options.phases.0.train=[decoder]", "trainer.options.phases.0.steps=2")
-    trainer = build_trainer(run.loaded)
-    session = Session(trainer, run, trainer.prepare(run).train.batches)
-    state = session._begin(session.parts[0])
+    state, batches = begun(run)
     before = {name: value.clone() for name, value in state.model.state_dict().items()}
-    state.model.train()
-    train_step(state, session.batches(4), False, "", "")
+    train_step(state, batches.starting_at(0), False)
     after = state.model.state_dict()
     learnt = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert learnt == {"decoder", "post_quant_conv"}
-    wrong = tiny_run(tmp_path / "wrong", "trainer.options.phases.0.train=[decodr]")
-    trainer = build_trainer(wrong.loaded)
-    with pytest.raises(UnknownNameError, match="Did you mean 'decoder'"):
-        Session(trainer, wrong, trainer.prepare(wrong).train.batches).train()
+    with pytest.raises(RecipeError, match=r"phases\.0\.train"):
+        tiny_run(tmp_path / "wrong", "trainer.options.phases.0.train=[decodr]")
 
 
 def test_time_left_counts_every_part_at_its_own_rate() -> None:
-    phases = [Phase(name="a", steps=10, terms=()), Phase(name="b", steps=4, arms={"x": (), "y": ("text",)})]
+    phases = [Phase(name="a", steps=10, terms=()), ComparedPhase(name="b", steps=4, arms={"x": (), "y": ("text",)})]
     parts = plan(phases, ("text",), 0)
     left = TimeLeft(parts, afterwards=5.0)
     left.note(parts[0], 1.0)

@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from insighttok_ref.training.checkpoint import load_state
+from insighttok_ref.training.checkpoint import Checkpoints, read_state
+from insighttok_ref.training.distributed import join
 from insighttok_ref.training.session import Session
 from insighttok_ref.training.stopping import StoppedError
 from regionloss.errors import InputError, WeightsError
@@ -24,7 +25,8 @@ PARTS = ("pretrain", "compare/control", "compare/ours")
 
 def session(run: TrainingRun) -> Session:
     trainer = build_trainer(run.loaded)
-    return Session(trainer, run, trainer.prepare(run).train.batches)
+    with join("cpu") as ranks:
+        return trainer.session(run, trainer.prepare(run), ranks)
 
 
 class CrashError(Exception):
@@ -38,7 +40,7 @@ def stop_at(begun: Session, part: str, step: int, how: Callable[[], None]) -> No
     def then(state, record):
         if (state.part.name, state.step) == (part, step):
             how()
-        return after(state, record)
+        after(state, record)
 
     begun._after_step = then
 
@@ -81,7 +83,7 @@ def test_resumed_run_equals_an_unbroken_one_bit_for_bit(
     with pytest.raises((CrashError, StoppedError)):
         begun.train()
     torch.manual_seed(99)  # whatever has happened to the generator meanwhile
-    resumed = session(tiny_run(out, resume=out)) if (out / "state.pt").exists() else session(again(tiny_run, out))
+    resumed = session(tiny_run(out, resume=out) if any(out.glob("checkpoints/*")) else again(tiny_run, out))
     resumed.train()
     for name in PARTS:
         whole, broken = (load_file(folder / name / "tokenizer.safetensors") for folder in (trained, out))
@@ -114,7 +116,7 @@ def test_the_sentence_says_how_to_go_on(tiny_run: Prepare, tmp_path: Path) -> No
     wanted = f"stopped after step 2 of pretrain; its state is saved. .* --resume {tmp_path}"
     with pytest.raises(StoppedError, match=wanted):
         begun.train()
-    assert load_state(tmp_path / "state.pt")["step"] == 2
+    assert read_state(Checkpoints(tmp_path / "checkpoints").newest())["step"] == 2
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -127,11 +129,8 @@ def test_evaluation_may_change_after_a_stop(trained: Path, tiny_run: Prepare) ->
     assert session(tiny_run(trained, "trainer.options.evaluation.crops=1", resume=trained)).todo == []
 
 
-def test_resume_from_nothing_and_from_a_damaged_state(tiny_run: Prepare, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"state\.pt: expected a training state, got no such file"):
-        session(tiny_run(tmp_path, resume=tmp_path))
-    (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 half a file")
-    with pytest.raises(WeightsError, match=r"state\.pt: expected a training state, got a file that cannot be read"):
+def test_resume_from_nothing(tiny_run: Prepare, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"checkpoints: expected checkpoints, got none"):
         session(tiny_run(tmp_path, resume=tmp_path))
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from insighttok_ref.tokenizer.checkpoints import load_tokenizer
 from insighttok_ref.training import loop
-from insighttok_ref.training.checkpoint import load_tokenizer
-from insighttok_ref.training.session import Session
+from insighttok_ref.training.distributed import join
 from regionloss.errors import InputError
 from regionloss.recipe import TrainingRun, build_trainer
 
@@ -23,6 +23,12 @@ Prepare = Callable[..., TrainingRun]
 def records(folder: Path, part: str) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if line["part"] == part and "seconds" in line]
+
+
+def train(run: TrainingRun) -> None:
+    trainer = build_trainer(run.loaded)
+    with join("cpu") as ranks:
+        trainer.session(run, trainer.prepare(run), ranks).train()
 
 
 def test_loss_falls(trained: Path) -> None:
@@ -56,17 +62,14 @@ def test_arms_see_the_same_images_in_the_same_order(
     tiny_run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, list[torch.Tensor]] = {}
-    step_once = loop.train_step
+    step_once = loop.micro_step
 
-    def note(state, source, *rest):
-        batch = source.batch(state.part.first_batch + state.step)
+    def note(state, batch, *rest):
         seen.setdefault(state.part.name, []).append(batch.images)
-        return step_once(state, source, *rest)
+        return step_once(state, batch, *rest)
 
-    monkeypatch.setattr(loop, "train_step", note)
-    run = tiny_run(tmp_path)
-    trainer = build_trainer(run.loaded)
-    Session(trainer, run, trainer.prepare(run).train.batches).train()
+    monkeypatch.setattr(loop, "micro_step", note)
+    train(tiny_run(tmp_path))
     assert torch.equal(torch.stack(seen["compare/control"]), torch.stack(seen["compare/ours"]))
     assert not torch.equal(seen["compare/ours"][0], seen["compare/ours"][1])
     assert not torch.equal(seen["compare/ours"][0], seen["pretrain"][0])
@@ -104,9 +107,7 @@ def test_a_folder_with_a_run_is_not_written_over(trained: Path, tiny_run: Prepar
 def test_seed_decides_everything(trained: Path, tiny_run: Prepare, tmp_path: Path) -> None:
     """Another run of the same recipe gives the same bits; another seed does not."""
     for seed, same in ((3, True), (4, False)):
-        run = tiny_run(tmp_path / str(seed), f"seed={seed}", "trainer.options.phases.1.steps=1")
-        trainer = build_trainer(run.loaded)
-        Session(trainer, run, trainer.prepare(run).train.batches).train()
+        train(tiny_run(tmp_path / str(seed), f"seed={seed}", "trainer.options.phases.1.steps=1"))
         name = "pretrain/tokenizer.safetensors"
         first, second = load_file(trained / name), load_file(tmp_path / str(seed) / name)
         assert all(torch.equal(first[key], second[key]) for key in first) is same

@@ -1,0 +1,44 @@
+"""LeCAM: a discriminator that is regularised by moving averages of its own logits."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from insighttok_ref.tokenizer.ranks import rank_and_size, sum_over_ranks
+
+
+class LeCAM(nn.Module):
+    """relu(r - F)^2 + relu(R - f)^2: r, f are mean logits of real and fake images, R, F the moving averages of those.
+
+    The loss is computed with the averages as they were before the batch; then they move:
+    R <- decay R + (1 - decay) r, F likewise, over all ranks.
+
+    Args:
+        decay: Of the averages.
+
+    Source: Tseng et al. (2021), on mean logits as MaskBit has it.
+    """
+
+    real: Tensor
+    fake: Tensor
+
+    def __init__(self, decay: float = 0.999) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("real", torch.zeros(()))
+        self.register_buffer("fake", torch.zeros(()))
+
+    def forward(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the regularisation, 0-d, of mean logits (0-d), and move the averages in training."""
+        loss = F.relu(real - self.fake).square() + F.relu(self.real - fake).square()
+        if self.training:
+            self._follow(real.detach(), fake.detach())
+        return loss
+
+    @torch.no_grad()
+    def _follow(self, real: Tensor, fake: Tensor) -> None:
+        means = sum_over_ranks(torch.stack([real, fake]).to(self.real.dtype)) / rank_and_size()[1]
+        self.real = torch.lerp(means[0], self.real, self.decay)
+        self.fake = torch.lerp(means[1], self.fake, self.decay)

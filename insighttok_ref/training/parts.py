@@ -1,0 +1,210 @@
+"""Parts of a run as they begin, as they are kept, and as they go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from insighttok_ref.objective.adversarial import Adversary
+from insighttok_ref.objective.objective import Objective
+from insighttok_ref.objective.perceptual import build_perceptual
+from insighttok_ref.tokenizer.checkpoints import load_tokenizer, save_tokenizer
+from insighttok_ref.tokenizer.model import InsightTokenizer
+from insighttok_ref.tokenizer.ranks import rank_and_size
+from insighttok_ref.training.averaging import WeightAverage
+from insighttok_ref.training.engines import build_engine
+from insighttok_ref.training.loop import PartState
+from insighttok_ref.training.options import build_tokenizer
+from insighttok_ref.training.plan import Part
+from insighttok_ref.training.settings import Settings
+from insighttok_ref.training.stopping import FiniteWatch
+from regionloss.data.loading import Share
+from regionloss.errors import InputError, expected
+from regionloss.losses.terms import LossTerms
+
+
+class PartFolder:
+    """What a finished part leaves: its tokenizer, and what the next part starts from.
+
+    Args:
+        run: Folder of the run.
+        part: Name of the part.
+    """
+
+    def __init__(self, run: Path, part: str) -> None:
+        self.path = run / part
+        self.tokenizer = self.path / "tokenizer.safetensors"
+        self.average = self.path / "tokenizer-average.safetensors"
+        self.adversary = self.path / "adversary.safetensors"
+
+    def write(self, state: PartState) -> None:
+        """Write what a part has learnt."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if state.adversary is not None:
+            tensors = {name: value.detach().cpu().contiguous() for name, value in state.adversary.state_dict().items()}
+            save_file(tensors, self.adversary)
+        if state.average is not None:
+            save_tokenizer(state.average.model, self.average)
+        save_tokenizer(state.model, self.tokenizer)
+
+
+def begin(
+    settings: Settings,
+    part: Part,
+    share: Share,
+    terms: LossTerms,
+    device: torch.device,
+    before: PartFolder | None,
+    advice: Callable[[], str],
+) -> PartState:
+    """Return the state at which a part begins.
+
+    Args:
+        settings: The run's.
+        part: Which one.
+        share: How its batches are cut.
+        terms: All region terms of the recipe.
+        device: Where this rank computes.
+        before: What the part before has left; None for the first.
+        advice: Gives the end of the sentence that reports a value that is not finite.
+
+    Raises:
+        InputError: The tokenizer to start from has another layout.
+        WeightsError: A file to start from, or the weights of a frozen network, are not there.
+    """
+    torch.manual_seed(part.seed)
+    model = build_tokenizer(settings.model)
+    start = before.tokenizer if before is not None else settings.start_from
+    if start is not None:
+        start_from(model, start)
+    model.to(device).set_trainable(part.phase.train)
+    objective = build_objective(settings, part, terms, device)
+    adversary, engine = objective.adversary, settings.engine
+    if before is not None and adversary is not None:
+        adversary.load_state_dict(load_file(before.adversary))
+    state = PartState(
+        part,
+        share,
+        model,
+        build_engine(
+            engine.name, model, settings.optimizer, share, key="tokenizer-engine", zero_stage=engine.zero_stage
+        ),
+        objective,
+        FiniteWatch(device, advice),
+        bf16=engine.precision == "bf16",
+    )
+    if adversary is not None:
+        state.adversary_engine = build_engine(
+            engine.name,
+            adversary,
+            settings.optimizer,
+            share,
+            key="adversary-engine",
+            zero_stage=engine.adversary_zero_stage,
+        )
+    if settings.weight_average:
+        state.average = WeightAverage(model, settings.weight_average)
+        if before is not None:
+            state.average.model.load_state_dict(load_tokenizer(before.average).state_dict())
+    if rank_and_size()[0]:  # the first rank's draws decide where all must agree
+        torch.manual_seed(part.seed + rank_and_size()[0])
+    return state
+
+
+def start_from(model: InsightTokenizer, path: Path) -> None:
+    """Load a tokenizer's weights.
+
+    Raises:
+        InputError: It has another layout; the sentence names the options that differ.
+    """
+    other = load_tokenizer(path)
+    ours, theirs = dict(model.config), dict(other.config)
+    ours.pop("quantizer"), theirs.pop("quantizer")
+    differing = [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if ours[key] != theirs.get(key)]
+    if differing:
+        advice = "Give the recipe's model the options of the file."
+        raise InputError(expected(str(path), "a tokenizer of the recipe's layout", ", ".join(differing), advice))
+    model.load_state_dict(other.state_dict())
+
+
+def build_objective(settings: Settings, part: Part, terms: LossTerms, device: torch.device) -> Objective:
+    """Return what a part is trained on: the terms that count with its weights, the others to be watched."""
+    options, weights = settings.objective, part.phase.term_weights
+    weighted = {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.terms.items()}
+    active = {name: weighted[name] for name in part.terms}
+    watched = {name: term for name, term in weighted.items() if name not in part.terms}
+    return Objective(
+        options,
+        LossTerms(active),
+        LossTerms(watched),
+        perceptual=build_perceptual(options.perceptual.use).to(device) if options.perceptual else None,
+        adversary=Adversary(options.adversarial).to(device) if options.adversarial else None,
+    )
+
+
+def snapshot(state: PartState) -> dict[str, Any]:
+    """Return what an exact continuation needs besides what engines and ranks write themselves."""
+    return {
+        "part": state.part.name,
+        "step": state.step,
+        "seconds": state.seconds,
+        "model": state.model.state_dict(),
+        "adversary": state.adversary.state_dict() if state.adversary is not None else None,
+        "average": state.average.model.state_dict() if state.average is not None else None,
+    }
+
+
+def write_shards(state: PartState, folder: Path) -> None:
+    """Write what engines and this rank need to go on."""
+    rank = rank_and_size()[0]
+    torch.save(random_state(), folder / random_file(rank))
+    state.engine.save(folder)
+    if state.adversary_engine is not None:
+        state.adversary_engine.save(folder)
+
+
+def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
+    """Bring a part to where a checkpoint left it.
+
+    Args:
+        state: As `begin` returns it.
+        saved: A `snapshot`.
+        folder: The checkpoint.
+    """
+    state.step, state.seconds = saved["step"], saved["seconds"]
+    state.engine.load(folder)
+    state.model.load_state_dict(saved["model"])
+    if state.adversary is not None and state.adversary_engine is not None:
+        state.adversary_engine.load(folder)
+        state.adversary.load_state_dict(saved["adversary"])
+    if state.average is not None:
+        state.average.model.load_state_dict(saved["average"])
+    mine = folder / random_file(rank_and_size()[0])
+    if mine.is_file():  # a rank more than before draws on from its seed
+        set_random_state(torch.load(mine, weights_only=True))
+
+
+def random_file(rank: int) -> str:
+    """Return the name of a rank's random states in a checkpoint."""
+    return f"random-{rank:05d}.pt"
+
+
+def random_state() -> dict[str, Tensor]:
+    """Return the states of torch's generators."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: Mapping[str, Tensor]) -> None:
+    """Set torch's generators to `random_state()`."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -1,0 +1,80 @@
+"""Checkpoints are whole or not there, the last good one stays, and a damaged one is refused by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from insighttok_ref.training.checkpoint import Checkpoints, read_state
+from regionloss.errors import WeightsError
+
+
+def saved(folder: Path, *steps: int, keep: int = 2) -> Checkpoints:
+    checkpoints = Checkpoints(folder, keep)
+    for step in steps:
+        checkpoints.save(step, {"weights": torch.full((300,), float(step))}, lambda f: f.joinpath("shard").touch())
+    return checkpoints
+
+
+def test_the_newest_are_kept(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 5, 10, 100)
+    assert [path.name for path in checkpoints.all()] == ["step-00000010", "step-00000100"]
+    assert read_state(checkpoints.newest())["weights"][0] == 100
+    assert {p.name for p in checkpoints.newest().iterdir()} == {"state.pt", "shard", "manifest.json"}
+
+
+def test_a_crash_while_saving_leaves_the_one_before(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 1)
+
+    def crash(folder: Path) -> None:
+        (folder / "shard").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(2, {}, crash)
+    assert checkpoints.newest().name == "step-00000001"
+    checkpoints.save(2, {"weights": torch.zeros(1)})  # what the crash left is in nobody's way
+    assert [path.name for path in tmp_path.iterdir() if path.suffix] == []
+    assert checkpoints.newest().name == "step-00000002"
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (lambda f: (f / "state.pt").unlink(), r"state\.pt: expected a file of \d+ bytes, got none"),
+        (lambda f: (f / "state.pt").write_bytes(b"PK"), r"state\.pt: expected \d+ bytes, got 2"),
+        (lambda f: flip_a_bit(f / "state.pt"), r"state\.pt: expected the contents that were saved"),
+        (lambda f: (f / "shard").unlink(), r"shard: expected a file of 0 bytes, got none"),
+        (lambda f: (f / "manifest.json").unlink(), r"manifest\.json: expected the list of a checkpoint's files"),
+        (lambda f: (f / "manifest.json").write_text("{"), r"manifest\.json: expected the list"),
+    ],
+)
+def test_a_damaged_one_is_refused_by_name(tmp_path: Path, harm, sentence: str) -> None:
+    checkpoints = saved(tmp_path, 1, 2)
+    harm(tmp_path / "step-00000002")
+    with pytest.raises(WeightsError, match=rf"step-00000002/{sentence}.* Delete .*step-00000002 to go on from step-00"):
+        checkpoints.newest()
+
+
+def test_none_and_another_version(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="expected checkpoints, got none"):
+        Checkpoints(tmp_path).newest()
+    folder = saved(tmp_path, 1).newest()
+    torch.save({"version": 1}, folder / "state.pt")
+    with pytest.raises(WeightsError, match="expected a checkpoint of version 2, got version 1"):
+        read_state(folder)
+
+
+def test_the_manifest_is_readable_by_others(tmp_path: Path) -> None:
+    """Against the hash of nothing that everybody knows."""
+    manifest = json.loads((saved(tmp_path, 1).newest() / "manifest.json").read_text())
+    assert manifest["files"]["shard"]["sha256"].startswith("e3b0c44298fc1c149afbf4c8996fb924")

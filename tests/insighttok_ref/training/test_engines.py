@@ -1,0 +1,156 @@
+"""Engines against torch's own step: two players, micro-batches, and going on."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from insighttok_ref.training.distributed import join
+from insighttok_ref.training.engines import Engine, OptimizerOptions, PlainEngine, build_engine
+from insighttok_ref.training.options import EngineOptions
+from regionloss.data.loading import Share
+from regionloss.errors import InputError, PluginError
+
+OPTIONS = OptimizerOptions(weight_decay=0.05)
+SHARE = Share(4, 2)  # two micro-batches of two images
+ENGINES = [("plain", 0), ("deepspeed", 0), ("deepspeed", 1), ("deepspeed", 2)]
+
+
+def test_engine_steps_as_torch_does() -> None:
+    """Against clipping written out and torch's Adam."""
+    torch.manual_seed(0)
+    ours = nn.Linear(3, 2)
+    theirs = nn.Linear(3, 2)
+    theirs.load_state_dict(ours.state_dict())
+    engine = PlainEngine(ours, OptimizerOptions(clip=0.5))
+    adam = torch.optim.Adam(theirs.parameters(), betas=(0.5, 0.9))
+    for step in range(5):
+        x = torch.randn(4, 3)
+        engine.backward(ours(x).square().sum())
+        norm = engine.step(0.1 / (step + 1))
+        adam.zero_grad()
+        theirs(x).square().sum().backward()
+        length = math.sqrt(sum(float(p.grad.square().sum()) for p in theirs.parameters()))
+        assert float(norm) == pytest.approx(length, rel=1e-5)
+        for p in theirs.parameters():
+            p.grad.mul_(min(1.0, 0.5 / length))
+        adam.param_groups[0]["lr"] = 0.1 / (step + 1)
+        adam.step()
+    torch.testing.assert_close(ours.weight, theirs.weight)
+    assert ours.weight.grad is None
+
+
+class Game:
+    """A tokenizer and a discriminator in small, with all that makes two engines hard: a frozen pass, an adaptive weight."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(1)
+        self.generator = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.SiLU(), nn.Conv2d(6, 3, 3, padding=1))
+        self.discriminator = nn.Sequential(nn.Conv2d(3, 6, 3), nn.LeakyReLU(0.2), nn.Conv2d(6, 1, 3))
+
+    def losses(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        made = self.generator(x)
+        self.discriminator.requires_grad_(False)
+        heard = -self.discriminator(made).mean()
+        self.discriminator.requires_grad_(True)
+        pixels = (made - x).abs().mean()
+        last = self.generator[2].weight
+        norms = [torch.autograd.grad(value, last, retain_graph=True)[0].norm() for value in (pixels, heard)]
+        fake, real = self.discriminator(made.detach()), self.discriminator(x)
+        return pixels + norms[0] / (norms[1] + 1e-4) * heard, (1 + fake).relu().mean() + (1 - real).relu().mean()
+
+    def play(self, engines: tuple[Engine, Engine], steps: range) -> list[Tensor]:
+        norms = []
+        for step in steps:
+            for micro in range(SHARE.accumulation):
+                x = torch.randn(SHARE.images, 3, 8, 8, generator=torch.Generator().manual_seed(10 * step + micro))
+                for engine, loss in zip(engines, self.losses(x), strict=True):
+                    engine.backward(loss)
+            norms += [engine.step(1e-2 / (1 + step)) for engine in engines]
+        return norms
+
+    def weights(self) -> list[Tensor]:
+        return [p.detach().clone() for p in (*self.generator.parameters(), *self.discriminator.parameters())]
+
+
+def reference(steps: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The same game written with torch alone: mean over micro-batches, clipping, AdamW."""
+    game, norms = Game(), []
+    players = [game.generator, game.discriminator]
+    adams = [torch.optim.AdamW(p.parameters(), betas=(0.5, 0.9), weight_decay=0.05) for p in players]
+    for step in range(steps):
+        for micro in range(SHARE.accumulation):
+            x = torch.randn(SHARE.images, 3, 8, 8, generator=torch.Generator().manual_seed(10 * step + micro))
+            for loss in game.losses(x):
+                (loss / SHARE.accumulation).backward()
+        for player, adam in zip(players, adams, strict=True):
+            norms.append(nn.utils.clip_grad_norm_(player.parameters(), 1.0))
+            adam.param_groups[0]["lr"] = 1e-2 / (1 + step)
+            adam.step()
+            adam.zero_grad()
+    return game.weights(), norms
+
+
+@pytest.fixture
+def group() -> Iterator[None]:
+    with join("cpu", group_of_one=True):
+        yield
+
+
+def engines(game: Game, name: str, stage: int) -> tuple[Engine, Engine]:
+    return (
+        build_engine(name, game.generator, OPTIONS, SHARE, key="tokenizer", zero_stage=stage),
+        build_engine(name, game.discriminator, OPTIONS, SHARE, key="adversary", zero_stage=stage),
+    )
+
+
+@pytest.mark.usefixtures("group")
+@pytest.mark.parametrize(("name", "stage"), ENGINES)
+def test_two_engines_step_as_torch_does(name: str, stage: int) -> None:
+    weights, norms = reference(4)
+    game = Game()
+    found = game.play(engines(game, name, stage), range(4))
+    torch.testing.assert_close(found, norms)
+    torch.testing.assert_close(game.weights(), weights, rtol=0, atol=1e-7)
+
+
+@pytest.mark.usefixtures("group")
+@pytest.mark.parametrize(("name", "stage"), ENGINES)
+def test_engines_go_on_bit_for_bit(name: str, stage: int, tmp_path: Path) -> None:
+    whole = Game()
+    whole.play(engines(whole, name, stage), range(5))
+    broken = Game()
+    begun = engines(broken, name, stage)
+    broken.play(begun, range(2))
+    for engine in begun:
+        engine.save(tmp_path)
+    resumed = Game()
+    again = engines(resumed, name, stage)
+    for engine in again:
+        engine.load(tmp_path)
+    resumed.generator.load_state_dict(broken.generator.state_dict())
+    resumed.discriminator.load_state_dict(broken.discriminator.state_dict())
+    resumed.play(again, range(2, 5))
+    assert all(torch.equal(a, b) for a, b in zip(resumed.weights(), whole.weights(), strict=True))
+
+
+def test_what_is_frozen_is_no_engines() -> None:
+    with pytest.raises(InputError, match="tokenizer: expected at least one part that learns, got everything frozen"):
+        build_engine("plain", nn.Linear(2, 2).requires_grad_(False), OPTIONS, SHARE, key="tokenizer")
+
+
+def test_zero_3_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match=r"expected 0, 1 or 2, got 3. ZeRO 3 shards the weights themselves"):
+        EngineOptions(zero_stage=3)
+
+
+def test_a_missing_deepspeed_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    with pytest.raises(PluginError, match=r"pip install \"regionloss\[deepspeed\]\""):
+        build_engine("deepspeed", nn.Linear(2, 2), OPTIONS, SHARE, key="tokenizer")
