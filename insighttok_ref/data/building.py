@@ -7,26 +7,24 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from regionloss.data.annotating import Annotated
 from regionloss.data.augmenting import Framing
 from regionloss.data.batches import Blend, Source
 from regionloss.data.files import ImageSource
-from regionloss.data.images import list_images, read_image
+from regionloss.data.joining import Sidecars, check_found
 from regionloss.data.loading import BatchLoader, Share
-from regionloss.data.rendering import TextRenderer
+from regionloss.data.rendering import TextStyle
 from regionloss.data.shards import find_shards
 from regionloss.data.transforms import FlipPairs
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
 
-from . import fonts
 from .options import DataOptions, SourceOptions
 from .photos import photos
 from .quickstart import one_per_kind, plain, portraits
-from .sources import PictureSource, TextSource, shrunk
+from .render import Rendering
+from .sources import PictureSource
 
 MakeSource = Callable[[int], Source]
-MOST_GROUNDS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +124,13 @@ def image_source(
 ) -> tuple[MakeSource, list[str]]:
     """Return a source of shards or folders, and what is wrong with them."""
     shards = find_shards(source.images or "")
+    problems, annotations = [], None
+    if source.regions is not None:
+        problems += check_found(source.regions, [shard.path for shard in shards])
+        annotations = Sidecars(source.regions, source.kinds)
     framing = Framing(options.image_size, source.augment or options.augment, flip_pairs)
-    make = partial(ImageSource, name, shards, framing)
-    return make, make(0).problems
+    make = partial(ImageSource, name, shards, framing, annotations=annotations)
+    return make, problems + make(0).problems
 
 
 def packaged_source(
@@ -145,10 +147,18 @@ def packaged_source(
 
 def text_source(name: str, source: SourceOptions, options: DataOptions) -> MakeSource:
     """Return a source of drawn words."""
-    if source.grounds is None:
-        grounds = [photo.open() for photo in photos("train")]
-    else:
-        grounds = [read_image(path) for path in list_images(Path(source.grounds))[:MOST_GROUNDS]]
-    small = [shrunk(Annotated("", ground, {}), 4 * options.image_size).image for ground in grounds]
-    renderer = TextRenderer(fonts.fonts(), fonts.words(), source.render)
-    return partial(TextSource, renderer, small, options.image_size, plain=source.plain, name=name)
+    rendering = Rendering(
+        options.image_size,
+        source.render or TextStyle(),
+        0,
+        as_path(source.grounds),
+        source.plain,
+        as_path(source.fonts),
+        as_path(source.words),
+    )
+    return partial(rendering.source().seeded, name)
+
+
+def as_path(given: str | None) -> Path | None:
+    """Return a path, where one is given."""
+    return None if given is None else Path(given)

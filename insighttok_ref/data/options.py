@@ -32,6 +32,8 @@ class SourceOptions(Strict):
         render: Words drawn with the fonts that packages bring: how they are drawn.
         grounds: Folder of pictures to write on; those that packages bring, if unsaid.
         plain: Share of plain grounds.
+        fonts: Folder of font files; those that packages bring, if unsaid.
+        words: File of words; a list that a package brings, if unsaid.
         packaged: What installed packages bring: `text`, `face` or `photo`.
         augment: How images are framed, instead of `data.augment`.
     """
@@ -42,6 +44,8 @@ class SourceOptions(Strict):
     render: TextStyle | None = None
     grounds: str | None = None
     plain: Annotated[float, Field(ge=0, le=1)] = 0.25
+    fonts: str | None = None
+    words: str | None = None
     packaged: Packaged | None = None
     augment: Augment | None = None
 
@@ -53,7 +57,7 @@ class SourceOptions(Strict):
             raise ValueError(expected("source", "one of images, render and packaged", got).removesuffix("."))
         allowed = {
             "images": {"regions", "kinds", "augment"},
-            "render": {"grounds", "plain"},
+            "render": {"grounds", "plain", "fonts", "words"},
             "packaged": {"plain"},
         }[given[0]]
         stray = sorted(self.model_fields_set - allowed - {given[0]})

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from ..errors import InputError, expected
-from ..regions import Regions
 from .augmenting import Framing
 from .batches import Sample
 from .images import decoded, open_image, upright_size
+from .joining import Joined
 from .orders import ShardOrder
 from .shards import Shard
 from .streams import stream
 
-#: Path of a shard, key and size (width, height) of an image -> its regions by kind; one never looked for is absent.
-Annotations = Callable[[str, str, tuple[int, int]], Mapping[str, Regions]]
+#: Path of a shard, key and size (width, height) of an image -> what was found in it.
+Annotations = Callable[[str, str, tuple[int, int]], Joined]
 MOST_ATTEMPTS = 20
 
 
@@ -88,10 +88,11 @@ class ImageSource:
         where = f"{shard.path}: {key}"
         opened = open_image(shard.read(place), where)
         width, height = upright_size(opened, where)
-        regions = self.annotations(shard.path, key, (width, height)) if self.annotations else {}
+        size = (width, height)
+        regions, dropped = self.annotations(shard.path, key, size) if self.annotations else Joined({}, {})
         image, shown = self.framing((height, width), lambda shrink: decoded(opened, where, shrink), regions, rng)
         outside = {f"{kind}/outside": len(found) - len(shown[kind]) for kind, found in regions.items()}
-        return Sample.of(image, shown, f"{self.name}/{key}", skipped, outside)
+        return Sample.of(image, shown, f"{self.name}/{key}", skipped, {**dropped, **outside})
 
     def shard(self, number: int) -> Shard:
         """Return a shard, and close those that were not used for a while."""

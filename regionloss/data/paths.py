@@ -99,6 +99,14 @@ def is_folder(path: str) -> bool:
     return bool(system.isdir(inner))
 
 
+def exists(path: str) -> bool:
+    """Whether there is something at a path."""
+    if is_local(path):
+        return os.path.exists(path)
+    system, inner = file_system(path)
+    return bool(system.exists(inner))
+
+
 def names_below(folder: str) -> list[str]:
     """Return the files below a folder as paths from there, sorted; hidden ones are left out."""
     if is_local(folder):

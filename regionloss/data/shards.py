@@ -22,7 +22,11 @@ class Shard(Protocol):
     """Images by number."""
 
     path: str
-    problem: str
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it; empty where nothing is."""
+        ...
 
     def keys(self) -> list[str]:
         """Return the key of each image, in order."""

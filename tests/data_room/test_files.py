@@ -17,6 +17,7 @@ from regionloss.data.augmenting import Augment, Framing
 from regionloss.data.batches import Batch, Blend, Sample, batch_at
 from regionloss.data.files import ImageSource
 from regionloss.data.images import decoded, open_image, read_image, upright_size
+from regionloss.data.joining import Joined
 from regionloss.data.shards import FolderShard, find_shards
 from regionloss.errors import InputError
 from regionloss.regions import Regions
@@ -136,13 +137,13 @@ def test_few_files_are_open_at_once(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) <= before + 2 * made.window + 1
 
 
-def face(shard: str, key: str, size: tuple[int, int]) -> dict[str, Regions]:
+def face(shard: str, key: str, size: tuple[int, int]) -> Joined:
     """Regions for every image but those whose key ends in 0, which nobody has looked at; none found where in 1."""
     if key.endswith("0"):
-        return {}
+        return Joined({}, {})
     count = 0 if key.endswith("1") else 1
     boxes = torch.tensor([[2.0, 2.0, 8.0, 8.0]] * count).reshape(-1, 4)
-    return {"face": Regions("face", boxes, torch.zeros(count).long(), (size[1], size[0]), 1)}
+    return Joined({"face": Regions("face", boxes, torch.zeros(count).long(), (size[1], size[0]), 1)}, {})
 
 
 def test_a_kind_never_looked_for_is_not_one_found_empty(shards: Path) -> None:
@@ -156,9 +157,9 @@ def test_a_kind_never_looked_for_is_not_one_found_empty(shards: Path) -> None:
 
 
 def test_what_a_crop_leaves_outside_is_counted(tmp_path: Path) -> None:
-    def two(shard: str, key: str, size: tuple[int, int]) -> dict[str, Regions]:
+    def two(shard: str, key: str, size: tuple[int, int]) -> Joined:
         boxes = torch.tensor([[0.0, 0.0, 6.0, 6.0], [40.0, 2.0, 46.0, 8.0]])
-        return {"face": Regions("face", boxes, torch.zeros(2).long(), (size[1], size[0]), 1)}
+        return Joined({"face": Regions("face", boxes, torch.zeros(2).long(), (size[1], size[0]), 1)}, {})
 
     write_tar(tmp_path / "0.tar", {"wide.png": png(1, (100, 20))})
     batch = batch_at(Blend({source(tmp_path, annotations=two): 1.0}, 0), 0, 3)

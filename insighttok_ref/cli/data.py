@@ -1,0 +1,89 @@
+"""`regionloss data render`: drawn words with exact boxes, as shards that train like any others."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regionloss.cli.sentences import SentenceGroup
+from regionloss.errors import InputError, expected
+
+app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Make training data: drawn words with exact boxes.")
+Sizes = tuple[int, int]
+
+
+class Suffix(StrEnum):
+    """How images are kept."""
+
+    png = "png"
+    jpg = "jpg"
+    webp = "webp"
+
+
+@app.callback()
+def data() -> None:
+    """Make training data: drawn words with exact boxes."""
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Option(help="Folder for shards and side-cars.")],
+    count: Annotated[int, typer.Option(min=1, help="Images.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of everything: the same seed draws the same images.")] = 0,
+    size: Annotated[int, typer.Option(min=16, help="Side of the square images, pixels.")] = 256,
+    font_sizes: Annotated[Sizes, typer.Option(help="Smallest and largest font size, pixels.")] = (12, 48),
+    words_per_image: Annotated[Sizes, typer.Option(help="Fewest and most words of an image.")] = (1, 6),
+    paragraphs: Annotated[float, typer.Option(min=0, max=1, help="Share of images with a paragraph instead.")] = 0.3,
+    lines: Annotated[Sizes, typer.Option(help="Fewest and most lines of a paragraph.")] = (2, 8),
+    plain: Annotated[float, typer.Option(min=0, max=1, help="Share of plain grounds.")] = 0.25,
+    grounds: Annotated[Path | None, typer.Option(help="Folder of pictures to write on.")] = None,
+    fonts: Annotated[Path | None, typer.Option(help="Folder of font files.")] = None,
+    words: Annotated[Path | None, typer.Option(help="File of words, one a line.")] = None,
+    shard_size: Annotated[int, typer.Option(min=1, help="Images of a shard.")] = 1000,
+    suffix: Annotated[Suffix, typer.Option("--format", help="How images are kept.")] = Suffix.png,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 draws in this one.")] = 0,
+    sheet: Annotated[Path | None, typer.Option(help="Picture to write: the first images, boxes outlined.")] = None,
+) -> None:
+    """Draw words and paragraphs over pictures and plain grounds: tar shards, and side-cars with boxes and texts."""
+    from rich.progress import Progress
+
+    from insighttok_ref.data.render import Rendering, render_shards
+    from regionloss.cli.detect import check_suffix
+    from regionloss.data.rendering import TextStyle
+
+    if sheet is not None:
+        check_suffix(sheet)
+    if out.exists() and not out.is_dir():
+        raise InputError(expected("--out", "a folder", f"'{out}', which is a file"))
+    style = TextStyle(font_sizes=font_sizes, words=words_per_image, paragraphs=paragraphs, lines=lines)
+    rendering = Rendering(size, style, seed, grounds, plain, fonts, words)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("drawing", total=count)
+        paths = render_shards(
+            rendering,
+            out,
+            count,
+            shard_size=shard_size,
+            suffix=suffix.value,
+            workers=workers,
+            tick=lambda images: bar.advance(task, images),
+        )
+    if sheet is not None:
+        draw_sheet(rendering, min(count, 16), sheet)
+    typer.echo(f"{count} images in {len(paths)} shards: images: {out}/*.tar, regions: {out}")
+
+
+def draw_sheet(rendering: object, count: int, path: Path) -> None:
+    """Write a picture of the first images with their boxes."""
+    from insighttok_ref.data.render import Rendering
+    from regionloss.cli.drawing import annotated, sheet
+    from regionloss.data.images import to_image
+
+    assert isinstance(rendering, Rendering)
+    source = rendering.source()
+    samples = [source.sample(number) for number in range(count)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet([annotated(to_image(sample.image), sample.regions["text"]) for sample in samples]).save(path)

@@ -1,0 +1,154 @@
+"""Side-cars joined to the images of shards, by key: rows of a Parquet file -> regions in an image's pixels."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..collation import ImageRegions
+from ..errors import InputError, expected
+from ..regions import Regions
+from .paths import exists
+from .sidecars import read_sidecar, sidecar_path
+
+MOST_OPEN = 8
+
+
+class Joined(NamedTuple):
+    """What a side-car says of an image.
+
+    Args:
+        regions: By kind; a kind that was never looked for is absent, one of which none was found is empty.
+        dropped: How many entries are no boxes (inverted, not finite, outside), by `kind/invalid`.
+    """
+
+    regions: Mapping[str, Regions]
+    dropped: Mapping[str, int]
+
+
+class Sidecars:
+    """The side-cars of a source's shards; each is read when its shard is.
+
+    Args:
+        folder: Where `regionloss annotate` has written them.
+        kinds: Kinds that are wanted; None wants all that were looked for.
+    """
+
+    def __init__(self, folder: str, kinds: Sequence[str] | None = None) -> None:
+        self.folder, self.kinds = folder, None if kinds is None else tuple(kinds)
+        self._open: OrderedDict[str, Rows | None] = OrderedDict()
+
+    def __call__(self, shard: str, key: str, size: tuple[int, int]) -> Joined:
+        """Return the regions of an image of `size` (width, height)."""
+        rows = self.rows(shard)
+        return Joined({}, {}) if rows is None else rows.of(key, size, self.kinds)
+
+    def rows(self, shard: str) -> Rows | None:
+        """Return the rows of a shard; None where it has no side-car."""
+        if shard not in self._open:
+            try:
+                self._open[shard] = Rows(read_sidecar(sidecar_path(self.folder, shard)).table)
+            except FileNotFoundError:
+                self._open[shard] = None
+        self._open.move_to_end(shard)
+        if len(self._open) > MOST_OPEN:
+            self._open.popitem(last=False)
+        return self._open[shard]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": OrderedDict()}
+
+
+class Rows:
+    """A side-car's rows as flat arrays: an image's regions are a slice of them.
+
+    Args:
+        table: Of the side-car's schema.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self.row = {key: number for number, key in enumerate(table["key"].to_pylist())}
+        self.looked = [sorted({scan["kind"] for scan in scans or ()}) for scans in table["scans"].to_pylist()]
+        lists = table["regions"].combine_chunks()
+        entries = lists.flatten()
+        counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        self.ends = np.concatenate([[0], np.cumsum(counts)])
+        self.kinds = np.array(entries.field("kind").to_pylist(), dtype=object)
+        self.boxes = entries.field("box").flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
+        self.scores = entries.field("score").to_numpy(zero_copy_only=False)
+        self.texts = entries.field("text").to_pylist()
+        points = entries.field("keypoints")
+        lengths = points.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        self.keypoints = {
+            kind: fixed(points, int(lengths[self.kinds == kind].max())) for kind in set(self.kinds.tolist())
+        }
+        low, high = self.boxes[:, :2], self.boxes[:, 2:]
+        self.usable = np.isfinite(self.boxes).all(1) & (low < high).all(1) & (low < 1).all(1) & (high > 0).all(1)
+
+    def of(self, key: str, size: tuple[int, int], wanted: Sequence[str] | None) -> Joined:
+        """Return the regions of an image of `size` (width, height)."""
+        if (row := self.row.get(key)) is None:
+            return Joined({}, {})
+        start, end = self.ends[row], self.ends[row + 1]
+        regions, dropped = {}, {}
+        for kind in self.looked[row]:
+            if wanted is not None and kind not in wanted:
+                continue
+            mine = start + np.flatnonzero(self.kinds[start:end] == kind)
+            good = mine[self.usable[mine]]
+            regions[kind] = self.made(kind, good, size)
+            if len(good) < len(mine):
+                dropped[f"{kind}/invalid"] = len(mine) - len(good)
+        return Joined(regions, dropped)
+
+    def made(self, kind: str, index: np.ndarray, size: tuple[int, int]) -> Regions:
+        """Return entries of one kind in pixels."""
+        width, height = size
+        scale = np.array([width, height], dtype=np.float32)
+        points = self.keypoints.get(kind)
+        keypoints = None
+        if points is not None and points.shape[1]:
+            keypoints = torch.from_numpy(points[index].reshape(len(index), points.shape[1] // 2, 2) * scale)
+        texts = tuple(self.texts[i] or "" for i in index)
+        return ImageRegions(
+            kind,
+            torch.from_numpy(self.boxes[index] * np.tile(scale, 2)),
+            torch.zeros(len(index), dtype=torch.int64),
+            (height, width),
+            1,
+            keypoints=keypoints,
+            scores=torch.from_numpy(self.scores[index]),
+            texts=texts if any(texts) else None,
+        )
+
+
+def fixed(lists: Any, length: int) -> np.ndarray:
+    """Return lists of numbers as an array (N, length) float32, NaN where a list has another length, or a gap."""
+    rows = np.full((len(lists), length), np.nan, dtype=np.float32)
+    counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    right = np.flatnonzero(counts == length)
+    if length and len(right):
+        values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        starts = np.cumsum(counts) - counts
+        rows[right] = values[starts[right, None] + np.arange(length)]
+    return rows
+
+
+def check_found(folder: str, shards: Sequence[str]) -> list[str]:
+    """Return sentences for shards without side-car.
+
+    Raises:
+        InputError: None of them has one.
+    """
+    missing = [shard for shard in shards if not exists(sidecar_path(folder, shard))]
+    if len(missing) == len(shards):
+        wanted = f"'{sidecar_path(folder, shards[0])}' and others like it"
+        advice = "Run 'regionloss annotate' on these images, or leave out 'regions'."
+        raise InputError(expected(f"regions ('{folder}')", wanted, "none of them", advice))
+    if missing:
+        return [f"{folder}: {len(missing)} of {len(shards)} shards have no side-car, the first is {missing[0]}."]
+    return []

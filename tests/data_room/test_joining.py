@@ -1,0 +1,131 @@
+"""Side-cars joined to images: compared with a plain loop over the rows as they were written."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from regionloss.collation import collate_regions
+from regionloss.data.joining import Sidecars, check_found
+from regionloss.data.sidecars import Scan, Sidecar, sidecar_path, write_sidecar
+from regionloss.errors import InputError
+
+TEXT, FACE = Scan("text/some", kind="text"), Scan("face/some", kind="face")
+
+
+def entry(kind: str, rng: random.Random, **more: Any) -> dict[str, Any]:
+    x, y = rng.uniform(0, 0.6), rng.uniform(0, 0.6)
+    box = [x, y, x + rng.uniform(0.1, 0.4), y + rng.uniform(0.1, 0.4)]
+    return {"kind": kind, "box": box, "score": rng.random(), "detector": f"{kind}/some", **more}
+
+
+def row(key: str, scans: list[Scan], regions: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"key": key, "width": 200, "height": 100, "scans": [asdict(scan) for scan in scans], "regions": regions}
+
+
+def random_rows(count: int) -> list[dict[str, Any]]:
+    rng, rows = random.Random(0), []
+    for number in range(count):
+        scans = rng.choice([[TEXT], [FACE], [TEXT, FACE], []])
+        regions = []
+        for _ in range(rng.randrange(5) if scans else 0):
+            kind = rng.choice(scans).kind
+            points = [rng.random() for _ in range(10)] if kind == "face" and rng.random() < 0.8 else None
+            text = rng.choice(["word", None]) if kind == "text" else None
+            regions.append(entry(kind, rng, keypoints=points, text=text))
+        rows.append(row(f"{number:04d}", scans, regions))
+    return rows
+
+
+def write(folder: Path, rows: list[dict[str, Any]], shard: str = "a.tar") -> Sidecars:
+    write_sidecar(sidecar_path(str(folder), shard), Sidecar.of(rows))
+    return Sidecars(str(folder))
+
+
+def test_every_row_is_what_a_plain_loop_reads(tmp_path: Path) -> None:
+    rows = random_rows(80)
+    sidecars = write(tmp_path, rows)
+    for given in random.Random(1).sample(rows, len(rows)):
+        found, dropped = sidecars("somewhere/a.tar", given["key"], (400, 300))
+        assert not dropped
+        assert set(found) == {scan["kind"] for scan in given["scans"]}
+        for kind, regions in found.items():
+            mine = [region for region in given["regions"] if region["kind"] == kind]
+            assert len(regions) == len(mine)
+            assert regions.image_size == (300, 400)
+            for i, region in enumerate(mine):
+                x1, y1, x2, y2 = region["box"]
+                assert regions.boxes[i].tolist() == pytest.approx([400 * x1, 300 * y1, 400 * x2, 300 * y2], rel=1e-5)
+                assert float(regions.scores[i]) == pytest.approx(region["score"])
+                if regions.texts is not None:
+                    assert regions.texts[i] == (region["text"] or "")
+                if region["keypoints"] is not None:
+                    points = torch.tensor(region["keypoints"]).reshape(5, 2) * torch.tensor([400.0, 300.0])
+                    assert torch.allclose(regions.keypoints[i], points)
+                elif regions.keypoints is not None:
+                    assert regions.keypoints[i].isnan().all()
+
+
+def test_rows_collate_into_batches(tmp_path: Path) -> None:
+    rows = random_rows(30)
+    sidecars = write(tmp_path, rows)
+    batch, _ = collate_regions([sidecars("a.tar", given["key"], (100, 100)).regions for given in rows])
+    for kind in ("text", "face"):
+        looked = [any(scan["kind"] == kind for scan in given["scans"]) for given in rows]
+        assert batch[kind].annotated.tolist() == looked
+        assert len(batch[kind]) == sum(region["kind"] == kind for given in rows for region in given["regions"])
+        assert batch[kind].layout is not None
+
+
+def test_never_looked_at_is_absent_and_found_nothing_is_empty(tmp_path: Path) -> None:
+    sidecars = write(tmp_path, [row("empty", [TEXT, FACE], []), row("text only", [TEXT], [])])
+    assert sidecars("a.tar", "no such row", (10, 10)).regions == {}
+    assert sidecars("b.tar", "empty", (10, 10)).regions == {}
+    both = sidecars("a.tar", "empty", (10, 10)).regions
+    assert {kind: len(regions) for kind, regions in both.items()} == {"text": 0, "face": 0}
+    assert set(sidecars("a.tar", "text only", (10, 10)).regions) == {"text"}
+
+
+def test_two_detectors_of_a_kind_add_up_and_kinds_can_be_chosen(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    second = Scan("text/other", kind="text")
+    regions = [entry("text", rng), entry("text", rng, detector="text/other"), entry("face", rng)]
+    write(tmp_path, [row("0", [TEXT, second, FACE], regions)])
+    assert len(Sidecars(str(tmp_path))("a.tar", "0", (9, 9)).regions["text"]) == 2
+    assert set(Sidecars(str(tmp_path), ["face"])("a.tar", "0", (9, 9)).regions) == {"face"}
+
+
+def test_entries_that_are_no_boxes_are_dropped_and_counted(tmp_path: Path) -> None:
+    rng, nan = random.Random(0), float("nan")
+    bad = [[0.5, 0.1, 0.2, 0.3], [0.1, 0.1, nan, 0.3], [1.2, 0.1, 1.5, 0.3], [-0.5, 0.1, -0.2, 0.3], [0, 0.2, 0, 0.5]]
+    regions = [entry("face", rng), *({**entry("face", rng), "box": box} for box in bad)]
+    sidecars = write(tmp_path, [row("0", [FACE], regions)])
+    found, dropped = sidecars("a.tar", "0", (10, 10))
+    assert len(found["face"]) == 1
+    assert dropped == {"face/invalid": 5}
+
+
+def test_few_sidecars_are_kept_and_none_travels(tmp_path: Path) -> None:
+    for number in range(20):
+        write(tmp_path, [row("0", [FACE], [])], f"{number}.tar")
+    sidecars = Sidecars(str(tmp_path))
+    for number in range(20):
+        assert set(sidecars(f"{number}.tar", "0", (9, 9)).regions) == {"face"}
+    assert len(sidecars._open) == 8
+    assert not pickle.loads(pickle.dumps(sidecars))._open
+
+
+def test_missing_sidecars_are_said(tmp_path: Path) -> None:
+    write(tmp_path, [row("0", [FACE], [])])
+    assert check_found(str(tmp_path), ["x/a.tar"]) == []
+    assert (
+        "1 of 2 shards have no side-car, the first is x/b.tar" in check_found(str(tmp_path), ["x/a.tar", "x/b.tar"])[0]
+    )
+    with pytest.raises(InputError, match="Run 'regionloss annotate'"):
+        check_found(str(tmp_path), ["x/b.tar", "x/c.tar"])
