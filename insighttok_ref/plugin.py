@@ -43,6 +43,11 @@ def register_commands(register: RegisterTarget) -> None:
         "insighttok_ref.cli.data:app",
         summary="Make training data: drawn words with exact boxes.",
     )
+    register(
+        "data",
+        "insighttok_ref.cli.data:app",
+        summary="Make training data: drawn words with exact boxes.",
+    )
 
 
 @hookimpl
