@@ -48,7 +48,10 @@ class Meeting:
             # DeepSpeed and others read torchrun's names, whoever launched.
             os.environ.update(self.launch.variables)
             self.store = self._connect(rank=self.launch.rank)
-            threading.Thread(target=self._watch, daemon=True).start()
+            # The first connection may be waiting for an answer. Only rank 0's first keeps the store.
+            own = self._connect(rank=max(self.launch.rank, 1))
+            self.watcher = threading.Thread(target=self._watch, args=(own,), daemon=True)
+            self.watcher.start()
         return self
 
     def first_decides(self, decide: Callable[[], T], text: Callable[[T], str], follow: Callable[[str], T]) -> T:
@@ -77,9 +80,11 @@ class Meeting:
         return follow(said)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.left.set()
         if self.store is None:
             return
+        self.left.set()
+        # A thread that is in the middle of a call when Python ends would abort the process.
+        self.watcher.join(GRACE)
         if not isinstance(error, Exception) or isinstance(error, typer.Exit):
             with suppress(RuntimeError):
                 self._leave(WORD if error else MEETING.total_seconds())
@@ -149,11 +154,9 @@ class Meeting:
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         return dist.PrefixStore(f"regionloss/{attempt}", store)
 
-    def _watch(self) -> None:
+    def _watch(self, store: Any) -> None:
         """Stop this process where another one failed and this one does not end by itself."""
         try:
-            # A connection of its own: the other one may be waiting for an answer. Only rank 0's first keeps the store.
-            store = self._connect(rank=max(self.launch.rank, 1))
             while not store.check(["cause"]):
                 if self.left.wait(POLL):
                     return
