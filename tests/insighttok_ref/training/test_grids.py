@@ -18,7 +18,7 @@ def images(count: int = 3, size: int = 64, seed: int = 0) -> Tensor:
 
 
 def boxes(kind: str, *rows: tuple[int, float, float, float, float], size: int = 64, count: int = 3) -> Regions:
-    numbers = torch.tensor([row[1:] for row in rows]).reshape(-1, 4)
+    numbers = torch.tensor([row[1:] for row in rows], dtype=torch.float32).reshape(-1, 4)
     return Regions(kind, numbers, torch.tensor([row[0] for row in rows], dtype=torch.int64), (size, size), count)
 
 

@@ -138,10 +138,10 @@ def test_one_that_fails_later_is_reported_once_and_the_others_go_on() -> None:
     good, bad = Recording(Path(), 0, {}), Recording(Path(), 0, {}, fails_from=1)
     loggers = Loggers({"bad": bad, "good": good})
     loggers.scalars(0, {})
-    with pytest.warns(UserWarning, match="'bad'.*the line is dead") as told:
-        for step in (1, 2, 3):
-            loggers.scalars(step, {})
-    assert len(told) == 1
+    with pytest.warns(UserWarning, match="'bad'.*the line is dead"):
+        loggers.scalars(1, {})
+    loggers.scalars(2, {})  # a second warning would be an error
+    loggers.scalars(3, {})
     assert (bad.seen, good.seen) == ([0], [0, 1, 2, 3])
 
 
