@@ -23,13 +23,14 @@ def bind_batch(model: M, key: Key = "regions", methods: Sequence[str] = STEPS) -
     Args:
         model: A Lightning module, or any object with such methods; it is changed in place, its class is not.
         key: Where a batch holds its regions: a key, a position, an attribute, or a function of the batch.
-        methods: Methods that take a batch first; those that the model lacks are passed over.
+        methods: Methods that take a batch first; those that the model lacks are passed over. A batch without the key
+            is a mistake in the first of them; in the others (validation, mostly) it has no regions.
 
     Returns:
         The model.
 
     Raises:
-        InputError: A model with none of the methods; and, in a step, a batch without the key.
+        InputError: A model with none of the methods; and, in the first of them, a batch without the key.
 
     Example:
         >>> import regionloss as rl
@@ -79,26 +80,26 @@ def blank(base: type, methods: tuple[str, ...], *args: Any) -> Any:
 @functools.cache
 def class_for(base: Any, methods: tuple[str, ...]) -> Any:
     """Return the class that is made from a model's class."""
-    names: dict[str, Any] = {name: publishing(getattr(base, name)) for name in methods}
+    names: dict[str, Any] = {name: publishing(getattr(base, name), strict=name == methods[0]) for name in methods}
     names |= {"__module__": base.__module__, "__doc__": base.__doc__, "_bound_base": base, "_bound_methods": methods}
     return type(base)(base.__name__, (Bound, base), names)
 
 
-def publishing(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a step that publishes the regions of its first argument."""
+def publishing(step: Callable[..., Any], strict: bool) -> Callable[..., Any]:
+    """Return a step that publishes the regions of its first argument; `strict` where there must be some."""
     first = list(inspect.signature(step).parameters)[1]
 
     @functools.wraps(step)
     def with_regions(self: Bound, *args: Any, **kwargs: Any) -> Any:
         batch = args[0] if args else kwargs.get(first)
-        with use_regions(regions_of(batch, self._regions_key)):
+        with use_regions(regions_of(batch, self._regions_key, strict)):
             return step(self, *args, **kwargs)
 
     return with_regions
 
 
-def regions_of(batch: Any, key: Key) -> BatchRegions:
-    """Return the regions that a batch holds. Raises InputError where they are not."""
+def regions_of(batch: Any, key: Key, strict: bool) -> BatchRegions:
+    """Return the regions that a batch holds; None, or for `strict` an InputError, where they are not."""
     if callable(key):
         return key(batch)
     try:
@@ -106,8 +107,10 @@ def regions_of(batch: Any, key: Key) -> BatchRegions:
             return batch[key]  # type: ignore[no-any-return]
         return getattr(batch, key)  # type: ignore[no-any-return]
     except (KeyError, IndexError, TypeError, AttributeError):
+        if not strict:
+            return None
         got = type(batch).__name__
-        advice = "Say where: key='name', a position, or a function of the batch; methods=(...) binds fewer steps."
+        advice = "Say where: key='name', a position, or a function of the batch."
         if isinstance(batch, Mapping):
             got, advice = "none", f"{did_you_mean(str(key), map(str, batch))} {advice}"
         elif isinstance(batch, tuple | list):
