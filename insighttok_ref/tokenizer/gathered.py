@@ -59,11 +59,14 @@ class Gathered:
         if self._thinned:
             # Those that came after the others were thinned would have a better chance.
             self._thin()
-        return torch.cat(self._tokens) if self._tokens else self.sums.new_empty(0, self.sums.shape[1] - 1)
+        return torch.cat(self._tokens) if self._tokens else self._none(self.sums.shape[1] - 1)
 
     def distances(self) -> Tensor:
         """Return the squared distances (m,) of the tokens of `pool()` from their codes; for "dist"."""
-        return torch.cat(self._keys) if self._keys else self.sums.new_empty(0)
+        return torch.cat(self._keys) if self._keys else self._none()
+
+    def _none(self, *shape: int) -> Tensor:
+        return torch.empty(0, *shape, device=self.sums.device)
 
     def _thin(self) -> None:
         tokens = torch.cat(self._tokens)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from insighttok_ref.tokenizer import ranks
 from insighttok_ref.tokenizer.gathered import Gathered, perplexity
-from insighttok_ref.tokenizer.search import nearest
+from insighttok_ref.tokenizer.search import full_precision, nearest
 from regionloss.errors import InputError, expected
 
 USAGE_WINDOW = 65536
@@ -94,6 +93,7 @@ class EMAQuantizer(nn.Module):
         if track_usage:
             self.register_buffer("codebook_used", torch.zeros(USAGE_WINDOW))
         self._warned = False
+        self._jitter = 0.01 / math.sqrt(code_dim)
         self._gathered: Gathered | None = None
         self._last_ids: Tensor | None = None
         self._report: dict[str, Tensor] = {}
@@ -115,7 +115,7 @@ class EMAQuantizer(nn.Module):
             raise InputError(expected("z", f"a shape (B, {self.code_dim}, h, w)", str(tuple(z.shape))))
         batch, _, height, width = z.shape
         learning = self.training and not self.frozen
-        with _full_precision(z.device):
+        with full_precision(z.device):
             tokens = self._tokens(z)
             if learning and self._awaits_data:
                 self._init_from(tokens.detach())
@@ -133,7 +133,7 @@ class EMAQuantizer(nn.Module):
     @torch.no_grad()
     def assign(self, z: Tensor) -> Tensor:
         """Return the ids (B, h * w) of latents (B, d, h, w); nothing is learnt."""
-        with _full_precision(z.device):
+        with full_precision(z.device):
             tokens = self._tokens(z)
             return nearest(tokens, self.codebook.to(tokens.dtype)).view(z.shape[0], -1)
 
@@ -153,7 +153,7 @@ class EMAQuantizer(nn.Module):
         if self.frozen:
             return
         gathered = self._since_update()
-        pool = gathered.pool()
+        pool, distances = gathered.pool().to(self.cluster_size.dtype), gathered.distances()
         seen, pooled = ranks.counts_by_rank(gathered.seen, len(pool))
         if not sum(seen):
             raise InputError(
@@ -161,11 +161,15 @@ class EMAQuantizer(nn.Module):
                 "Call it once after each optimizer step, with the quantizer in train() mode."
             )
         self._average(ranks.sum_over_ranks(gathered.sums))
+        del gathered
+        self._gathered = self._last_ids = None
         codes = self._means()
         if self.restart != "off":
-            codes = self._restarted(codes, pool, pooled, sum(seen))
-        self.embedding.weight.copy_(self._on_sphere(codes))
-        self._gathered = self._last_ids = None
+            dead = self.cluster_size < self._threshold(sum(seen) / self.codebook_size)
+            far = self.restart == "dist"
+            drawn = self._farthest(pool, distances, pooled, dead) if far else self._sampled(pool, pooled)
+            self._replace(codes, drawn, dead)
+        self._store(codes)
 
     def stats(self) -> dict[str, Tensor]:
         """Return what is known as 0-d tensors: perplexity, usage, share of dead codes.
@@ -186,9 +190,9 @@ class EMAQuantizer(nn.Module):
         """Draw the order in which tokens replace dead codes; the first rank's is used on all."""
         return torch.randperm(count, device=self.cluster_size.device)
 
-    def draw_noise(self, rows: int) -> Tensor:
-        """Draw standard normal noise (rows, d); the first rank's is used on all."""
-        return torch.randn(rows, self.code_dim, device=self.cluster_size.device)
+    def draw_noise(self) -> Tensor:
+        """Draw standard normal noise (K, d); the first rank's is used on all."""
+        return torch.randn(self.codebook_size, self.code_dim, device=self.cluster_size.device)
 
     def _on_sphere(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self.l2_normalize else vectors
@@ -229,17 +233,20 @@ class EMAQuantizer(nn.Module):
         tiny = (self.cluster_size < 1e-20)[:, None]
         return torch.where(tiny, self.embedding.weight, self.embed_avg / self.cluster_size.clamp_min(1e-20)[:, None])
 
-    def _restarted(self, codes: Tensor, pool: Tensor, pooled: list[int], seen: int) -> Tensor:
-        dead = self.cluster_size < self._threshold(seen / self.codebook_size)
-        pool = pool.to(codes.dtype)
-        drawn = self._on_sphere(
-            self._farthest(pool, pooled, dead) if self.restart == "dist" else self._sampled(pool, pooled)
-        )
+    def _replace(self, codes: Tensor, drawn: Tensor, dead: Tensor) -> None:
+        """Put what was drawn (K, d) in the place of dead codes."""
         if self.reset_restarted:
+            drawn = self._on_sphere(drawn)
             self.cluster_size.masked_fill_(dead, 1.0)
-            self.embed_avg.copy_(torch.where(dead[:, None], drawn, self.embed_avg))
+            torch.where(dead[:, None], drawn, self.embed_avg, out=self.embed_avg)
+        torch.where(dead[:, None], drawn, codes, out=codes)
         self._report["dead_codes"] = dead.float().mean()
-        return torch.where(dead[:, None], drawn, codes)
+
+    def _store(self, codes: Tensor) -> None:
+        if self.l2_normalize:
+            F.normalize(codes, dim=-1, out=self.embedding.weight)
+        else:
+            self.embedding.weight.copy_(codes)
 
     def _threshold(self, tokens_per_code: float) -> float:
         if tokens_per_code < 2 and not self._warned and ranks.rank_and_size()[0] == 0:
@@ -259,26 +266,22 @@ class EMAQuantizer(nn.Module):
         tiles = math.ceil(self.codebook_size / total)
         order = ranks.from_first_rank(self.draw_permutation(tiles * total)[: self.codebook_size])
         drawn = ranks.rows_at(pool, order % total, counts)
-        return drawn if tiles == 1 else drawn.add_(self._noise(tiles * total)[order])
+        return drawn if tiles == 1 else drawn.add_(ranks.from_first_rank(self.draw_noise()), alpha=self._jitter)
 
-    def _farthest(self, pool: Tensor, counts: list[int], dead: Tensor) -> Tensor:
+    def _farthest(self, pool: Tensor, distances: Tensor, counts: list[int], dead: Tensor) -> Tensor:
         """Hand the tokens farthest from their code, in descending order, to the dead codes in theirs."""
-        distances = self._since_update().distances().to(pool.dtype)
         order = ranks.joint(distances, counts).topk(min(self.codebook_size, sum(counts))).indices
         turn = (dead.cumsum(0) - 1).clamp_min(0)
         positions = ranks.from_first_rank(order[turn % len(order)])
-        return ranks.rows_at(pool, positions, counts) + self._noise(self.codebook_size)[turn]
-
-    def _noise(self, rows: int) -> Tensor:
-        return ranks.from_first_rank(self.draw_noise(rows)) * (0.01 / math.sqrt(self.code_dim))
+        noise = ranks.from_first_rank(self.draw_noise())[turn]
+        return ranks.rows_at(pool, positions, counts).add_(noise, alpha=self._jitter)
 
     @torch.no_grad()
     def _init_from(self, tokens: Tensor) -> None:
         self._awaits_data = False
         (counts,) = ranks.counts_by_rank(len(tokens))
-        codes = self._on_sphere(self._sampled(tokens.to(self.embedding.weight.dtype), counts))
-        self.embedding.weight.copy_(codes)
-        self.embed_avg.copy_(codes)
+        self._store(self._sampled(tokens.to(self.embedding.weight.dtype), counts))
+        self.embed_avg.copy_(self.embedding.weight)
         self.cluster_size.fill_(1.0)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -287,11 +290,6 @@ class EMAQuantizer(nn.Module):
         self._awaits_data = False
         self._gathered = self._last_ids = None
         self._report = {}
-
-
-def _full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Switch autocast off; the meta device, used for counting, has none."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:

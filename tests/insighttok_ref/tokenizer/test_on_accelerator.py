@@ -22,8 +22,8 @@ class Scripted(EMAQuantizer):
     def draw_permutation(self, count: int) -> torch.Tensor:
         return torch.arange(count - 1, -1, -1, device=self.cluster_size.device)
 
-    def draw_noise(self, rows: int) -> torch.Tensor:
-        return torch.ones(rows, self.code_dim, device=self.cluster_size.device)
+    def draw_noise(self) -> torch.Tensor:
+        return torch.ones(self.codebook_size, self.code_dim, device=self.cluster_size.device)
 
 
 def trained(device: str, restart: str) -> EMAQuantizer:

@@ -27,8 +27,8 @@ class Scripted(EMAQuantizer):
         assert len(drawn) == count
         return drawn
 
-    def draw_noise(self, rows: int) -> Tensor:
-        return self.noise[:rows]
+    def draw_noise(self) -> Tensor:
+        return self.noise[: self.codebook_size]
 
 
 @pytest.fixture(params=["l2", "nol2"])
@@ -119,7 +119,8 @@ def test_restart_pools_the_micro_batches(golden_quantizer: Any, norm: str) -> No
 def test_restart_with_fewer_tokens_than_codes(golden_quantizer: Any, norm: str) -> None:
     quantizer = build(golden_quantizer, norm, "random")
     quantizer.permutations = [golden_quantizer[f"{norm}/restart_tile/perm0"]]
-    quantizer.noise = golden_quantizer[f"{norm}/restart_tile/noise0"]
+    # The published code adds noise before it permutes, ours after.
+    quantizer.noise = golden_quantizer[f"{norm}/restart_tile/noise0"][quantizer.permutations[0]]
     quantizer(golden_quantizer["in/Zs"])
     quantizer.update()
     check(quantizer, golden_quantizer, f"{norm}/restart_tile/step0")
