@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import tarfile
+from dataclasses import replace
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ from pydantic import ValidationError
 
 from insighttok_ref.data.building import TrainingData, build_training_data
 from insighttok_ref.data.options import DataOptions
+from insighttok_ref.data.render import Rendering, render_shards
+from regionloss.data.rendering import TextStyle
 from regionloss.errors import InputError, UnknownNameError
 
 
@@ -69,6 +74,64 @@ def test_ranks_and_micro_batches_change_nothing(home: Path) -> None:
     halves = [[s for b in rank for s in b.sources] for rank in two]
     together = [s for step in range(4) for half in halves for s in half[4 * step : 4 * step + 4]]
     assert together == one
+
+
+def run(made: TrainingData, first: int, count: int, rank: int = 0, size: int = 1) -> list[tuple[str, list[Any], str]]:
+    """Return key, boxes and a hash of the pixels of each image, in order."""
+    loader = made.batches(
+        {"words": 3, "photos": 1, "shards": 2}, seed=1, batch_size=4, micro_batch=2, rank=rank, size=size
+    )
+    seen = []
+    for batch in islice(loader.starting_at(first), count):
+        regions = batch.regions.get("text")
+        for i, source in enumerate(batch.sources):
+            boxes = [] if regions is None else regions.boxes[regions.image_index == i].tolist()
+            seen.append((source, boxes, sha256(batch.images[i].numpy().tobytes()).hexdigest()))
+    return seen
+
+
+def mixed(home: Path, workers: int = 0, start: str | None = None) -> TrainingData:
+    """Return drawn words with side-cars, plain shards and a folder; regions are dropped and limited at random."""
+    rendering = Rendering(48, TextStyle(font_sizes=(9, 14), words=(3, 6)), 3)
+    render_shards(rendering, home / "drawn", 30, shard_size=7)
+    sources = {
+        "words": {"images": str(home / "drawn" / "{00000..00004}.tar"), "regions": str(home / "drawn")},
+        "photos": {"images": str(home / "photos")},
+        "shards": {"images": str(home / "*.tar")},
+    }
+    rules = {"text": {"drop": 0.3, "per_image": 2, "choose": "random", "min_side": 2}}
+    made = data(sources, filters=rules, augment={"jitter": 0.2})
+    return replace(made, options=made.options.model_copy(update={"workers": workers, "start_workers": start}))
+
+
+def test_200_steps_stopped_and_resumed_with_one_and_two_ranks_and_other_workers(home: Path) -> None:
+    alone, helped = mixed(home), mixed(home, workers=2)
+    # In a step of four images one rank has two micro-batches, two ranks have one each.
+    unbroken = run(alone, 0, 400)
+    assert {source.partition("/")[0] for source, _, _ in unbroken} == {"words", "photos", "shards"}
+    assert max(len(boxes) for _, boxes, _ in unbroken) == 2
+    stop = random.Random(0).randrange(1, 200)
+    assert run(alone, 0, 2 * stop) + run(helped, 2 * stop, 400 - 2 * stop) == unbroken
+    for rank in range(2):
+        mine = [image for step in range(200) for image in unbroken[4 * step + 2 * rank : 4 * step + 2 * rank + 2]]
+        assert run(helped, 0, stop, rank, 2) + run(alone, stop, 200 - stop, rank, 2) == mine
+
+
+def test_workers_that_are_spawned_read_the_same(home: Path) -> None:
+    assert run(mixed(home, workers=1, start="spawn"), 7, 6) == run(mixed(home), 7, 6)
+
+
+def test_sidecars_that_are_missing_are_said_with_the_key(home: Path) -> None:
+    with pytest.raises(InputError, match=r"^data\.sources\.mine: regions .*Run 'regionloss annotate'"):
+        data({"mine": {"images": str(home / "*.tar"), "regions": str(home)}})
+
+
+def test_damaged_shards_are_noted(home: Path) -> None:
+    whole = (home / "00001.tar").read_bytes()
+    (home / "00001.tar").write_bytes(whole[: len(whole) // 2])
+    made = data({"mine": {"images": str(home / "*.tar")}})
+    assert len(made.notes) == 1
+    assert "00001.tar: cannot be read to its end" in made.notes[0]
 
 
 def test_what_a_mix_may_name(home: Path) -> None:
