@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from math import gcd
 from typing import Literal
 
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from insighttok_ref.objective.lecam import LeCAM
 from insighttok_ref.objective.losses import Losses
 from insighttok_ref.tokenizer.ranks import rank_and_size, sum_over_ranks
+from regionloss.errors import InputError, expected
 
 
 class AdversarialOptions(BaseModel):
@@ -85,12 +87,22 @@ class PatchGAN(nn.Sequential):
             modules += [nn.Conv2d(before, after, 4, stride, 1, bias=False), normalization(norm, after)]
             modules += [nn.LeakyReLU(0.2)]
         super().__init__(*modules, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        self.smallest = 3 * 2**layers
         self.apply(initialize)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, 1, h, w) of images (B, 3, H, W)."""
+        height, width = images.shape[-2:]
+        if min(height, width) < self.smallest:
+            wanted, advice = f"images of {self.smallest} pixels a side or more", "Take fewer layers or larger images."
+            raise InputError(expected("objective.adversarial", wanted, f"{height} x {width}", advice))
+        logits: Tensor = super().forward(images)
+        return logits
 
 
 def normalization(norm: str, width: int) -> nn.Module:
     """Return a normalisation of `width` channels."""
-    return nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(min(32, width), width)
+    return nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(gcd(32, width), width)
 
 
 def initialize(module: nn.Module) -> None:
@@ -123,7 +135,7 @@ class Adversary(nn.Module):
     def generator_loss(self, reconstruction: Tensor) -> Tensor:
         """Return -mean D(y), 0-d, for reconstructions (B, 3, H, W)."""
         with frozen(self.discriminator):
-            return -self.discriminator(reconstruction).float().mean()
+            return -wide(self.discriminator(reconstruction)).mean()
 
     def discriminator_loss(self, reconstruction: Tensor, target: Tensor) -> Losses:
         """Return mean relu(1 - D(x)) / 2 + mean relu(1 + D(y)) / 2 + lecam, and its parts by name.
@@ -132,12 +144,17 @@ class Adversary(nn.Module):
             reconstruction: (B, 3, H, W) in [-1, 1]; gets no gradient.
             target: As many images.
         """
-        fake = self.discriminator(reconstruction.detach()).float()
-        real = self.discriminator(target).float()
+        fake = wide(self.discriminator(reconstruction.detach()))
+        real = wide(self.discriminator(target))
         hinge = 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
         lecam = self.lecam(real.mean(), fake.mean())
         parts = {"discriminator": hinge, "lecam": lecam, "logits_real": real.mean(), "logits_fake": fake.mean()}
         return Losses(hinge + self.options.lecam * lecam, parts)
+
+
+def wide(logits: Tensor) -> Tensor:
+    """Return logits in float32 at least."""
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 @contextmanager

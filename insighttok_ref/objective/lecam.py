@@ -18,7 +18,8 @@ class LeCAM(nn.Module):
     Args:
         decay: Of the averages.
 
-    Source: Tseng et al. (2021), on mean logits as MaskBit has it.
+    Source: Tseng et al. (2021), on mean logits as MaskBit and 1d-tokenizer have it (`modeling/modules/losses.py` of
+        either: the averages begin at 0, are used, then updated; there each rank follows its own logits).
     """
 
     real: Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, model_validator
 from torch import Tensor
 
 from insighttok_ref.objective.adversarial import AdversarialOptions, Adversary, adaptive_weight
@@ -43,6 +43,16 @@ class ObjectiveOptions(BaseModel):
     commitment: NonNegativeFloat = 1.0
     perceptual: PerceptualOptions | None = None
     adversarial: AdversarialOptions | None = None
+
+    @model_validator(mode="after")
+    def _weighed(self) -> ObjectiveOptions:
+        adaptive = self.adversarial is not None and self.adversarial.adaptive
+        if adaptive and self.perceptual is None and not any(getattr(self, name) for name in PIXELS):
+            raise ValueError(
+                "expected l1, l2, edges or perceptual beside an adaptive adversarial weight, got none. It is weighed "
+                "against them: give one of them a weight."
+            )
+        return self
 
 
 class Objective:
@@ -117,8 +127,12 @@ class Objective:
         options = self.options.adversarial
         assert options is not None and self.adversary is not None  # noqa: PT018
         loss = self.adversary.generator_loss(made)
-        if not options.adaptive or last_layer is None:
+        if not options.adaptive:
             return options.weight * loss, {"adversarial": loss}
+        if last_layer is None or not last_layer.requires_grad:
+            got = "none" if last_layer is None else "a frozen one"
+            wanted, advice = "a last layer that is trained", "Set adaptive to false."
+            raise InputError(expected("objective.adversarial.adaptive", wanted, got, advice))
         factor = adaptive_weight(compared, loss, last_layer, options.adaptive_max)
         return options.weight * factor * loss, {"adversarial": loss, "adaptive_weight": factor}
 

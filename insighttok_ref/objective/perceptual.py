@@ -81,8 +81,9 @@ class PerceptualLoss(Frozen):
             goals = [unit(level) for level in network.levels(target)]
         found = reconstruction.new_zeros(())
         for level, goal, weights in zip(network.levels(reconstruction), goals, network.head_weights(), strict=True):
+            # Not an einsum: autocast would run it in half precision.
             squares = (unit(level) - goal).square()
-            found = found + torch.einsum("bchw,c->bhw", squares, weights.to(squares.dtype)).mean()
+            found = found + (squares * weights[:, None, None]).sum(1).mean()
         return found
 
 
@@ -119,7 +120,10 @@ class LPIPSNetwork(nn.Module):
         if missing:
             names = ", ".join(f"features.{name.partition('.')[2]}" for name in missing[:3])
             raise WeightsError(expected("LPIPS trunk", f"torchvision's {net} weights", f"a file without {names}"))
-        self.model.net.load_state_dict({name: trunk[f"features.{name.partition('.')[2]}"] for name in wanted})
+        try:
+            self.model.net.load_state_dict({name: trunk[f"features.{name.partition('.')[2]}"] for name in wanted})
+        except RuntimeError as error:
+            raise WeightsError(f"LPIPS trunk: expected torchvision's {net} weights, got {error}.") from error
 
     def levels(self, images: Tensor) -> Sequence[Tensor]:
         """Return the five levels; see `Network`."""

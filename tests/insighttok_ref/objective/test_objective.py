@@ -6,12 +6,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective, ObjectiveOptions
 from insighttok_ref.objective.reconstruction import edges, l1, l2
 from insighttok_ref.tokenizer.model import TokenizerOutput
 from regionloss import LossTerms, RegionPerceptualLoss, Regions, ResizeExtractor, Term
 from regionloss.backbones.base import FeatureBackbone
 from regionloss.backbones.input_spec import InputSpec
+from regionloss.errors import InputError
 
 
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,3 +81,43 @@ def test_parts_without_weight_are_left_out() -> None:
 def test_negative_weights_are_refused() -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         ObjectiveOptions(edges=-1)
+
+
+def test_the_adversary_counts_only_while_it_is_listened_to() -> None:
+    options = ObjectiveOptions.model_validate({"adversarial": {"weight": 0.25, "ndf": 4, "layers": 1, "norm": "group"}})
+    assert options.adversarial is not None
+    y, x = torch.rand(2, 1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    objective = Objective(options, adversary=Adversary(options.adversarial))
+    output = TokenizerOutput(y, torch.tensor(0.125), torch.zeros(2, 1))
+    plain, deaf, heard = (
+        Objective(ObjectiveOptions())(output, x, {}),
+        objective(output, x, {}),
+        objective(output, x, {}, listening=True),
+    )
+    assert torch.equal(plain.total, deaf.total)
+    assert plain.parts.keys() == deaf.parts.keys()
+    assert heard.parts.keys() == {*plain.parts, "adversarial"}
+    torch.testing.assert_close(heard.total, plain.total + 0.25 * heard.parts["adversarial"])
+
+
+def test_an_adaptive_weight_is_logged_and_scales_the_adversary() -> None:
+    adversarial = {"ndf": 4, "layers": 1, "norm": "group", "adaptive": True}
+    options = ObjectiveOptions.model_validate({"adversarial": adversarial})
+    assert options.adversarial is not None
+    objective = Objective(options, adversary=Adversary(options.adversarial))
+    layer = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(4), requires_grad=True)
+    output = TokenizerOutput(layer * 2, torch.tensor(0.125), torch.zeros(2, 1))
+    losses = objective(output, torch.zeros(1, 3, 16, 16), {}, listening=True, last_layer=layer)
+    by_hand = [torch.autograd.grad(losses.parts[n], layer, retain_graph=True)[0].norm() for n in ("l1", "adversarial")]
+    torch.testing.assert_close(losses.parts["adaptive_weight"], by_hand[0] / (by_hand[1] + 1e-4))
+    scaled = 0.5 * losses.parts["adaptive_weight"] * losses.parts["adversarial"]
+    torch.testing.assert_close(losses.total, losses.parts["l1"] + 0.125 + scaled)
+    with pytest.raises(InputError, match="expected a last layer that is trained, got none"):
+        objective(output, layer.detach(), {}, listening=True)
+    with pytest.raises(ValidationError, match="beside an adaptive adversarial weight, got none"):
+        ObjectiveOptions.model_validate({"l1": 0, "adversarial": {"adaptive": True}})
+
+
+def test_a_term_with_the_name_of_a_part_is_refused() -> None:
+    with pytest.raises(InputError, match=r"terms\.lecam: expected a name that no other part of the loss has"):
+        Objective(ObjectiveOptions(), LossTerms({"lecam": term(1.0)}))
