@@ -96,7 +96,7 @@ class PatchGAN(nn.Sequential):
         if min(height, width) < self.smallest:
             wanted, advice = f"images of {self.smallest} pixels a side or more", "Take fewer layers or larger images."
             raise InputError(expected("objective.adversarial", wanted, f"{height} x {width}", advice))
-        logits: Tensor = super().forward(images)
+        logits: Tensor = super().forward(images)  # type: ignore[no-untyped-call]  # of torch
         return logits
 
 
