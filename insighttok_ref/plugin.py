@@ -44,9 +44,14 @@ def register_commands(register: RegisterTarget) -> None:
         summary="Make training data: drawn words with exact boxes.",
     )
     register(
-        "data",
-        "insighttok_ref.cli.data:app",
-        summary="Make training data: drawn words with exact boxes.",
+        "reconstruct",
+        "insighttok_ref.cli.reconstruct:reconstruct",
+        summary="Reconstruct images with a tokenizer; draw them side by side.",
+    )
+    register(
+        "checkpoint",
+        "insighttok_ref.cli.checkpoint:app",
+        summary="Convert tokenizer checkpoints.",
     )
 
 

@@ -1,0 +1,96 @@
+"""`regionloss checkpoint convert`: tokenizer files of one kind as files of another."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from regionloss.cli.sentences import SentenceGroup
+from regionloss.errors import InputError, expected
+
+if TYPE_CHECKING:
+    from insighttok_ref.tokenizer.model import InsightTokenizer
+
+app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Convert tokenizer checkpoints.")
+
+
+class Source(StrEnum):
+    """Kinds that can be read."""
+
+    official = "official"
+    taming = "taming"
+    llamagen = "llamagen"
+    ours = "ours"
+
+
+class Goal(StrEnum):
+    """Kinds that can be written."""
+
+    ours = "ours"
+    official = "official"
+    safetensors = "safetensors"
+
+
+SUFFIXES = {Goal.ours: (".safetensors",), Goal.safetensors: (".safetensors",), Goal.official: (".pt", ".pth", ".ckpt")}
+
+
+@app.callback()
+def checkpoint() -> None:
+    """Convert tokenizer checkpoints."""
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(metavar="IN", help="The file to read.")],
+    source: Annotated[
+        Source | None, typer.Option("--from", help="Its kind; seen by itself if not said.", show_default=False)
+    ] = None,
+    goal: Annotated[
+        Goal,
+        typer.Option(
+            "--to",
+            help="ours: with its configuration; official: the published .pt; safetensors: tensors alone.",
+        ),
+    ] = Goal.ours,
+    out: Annotated[Path | None, typer.Option(help="The file to write; beside IN by default.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Also read a pickle that holds more than tensors; nothing in it is run.")
+    ] = False,
+) -> None:
+    """Read a tokenizer of InsightTok, taming-transformers or LlamaGen; write it as another kind."""
+    target = out or file.with_name(f"{file.stem}-{goal.value}{SUFFIXES[goal][0]}")
+    check_target(file, target, goal, force)
+    from insighttok_ref.tokenizer.checkpoints import read_tokenizer, save_tokenizer
+
+    found = read_tokenizer(file, source.value if source else None, trust=trust)
+    save_tokenizer(found.model, target, goal.value)
+    typer.echo(f"{found.kind}: {described(found.model)}.")
+    if found.filled and goal is not Goal.safetensors:
+        typer.echo(f"Not in the file: {', '.join(found.filled)}. They begin as if each code had one token: itself.")
+    typer.echo(f"Written to {target}.")
+
+
+def check_target(file: Path, target: Path, goal: Goal, force: bool) -> None:
+    """Raise InputError where nothing should or could be written."""
+    if target.suffix not in SUFFIXES[goal]:
+        raise InputError(expected("--out", f"a file that ends in {' or '.join(SUFFIXES[goal])}", f"'{target}'"))
+    if target.is_dir():
+        raise InputError(expected("--out", "a file", f"'{target}', which is a folder"))
+    if target.exists() and file.exists() and target.samefile(file):
+        raise InputError(expected("--out", "another file than IN", f"'{target}'"))
+    if target.exists() and not force:
+        raise InputError(expected("--out", "a new file", f"'{target}', which is there", "Say --force to replace it."))
+
+
+def described(model: InsightTokenizer) -> str:
+    """Return what a tokenizer is, in a line."""
+    config = model.config
+    millions = sum(weight.numel() for weight in model.parameters()) / 1e6
+    multipliers = ",".join(map(str, config["ch_mult"]))
+    codes = f"{config['codebook_size']} codes of length {config['code_dim']}"
+    how = "normalised" if model.quantize.l2_normalize else "plain"
+    return f"{millions:.1f}M parameters, width {config['ch']} x {multipliers}, {codes} ({how}), f{model.downsampling}"
