@@ -33,7 +33,7 @@ from regionloss.data.batches import Blend
 from regionloss.data.files import ImageSource
 from regionloss.data.joining import Sidecars
 from regionloss.data.loading import BatchLoader, Share
-from regionloss.data.shards import find_shards
+from regionloss.data.shards import ShardSet, find_shards
 from regionloss.data.sidecars import Scan, Sidecar, sidecar_path, write_sidecar
 from regionloss.data.transforms import cropped, random_window
 
@@ -90,7 +90,7 @@ def row(number: int, rng: random.Random) -> dict[str, Any]:
 def ours(names: list[str], folder: Path, options: argparse.Namespace) -> Iterator[int]:
     """Yield the number of images of each batch, from our loader."""
     framing = Framing(options.size, Augment(area=AREA, flip=0.5), FLIP_PAIRS)
-    source = ImageSource("images", find_shards(names, folder), framing, 0, Sidecars(str(folder)))
+    source = ImageSource("images", ShardSet(find_shards(names, folder)), framing, 0, Sidecars(str(folder)))
     loader = BatchLoader(Blend({source: 1.0}, 0, FILTERS), Share(options.batch), workers=options.workers)
     for batch in loader.starting_at(0):
         assert batch.images.dtype == torch.float32

@@ -13,7 +13,7 @@ from regionloss.data.files import ImageSource
 from regionloss.data.joining import Sidecars, check_found
 from regionloss.data.loading import BatchLoader, Share
 from regionloss.data.rendering import TextStyle
-from regionloss.data.shards import find_shards
+from regionloss.data.shards import ShardSet, find_shards
 from regionloss.data.transforms import FlipPairs
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
@@ -123,14 +123,15 @@ def image_source(
     name: str, source: SourceOptions, options: DataOptions, flip_pairs: FlipPairs
 ) -> tuple[MakeSource, list[str]]:
     """Return a source of shards or folders, and what is wrong with them."""
-    shards = find_shards(source.images or "")
-    problems, annotations = [], None
+    shards = ShardSet(find_shards(source.images or ""))
+    problems, annotations = list(shards.problems), None
     if source.regions is not None:
-        problems += check_found(source.regions, [shard.path for shard in shards])
+        problems += check_found(source.regions, [shard.path for shard in shards.shards])
         annotations = Sidecars(source.regions, source.kinds)
     framing = Framing(options.image_size, source.augment or options.augment, flip_pairs)
     make = partial(ImageSource, name, shards, framing, annotations=annotations)
-    return make, problems + make(0).problems
+    make(0)  # What is wrong is said now.
+    return make, problems
 
 
 def packaged_source(

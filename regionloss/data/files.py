@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ..errors import InputError, expected
 from .augmenting import Framing
@@ -10,7 +10,7 @@ from .batches import Sample
 from .images import decoded, open_image, upright_size
 from .joining import Joined
 from .orders import ShardOrder
-from .shards import Shard
+from .shards import Shard, ShardSet
 from .streams import stream
 
 #: Path of a shard, key and size (width, height) of an image -> what was found in it.
@@ -39,24 +39,18 @@ class ImageSource:
     def __init__(
         self,
         name: str,
-        shards: Sequence[Shard],
+        shards: ShardSet,
         framing: Framing,
         seed: int,
         annotations: Annotations | None = None,
         window: int = 4,
     ) -> None:
-        self.name, self.shards, self.framing, self.seed = name, list(shards), framing, seed
+        self.name, self.shards, self.framing, self.seed = name, shards.shards, framing, seed
         self.annotations, self.window = annotations, window
-        self.problems = []
-        lengths = []
-        for shard in self.shards:
-            lengths.append(len(shard.keys()))
-            self.problems += [shard.problem] if shard.problem else []
-            shard.forget()
-        if not sum(lengths):
-            got = "; ".join(self.problems) or "none"
+        if not sum(shards.lengths):
+            got = "; ".join(shards.problems) or "none"
             raise InputError(expected(f"source '{name}'", "one image at least", got.rstrip(".")))
-        self.order = ShardOrder(lengths, stream(seed, name, "order").getrandbits(62), window)
+        self.order = ShardOrder(shards.lengths, stream(seed, name, "order").getrandbits(62), window)
         self._open: list[int] = []
 
     def __len__(self) -> int:

@@ -18,7 +18,7 @@ from regionloss.data.batches import Batch, Blend, Sample, batch_at
 from regionloss.data.files import ImageSource
 from regionloss.data.images import decoded, open_image, read_image, upright_size
 from regionloss.data.joining import Joined
-from regionloss.data.shards import FolderShard, find_shards
+from regionloss.data.shards import FolderShard, ShardSet, find_shards
 from regionloss.errors import InputError
 from regionloss.regions import Regions
 from tests.data_room.test_shards import png, write_tar
@@ -27,7 +27,7 @@ STILL = Framing(16, Augment(crop="center", flip=0.0))
 
 
 def source(folder: Path, name: str = "a", seed: int = 0, **options: object) -> ImageSource:
-    return ImageSource(name, find_shards(f"{folder}/*.tar", folder / "cache"), STILL, seed, **options)
+    return ImageSource(name, ShardSet(find_shards(f"{folder}/*.tar", folder / "cache")), STILL, seed, **options)
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_decoding_smaller_is_decoding_and_shrinking(orientation: int, shrink: fl
 def test_a_folder_is_a_shard_too(tmp_path: Path) -> None:
     for i in range(4):
         (tmp_path / f"{i}.png").write_bytes(png(i))
-    made = ImageSource("photos", [FolderShard(str(tmp_path))], STILL, 0)
+    made = ImageSource("photos", ShardSet([FolderShard(str(tmp_path))]), STILL, 0)
     samples = [made.sample(i) for i in range(4)]
     assert sorted(sample.source for sample in samples) == [f"photos/{i}.png" for i in range(4)]
     assert Counter(type(sample) for sample in samples) == {Sample: 4}
@@ -209,6 +209,6 @@ def test_an_image_is_cropped_anew_each_epoch(tmp_path: Path) -> None:
     write_tar(tmp_path / "0.tar", {"0.png": contents.getvalue()})
     framing = Framing(16, Augment())
     made = ImageSource(
-        "a", find_shards(str(tmp_path / "0.tar"), tmp_path / "c"), framing, random.Random(0).randrange(9)
+        "a", ShardSet(find_shards(str(tmp_path / "0.tar"), tmp_path / "c")), framing, random.Random(0).randrange(9)
     )
     assert len({made.sample(i).pixels.numpy().tobytes() for i in range(12)}) == 12

@@ -14,8 +14,9 @@ import fsspec
 import pytest
 from PIL import Image
 
+from regionloss.data.indices import key_of
 from regionloss.data.paths import expand
-from regionloss.data.shards import FolderShard, TarShard, find_shards, key_of
+from regionloss.data.shards import FolderShard, TarShard, find_shards
 from regionloss.errors import InputError
 
 
@@ -79,14 +80,16 @@ def test_the_index_is_kept_and_made_anew_when_the_file_changes(tmp_path: Path) -
     write_tar(path, {"0.jpg": b"old"})
     assert TarShard(str(path), cache).keys() == ["0"]
     (kept,) = cache.iterdir()
-    record = json.loads(kept.read_text())
-    kept.write_text(json.dumps(record | {"keys": ["from the cache"]}))
+    head, body = map(json.loads, kept.read_text().splitlines())
+    assert len(TarShard(str(path), cache)) == head["images"] == 1
+    kept.write_text(f"{json.dumps(head)}\n{json.dumps(body | {'keys': ['from the cache']})}\n")
     assert TarShard(str(path), cache).keys() == ["from the cache"]
     write_tar(path, {"0.jpg": b"new", "1.jpg": b"x"})
     os.utime(path, ns=(1, 1))
     assert TarShard(str(path), cache).keys() == ["0", "1"]
-    kept.write_text("{ cut off")
-    assert TarShard(str(path), cache).keys() == ["0", "1"]
+    for damaged in ("{ cut off", "[]", kept.read_text().splitlines()[0]):
+        kept.write_text(damaged)
+        assert TarShard(str(path), cache).keys() == ["0", "1"]
 
 
 def test_a_truncated_tar_gives_what_came_before_and_says_so(tmp_path: Path) -> None:
@@ -94,7 +97,8 @@ def test_a_truncated_tar_gives_what_came_before_and_says_so(tmp_path: Path) -> N
     for cut, count in ((5000, 1), (512 * 5 + 100, 1), (512 * 10, 2), (7000, 2), (100, 0)):
         (tmp_path / "a.tar").write_bytes(whole[:cut])
         shard = TarShard(str(tmp_path / "a.tar"), tmp_path / "cache")
-        assert len(shard.keys()) == count
+        assert len(shard) == len(shard.keys()) == len(TarShard(shard.path, shard.cache)) == count
+        assert TarShard(shard.path, shard.cache).problem == shard.problem
         assert f"{count} images before that are used" in shard.problem
         assert all(shard.read(i) == bytes(2000) for i in range(count))
 
