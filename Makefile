@@ -41,6 +41,9 @@ lock:                    ## the versions that `make` installs, from the bounds o
 
 benchmarks: weights
 	$(BIN)/python -m benchmarks.region_terms
+	$(BIN)/python -m benchmarks.quantizer
+	$(BIN)/python -m benchmarks.table11
+	$(BIN)/python -m benchmarks.table12
 
 wheels: setup            ## every distribution, into dist/
 	for part in . plugins/regionloss-text plugins/regionloss-face; do \
