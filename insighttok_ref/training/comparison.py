@@ -57,9 +57,13 @@ class Comparison:
         from insighttok_ref.training.distributed import join
         from insighttok_ref.training.judging import build_judges
         from insighttok_ref.training.reporting import afterwards, report
+        from regionloss.errors import InputError, expected
 
         judges, notes = build_judges(self.evaluation.judges, run.loaded.catalogue, run.resolved)
         with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+            if ranks.size > 1:
+                advice = "Several train together with the trainer 'insighttok'."
+                raise InputError(expected("trainer 'comparison'", "one process", f"{ranks.size}", advice))
             data = self.prepare(run)
             session = self.session(run, data, ranks, afterwards(data, judges, rows=4))
             notes = [*data.notes, *notes]
@@ -67,9 +71,7 @@ class Comparison:
                 session.progress.say(note)
             with session.progress:
                 session.train()
-                if not ranks.is_first:
-                    return
-                page = report(session, data, judges, notes)
+                page = report(session, self.evaluation, data, judges, notes)
             session.progress.say(f"report: {page}")
 
     def session(self, run: TrainingRun, data: QuickstartData, ranks: Ranks, afterwards: float = 0.0) -> Session:

@@ -16,6 +16,7 @@ from torch import Tensor
 from insighttok_ref.report.data import Judged, JudgeName, ReportData
 from insighttok_ref.report.page import write_report
 from insighttok_ref.report.scores import judge_pictures, scores
+from insighttok_ref.training.options import EvaluationOptions
 from insighttok_ref.training.plan import Part
 
 if TYPE_CHECKING:
@@ -27,11 +28,18 @@ if TYPE_CHECKING:
 SECONDS_A_WORD = 0.03  # of a judge on one core, for the time left
 
 
-def report(session: Session, data: QuickstartData, judges: Mapping[str, Judge], notes: Sequence[str]) -> Path:
+def report(
+    session: Session,
+    evaluation: EvaluationOptions,
+    data: QuickstartData,
+    judges: Mapping[str, Judge],
+    notes: Sequence[str],
+) -> Path:
     """Judge every part of a finished run, write `results.json` and `report.html`, and return the page.
 
     Args:
         session: Whose parts are trained.
+        evaluation: What is measured.
         data: With the test images.
         judges: By region kind; the pictures of kinds without one are shown, not scored.
         notes: Sentences for the reader.
@@ -44,8 +52,8 @@ def report(session: Session, data: QuickstartData, judges: Mapping[str, Judge], 
     judged = []
     for number, part in enumerate(session.parts, 1):
         session.progress.stage(f"judging {part.name}", left * (1 - number / (len(session.parts) + 1)))
-        judged.append(judged_part(session, part, data, judges))
-    shown = page_data(session, data, original, judged, judges, notes, time.monotonic() - began)
+        judged.append(judged_part(session, part, evaluation.batch_size, data, judges))
+    shown = page_data(session, evaluation, data, original, judged, judges, notes, time.monotonic() - began)
     write_results(shown, session.folder / "results.json")
     for line in table(shown):
         session.progress.say(line)
@@ -54,6 +62,7 @@ def report(session: Session, data: QuickstartData, judges: Mapping[str, Judge], 
 
 def page_data(
     session: Session,
+    evaluation: EvaluationOptions,
     data: QuickstartData,
     original: Judged,
     judged: Sequence[Judged],
@@ -62,9 +71,11 @@ def page_data(
     judging: float,
 ) -> ReportData:
     """Return all that the page shows."""
-    arms = [row for row, part in zip(judged, session.parts, strict=True) if part.phase.arms] or list(judged[-1:])
+    arms = [row for row, part in zip(judged, session.parts, strict=True) if getattr(part.phase, "arms", None)] or list(
+        judged[-1:]
+    )
     earlier = judged[: len(judged) - len(arms)]
-    names = session.trainer.evaluation.judges
+    names = evaluation.judges
     recipe = Path(session.run.loaded.source.name).stem
     return ReportData(
         title=f"{recipe}: {' against '.join(reversed([arm.name for arm in arms]))}",
@@ -74,19 +85,18 @@ def page_data(
         arms=arms,
         judges={kind: JudgeName(names[kind], judge.weights_sha256) for kind, judge in judges.items()},
         notes=tuple(notes),
-        metrics=list(session.log.read()),
+        metrics=list(session.metrics.read()),
         command=command(session.run.loaded.source.name),
         resolved=session.resolved,
         seconds={**seconds(session), "judging": judging},
         credits=data.credits,
-        crops=session.trainer.evaluation.crops,
+        crops=evaluation.crops,
     )
 
 
-def judged_part(session: Session, part: Part, data: QuickstartData, judges: Mapping[str, Judge]) -> Judged:
+def judged_part(session: Session, part: Part, size: int, data: QuickstartData, judges: Mapping[str, Judge]) -> Judged:
     """Return the test images as a part's tokenizer gives them back, judged."""
     model = session.tokenizer(part.name)
-    size = session.trainer.evaluation.batch_size
     images = {name: reconstructed(model, batch.images, size) for name, batch in data.test.items()}
     terms = " and ".join(part.terms) or "none"
     summary = f"{part.phase.steps} steps, region terms: {terms}"
@@ -109,7 +119,7 @@ def afterwards(data: QuickstartData, judges: Mapping[str, Judge], rows: int) -> 
 def seconds(session: Session) -> dict[str, float]:
     """Return how long each part trained, sittings before a stop included."""
     spent: dict[str, float] = {}
-    for record in session.log.read():
+    for record in session.metrics.read():
         if "seconds" in record:
             spent[record["part"]] = record["seconds"]
     return {part.name: spent[part.name] for part in session.parts if part.name in spent}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -19,6 +20,7 @@ from insighttok_ref.training.grids import sample_grid
 from insighttok_ref.training.log import MetricsLog
 from insighttok_ref.training.loggers import build_loggers
 from insighttok_ref.training.loop import BatchSource, PartState, train_part
+from insighttok_ref.training.options import LogOptions
 from insighttok_ref.training.parts import PartFolder, begin, go_on, snapshot, write_shards
 from insighttok_ref.training.plan import Part, plan
 from insighttok_ref.training.progress import RunProgress
@@ -70,6 +72,7 @@ class Session:
         self.terms = run.build_terms()
         self.progress = RunProgress(self.todo, afterwards, quiet=not ranks.is_first)
         self.signals = StopSignals()
+        barrier()  # whoever begins to write now would make others think that a run is here
 
     def train(self) -> None:
         """Train all parts.
@@ -80,7 +83,11 @@ class Session:
         """
         if not self.todo:
             return
-        with self.signals:
+        going_on = self.saved["step"] if self.saved.get("part") else 0
+        first_step = self.todo[0].first_step + going_on
+        active = self.settings.log if self.ranks.is_first else LogOptions(loggers=())
+        self.loggers = build_loggers(active, self.folder, first_step, self.resolved)
+        with self.signals, closing(self.loggers):
             for part in self.todo:
                 state = self._begin(part)
                 source = self.batches(part, state.share)
@@ -101,6 +108,9 @@ class Session:
         if self.run.out.resolve() != self.run.resume.resolve():
             advice = "A run goes on where it is; copy its folder first to keep both."
             raise InputError(expected("--out", f"{self.run.resume} as in --resume", str(self.run.out), advice))
+        begun = self.metrics.path.exists() or (self.folder / "resolved.yaml").exists()
+        if begun and not self.checkpoints.all():
+            return {}  # stopped before its first checkpoint: it begins anew
         self.checkpoint = self.checkpoints.newest()
         state = read_state(self.checkpoint)
         before = json.loads(state["recipe"])
@@ -140,8 +150,6 @@ class Session:
             self.saved = {}
         if self.ranks.is_first:
             self.metrics.forget_after(set(self.finished), part.name, state.step)
-        if self.ranks.is_first:
-            self.loggers = build_loggers(self.settings.log, self.folder, state.run_step, self.resolved)
         cut = f"{state.share.images} images x {state.share.accumulation} micro-batches x {self.ranks.size} ranks"
         self.progress.say(f"{part.name}: a batch of {state.share.batch_size} is {cut}")
         if state.step == 0 and part.terms:
@@ -202,8 +210,6 @@ class Session:
             (folder.path / "resolved.json").write_text(text, encoding="utf-8")
         barrier()
         self.checkpoints.save(state.run_step, {"part": "", **self._history()})
-        if self.ranks.is_first:
-            self.loggers.close()
 
     def _history(self) -> dict[str, Any]:
         """What every checkpoint holds beside its part's state."""

@@ -89,4 +89,4 @@ class FiniteWatch:
         if bad:
             # The parts come before their total, and the losses before the gradients.
             name = min(bad, key=lambda name: (bad[name], name == "total"))
-            raise TrainingError(f"step {bad[name]}: expected a finite '{name}', got none. {self.advice()}")
+            raise TrainingError(f"step {bad[name]}: expected a finite '{name}', got NaN or Inf. {self.advice()}")

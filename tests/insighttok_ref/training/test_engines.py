@@ -47,7 +47,7 @@ def test_engine_steps_as_torch_does() -> None:
 
 
 class Game:
-    """A tokenizer and a discriminator in small, with all that makes two engines hard: a frozen pass, an adaptive weight."""
+    """A tokenizer and a discriminator in small, with what makes two engines hard: a frozen pass, an adaptive weight."""
 
     def __init__(self) -> None:
         torch.manual_seed(1)

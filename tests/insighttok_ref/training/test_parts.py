@@ -87,7 +87,7 @@ def test_preset_with_other_options_over_it() -> None:
 
 
 def test_broken_tokenizer_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"x\.safetensors: expected a tokenizer as safetensors"):
+    with pytest.raises(WeightsError, match=r"x\.safetensors: there is no such file"):
         load_tokenizer(tmp_path / "x.safetensors")
 
 
@@ -129,7 +129,9 @@ def test_a_value_that_is_not_finite_stops_with_step_and_part(tiny_run: Prepare, 
         state.model.decoder.conv_out.bias.fill_(math.inf)
     before = [p.clone() for p in state.model.encoder.parameters()]
     state.step = 1
-    with pytest.raises(TrainingError, match=r"step 1: expected a finite '.*l1', got inf\. Nothing was saved yet"):
+    with pytest.raises(
+        TrainingError, match=r"step 1: expected a finite '.*l1', got NaN or Inf\. Nothing was saved yet"
+    ):
         train_step(state, batches.starting_at(1), True)
     assert all(torch.equal(a, b) for a, b in zip(before, state.model.encoder.parameters(), strict=True))
 

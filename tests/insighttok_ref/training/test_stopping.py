@@ -19,7 +19,9 @@ def advice() -> str:
 def test_a_cpu_says_it_at_once(bad: torch.Tensor) -> None:
     watch = FiniteWatch(torch.device("cpu"), advice)
     watch.note({"mse": GOOD, "total": GOOD}, 6)
-    with pytest.raises(TrainingError, match=r"step 7: expected a finite 'text', got none\. checkpoint-40 is good\."):
+    with pytest.raises(
+        TrainingError, match=r"step 7: expected a finite 'text', got NaN or Inf\. checkpoint-40 is good\."
+    ):
         watch.note({"total": bad, "mse": GOOD, "text": bad}, 7)
 
 
