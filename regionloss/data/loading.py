@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -141,15 +142,25 @@ class BatchLoader:
                 snapshot_every_n_steps=ENDLESS,
             )
         try:
-            yield from loader
-        except RuntimeError as error:
-            if "worker" not in str(error):
+            try:
+                yield from loader
+            except (EOFError, ConnectionError):
+                time.sleep(
+                    PATIENCE
+                )  # What a dead worker was sending is cut off; the signal that names it is on its way.
+                raise
+        except (RuntimeError, EOFError, ConnectionError) as error:
+            if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
                 raise
             advice = "Give it more (shared) memory, or take fewer workers or less prefetch."
-            raise RegionLossError(expected("loader", "all workers to live", str(error).rstrip("."), advice)) from error
+            raise RegionLossError(
+                expected("loader", "all workers to live", str(error).rstrip(".") or "one cut off", advice)
+            ) from error
 
 
 ENDLESS = 2**62
+#: Seconds until a worker's death is known.
+PATIENCE = 5.0
 
 
 @dataclass
