@@ -38,8 +38,9 @@ ARROWS: dict[str, set[str]] = {
     "recipe": {"errors", "hooks", "losses"},
     # The side-cars are written from what a detector found: data knows the protocol, and no detector.
     "data": BASE | {"region_ops", "collation", "detectors"},
+    "stages": BASE | {"hooks", "weights", "data", "detectors"},
     "evaluation": BASE | {"losses", "data", "judges"},
-    "cli": BASE | {"launchers", "hooks", "recipe", "weights", "data", "detecting"},
+    "cli": BASE | {"launchers", "hooks", "recipe", "weights", "data", "detecting", "stages"},
     "__main__": {"cli"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.

@@ -23,6 +23,10 @@ COMMANDS = {
     "plugins": ("regionloss.cli.plugins:plugins", "List the plugins and what each brings."),
     "components": ("regionloss.cli.components:components", "List what recipes can name."),
     "weights": ("regionloss.cli.weights:app", "List, fetch, verify, convert, export and import weight files."),
+    "annotate": (
+        "regionloss.cli.annotate:annotate",
+        "Run detectors over image shards or folders, and write what they find beside them.",
+    ),
     "detect": ("regionloss.cli.detect:detect", "Run a detector on images; print and draw what it finds."),
 }
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 import functools
 import json
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, expected
 from .paths import file_system
@@ -25,6 +24,10 @@ SUFFIX, STATS_SUFFIX = ".regions.parquet", ".stats.json"
 SHARD_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".parquet")
 VERSION_KEY, BOOK_KEY = b"regionloss.sidecar", b"regionloss.shard"
 Row = dict[str, Any]
+
+
+class DamagedError(InputError):
+    """A side-car is cut off, or no Parquet file at all."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class Scan:
     weights: str = ""
     options: str = "{}"
     kind: str = ""
+
+
+class Book(NamedTuple):
+    """What a side-car says about its shard; see `Sidecar`."""
+
+    scans: tuple[Scan, ...]
+    shard: str
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +177,8 @@ def read_sidecar(path: str) -> Sidecar:
 
     Raises:
         FileNotFoundError: There is none.
-        InputError: Not a side-car, cut off, or of a version that is not known here; names the file.
+        DamagedError: Cut off.
+        InputError: Not a side-car, or of a version that is not known here; names the file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -179,10 +191,29 @@ def read_sidecar(path: str) -> Sidecar:
             table = opened.read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         got = f"a file that cannot be read ({str(error).rstrip('.')})"
-        raise InputError(expected(path, "a side-car of regions", got, "Remove it and annotate again.")) from error
-    book = book_of(path, table)
-    scans = tuple(Scan(**scan) for scan in book.get("scans", ()))
-    return Sidecar(table.replace_schema_metadata(None), scans, book.get("shard", ""), book.get("files", {}))
+        raise DamagedError(expected(path, "a side-car of regions", got, "Remove it and annotate again.")) from error
+    scans, shard, files = book_of(path, table.schema)
+    return Sidecar(table.replace_schema_metadata(None), scans, shard, files)
+
+
+def read_book(path: str) -> Book:
+    """Return what a side-car says about its shard, without reading its rows.
+
+    Raises:
+        FileNotFoundError: There is none.
+        InputError: As `read_sidecar` does.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    system, inner = file_system(str(path))
+    try:
+        with system.open(inner, "rb") as handle:
+            return book_of(path, pq.read_schema(handle))
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedError(expected(path, "a side-car of regions", f"a file that cannot be read ({error})")) from error
 
 
 def read_table(path: str) -> pa.Table | None:
@@ -198,19 +229,19 @@ def scanned_kinds(scans: Iterable[Mapping[str, str]]) -> list[str]:
     return sorted({kind for scan in scans for kind in scan["kind"].split(",") if kind})
 
 
-def book_of(path: str, table: pa.Table) -> dict[str, Any]:
-    """Return what a side-car says about itself, when its version and its columns are ours."""
-    notes = table.schema.metadata or {}
+def book_of(path: str, found: pa.Schema) -> Book:
+    """Return what a side-car says about its shard, when its version and its columns are ours."""
+    notes = found.metadata or {}
     version = notes.get(VERSION_KEY, b"").decode()
     if version != str(SIDECAR_VERSION):
         advice = "A newer regionloss wrote it: update." if version.isdigit() else "Import regions: regions import."
         got = f"version {version}" if version else "a Parquet file that is none"
         raise InputError(expected(path, f"a side-car of regions, version {SIDECAR_VERSION}", got, advice))
-    if not table.schema.equals(schema(), check_metadata=False):
-        got = f"the columns {', '.join(table.schema.names)}"
+    if not found.equals(schema(), check_metadata=False):
+        got = f"the columns {', '.join(found.names)}"
         raise InputError(expected(path, f"the schema of version {SIDECAR_VERSION}", got, "See side-car.md."))
-    book: dict[str, Any] = json.loads(notes.get(BOOK_KEY, b"{}"))
-    return book
+    book = json.loads(notes.get(BOOK_KEY, b"{}"))
+    return Book(tuple(Scan(**scan) for scan in book.get("scans", ())), book.get("shard", ""), book.get("files", {}))
 
 
 def write_sidecar(path: str, sidecar: Sidecar) -> None:
@@ -236,7 +267,8 @@ def write_whole(path: str, contents: bytes) -> None:
     parent = system._parent(inner)
     system.makedirs(parent, exist_ok=True)
     name = inner.rstrip("/").rpartition("/")[2]
-    temporary = f"{parent.rstrip('/')}/.{name}.{uuid.uuid4().hex[:8]}.tmp"
+    # One name for each target: what a kill leaves behind, the next run takes away.
+    temporary = f"{parent.rstrip('/')}/.{name}.tmp"
     try:
         system.pipe_file(temporary, contents)
         rename(system, temporary, inner)
@@ -256,8 +288,13 @@ def rename(system: Any, old: str, new: str) -> None:
 
 def with_scan(row: Row, scan: Scan, found: Sequence[Row]) -> Row:
     """Return a row in which a detector's earlier scan and regions are replaced; those of others stay."""
-    scans = [s for s in row["scans"] if s["detector"] != scan.detector]
-    others = [region for region in row["regions"] if region["detector"] != scan.detector]
-    by_name = sorted([*scans, asdict(scan)], key=lambda s: str(s["detector"]))
+    rest = without_detector(row, scan.detector)
     # By name, so that the order in which detectors came does not show.
-    return row | {"scans": by_name, "regions": sorted([*others, *found], key=lambda r: str(r["detector"]))}
+    scans = sorted([*rest["scans"], asdict(scan)], key=lambda s: str(s["detector"]))
+    return rest | {"scans": scans, "regions": sorted([*rest["regions"], *found], key=lambda r: str(r["detector"]))}
+
+
+def without_detector(row: Row, name: str) -> Row:
+    """Return a row without a detector's scan and regions."""
+    scans = [scan for scan in row["scans"] if scan["detector"] != name]
+    return row | {"scans": scans, "regions": [region for region in row["regions"] if region["detector"] != name]}

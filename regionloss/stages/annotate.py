@@ -1,0 +1,267 @@
+"""The stage that annotates: a shard of images -> its side-car and its stats."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+
+import torch
+
+from ..data.sidecars import (
+    DamagedError,
+    Row,
+    Scan,
+    Sidecar,
+    read_book,
+    read_sidecar,
+    with_scan,
+    without_detector,
+    write_sidecar,
+)
+from ..detectors.base import Detector
+from ..errors import InputError
+from .base import Job, Report, Tick
+from .decoding import Decoders, Picture, Unreadable, ahead
+from .looking import batches, look, to_batch
+from .naming import Named, build, scan_of
+from .sources import Source, is_folder_shard, mark_of, marks_of, open_source
+from .stats import Names, counts, kept_names, write_stats
+
+MAX_SIDE = 1600
+CHUNK = 8
+ORDINARY_SIDE, FEW = 32, 4
+
+Chunk = tuple["Work", list[int]]
+Decoded = tuple[Chunk, list[Picture | Unreadable]]
+
+
+@dataclass(frozen=True)
+class Annotate:
+    """How shards are annotated; calling it makes the stage.
+
+    Args:
+        detectors: That look.
+        plugins: Files of plugins that they may come from.
+        max_side: Longest side at which images are shown to them, pixels.
+        batch: Most images of a batch.
+        decoders: Processes that decode.
+        device: Where detectors are shown the images.
+        threads: Of torch in this process; 0 leaves it as it is.
+    """
+
+    detectors: tuple[Named, ...]
+    plugins: tuple[str, ...] = ()
+    max_side: int = MAX_SIDE
+    batch: int = 16
+    decoders: int = 2
+    device: str = "cpu"
+    threads: int = 0
+
+    def __call__(self) -> Annotator:
+        """Build the detectors and start the decoding processes.
+
+        Raises:
+            WeightsError: A detector's weights are not here.
+        """
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        built = [build(named, self.plugins) for named in self.detectors]
+        pairs = zip(self.detectors, built, strict=True)
+        scans = [scan_of(named, detector, self.max_side, self.plugins) for named, detector in pairs]
+        return Annotator(self, dict(zip(scans, built, strict=True)))
+
+
+@dataclass(eq=False)
+class Work:
+    """A job under way.
+
+    Args:
+        job: Which.
+        source: Its shard, opened; None where it cannot be.
+        rows: What is known of its images that did not change.
+        scans: That looked at all of them.
+        missing: For the number of each image to look at, the numbers of the detectors that have not looked.
+        names: What the stats name.
+        failed: Why nothing can be written.
+        started: When.
+    """
+
+    job: Job
+    source: Source | None = None
+    rows: dict[str, Row] = field(default_factory=dict)
+    scans: tuple[Scan, ...] = ()
+    missing: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    names: Names = field(default_factory=lambda: defaultdict(dict))
+    failed: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+
+class Annotator:
+    """The stage; see `Annotate`.
+
+    Args:
+        options: How.
+        detectors: By what side-cars say about each.
+    """
+
+    def __init__(self, options: Annotate, detectors: Mapping[Scan, Detector]) -> None:
+        self.options, self.scans, self.detectors = options, tuple(detectors), tuple(detectors.values())
+        self.window = 2 * options.decoders + 2
+        self.decoders = Decoders(options.decoders, options.max_side)
+        self.readers, self.openers = ThreadPoolExecutor(self.window), ThreadPoolExecutor(1)
+
+    def __call__(self, jobs: Iterable[Job], tick: Tick) -> Iterator[Report]:
+        """Yield a report for each job when its side-car is written; the next one is opened and read meanwhile."""
+        opened = (work for _, work in ahead(self.openers, self.open, jobs, 2))
+        chunks = ((work, numbers) for work in opened for numbers in parts(list(work.missing)))
+        decoded = ahead(self.readers, self.load, chunks, self.window)
+        for work, group in groupby(decoded, key=lambda item: item[0][0]):
+            for missing, pictures in batches(shown(work, group, tick), self.options.batch):
+                self.look(work, missing, pictures)
+                tick(len(pictures))
+            yield self.finish(work)
+
+    def close(self) -> None:
+        """End the processes, and what is under way in them."""
+        self.decoders.close()
+        for pool in (self.openers, self.readers):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def finished(self, job: Job) -> bool:
+        """Whether a job's side-car is whole, of this very shard, and has all that these detectors find."""
+        try:
+            book = read_book(job.target)
+            if not set(self.scans) <= set(book.scans):
+                return False
+            if is_folder_shard(job.shard):
+                return marks_of(job.shard) == book.files
+            return mark_of(job.shard) == book.shard
+        except (OSError, InputError):
+            return False
+
+    def open(self, job: Job) -> Work:
+        """Open a job's shard and find out what is to be done."""
+        work = Work(job)
+        try:
+            work.source = source = open_source(job.shard)
+            self.recall(work, source)
+        except FileNotFoundError:
+            work.failed = f"{job.shard}: there is no such file."
+        except (InputError, OSError) as error:
+            work.failed = str(error)
+        except Exception as error:
+            # File systems raise what they like: the shard is named, the others go on.
+            work.failed = f"{job.shard}: {type(error).__name__}: {error}"
+        return work
+
+    def recall(self, work: Work, source: Source) -> None:
+        """Take over what an earlier run found in images that have not changed."""
+        keys = source.shard.keys()
+        try:
+            known = read_sidecar(work.job.target)
+        except (FileNotFoundError, DamagedError):
+            known = Sidecar.of([])
+        if known.shard in ("", source.mark):  # imported regions do not know of what they are
+            marks = {**source.marks, **known.files}
+            same = [key for key in keys if key in known and marks.get(key) == source.marks.get(key)]
+            work.rows, work.scans = {key: known[key] for key in same}, known.scans
+        for number, key in enumerate(keys):
+            scans = work.rows[key]["scans"] if key in work.rows else ()
+            missing = tuple(i for i, scan in enumerate(self.scans) if asdict(scan) not in scans)
+            if missing:
+                work.missing[number] = missing
+        unread = set(work.rows) - {keys[number] for number in work.missing}
+        work.names.update(kept_names(work.job.target, unread))
+
+    def load(self, chunk: Chunk) -> list[Picture | Unreadable]:
+        """Read a few images of a shard and have them decoded."""
+        work, numbers = chunk
+        if work.source is None or not numbers:
+            return []
+        shard, keys, contents = work.source.shard, [], []
+        unreadable: list[Picture | Unreadable] = []
+        for number in numbers:
+            key = shard.keys()[number]
+            try:
+                contents.append(shard.read(number))
+                keys.append(key)
+            except (InputError, OSError) as error:
+                unreadable.append(Unreadable(key, str(error)))
+        return self.decoders.decode(keys, contents) + unreadable
+
+    def look(self, work: Work, missing: tuple[int, ...], pictures: Sequence[Picture]) -> None:
+        """Have the detectors look at a batch, and write down what they find."""
+        images = to_batch(pictures, self.options.device)
+        for number in missing:
+            scan = self.scans[number]
+            found = look(self.detectors[number], scan.detector, pictures, images)
+            for picture, regions in zip(pictures, found, strict=True):
+                row = work.rows.get(picture.key) or new_row(picture)
+                if isinstance(regions, str):
+                    work.names["not looked at"].setdefault(picture.key, regions)
+                    row = without_detector(row, scan.detector)
+                else:
+                    row = with_scan(row, scan, regions)
+                work.rows[picture.key] = row
+
+    def finish(self, work: Work) -> Report:
+        """Write the stats, then the side-car: when it is there, the job is done."""
+        if work.source is None:
+            return Report(work.job, failed=work.failed)
+        try:
+            return self.written(work, work.source)
+        finally:
+            work.source.close()
+
+    def written(self, work: Work, source: Source) -> Report:
+        """Write what was found in a shard, unless it was not looked at at all."""
+        keys, named = source.shard.keys(), {reason: len(names) for reason, names in work.names.items()}
+        seconds = time.monotonic() - work.started
+        if failed := work.failed or self.hopeless(work):
+            return Report(work.job, len(keys), named=named, seconds=seconds, failed=failed)
+        rows = [work.rows[key] for key in keys if key in work.rows and work.rows[key]["scans"]]
+        others = [s for s in work.scans if s.detector not in {own.detector for own in self.scans}]
+        complete = [s for s in others if all(asdict(s) in row["scans"] for row in rows)]
+        scans = sorted([*complete, *self.scans], key=lambda scan: scan.detector)
+        sidecar = Sidecar.of(rows, scans, source.mark, source.marks)
+        write_stats(work.job, source, sidecar, work.names)
+        write_sidecar(work.job.target, sidecar)
+        named |= {"shard cut off": 1} if source.shard.problem else {}
+        return Report(work.job, len(keys), len(rows), counts(rows), named, seconds)
+
+    def hopeless(self, work: Work) -> str:
+        """Return why a detector could look at no image at all: that is its fault, not the images'."""
+        refused = work.names.get("not looked at", {})
+        ordinary = [key for key in refused if key not in work.names.get("tiny", {})]
+        if len(ordinary) < FEW or len(refused) < len(work.missing) - len(work.names.get("unreadable", {})):
+            return ""
+        return f"{work.job.shard}: none of {len(refused)} images could be looked at. The first: {refused[ordinary[0]]}"
+
+
+def parts(numbers: list[int]) -> list[list[int]]:
+    """Return numbers in chunks; one empty chunk where there are none, since the job is still to be finished."""
+    return [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)] or [[]]
+
+
+def shown(work: Work, group: Iterable[Decoded], tick: Tick) -> Iterator[tuple[Picture, tuple[int, ...]]]:
+    """Yield the pictures of a shard with the detectors that are to look; name the others."""
+    for (_, numbers), pictures in group:
+        missing = {work.source.shard.keys()[number]: work.missing[number] for number in numbers} if work.source else {}
+        for picture in pictures:
+            if isinstance(picture, Unreadable):
+                work.names["unreadable"][picture.key] = picture.sentence
+                tick(1)
+                continue
+            for oddity in picture.oddities:
+                work.names[oddity][picture.key] = ""
+            yield picture, missing[picture.key]
+
+
+def new_row(picture: Picture) -> Row:
+    """Return the row of an image that nothing has looked at yet."""
+    width, height = picture.size
+    return {"key": picture.key, "width": width, "height": height, "scans": [], "regions": []}

@@ -1,0 +1,66 @@
+"""A stage: shards in, files beside them out. Executors know no more of it than this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+#: Told how many images more are done.
+Tick = Callable[[int], None]
+
+
+def silent(images: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A shard and what is made of it.
+
+    Args:
+        shard: Path or address of a tar file or of a folder.
+        target: Path or address of the file to write.
+    """
+
+    shard: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a job.
+
+    Args:
+        job: Which.
+        images: How many the shard holds.
+        rows: How many of them have a row in the target.
+        regions: How many, by kind.
+        named: How many images are named in the stats, by reason.
+        seconds: From its first image to its end.
+        failed: Why there is no target; empty where there is one.
+    """
+
+    job: Job
+    images: int = 0
+    rows: int = 0
+    regions: dict[str, int] = field(default_factory=dict)
+    named: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    failed: str = ""
+
+
+class Stage(Protocol):
+    """Does jobs one after another, and may prepare the next while it is at one."""
+
+    def __call__(self, jobs: Iterable[Job], tick: Tick) -> Iterator[Report]:
+        """Yield a report for each job, in order; a shard that cannot be done is a report, not an exception."""
+        ...
+
+    def close(self) -> None:
+        """End its processes."""
+        ...
+
+
+#: Makes a stage in the process where it will work; is pickled on its way there.
+Build = Callable[[], Stage]

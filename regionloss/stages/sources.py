@@ -1,0 +1,164 @@
+"""Patterns -> jobs; and a job's shard opened: on this machine, with what tells whether it has changed."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from ..data.indices import key_of, opened
+from ..data.paths import expand, file_system, is_folder, is_image, is_local, names_below
+from ..data.shards import FolderShard, TarShard
+from ..data.sidecars import sidecar_path
+from ..errors import InputError, expected
+from .base import Job
+
+ENDS = 1 << 16
+
+
+@dataclass
+class Source:
+    """A shard that can be read from.
+
+    Args:
+        shard: Its images.
+        mark: What tells that a tar file has changed; empty for a folder.
+        marks: The same of each file of a folder, by key.
+        others: How many files are no images, by suffix.
+        hidden: Images that another of the same key hides.
+        copied: The folder that holds the copy of a remote file.
+    """
+
+    shard: TarShard | FolderShard
+    mark: str = ""
+    marks: dict[str, str] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
+    hidden: list[str] = field(default_factory=list)
+    copied: tempfile.TemporaryDirectory[str] | None = None
+
+    def close(self) -> None:
+        """Close files; remove the copy."""
+        self.shard.forget()
+        if self.copied is not None:
+            self.copied.cleanup()
+
+
+def jobs_of(patterns: Sequence[str], out: str = "") -> list[Job]:
+    """Return the jobs of patterns: tar files, folders of tar files, folders of images.
+
+    Args:
+        patterns: Paths or addresses with `{00..99}` and `*`.
+        out: Folder of side-cars; empty for beside the shards.
+
+    Raises:
+        InputError: Nothing is there, or two shards would have one side-car.
+    """
+    shards: list[str] = []
+    for path in (name.removeprefix("file://") for name in expand(list(patterns))):
+        if is_tar(path) or not is_folder(path):
+            shards.append(path)
+            continue
+        tars = [name for name in names_below(path) if is_tar(name)]
+        shards += [posixpath.join(path, name) for name in tars] or [path]
+    for path in shards:
+        if is_image(path):
+            advice = "Give its folder, or use 'regionloss detect'."
+            raise InputError(expected(path, "a tar file or a folder of images", "one image", advice))
+    jobs: dict[str, Job] = {}
+    for shard in dict.fromkeys(shards):
+        job = Job(shard, sidecar_path(out, shard))
+        if job.target in jobs:
+            got = f"'{jobs[job.target].shard}' and '{shard}'"
+            advice = "Annotate them in two runs, each with its own --out."
+            raise InputError(expected(job.target, "the side-car of one shard", got, advice))
+        jobs[job.target] = job
+    return list(jobs.values())
+
+
+def is_folder_shard(path: str) -> bool:
+    """Whether a shard is a folder of images."""
+    return not is_tar(path) and is_folder(path)
+
+
+def is_tar(path: str) -> bool:
+    """Whether a name says that it is a tar file."""
+    return path.endswith((".tar", ".tar.gz", ".tgz"))
+
+
+def mark_of(path: str) -> str:
+    """Return what tells that a tar file has changed, and that a copy of it has not: its size, its first and last bytes.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    system, inner = file_system(path)
+    size = int(system.info(inner)["size"])
+    ends = system.cat_file(inner, 0, ENDS)
+    if size > ENDS:
+        ends += system.cat_file(inner, max(ENDS, size - ENDS), size)
+    return f"{size}-{sha256(ends).hexdigest()[:32]}"
+
+
+def marks_of(folder: str) -> dict[str, str]:
+    """Return what tells that a file has changed, by key, of the images below a folder."""
+    keys = [name for name in names_below(folder) if is_image(name)]
+    if is_local(folder):
+        stats = {key: os.stat(os.path.join(folder, key)) for key in keys}
+        return {key: f"{found.st_size}-{found.st_mtime_ns}" for key, found in stats.items()}
+    system, inner = file_system(folder)
+    found = {name[len(inner.rstrip("/")) + 1 :]: facts for name, facts in system.find(inner, detail=True).items()}
+    known = ("ETag", "etag", "mtime", "LastModified", "updated", "created")
+    return {
+        key: "-".join(str(found[key][name]) for name in ("size", *known) if found[key].get(name) is not None)
+        for key in keys
+    }
+
+
+def open_source(path: str) -> Source:
+    """Open a shard; a remote tar file is copied to this machine once.
+
+    Raises:
+        FileNotFoundError: There is none.
+        InputError: A folder without images, or what needs a package that is missing.
+    """
+    if is_folder_shard(path):
+        return Source(FolderShard(path), marks=marks_of(path))
+    mark = mark_of(path)
+    if is_local(path):
+        return counted(Source(TarShard(path), mark))
+    copied = tempfile.TemporaryDirectory(prefix="regionloss-")
+    system, inner = file_system(path)
+    local = os.path.join(copied.name, "shard.tar")
+    try:
+        system.get_file(inner, local)
+        return counted(Source(TarShard(local, Path(copied.name)), mark, copied=copied))
+    except BaseException:
+        copied.cleanup()
+        raise
+
+
+def counted(source: Source) -> Source:
+    """Count what a tar file holds beside its images, and open it."""
+    others: Counter[str] = Counter()
+    images: Counter[str] = Counter()
+    problems = (tarfile.TarError, OSError, EOFError)  # what cuts the reading short is the shard's `problem`
+    with suppress(*problems), opened(source.shard.path) as handle, tarfile.open(fileobj=handle, mode="r:") as archive:
+        for name in (member.name for member in archive if member.isfile()):
+            base = os.path.basename(name)
+            if is_image(base) and not base.startswith("."):
+                images[key_of(name)] += 1
+            else:
+                others[os.path.splitext(base)[1] or base] += 1
+    source.others = dict(sorted(others.items()))
+    source.hidden = sorted(key for key, times in images.items() if times > 1)
+    if source.shard.keys():
+        with suppress(InputError, OSError):
+            source.shard.read(0)  # Opened here, since several threads will read at once.
+    return source

@@ -1,0 +1,61 @@
+"""What is worth telling about a shard, written beside its side-car; and read again when more is added."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from ..data.paths import file_system
+from ..data.sidecars import SIDECAR_VERSION, Row, Sidecar, stats_path, write_whole
+from .base import Job
+from .sources import Source
+
+#: Reason -> key -> what there is to say; empty where the reason says it all.
+Names = dict[str, dict[str, str]]
+
+
+def counts(rows: Iterable[Row]) -> dict[str, int]:
+    """Return the number of regions of each kind."""
+    return dict(Counter(region["kind"] for row in rows for region in row["regions"]))
+
+
+def write_stats(job: Job, source: Source, sidecar: Sidecar, names: Names) -> None:
+    """Write the stats of a shard; they are the same whenever and however it is annotated."""
+    found = {reason: dict(sorted(named.items())) for reason, named in sorted(names.items()) if named}
+    if source.hidden:
+        found["hidden"] = dict.fromkeys(source.hidden, "Another image of this key comes first.")
+    stats = {
+        "version": SIDECAR_VERSION,
+        "shard": job.shard,
+        "images": len(source.shard.keys()),
+        "rows": len(sidecar),
+        "regions": dict(sorted(counts(sidecar.rows()).items())),
+        "scans": [asdict(scan) for scan in sidecar.scans],
+        "problem": source.shard.problem.replace(source.shard.path, job.shard),
+        "other_files": source.others,
+        "counts": {reason: len(named) for reason, named in found.items()},
+        "named": found,
+    }
+    write_whole(stats_path(job.target), (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_stats(sidecar: str) -> dict[str, Any]:
+    """Return the stats beside a side-car; empty where there are none that can be read."""
+    system, inner = file_system(stats_path(sidecar))
+    try:
+        found = json.loads(system.cat_file(inner))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def kept_names(sidecar: str, keys: Iterable[str]) -> Names:
+    """Return what earlier stats name of images that are not looked at again."""
+    kept, wanted = defaultdict[str, dict[str, str]](dict), set(keys)
+    for reason, named in read_stats(sidecar).get("named", {}).items():
+        if mine := {key: why for key, why in named.items() if key in wanted and reason != "hidden"}:
+            kept[reason] = mine
+    return kept
