@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError, RegionLossError, expected
+from ..errors import InputError, PluginError, RegionLossError, expected
 from .batches import Batch, Samples, batch_at
 from .images import scaled
 
@@ -126,7 +126,11 @@ class BatchLoader:
         self.taken = state["taken"]
 
     def _made_by_workers(self, number: int) -> Iterator[Any]:
-        from torchdata.stateful_dataloader import StatefulDataLoader
+        try:
+            from torchdata.stateful_dataloader import StatefulDataLoader
+        except ImportError as error:
+            advice = "Install it: pip install 'regionloss[data]'. Or take no workers: workers=0."
+            raise PluginError(expected("loader", "torchdata, for workers", str(error), advice)) from error
 
         with warnings.catch_warnings():
             # torchdata 0.11 still calls what torch 2.15 calls deprecated.

@@ -33,7 +33,7 @@ def expand(patterns: str | Iterable[str]) -> list[str]:
         >>> expand("shard-{08..10}.tar")
         ['shard-08.tar', 'shard-09.tar', 'shard-10.tar']
     """
-    given = [patterns] if isinstance(patterns, str) else list(patterns)
+    given = [os.path.expanduser(p) for p in ([patterns] if isinstance(patterns, str) else patterns)]
     named = [name for pattern in given for name in spelled_out(pattern)]
     return list(chain.from_iterable(found(name) if glob.has_magic(name) else [name] for name in named))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from itertools import islice
 
@@ -13,7 +14,7 @@ from regionloss.collation import RegionFilter
 from regionloss.data.batches import Batch, Blend, Mixture, Sample
 from regionloss.data.loading import BatchLoader, Share
 from regionloss.data.rendering import text_regions
-from regionloss.errors import InputError, RegionLossError
+from regionloss.errors import InputError, PluginError, RegionLossError
 
 
 class Numbered:
@@ -121,6 +122,13 @@ def test_a_worker_that_dies_is_a_sentence() -> None:
     loader = BatchLoader(Blend({Dying("a"): 1.0}, 0), Share(1), workers=1)
     with pytest.raises(RegionLossError, match="loader: expected all workers to live"):
         first(loader, 8)
+
+
+def test_without_torchdata_there_are_batches_but_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchdata.stateful_dataloader", None)
+    assert len(first(BatchLoader(blend(), Share(4)), 2)) == 2
+    with pytest.raises(PluginError, match=r"pip install 'regionloss\[data\]'"):
+        first(BatchLoader(blend(), Share(4), workers=1), 2)
 
 
 def test_the_quickstarts_mixture_serves_too() -> None:

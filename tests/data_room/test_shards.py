@@ -178,6 +178,7 @@ def test_braces_are_those_of_webdataset() -> None:
     for pattern in ("a/{00000..00012}.tar", "{a,b}/{8..11}.tar", "x{098..101}", "plain.tar", "s3://b/{0..2}-{00..01}"):
         assert expand(pattern) == list(braceexpand.braceexpand(pattern))
     assert expand(["{1..2}", "b"]) == ["1", "2", "b"]
+    assert expand("~/a.tar") == [str(Path.home() / "a.tar")]
 
 
 @pytest.mark.parametrize("pattern", ["a{5..3}.tar", "a{x}.tar", "a{}.tar", "a{1..}.tar"])
