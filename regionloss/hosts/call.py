@@ -48,10 +48,10 @@ class Wrapping:
 
     def measure(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
         """Return what the terms add to this call, 0-d; None where it is the host's alone."""
-        self.last_logs = {}
         arguments = self.arguments(args, kwargs)
         if arguments is None or (self.spec.is_generator is not None and not self.spec.is_generator(arguments)):
             return None
+        self.last_logs = {}
         regions = published()
         if isinstance(regions, NothingPublished):
             self.note_silence()

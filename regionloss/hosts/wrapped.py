@@ -30,7 +30,7 @@ class WithRegions(nn.Module):
 
     @property
     def last_logs(self) -> dict[str, Tensor]:
-        """The terms' logs of the last call, 0-d each; empty where no term counted."""
+        """The terms' logs of the generator's last turn, 0-d each; empty where no region was published."""
         return self._wrapping.last_logs
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
