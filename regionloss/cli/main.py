@@ -21,12 +21,14 @@ COMMANDS = {
     "check": ("regionloss.cli.check:check", "Check a recipe and list all its mistakes."),
     "show": ("regionloss.cli.show:show", "Show a recipe with its defaults, versions and licences."),
     "plugins": ("regionloss.cli.plugins:plugins", "List the plugins and what each brings."),
+    "plugin": ("regionloss.cli.plugin:app", "Write a plugin of your own, and check it."),
     "components": ("regionloss.cli.components:components", "List what recipes can name."),
     "weights": ("regionloss.cli.weights:app", "List, fetch, verify, convert, export and import weight files."),
     "annotate": (
         "regionloss.cli.annotate:annotate",
         "Run detectors over image shards or folders, and write what they find beside them.",
     ),
+    "regions": ("regionloss.cli.regions:app", "Show, count, import and export regions."),
     "detect": ("regionloss.cli.detect:detect", "Run a detector on images; print and draw what it finds."),
 }
 
@@ -99,11 +101,11 @@ def root(
         int | None, typer.Option("--local_rank", "--local-rank", hidden=True)
     ] = None,
 ) -> None:
-    """Warn of broken plugins before any command runs."""
+    """Warn of broken, clashing and slow plugins before any command runs."""
     known = catalogue()
     if not is_first_process():
         return
-    for problem in (*map(str, known.broken), *known.clashes()):
+    for problem in (*map(str, known.broken), *known.clashes(), *map(str, known.slow)):
         typer.echo(f"warning: {problem}", err=True)
 
 

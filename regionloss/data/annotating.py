@@ -1,16 +1,12 @@
-"""Pictures -> pictures with regions: detectors run once on each file, and what they found is kept in a side-car.
-
-The side-car is a file of JSON lines with the fields of the Parquet side-car (one row an image, boxes relative to it);
-scanned and nothing found is an empty list, never scanned is no entry among the scans.
-"""
+"""Pictures -> pictures with regions: detectors run once on each file, and what they found is kept in a side-car."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -20,8 +16,8 @@ from ..detectors.base import Detector
 from ..errors import InputError
 from ..regions import Regions
 from .images import read_image, to_tensor
+from .sidecars import Row, Scan, Sidecar, read_sidecar, with_scan, write_sidecar
 
-SIDECAR_VERSION = 1
 Tick = Callable[[int, int], None]
 
 
@@ -36,32 +32,33 @@ class Annotated:
 
 @dataclass
 class Annotations:
-    """Rows of a side-car, by key; written anew (temporary name, rename) each time it is saved."""
+    """Rows of a side-car, by key, and what tells that a file has changed; written anew each time it is saved."""
 
     path: Path | None = None
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path | None) -> Annotations:
-        """Read a side-car; a new one where there is none. Lines that a crash cut off are passed over."""
-        found = cls(path)
+        """Read a side-car; a new one where there is none, or none that can be read."""
         if path is not None and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    row = json.loads(line)
-                    if row["version"] == SIDECAR_VERSION:
-                        found.rows[row["key"]] = row
-                except (json.JSONDecodeError, KeyError, TypeError):
-                    continue
-        return found
+            with suppress(InputError):
+                known = read_sidecar(str(path))
+                return cls(path, {row["key"]: row for row in known.rows()}, dict(known.files))
+        return cls(path)
+
+    def of(self, key: str, path: Path, image: Image.Image) -> Row:
+        """Return the row of a file; a new one where there is none, or the file has changed."""
+        mark = signature(path)
+        if key not in self.rows or self.files.get(key) != mark:
+            self.rows[key] = {"key": key, "width": image.width, "height": image.height, "scans": [], "regions": []}
+            self.files[key] = mark
+        return self.rows[key]
 
     def save(self) -> None:
         """Write all rows."""
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.path.with_suffix(".tmp")
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows.values()), encoding="utf-8")
-            temporary.replace(self.path)
+            write_sidecar(str(self.path), Sidecar.of(self.rows.values(), files=self.files))
 
 
 def annotate_files(
@@ -93,9 +90,7 @@ def annotate_files(
         except InputError as error:
             skipped[key] = str(error)
         else:
-            row = known.rows.get(key)
-            row = row if row and row["file"] == signature(path) else new_row(key, path, image)
-            known.rows[key] = scanned(row, image, detectors, max_side)
+            known.rows[key] = scanned(known.of(key, path, image), image, detectors, max_side)
             pictures.append(shrink(Annotated(key, image, to_regions(known.rows[key], image.size, detectors))))
             if done % 20 == 0:
                 known.save()
@@ -148,59 +143,39 @@ def look(detector: Detector, image: Image.Image, max_side: int) -> Regions:
     return region_ops.resize(detector.detect(to_tensor([seen])), (height, width))
 
 
-def signature(path: Path) -> list[int]:
+def signature(path: Path) -> str:
     """Return what tells that a file has changed: size and time of the last change."""
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def new_row(key: str, path: Path, image: Image.Image) -> dict[str, Any]:
-    """Return the row of a file that nothing has looked at yet."""
-    return {
-        "version": SIDECAR_VERSION,
-        "key": key,
-        "file": signature(path),
-        "width": image.width,
-        "height": image.height,
-        "scans": [],
-        "regions": [],
-    }
-
-
-def scanned(
-    row: dict[str, Any], image: Image.Image, detectors: Mapping[str, Detector], max_side: int
-) -> dict[str, Any]:
+def scanned(row: Row, image: Image.Image, detectors: Mapping[str, Detector], max_side: int) -> Row:
     """Return a row to which the detectors that had not looked yet have added what they find."""
     for name, detector in detectors.items():
-        version = str(getattr(detector, "version", ""))
-        scan = {"detector": name, "kind": detector.kind, "version": version, "max_side": max_side}
-        if scan in row["scans"]:
-            continue
-        found = relative(look(detector, image, max_side), name)
-        row = row | {
-            "scans": [s for s in row["scans"] if s["detector"] != name] + [scan],
-            "regions": [r for r in row["regions"] if r["detector"] != name] + found,
-        }
+        options = json.dumps({"max_side": max_side})
+        scan = Scan(name, str(getattr(detector, "version", "")), options=options, kind=detector.kind)
+        if asdict(scan) not in row["scans"]:
+            row = with_scan(row, scan, relative(look(detector, image, max_side), name))
     return row
 
 
-def relative(regions: Regions, detector: str) -> list[dict[str, Any]]:
+def relative(regions: Regions, detector: str) -> list[Row]:
     """Return regions of one image as entries of its row: boxes and keypoints relative to the image."""
     height, width = regions.image_size
     size = torch.tensor([width, height])
-    rows = []
-    for i, box in enumerate((regions.boxes / size.repeat(2)).tolist()):
-        entry: dict[str, Any] = {"kind": regions.kind, "box": box, "detector": detector}
-        if regions.keypoints is not None:
-            points = (regions.keypoints[i] / size).tolist()
-            entry["keypoints"] = [None if v != v else v for point in points for v in point]
-        entry["score"] = 1.0 if regions.scores is None else float(regions.scores[i])
-        entry["text"] = None if regions.texts is None else regions.texts[i]
-        rows.append(entry)
-    return rows
+    boxes = (regions.boxes / size.repeat(2)).tolist()
+    points = [None] * len(boxes) if regions.keypoints is None else (regions.keypoints / size).flatten(1).tolist()
+    scores = [1.0] * len(boxes) if regions.scores is None else regions.scores.tolist()
+    texts = [None] * len(boxes) if regions.texts is None else list(regions.texts)
+    found = zip(boxes, points, scores, texts, strict=True)
+    return [
+        {"kind": regions.kind, "box": box, "quad": None, "keypoints": where, "score": score, "text": text}
+        | {"detector": detector}
+        for box, where, score, text in found
+    ]
 
 
-def to_regions(row: Mapping[str, Any], size: tuple[int, int], detectors: Mapping[str, Detector]) -> dict[str, Regions]:
+def to_regions(row: Row, size: tuple[int, int], detectors: Mapping[str, Detector]) -> dict[str, Regions]:
     """Return the regions of a row in pixels, those of these detectors, by kind.
 
     Args:
@@ -213,10 +188,10 @@ def to_regions(row: Mapping[str, Any], size: tuple[int, int], detectors: Mapping
     return {kind: kind_regions(kind, [e for e in mine if e["kind"] == kind], size) for kind in kinds}
 
 
-def kind_regions(kind: str, entries: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> Regions:
+def kind_regions(kind: str, entries: Sequence[Row], size: tuple[int, int]) -> Regions:
     """Return the entries of one kind as regions of one image of `size` (width, height)."""
     scale, count = torch.tensor(size, dtype=torch.float32), len(entries)
-    points = [[float("nan") if v is None else v for v in e["keypoints"]] for e in entries if e.get("keypoints")]
+    points = [e["keypoints"] for e in entries if e["keypoints"]]
     keypoints = torch.tensor(points).reshape(count, -1, 2) * scale if points and len(points) == count else None
     texts = tuple(e.get("text") or "" for e in entries)
     return Regions(

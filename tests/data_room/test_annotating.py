@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from regionloss.data.annotating import Annotated, annotate, annotate_files, look
 from regionloss.data.images import list_images
+from regionloss.data.sidecars import read_sidecar
 from regionloss.regions import Regions
 
 
@@ -75,7 +75,7 @@ def test_regions_are_in_the_pixels_of_the_upright_image(folder: Path):
 
 
 def test_nothing_is_looked_at_twice_and_the_side_car_says_the_same(folder: Path, tmp_path: Path):
-    sidecar, paths = tmp_path / "run" / "regions.jsonl", list_images(folder)
+    sidecar, paths = tmp_path / "run" / "images.regions.parquet", list_images(folder)
     first, _ = annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
     again = RedDetector()
     second, skipped = annotate_files(paths, folder, {"red": again}, sidecar)
@@ -85,7 +85,7 @@ def test_nothing_is_looked_at_twice_and_the_side_car_says_the_same(folder: Path,
         assert a.name == b.name
         assert torch.allclose(a.regions["sign"].boxes, b.regions["sign"].boxes, atol=1e-4)
         assert np.array_equal(np.asarray(a.image), np.asarray(b.image))
-    rows = [json.loads(line) for line in sidecar.read_text().splitlines()]
+    rows = list(read_sidecar(str(sidecar)).rows())
     assert {row["key"] for row in rows} == {"a.png", "empty.png", "print.jpg", "sub/turned.png"}
     row = next(row for row in rows if row["key"] == "a.png")
     assert (row["width"], row["height"]) == (60, 40)
@@ -94,7 +94,7 @@ def test_nothing_is_looked_at_twice_and_the_side_car_says_the_same(folder: Path,
 
 
 def test_a_changed_file_another_version_and_a_new_detector_are_looked_at(folder: Path, tmp_path: Path):
-    sidecar, paths = tmp_path / "regions.jsonl", list_images(folder)
+    sidecar, paths = tmp_path / "images.regions.parquet", list_images(folder)
     annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
     signed((64, 44), (1, 2, 33, 4)).save(folder / "a.png")
     changed = RedDetector()
@@ -108,13 +108,13 @@ def test_a_changed_file_another_version_and_a_new_detector_are_looked_at(folder:
     assert len(by_name(pictures)["a.png"].regions["sign"]) == 1
 
 
-def test_a_side_car_that_a_crash_cut_off_is_read_as_far_as_it_goes(folder: Path, tmp_path: Path):
-    sidecar, paths = tmp_path / "regions.jsonl", list_images(folder)
+def test_a_side_car_that_is_cut_off_is_made_anew(folder: Path, tmp_path: Path):
+    sidecar, paths = tmp_path / "images.regions.parquet", list_images(folder)
     annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
-    sidecar.write_text(sidecar.read_text()[:-40])
+    sidecar.write_bytes(sidecar.read_bytes()[:-40])
     again = RedDetector()
     pictures, _ = annotate_files(paths, folder, {"red": again}, sidecar)
-    assert again.looked == 1
+    assert again.looked == 4
     assert len(pictures) == 4
 
 

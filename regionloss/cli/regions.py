@@ -1,0 +1,130 @@
+"""`regionloss regions`: look at side-cars, count what is in them, bring them from other formats and take them there."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError, expected
+from .sentences import SentenceGroup
+
+app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Show, count, import and export regions.")
+
+Cars = Annotated[list[str], typer.Argument(help="Side-cars, folders of them, or patterns.")]
+Kind = Annotated[str, typer.Option(help="Kind of region, for formats that hold one.")]
+
+
+class Format(enum.StrEnum):
+    """Formats of others."""
+
+    coco = "coco"
+    tokbench = "tokbench"
+    img2dataset = "img2dataset"
+
+
+@app.command()
+def show(
+    sidecar: Annotated[str, typer.Argument(help="A side-car.")],
+    images: Annotated[str, typer.Option(help="Its shard: the tar file or the folder.")],
+    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("regions.png"),
+    limit: Annotated[int, typer.Option(min=1, help="Most images; those with regions come first.")] = 16,
+    key: Annotated[list[str] | None, typer.Option(help="Key of an image to show; repeatable.")] = None,
+) -> None:
+    """Draw images with their boxes, keypoints and scores."""
+    from ..data.sidecars import read_sidecar
+    from .detect import check_suffix
+    from .drawing import annotated, sheet
+    from .regions_files import chosen_keys, located, pictures
+
+    check_suffix(out)
+    path = located(sidecar)
+    found = read_sidecar(path)
+    keys = chosen_keys(path, found, key or [], limit)
+    drawn = []
+    for image, regions in pictures(images, found, keys):
+        for one in regions.values():
+            image = annotated(image, one)
+        drawn.append(image)
+    if not drawn:
+        got = f"'{images}' with none of them"
+        raise InputError(expected("--images", f"the shard that holds images such as '{keys[0]}'", got))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sheet(drawn).save(out)
+    typer.echo(f"{len(drawn)} of {len(found)} images drawn in {out}.")
+
+
+@app.command()
+def stats(
+    sidecars: Cars,
+    out: Annotated[Path, typer.Option(help="Plot to write.")] = Path("regions-stats.png"),
+    crop: Annotated[int, typer.Option(min=8, help="Side of the training crop, pixels.")] = 256,
+) -> None:
+    """Count regions, their sizes and scores, and how many survive a training crop."""
+    from .detect import check_suffix
+    from .printing import print_table
+    from .regions_files import all_rows
+    from .regions_stats import Tally, plot
+
+    check_suffix(out)
+    tally = Tally(crop)
+    for row in all_rows(sidecars):
+        tally.add(row)
+    print_table(f"{tally.images} images", tally.columns, tally.table())
+    if tally.kinds:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        plot(tally, out)
+        typer.echo(f"Histograms are in {out}.")
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[str, typer.Argument(help="File in the other format.")],
+    images: Annotated[str, typer.Option(help="The shard: the tar file or the folder of images that it is about.")],
+    format: Annotated[Format, typer.Option(help="Which format.")],
+    out: Annotated[str, typer.Option(help="Folder of side-cars; without it, beside the shard.")] = "",
+    kind: Kind = "text",
+    column: Annotated[str, typer.Option(help="img2dataset: column of the boxes.")] = "bbox",
+) -> None:
+    """Add regions from another format to a shard's side-car."""
+    from ..data.formats import coco, img2dataset, tokbench
+    from ..data.sidecars import sidecar_path
+    from .regions_files import merge
+
+    in_folder = not images.endswith((".tar", ".tar.gz", ".tgz"))
+    if format is Format.img2dataset:
+        imported = img2dataset.read_img2dataset(source, kind, column)
+    else:
+        imported = (coco.read_coco if format is Format.coco else tokbench.read_tokbench)(source, in_folder)
+    target = sidecar_path(out, images)
+    foreign = merge(target, images, imported)
+    count = sum(len(row["regions"]) for row in imported.rows.values())
+    typer.echo(f"{count} regions of {len(imported.rows)} images are in {target}.")
+    for reason, number in sorted(imported.dropped.items()):
+        typer.echo(f"Left out: {number}, {reason}.")
+    if foreign:
+        typer.echo(f"Left out: {len(foreign)} images that {images} does not hold, the first is '{foreign[0]}'.")
+
+
+@app.command()
+def export(
+    sidecars: Cars,
+    out: Annotated[str, typer.Option(help="File to write.")],
+    format: Annotated[Format, typer.Option(help="Which format.")],
+    kind: Kind = "text",
+    column: Annotated[str, typer.Option(help="img2dataset: column of the boxes.")] = "bbox",
+) -> None:
+    """Write regions of side-cars in another format."""
+    from ..data.formats import coco, img2dataset, tokbench
+    from .regions_files import all_rows
+
+    rows = all_rows(sidecars)
+    if format is Format.coco:
+        count = coco.write_coco(out, rows)
+    elif format is Format.tokbench:
+        count = tokbench.write_tokbench(out, rows, kind)
+    else:
+        count = img2dataset.write_img2dataset(out, rows, kind, column)
+    typer.echo(f"{count} regions are in {out}.")

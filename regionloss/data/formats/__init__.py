@@ -1,0 +1,1 @@
+"""Regions in the files of others: COCO, TokBench, img2dataset."""

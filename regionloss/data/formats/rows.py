@@ -1,0 +1,102 @@
+"""What the formats share: boxes in pixels -> entries of rows, with a count of what is no box."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from ...errors import InputError, expected
+from ..paths import file_system
+from ..sidecars import Row, Scan
+
+
+@dataclass
+class Imported:
+    """Rows of a side-car that were read from another format.
+
+    Args:
+        scans: What they go back to; each of them says something about every image.
+        rows: By key.
+        dropped: How many entries were left out, by reason.
+    """
+
+    scans: list[Scan]
+    rows: dict[str, Row] = field(default_factory=dict)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def image(self, key: str, width: int, height: int, kind: str | None = None) -> Row:
+        """Return the row of an image, a new one where there is none; images without regions have rows, too."""
+        if width < 1 or height < 1:
+            raise InputError(expected(f"image '{key}'", "its width and height in pixels", f"{width} x {height}"))
+        return self.rows.setdefault(
+            key,
+            {
+                "key": key,
+                "width": width,
+                "height": height,
+                "scans": [asdict(scan) for scan in self.scans],
+                "regions": [],
+            },
+        )
+
+    def add(self, row: Row, kind: str, box: Sequence[float], **more: Any) -> None:
+        """Add a region to a row; what is no box inside the image is counted instead.
+
+        Args:
+            row: Of the image.
+            kind: Of the region.
+            box: `x1, y1, x2, y2`, pixels.
+            more: `keypoints` and `quad` in pixels, `score`, `text`.
+        """
+        sides = (row["width"], row["height"])
+        if len(box) != 4 or not all(isinstance(v, int | float) and math.isfinite(v) for v in box):
+            self.dropped["not four numbers"] += 1
+            return
+        clipped = [min(max(float(value), 0.0), sides[i % 2]) for i, value in enumerate(box)]
+        if clipped[0] >= clipped[2] or clipped[1] >= clipped[3]:
+            self.dropped["empty, inverted or outside the image"] += 1
+            return
+        points = {name: relative(more.get(name), sides) for name in ("quad", "keypoints")}
+        facts = {"score": float(more.get("score", 1.0)), "text": more.get("text"), "detector": self.scans[0].detector}
+        row["regions"].append({"kind": kind, "box": relative(clipped, sides), **points, **facts})
+
+
+def relative(values: Sequence[float] | None, sides: tuple[int, int]) -> list[float] | None:
+    """Return x, y, x, y, ... in pixels relative to an image of `sides` (width, height)."""
+    return None if values is None else [value / sides[i % 2] for i, value in enumerate(values)]
+
+
+def absolute(values: Sequence[float], row: Row) -> list[float]:
+    """Return relative x, y, x, y, ... in the pixels of a row's image."""
+    return [value * (row["width"], row["height"])[i % 2] for i, value in enumerate(values)]
+
+
+def key_of_file(name: str, keep_suffix: bool) -> str:
+    """Return the key of an image file: its path, in a folder; without what follows the first dot, in a tar file."""
+    path = PurePosixPath(name)
+    return str(path) if keep_suffix else str(path.with_name(path.name.partition(".")[0]))
+
+
+def read_json(path: str) -> Any:
+    """Read a JSON file, local or not.
+
+    Raises:
+        InputError: Not JSON.
+    """
+    system, inner = file_system(path)
+    try:
+        return json.loads(system.cat_file(inner))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(expected(path, "a JSON file", f"something else ({error})")) from error
+
+
+def write_json(path: str, value: Any) -> None:
+    """Write a JSON file whole, or not at all."""
+    from ..sidecars import write_whole
+
+    write_whole(path, (json.dumps(value, ensure_ascii=False) + "\n").encode())

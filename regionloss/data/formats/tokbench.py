@@ -1,0 +1,96 @@
+"""TokBench: `text_<set>.json` and `face_meta.json`; boxes and keypoints in pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+from ...errors import InputError, expected
+from ..sidecars import Row, Scan
+from .rows import Imported, absolute, key_of_file, read_json, write_json
+
+
+def read_tokbench(path: str, keep_suffix: bool = True) -> Imported:
+    """Read a TokBench annotation file, of texts or of faces, as its fields say.
+
+    Args:
+        path: JSON file.
+        keep_suffix: Whether keys are names of files, as in a folder, or without suffix, as in a tar file.
+
+    Raises:
+        InputError: Neither.
+    """
+    found = read_json(path)
+    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+        raise InputError(expected(path, "a list of images of TokBench", type(found).__name__))
+    kind = "face" if "faces" in found[0] else "text"
+    imported = Imported([Scan("tokbench", kind=kind)])
+    try:
+        for image in found:
+            (add_faces if kind == "face" else add_texts)(imported, image, keep_suffix)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            expected(path, f"the fields of TokBench's {kind} sets", f"an entry without {error}")
+        ) from error
+    return imported
+
+
+def add_texts(imported: Imported, image: dict[str, Any], keep_suffix: bool) -> None:
+    """Add an image of a text set."""
+    row = imported.image(key_of_file(image["file_name"], keep_suffix), int(image["width"]), int(image["height"]))
+    for one in image["annotations"]:
+        imported.add(row, "text", one["bbox"], text=one["rec"])
+
+
+def add_faces(imported: Imported, image: dict[str, Any], keep_suffix: bool) -> None:
+    """Add an image of the face set."""
+    key = key_of_file(image["image_name"], keep_suffix)
+    row = imported.image(key, int(image["img_width"]), int(image["img_height"]))
+    for one in image["faces"]:
+        points = [(float(x), float(y)) for x, y in one["kps"]]
+        imported.add(row, "face", list(one["box"])[:4], keypoints=list(chain.from_iterable(points)))
+
+
+def write_tokbench(path: str, rows: Iterable[Row], kind: str = "text") -> int:
+    """Write the regions of one kind, `text` or `face`, as TokBench does; return their number.
+
+    Texts without transcription, and faces without their five keypoints, are left out: TokBench cannot use them. `ratio`
+    is the extent of a character, or of a face, as a share of the longest side of the image.
+
+    Raises:
+        InputError: Another kind.
+    """
+    if kind not in ("text", "face"):
+        raise InputError(expected("--kind", "text or face", f"'{kind}'", "TokBench has no other."))
+    images = [face_image(row) if kind == "face" else text_image(row) for row in rows]
+    name = "faces" if kind == "face" else "annotations"
+    kept = [image for image in images if image[name]]
+    write_json(path, kept)
+    return sum(len(image[name]) for image in kept)
+
+
+def text_image(row: Row) -> dict[str, Any]:
+    """Return the entry of an image in a text set."""
+    entries = []
+    for region in row["regions"]:
+        if region["kind"] == "text" and region["text"]:
+            box = absolute(region["box"], row)
+            ratio = (box[2] - box[0]) / max(row["width"], row["height"]) / len(region["text"])
+            entries.append({"rec": region["text"], "bbox": box, "ratio": ratio})
+    size = {"height": row["height"], "width": row["width"]}
+    return {"file_name": row["key"], **size, "annotations": entries}
+
+
+def face_image(row: Row) -> dict[str, Any]:
+    """Return the entry of an image in the face set."""
+    faces = []
+    for region in row["regions"]:
+        points = region["keypoints"] or []
+        if region["kind"] == "face" and len(points) == 10 and all(map(math.isfinite, points)):
+            box, pixels = absolute(region["box"], row), absolute(points, row)
+            ratio = max(box[2] - box[0], box[3] - box[1]) / max(row["width"], row["height"])
+            kps = [list(pair) for pair in zip(pixels[0::2], pixels[1::2], strict=True)]
+            faces.append({"kps": kps, "box": box, "ratio": ratio})
+    return {"image_name": row["key"], "img_height": row["height"], "img_width": row["width"], "faces": faces}
