@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from PIL import Image, ImageEnhance
 
@@ -38,7 +39,20 @@ def cropped(
     down, across = (image.height / whole[0], image.width / whole[1]) if whole else (1, 1)
     box = (left * across, top * down, (left + width) * across, (top + height) * down)
     smaller = image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
-    return smaller, {kind: region_ops.resize(region_ops.crop(r, window), size) for kind, r in regions.items()}
+    return smaller, {kind: shown(found, window, size) for kind, found in regions.items()}
+
+
+def shown(regions: Regions, window: Window, size: tuple[int, int]) -> Regions:
+    """Return `region_ops.crop` to a window and `region_ops.resize` to a size in one, for every image of a training."""
+    top, left, height, width = window
+    corner = regions.boxes.new_tensor([left, top, left, top])
+    scale = regions.boxes.new_tensor([size[1] / width, size[0] / height]).repeat(2)
+    boxes = regions.boxes - corner
+    inside = (boxes[:, 2:] > 0).all(1) & (boxes[:, :2] < boxes.new_tensor([width, height])).all(1)
+    if not inside.all():
+        regions, boxes = regions.select(inside), boxes[inside]
+    points = None if regions.keypoints is None else (regions.keypoints - corner[:2]) * scale[:2]
+    return replace(regions, boxes=boxes * scale, keypoints=points, image_size=size, layout=None)
 
 
 def resized(image: Image.Image, regions: Mapping[str, Regions], shorter: int) -> tuple[Image.Image, dict[str, Regions]]:
