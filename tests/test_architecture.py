@@ -29,6 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "region_ops": {"errors", "regions"},
     "collation": {"errors", "regions", "region_ops"},
     **{room: set(BASE) for room in STAGES},
+    "backbones": BASE | {"weights"},  # core's own networks read their files
     "reduction": BASE,
     "losses": BASE | STAGES | {"reduction"},
     "hosts": BASE | {"losses", "collation"},

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .markers import hookimpl
-from .specs import RegisterComponent, RegisterRegionKind, RegisterTarget
+from .specs import RegisterComponent, RegisterRegionKind, RegisterTarget, RegisterTerm, RegisterWeights
 
 OURS = "Apache-2.0"
+LPIPS = "BSD-2-Clause (trunk: torchvision, BSD-3-Clause; its weights: not stated)"
+ST_LPIPS = "BSD-2-Clause (its classifier: MIT; part of the code: CC-BY-NC-SA-4.0); weights: not stated"
 
 
 @hookimpl
@@ -49,6 +51,54 @@ def register_region_extractors(register: RegisterComponent) -> None:
         licence=OURS,
         summary="the image itself, once for each of its regions",
     )
+
+
+@hookimpl
+def register_feature_backbones(register: RegisterComponent) -> None:
+    """Networks for crops of anything."""
+    room = "regionloss.backbones.lpips"
+    for name, target, trunk, network in (
+        ("vgg", "LPIPSVgg", "vgg16", "VGG16"),
+        ("alex", "LPIPSAlex", "alexnet", "AlexNet"),
+    ):
+        register(
+            f"lpips-{name}",
+            f"{room}:{target}",
+            licence=LPIPS,
+            summary=f"LPIPS v0.1 on torchvision's {network}, for squared-l2",
+            weights=(f"{trunk}-torchvision", f"lpips-heads-{name}"),
+        )
+    for name, target, network in (("vgg", "ShiftTolerantVgg", "VGG16"), ("alex", "ShiftTolerantAlex", "AlexNet")):
+        register(
+            f"st-lpips-{name}",
+            f"{room}:{target}",
+            licence=ST_LPIPS,
+            summary=f"shift-tolerant LPIPS with its own {network}, for squared-l2; another loss than LPIPS",
+            weights=(f"st-lpips-{name}",),
+        )
+
+
+@hookimpl
+def register_terms(register: RegisterTerm) -> None:
+    """LPIPS of any boxes; the recipe says of which kind."""
+    for name, backbone, licence, summary in (
+        ("region-lpips", "lpips-vgg", LPIPS, "LPIPS of boxes of any kind, on torchvision's VGG16"),
+        (
+            "region-st-lpips",
+            "st-lpips-alex",
+            ST_LPIPS,
+            "shift-tolerant LPIPS of boxes of any kind; weights in a package",
+        ),
+    ):
+        register(
+            name,
+            kind="",
+            extractor="letterbox",
+            backbone=backbone,
+            options={"extractor": {"size": [128, 128]}},
+            licence=licence,
+            summary=summary,
+        )
 
 
 @hookimpl
@@ -109,3 +159,12 @@ def register_region_kinds(register: RegisterRegionKind) -> None:
         flip_pairs=((0, 1), (3, 4)),
     )
     register("whole_image", summary="the whole image")
+
+
+@hookimpl
+def register_weights(register: RegisterWeights) -> None:
+    """Trunks and heads of LPIPS."""
+    from .lpips_weights import LPIPS_WEIGHTS
+
+    for name, facts in LPIPS_WEIGHTS.items():
+        register(name, **facts)

@@ -60,7 +60,7 @@ class RegisterTerm(Protocol):
 
         Args:
             name: Name of the term, canonical as `plugin/name`.
-            kind: Region kind that it reads from the batch.
+            kind: Region kind that it reads from the batch; empty where it reads any, which a recipe then names.
             extractor: Name of a region extractor.
             backbone: Name of a feature backbone.
             detector: Name of the detector that annotates for it; empty where regions are given.

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, RecipeError
+from ..errors import InputError, RecipeError, expected
 from ..hooks.catalogue import Catalogue
 from ..hooks.parts import chosen_parts
+from ..hooks.records import TermRecord
 from .load import Loaded, load_terms_file
 from .schema import Recipe, TermsFile, TermUse
 
@@ -60,21 +61,35 @@ def build_term(use: TermUse, catalogue: Catalogue, *, value_range: tuple[float, 
     Raises:
         UnknownNameError: No plugin defines such a term, or a part of it.
         PluginError: Its plugin is broken.
-        InputError: Options that a part's constructor refuses.
+        InputError: Options that a part's constructor refuses; no kind, for a term that reads any.
         WeightsError: The weights of its backbone are not here; the sentence says how to fetch them.
     """
     from ..losses.region_perceptual import RegionPerceptualLoss
     from ..losses.terms import Term
 
     record = catalogue.term(use.use)
+    kind = kind_of(use, record)
     # The detector annotates data; the loss never calls it.
     parts: dict[str, Any] = {
-        kind: catalogue.build(kind, part.name, part.options, plugin=part.plugin)
-        for kind, part in chosen_parts(record, use.changes).items()
-        if kind != "detector"
+        role: catalogue.build(role, part.name, part.options, plugin=part.plugin)
+        for role, part in chosen_parts(record, use.changes).items()
+        if role != "detector"
     }
     loss = RegionPerceptualLoss(**parts, value_range=value_range)
-    return Term(loss, record.kind, use.weight, use.start_step)
+    return Term(loss, kind, use.weight, use.start_step)
+
+
+def kind_of(use: TermUse, record: TermRecord) -> str:
+    """Return the kind of region that a term reads: the one that `use` names, else its own.
+
+    Raises:
+        InputError: It has none of its own, and `use` names none.
+    """
+    kind = use.kind or record.kind
+    if not kind:
+        wanted = "the kind of region to read"
+        raise InputError(expected(f"term '{record.canonical}'", wanted, "none", "Name it in a recipe: 'kind: text'."))
+    return kind
 
 
 def build_detector(loaded: Loaded[Recipe] | Loaded[TermsFile], term: str) -> Any:

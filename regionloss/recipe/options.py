@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import RegionLossError
+from ..errors import RegionLossError, did_you_mean
 from ..hooks.catalogue import Catalogue, load_target
 from ..hooks.options import checked_options
 from ..hooks.parts import PARTS, chosen_parts
@@ -36,7 +36,7 @@ def term_problems(term: dict[str, Any], path: Path, catalogue: Catalogue) -> Ite
     except RegionLossError as error:
         yield Problem((*path, "use"), str(error))
         return
-    yield from _kind_problems(record, path, catalogue)
+    yield from _kind_problems(term.get("kind"), record, path, catalogue)
     changes = {kind: as_change(term.get(kind)) for kind in PARTS}
     for kind, part in chosen_parts(record, changes).items():
         if part.name:
@@ -65,11 +65,19 @@ def as_change(given: Any) -> tuple[str | None, dict[str, Any]]:
     return name if isinstance(name, str) else None, _mapping(given.get("options"))
 
 
-def _kind_problems(record: TermRecord, path: Path, catalogue: Catalogue) -> Iterator[Problem]:
+def _kind_problems(kind: Any, record: TermRecord, path: Path, catalogue: Catalogue) -> Iterator[Problem]:
+    if kind is None and not record.kind:
+        known = did_you_mean("", (known.name for known in catalogue.region_kinds()))
+        yield Problem(
+            (*path, "use"), f"expected 'kind' beside it, since '{record.name}' reads any kind, got none. {known}"
+        )
+        return
+    if kind is not None and not isinstance(kind, str):
+        return
     try:
-        catalogue.region_kind(record.kind)
+        catalogue.region_kind(kind or record.kind)
     except RegionLossError as error:
-        yield Problem((*path, "use"), str(error))
+        yield Problem((*path, "kind" if kind else "use"), str(error))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -51,7 +51,12 @@ def resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
 
 def _term(use: TermUse, used: _Used) -> dict[str, Any]:
     record = used.catalogue.term(use.use)
-    term: dict[str, Any] = {"use": record.canonical, "weight": use.weight, "start_step": use.start_step}
+    term: dict[str, Any] = {
+        "use": record.canonical,
+        "kind": use.kind or record.kind,
+        "weight": use.weight,
+        "start_step": use.start_step,
+    }
     for kind, part in chosen_parts(record, use.changes).items():
         if part.name:
             term[kind] = used.part(kind, part.name, part.options, part.plugin)

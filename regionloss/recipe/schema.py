@@ -21,9 +21,13 @@ class Part(_Strict):
 
 
 class TermUse(_Strict):
-    """A registered term, with a weight, and what is to be different in it."""
+    """A registered term, with a weight, and what is to be different in it.
+
+    `kind` names the kind of region that it reads instead of its own; a term of no kind needs it.
+    """
 
     use: str
+    kind: Annotated[str, Field(min_length=1)] | None = None
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     start_step: Annotated[int, Field(ge=0)] = 0
     detector: str | Part | None = None

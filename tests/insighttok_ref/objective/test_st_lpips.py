@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from insighttok_ref.objective.perceptual import build_perceptual
-from insighttok_ref.objective.st_lpips import ShiftTolerantTrunk
+from regionloss.backbones.lpips_trunks import ShiftTolerantTrunk
 from regionloss.errors import WeightsError
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data/st_lpips/golden.json").read_text())
@@ -28,7 +28,7 @@ def test_distances_and_gradients_equal_the_package(case: str) -> None:
     except WeightsError:
         if net == "alex":
             raise
-        pytest.skip("the VGG trunk (59 MB) is not packaged; fetch insighttok/st-lpips-vgg")
+        pytest.skip("the VGG trunk (59 MB) is not packaged; fetch st-lpips-vgg")
     height, width = map(int, size.split("x"))
     y, x = torch.rand(2, 2, 3, height, width, generator=torch.Generator().manual_seed(11)) * 2 - 1
     x = 0.7 * y + 0.3 * x
