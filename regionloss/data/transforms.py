@@ -45,10 +45,11 @@ def cropped(
 def shown(regions: Regions, window: Window, size: tuple[int, int]) -> Regions:
     """Return `region_ops.crop` to a window and `region_ops.resize` to a size in one, for every image of a training."""
     top, left, height, width = window
-    corner = regions.boxes.new_tensor([left, top, left, top])
-    scale = regions.boxes.new_tensor([size[1] / width, size[0] / height]).repeat(2)
+    across, down = size[1] / width, size[0] / height
+    rows = [[left, top, left, top], [across, down, across, down], [width, height, width, height]]
+    corner, scale, limits = regions.boxes.new_tensor(rows)
     boxes = regions.boxes - corner
-    inside = (boxes[:, 2:] > 0).all(1) & (boxes[:, :2] < boxes.new_tensor([width, height])).all(1)
+    inside = ((boxes[:, 2:] > 0) & (boxes[:, :2] < limits[:2])).all(1)
     if not inside.all():
         regions, boxes = regions.select(inside), boxes[inside]
     points = None if regions.keypoints is None else (regions.keypoints - corner[:2]) * scale[:2]
