@@ -135,8 +135,11 @@ class Decoders:
                 return Unreadable(key, f"{key}: the process that decoded it came to a sudden end. Remove the file.")
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes, whatever they are at."""
+        running = list((self.pool._processes or {}).values())
         self.pool.shutdown(wait=False, cancel_futures=True)
+        for process in running:
+            process.terminate()
 
 
 def pool_of(processes: int) -> ProcessPoolExecutor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -122,6 +123,10 @@ def serve(build: Build, line: Connection) -> None:
         for report in run_here(stage, jobs(), lambda images: line.send(("images", images))):
             line.send(("report", report))
     except (EOFError, BrokenPipeError):
-        return
+        pass
     except Exception as error:
         line.send(("error", error))
+    finally:
+        line.close()
+        # All is written and told: no waiting for what threads and processes of the stage may still be at.
+        os._exit(0)
