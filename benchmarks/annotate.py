@@ -28,7 +28,6 @@ from regionloss.stages.looking import to_batch
 from regionloss.stages.naming import resolve
 from regionloss.stages.sources import jobs_of
 
-
 TURN = 5
 
 
