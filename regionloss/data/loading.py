@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import time
+import signal
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -143,6 +144,7 @@ class BatchLoader:
                 num_workers=self.workers,
                 prefetch_factor=self.prefetch,
                 multiprocessing_context=self.start,
+                worker_init_fn=leave_signals_to_the_parent,
                 snapshot_every_n_steps=ENDLESS,
             )
         try:
@@ -163,6 +165,14 @@ class BatchLoader:
 
 
 ENDLESS = 2**62
+
+
+def leave_signals_to_the_parent(worker: int) -> None:
+    """Let Ctrl-C and SIGTERM, which reach the whole process group, end the training alone: it ends its workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 #: Seconds until a worker's death is known.
 PATIENCE = 5.0
 

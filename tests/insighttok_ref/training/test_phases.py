@@ -255,6 +255,23 @@ def test_two_processes_killed_between_saves_go_on_bit_for_bit(pair: tuple[Path, 
     assert_same(pair[0], tmp_path)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_is_the_trainings_to_answer(tmp_path: Path, number: int) -> None:
+    """Ctrl-C and Slurm reach the workers that make batches, too."""
+    longer = [OPTIONS + "phases.0.steps=5000", OPTIONS + "data.workers=2"]
+    begun = subprocess.Popen(
+        command(tmp_path, *longer), env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until = time.monotonic() + 200
+    while not (tmp_path / "metrics.jsonl").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(begun.pid, number)
+    shown, _ = begun.communicate(timeout=100)
+    assert begun.returncode == 1
+    assert "Traceback" not in shown
+    assert len(list(tmp_path.glob("checkpoints/step-*/state.pt"))) == 1
+
+
 def test_another_engine_and_another_number_of_ranks(tmp_path: Path) -> None:
     """What belongs to an engine is refused elsewhere; a finished run is not begun again."""
     with pytest.raises(StoppedError):
