@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
-import time
 import signal
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -165,16 +165,14 @@ class BatchLoader:
 
 
 ENDLESS = 2**62
+#: Seconds until a worker's death is known.
+PATIENCE = 5.0
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
     """Let Ctrl-C and SIGTERM, which reach the whole process group, end the training alone: it ends its workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-
-
-#: Seconds until a worker's death is known.
-PATIENCE = 5.0
 
 
 @dataclass
