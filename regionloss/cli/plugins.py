@@ -12,7 +12,8 @@ from .printing import print_table
 def plugins() -> None:
     """List the plugins and what each brings."""
     known = catalogue()
-    rows = [[p.name, p.distribution, p.version, "ok", brings(known, p)] for p in known.plugins]
+    slow = {s.plugin for s in known.slow}
+    rows = [[p.name, p.distribution, p.version, "slow" if p in slow else "ok", brings(known, p)] for p in known.plugins]
     rows += [[b.plugin.name, b.plugin.distribution, b.plugin.version, "broken", b.sentence] for b in known.broken]
     rows += [[p.name, p.distribution, p.version, "left out", "not named in REGIONLOSS_PLUGINS"] for p in known.blocked]
     print_table("Plugins", ["name", "distribution", "version", "state", "brings"], rows)

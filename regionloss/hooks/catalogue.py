@@ -19,6 +19,7 @@ from .records import (
     Plugin,
     RegionKind,
     Registered,
+    SlowPlugin,
     TermRecord,
     WeightRecord,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "WeightRecord",
     "build_catalogue",
     "catalogue",
+    "forget",
 ]
 
 KINDS = tuple(COMPONENT_KINDS.values())
@@ -51,6 +53,7 @@ class Catalogue:
     broken: tuple[BrokenPlugin, ...]
     blocked: tuple[Plugin, ...]
     records: tuple[Registered, ...] = field(repr=False)
+    slow: tuple[SlowPlugin, ...] = ()
 
     def components(self, kind: str | None = None) -> list[Component]:
         """Return the components (of one `kind`), sorted by kind and canonical name, nothing imported."""
@@ -207,12 +210,17 @@ def build_catalogue(only: Iterable[str] | None = None, files: Iterable[Path] = (
     """Load plugins afresh (see `load_plugins`); `only=None` follows the variable REGIONLOSS_PLUGINS."""
     names = _asked_for() if only is None else tuple(only)
     loaded = load_plugins(names, tuple(files))
-    return Catalogue(loaded.plugins, loaded.broken, loaded.blocked, loaded.records)
+    return Catalogue(loaded.plugins, loaded.broken, loaded.blocked, loaded.records, loaded.slow)
 
 
 def catalogue() -> Catalogue:
     """Return the catalogue of the installed plugins; loaded once for each value of REGIONLOSS_PLUGINS."""
     return _cached(_asked_for())
+
+
+def forget() -> None:
+    """Let the next `catalogue()` look anew at what is installed."""
+    _cached.cache_clear()
 
 
 def _asked_for() -> tuple[str, ...] | None:
@@ -225,4 +233,4 @@ def _asked_for() -> tuple[str, ...] | None:
 @functools.cache
 def _cached(only: tuple[str, ...] | None) -> Catalogue:
     loaded = load_plugins(only)
-    return Catalogue(loaded.plugins, loaded.broken, loaded.blocked, loaded.records)
+    return Catalogue(loaded.plugins, loaded.broken, loaded.blocked, loaded.records, loaded.slow)

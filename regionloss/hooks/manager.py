@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,22 +21,25 @@ import pluggy
 from ..errors import PluginError, RegionLossError, did_you_mean
 from . import specs
 from .markers import PROJECT
-from .records import BrokenPlugin, Plugin, Registered
+from .records import BrokenPlugin, Plugin, Registered, SlowPlugin
 from .registrar import Registrar
 
 GROUP = "regionloss"
 CORE = "core"
 HOOKS = tuple(name for name in vars(specs) if name.startswith("register_"))
+#: Seconds; every command loads every plugin, and `regionloss plugins` has one second for all of them.
+SLOW = 0.5
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading gave: plugins that work, are broken, or were not asked for; and all records."""
+    """What loading gave: plugins that work, are broken, or were not asked for; all records; who made it slow."""
 
     plugins: tuple[Plugin, ...]
     broken: tuple[BrokenPlugin, ...]
     blocked: tuple[Plugin, ...]
     records: tuple[Registered, ...]
+    slow: tuple[SlowPlugin, ...] = ()
 
 
 def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) -> Loaded:
@@ -65,14 +69,19 @@ def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) 
 
     working: list[Plugin] = []
     records: list[Registered] = []
+    slow: list[SlowPlugin] = []
     for plugin, importer in sources:
+        started, had_torch = time.perf_counter(), "torch" in sys.modules
         try:
             records += _records_of(plugin, importer)
             working.append(plugin)
         # A plugin is a stranger's code: whatever it raises is its own trouble, not the other plugins'.
         except (Exception, SystemExit) as error:
             broken.append(BrokenPlugin(plugin, _sentence(error), error))
-    return Loaded(tuple(working), tuple(broken), tuple(blocked), tuple(records))
+        seconds, torch = time.perf_counter() - started, "torch" in sys.modules and not had_torch
+        if plugin.file is None and (torch or seconds >= SLOW):  # a file is loaded by its own recipes only
+            slow.append(SlowPlugin(plugin, seconds, torch))
+    return Loaded(tuple(working), tuple(broken), tuple(blocked), tuple(records), tuple(slow))
 
 
 def _records_of(plugin: Plugin, importer: Callable[[], ModuleType]) -> list[Registered]:

@@ -45,6 +45,20 @@ class BrokenPlugin:
         return f"{self.plugin} is broken: {self.sentence}"
 
 
+@dataclass(frozen=True)
+class SlowPlugin:
+    """A plugin that makes every command wait: what its module and hooks took, and whether they imported torch."""
+
+    plugin: Plugin
+    seconds: float
+    imported_torch: bool
+
+    def __str__(self) -> str:
+        torch = ", and imported torch" if self.imported_torch else ""
+        advice = "Import what is heavy in the modules that its targets name, not in the one with the hooks."
+        return f"{self.plugin} is slow: loading its hooks took {self.seconds:.1f} s{torch}. {advice}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Registered:
     """What all records share: a name, and where it comes from."""

@@ -1,0 +1,88 @@
+"""What `regionloss plugin check` looks at, in order: metadata, documents, import, hooks, then each thing registered."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from ..errors import InputError, expected
+from ..hooks.catalogue import Catalogue, build_catalogue
+from ..hooks.manager import file_plugin, import_file
+from ..hooks.records import Plugin, Registered
+from ..testing.projects import PluginProject, as_installed, read_project
+from .plugin_findings import ADVICE, MISSING, OK, Finding
+from .plugin_hooks import hook_findings, import_findings
+from .plugin_metadata import entry_point_finding, metadata_findings
+from .plugin_registered import registered_findings
+from .plugin_texts import readme_findings, replace_findings, test_findings
+
+
+def findings_of(path: Path) -> Iterator[Finding]:
+    """Yield what a plugin has and lacks.
+
+    Args:
+        path: The folder of its project, installed or not; or its one Python file.
+
+    Raises:
+        InputError: There is no such thing.
+    """
+    if not path.exists():
+        raise InputError(expected(str(path), "a plugin's folder, or its one Python file", "nothing there"))
+    if path.is_file():
+        if path.suffix != ".py":
+            raise InputError(expected(str(path), "a plugin's folder, or a file that ends in .py", "another file"))
+        yield from _of_file(path.resolve())
+    else:
+        yield from _of_project(read_project(path))
+
+
+def _of_project(project: PluginProject) -> Iterator[Finding]:
+    yield from metadata_findings(project)
+    yield from replace_findings(project)
+    records: list[Registered] = []
+    with as_installed(project.folder):
+        for name, module in project.entry_points.items():
+            finding = entry_point_finding(project, name, module)
+            yield finding
+            if finding.state == OK:
+                plugin = Plugin(name, project.distribution, project.version)
+                yield from _of_module(plugin, module, project.folder, records)
+    yield from readme_findings(project, records)
+    yield from test_findings(project, records)
+
+
+def _of_file(path: Path) -> Iterator[Finding]:
+    yield from _of_module(file_plugin(path), str(path), path, [])
+    advice = "A recipe names it by its path; 'regionloss plugin new NAME' makes a package that others can install."
+    yield Finding(ADVICE, "package", advice)
+
+
+def _of_module(plugin: Plugin, module: str, place: Path, records: list[Registered]) -> Iterator[Finding]:
+    """Look at one module with hooks; what its hooks register is added to `records`."""
+    try:
+        loaded = _import(plugin, module)
+    # A plugin is a stranger's code, and may raise anything; so may its hooks and classes.
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        sentence = f"{module} cannot be imported: {type(error).__name__}: {reason}. Mend that first."
+        yield Finding(MISSING, "import", sentence)
+        return
+    yield import_findings(plugin, place)
+    own: list[Registered] = []
+    yield from hook_findings(plugin, loaded, own)
+    records += own
+    known = _catalogue_with(plugin, own)
+    yield from registered_findings(known, plugin, own)
+
+
+def _import(plugin: Plugin, module: str) -> ModuleType:
+    return import_file(plugin.file) if plugin.file else importlib.import_module(module)
+
+
+def _catalogue_with(plugin: Plugin, own: list[Registered]) -> Catalogue:
+    """What is installed, with what the plugin registers, though another of its hooks may be broken."""
+    known = build_catalogue()
+    others = [r for r in known.records if (r.plugin, r.distribution) != (plugin.name, plugin.distribution)]
+    return Catalogue(known.plugins, known.broken, known.blocked, (*others, *own))

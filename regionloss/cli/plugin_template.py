@@ -1,0 +1,123 @@
+"""Writes a new plugin's project from the files in `regionloss/templates/plugin`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from string import Template
+
+from ..errors import InputError, expected
+from ..hooks.catalogue import catalogue
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+KIND = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+AUTHOR = re.compile(r"\s*([^<>]*?)\s*(?:<([^<>@\s]+@[^<>@\s]+)>)?\s*")
+PREFIX = "regionloss-"
+#: Plugins that are made with regionloss, and the SDK itself.
+RESERVED = ("core", "regionloss", "insighttok", "text", "face")
+
+
+def write_plugin(name: str, out: Path, kind: str = "", author: str = "") -> tuple[Path, list[Path], list[str]]:
+    """Write the project of a new plugin.
+
+    Args:
+        name: Its name in recipes.
+        out: Folder in which the project's own is made.
+        kind: Kind of its regions; empty for `name`.
+        author: `Name <address>`, or empty.
+
+    Returns:
+        The project's folder, its files, and notes for the user.
+
+    Raises:
+        InputError: A name that cannot be, or a folder that exists. Nothing is written then.
+    """
+    words, notes = _words(name, kind, author)
+    folder = out / words["distribution"]
+    if folder.exists() or folder.is_symlink():
+        advice = "Choose another name, or another place with --out."
+        raise InputError(f"{folder}: it exists already, and nothing is overwritten. {advice}")
+    texts = {path: Template(text).substitute(words) for path, text in _templates(words)}
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    return folder, [folder / path for path in texts], notes
+
+
+def _words(name: str, kind: str, author: str) -> tuple[dict[str, str], list[str]]:
+    """Check what the user said; return what the templates fill in, and notes."""
+    _check_name(name)
+    kind = kind or name
+    if not KIND.fullmatch(kind):
+        raise InputError(expected("--kind", "lower-case letters and digits, '-', '_' or '.' between them", repr(kind)))
+    title = name.replace("-", " ")
+    known = kind in {record.name for record in catalogue().region_kinds() if record.plugin == "core"}
+    hook = (files("regionloss") / "templates" / "plugin" / "kind_hook.tmpl").read_text(encoding="utf-8")
+    words = {
+        "name": name,
+        "distribution": PREFIX + name,
+        "module": (PREFIX + name).replace("-", "_"),
+        "kind": kind,
+        "title": title,
+        "Title": title[0].upper() + title[1:],
+        "description": json.dumps(f"Regions of kind '{kind}' for regionloss: detector, features, term."),
+        "authors": _authors(author),
+        "version": ".".join(importlib.metadata.version("regionloss").split(".")[:2]),
+        "kind_import": "" if known else "RegisterRegionKind, ",
+        "kind_hook": "" if known else Template(hook).substitute(kind=kind, kind_summary=json.dumps(f"one of {title}")),
+    }
+    taken = [plugin for plugin in catalogue().plugins if plugin.name == name]
+    advice = "Choose another name if both are to be installed together."
+    return words, [f"{plugin} is installed and has this name too. {advice}" for plugin in taken]
+
+
+def _check_name(name: str) -> None:
+    if name.startswith((PREFIX, "regionloss_")) and len(name) > len(PREFIX):
+        raise InputError(expected("name", "the plugin's name alone", repr(name), f"Write '{name[len(PREFIX) :]}'."))
+    if not NAME.fullmatch(name):
+        wanted = "a lower-case letter, then letters, digits and single dashes"
+        close = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")
+        advice = f"Write '{close}'." if NAME.fullmatch(close) else ""
+        raise InputError(expected("name", wanted, repr(name), advice))
+    if name in RESERVED:
+        raise InputError(f"name: '{name}' belongs to a plugin that comes with regionloss. Choose another one.")
+
+
+def _authors(author: str) -> str:
+    if not author.strip():
+        return ""
+    found = AUTHOR.fullmatch(author)
+    if found is None:
+        raise InputError(expected("--author", "'Name <address>' or a name", repr(author)))
+    parts = {"name": found[1], "email": found[2]}
+    return (
+        f"authors = [{{ {', '.join(f'{k} = {json.dumps(v, ensure_ascii=False)}' for k, v in parts.items() if v)} }}]\n"
+    )
+
+
+def _templates(words: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each file's path in the project and its template."""
+    names = {
+        "src/package": f"src/{words['module']}",
+        "gitignore": ".gitignore",
+        "recipes/terms": f"recipes/{words['name']}",
+    }
+    for path, file in _walk(files("regionloss") / "templates" / "plugin"):
+        if path != "kind_hook.tmpl":
+            for old, new in names.items():
+                path = new + path[len(old) :] if path.startswith(old) else path
+            yield path.removesuffix(".tmpl"), file.read_text(encoding="utf-8")
+
+
+def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        path = f"{prefix}{entry.name}"
+        if entry.is_dir():
+            yield from _walk(entry, f"{path}/")
+        elif path.endswith(".tmpl"):
+            yield path, entry

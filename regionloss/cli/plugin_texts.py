@@ -1,0 +1,74 @@
+"""A plugin's README and tests, as far as they can be judged by their words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ..hooks.records import Component, Registered, TermRecord, WeightRecord
+from ..testing.projects import PluginProject
+from .plugin_contracts import CONTRACTS
+from .plugin_findings import ADVICE, MISSING, OK, Finding
+
+MARK = "REPLACE"
+
+
+def replace_findings(project: PluginProject) -> Iterator[Finding]:
+    """Yield where a file is still the template's own."""
+    places = []
+    for path in sorted(project.source.rglob("*.py")):
+        lines = _read(path).splitlines()
+        places += [f"{path.relative_to(project.folder)}:{n}" for n, line in enumerate(lines, 1) if f"{MARK}:" in line]
+    if places:
+        yield Finding(ADVICE, "template", f"still as generated: {', '.join(places)}. Replace it, and the word {MARK}.")
+
+
+def readme_findings(project: PluginProject, records: Iterable[Registered]) -> Iterator[Finding]:
+    """Yield whether there is a README, and what it does not mention."""
+    stated = project.metadata.get("readme")
+    name = stated if isinstance(stated, str) else "README.md"
+    path = project.folder / name
+    text = _read(path) if path.is_file() else ""
+    if not text.strip():
+        wanted = "what it finds, how it is installed, and a table of components, weight files and their licences"
+        yield Finding(MISSING, name, f"there is none, or it is empty. Write {wanted}.")
+        return
+    named = [record for record in records if isinstance(record, Component | TermRecord)]
+    unsaid = sorted({record.name for record in named if record.name not in text})
+    files = sorted({r.name for r in records if isinstance(r, WeightRecord) and not {r.name, r.filename} & words(text)})
+    licences = "licen" in text.lower()
+    if files:
+        advice = "Add a table: maker, training data, licence, hash."
+        yield Finding(ADVICE, name, f"it does not mention the weight files {', '.join(files)}. {advice}")
+    if unsaid:
+        yield Finding(MISSING, name, f"it does not mention {', '.join(unsaid)}. Add a line for each, with its licence.")
+    if not licences:
+        yield Finding(MISSING, name, "it says nothing of licences. Add those of the code and of each weight file.")
+    if licences and not unsaid:
+        yield Finding(OK, name, f"it mentions licences, and all {len(named)} components and terms")
+
+
+def test_findings(project: PluginProject, records: Sequence[Registered]) -> Iterator[Finding]:
+    """Yield whether the project's own tests hold its components to the contracts of their kinds."""
+    folder = project.folder / "tests"
+    texts = [_read(path) for path in sorted(folder.rglob("*.py"))] if folder.is_dir() else []
+    if not texts:
+        yield Finding(MISSING, "tests", "there are none. Write tests/test_*.py with regionloss.testing.contracts.")
+        return
+    kinds = sorted({record.kind for record in records if isinstance(record, Component)} & CONTRACTS.keys())
+    absent = [kind for kind in kinds if not any(CONTRACTS[kind] in text for text in texts)]
+    for kind in absent:
+        example = f"class Test(contracts.{CONTRACTS[kind]}): with make() that returns the {kind}"
+        yield Finding(MISSING, "tests", f"none holds a {kind} to its contract. Write {example}.")
+    if not absent:
+        yield Finding(OK, "tests", f"contracts of {', '.join(kinds)}" if kinds else "there are some")
+
+
+def words(text: str) -> set[str]:
+    """Return what stands between blanks, bars and backquotes."""
+    return set(re.split(r"[\s|`,;]+", text))
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
