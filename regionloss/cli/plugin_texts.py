@@ -17,7 +17,7 @@ MARK = "REPLACE"
 def replace_findings(project: PluginProject) -> Iterator[Finding]:
     """Yield where a file is still the template's own."""
     places = []
-    for path in sorted(project.source.rglob("*.py")):
+    for path in [*sorted(project.source.rglob("*.py")), *sorted((project.folder / "tests").rglob("*.py"))]:
         lines = _read(path).splitlines()
         places += [f"{path.relative_to(project.folder)}:{n}" for n, line in enumerate(lines, 1) if f"{MARK}:" in line]
     if places:

@@ -158,7 +158,7 @@ def test_what_the_metadata_lack_has_a_sentence(
 
 def test_missing_documents_and_tests_have_sentences(project: Path, change: Change) -> None:
     change("README.md", "colour", "color")
-    change("tests/test_backbone.py", "FeatureBackboneContract", "object")
+    change("tests/test_contracts.py", "FeatureBackboneContract", "object")
     assert "it does not mention colour." in said(project)
     assert "none holds a backbone to its contract. Write class Test(contracts.FeatureBackboneContract)" in said(project)
     (project / "README.md").unlink()

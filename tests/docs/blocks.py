@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,9 @@ from regionloss.errors import WeightsError
 FENCE = re.compile(r"^( *)(`{3,}|~{3,})([^`]*)$")
 NOT_RUN = re.compile(r"not ?run", re.IGNORECASE)
 EXIT = re.compile(r"exits? with (\d)")
-FILE_NAME = re.compile(r"^# ([\w-]+\.(?:py|yaml|toml))$")
+FILE_NAME = re.compile(r"^# ([\w-]+(?:/[\w-]+)*\.(?:py|yaml|toml))$")
+#: Lines that a shell runs, in the page's folder; `regionloss` alone is quicker without one.
+SHELL = re.compile(r"(PYTHONPATH=\w+ regionloss|python -m (pytest|build|pip install .*--no-deps)) ")
 #: Shown, not run: what a program prints, and pictures in words.
 OUTPUT = {"text", "output", ""}
 
@@ -103,6 +107,9 @@ class Runner:
             words = shlex.split(line.removeprefix("$ "), comments=True)
             if not words or NOT_RUN.search(line):
                 continue
+            if SHELL.match(line):
+                self.shell(line, where)
+                continue
             assert words[0] == "regionloss", f"{where}: '{line}' is not run: say so in a comment behind it"
             code = EXIT.search(line)
             result = CliRunner().invoke(app, words[1:], env={"COLUMNS": "200"})
@@ -111,6 +118,13 @@ class Runner:
                 pytest.skip(result.output)
             assert result.exit_code == (int(code[1]) if code else 0), shown
             assert "Traceback" not in result.output, shown
+
+    def shell(self, line: str, where: str) -> None:
+        """Run a line with this interpreter's programs; it has to succeed."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        variables = {**os.environ, "PATH": path, "COLUMNS": "200"}
+        result = subprocess.run(line, shell=True, cwd=self.folder, env=variables, capture_output=True, text=True)
+        assert result.returncode == 0, f"{where}: {line}\n{result.stdout}\n{result.stderr}"
 
     def recipe(self, block: Block, name: str, where: str) -> None:
         """Check a recipe or a file of terms; a piece of one is only read."""
