@@ -1,0 +1,1 @@
+"""Hands for regionloss: detector, crops aligned by wrist and knuckles, and features."""
