@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -34,11 +36,12 @@ def site(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-def run(cwd: Path, *words: str, site: Path | None = None) -> str:
+def run(cwd: Path, *words: str, site: Path | None = None, **more: str) -> str:
     """Return what `python WORDS` prints, with `site` before everything that is installed."""
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "REGIONLOSS_PLUGINS")}
     if site is not None:
         variables |= {"PYTHONPATH": str(site), "COLUMNS": "200"}
+    variables |= more
     result = subprocess.run(
         [sys.executable, *words], cwd=cwd, env=variables, capture_output=True, text=True, timeout=300
     )
@@ -98,6 +101,37 @@ def test_plugins_are_found_once_though_they_are_also_installed(site: Path, tmp_p
     lines = [line for line in said.splitlines() if line.split()[:1] in (["core"], ["text"], ["face"], ["insighttok"])]
     assert len(lines) == 4, said
     assert all(" ok " in line for line in lines), said
+
+
+@pytest.mark.parametrize("name", ["generated", *(name for name in PARTS if name != "regionloss")])
+def test_a_plugin_works_where_only_regionloss_is(wheels: dict[str, Path], tmp_path: Path, name: str) -> None:
+    """Found, listed, its contracts kept; weights that are not here are said to be untried.
+
+    With `-S` no file of the environment names a checkout: of all that this project is, only the two wheels are there.
+    """
+    site, work = tmp_path / "site", tmp_path / "work"
+    work.mkdir()
+    install = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site))
+    run(work, *install, str(wheels["regionloss"]), *([str(wheels[name])] if name in wheels else []))
+    alone = {"PYTHONPATH": os.pathsep.join([str(site), sysconfig.get_path("purelib")]), "COLUMNS": "200"}
+    plugin = name.removeprefix("regionloss-")
+    if name == "generated":
+        run(work, "-S", "-m", "regionloss", "plugin", "new", plugin, **alone, REGIONLOSS_PLUGINS="")
+        folder = work / f"regionloss-{plugin}"
+        run(work, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(work), str(folder))
+        run(work, *install, *map(str, work.glob("*.whl")))
+        shutil.rmtree(folder)
+    alone["REGIONLOSS_PLUGINS"] = plugin
+    listed = run(work, "-S", "-m", "regionloss", "plugins", **alone)
+    assert [line.split()[:4] for line in listed.splitlines() if line.startswith(f"{plugin} ")] == [
+        [plugin, f"regionloss-{plugin}", "0.1.0", "ok"]
+    ]
+    where = run(work, "-S", "-c", f"import regionloss_{plugin} as p; print(p.__file__)", **alone)
+    assert Path(where.strip()).is_relative_to(site)
+    checked = run(work, "-S", "-m", "regionloss", "plugin", "check", plugin, **alone)  # exits with 0
+    if name == "generated" or os.environ.get("REGIONLOSS_REQUIRE_WEIGHTS") == "1":
+        assert "it keeps its contract" in checked
+    assert "no required things are missing" in checked
 
 
 def test_the_loss_works_outside_the_checkout(site: Path, tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ Name = Annotated[str, typer.Argument(help="What recipes will call it: lower-case
 Out = Annotated[Path, typer.Option(help="Folder in which 'regionloss-NAME' is made.")]
 Kind = Annotated[str, typer.Option(help="Kind of its regions.", show_default="NAME")]
 Author = Annotated[str, typer.Option(help="'Name <address>', for the metadata.", show_default=False)]
-Where = Annotated[Path, typer.Argument(metavar="PATH", help="A plugin's folder, or its one Python file.")]
+Where = Annotated[
+    Path, typer.Argument(metavar="PATH", help="A plugin's folder, its one Python file, or an installed plugin's name.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Also fail for what could not be tried, and for advice.")]
 
 

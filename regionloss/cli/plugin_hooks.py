@@ -23,21 +23,22 @@ PROGRAM = """
 import contextlib, pathlib, sys, time
 from regionloss.hooks.manager import load_plugins
 from regionloss.testing.projects import as_installed
-name, place = sys.argv[1], pathlib.Path(sys.argv[2])
+name, place = sys.argv[1], pathlib.Path(sys.argv[2]) if sys.argv[2] else None
+file = place is not None and place.is_file()
 load_plugins([])
-with contextlib.nullcontext() if place.is_file() else as_installed(place):
+with as_installed(place) if place and not file else contextlib.nullcontext():
     begin = time.perf_counter()
-    load_plugins([], [place]) if place.is_file() else load_plugins([name])
+    load_plugins([], [place]) if file else load_plugins([name])
     print("\\n", time.perf_counter() - begin, int("torch" in sys.modules))
 """
 
 
-def import_findings(plugin: Plugin, place: Path) -> Finding:
+def import_findings(plugin: Plugin, place: Path | None) -> Finding:
     """Return how long the plugin's module and hooks take in a fresh process, and whether they import torch.
 
     Args:
         plugin: The plugin.
-        place: Its project's folder, or its file.
+        place: Its project's folder, or its file; None for an installed plugin.
     """
     seconds, torch = PATIENCE, False
     for _ in range(TRIES):
@@ -58,8 +59,8 @@ def import_findings(plugin: Plugin, place: Path) -> Finding:
     return Finding(OK, "import", f"{1000 * seconds:.0f} ms, without torch")
 
 
-def _measured(plugin: Plugin, place: Path) -> tuple[float, bool]:
-    command = [sys.executable, "-c", PROGRAM, plugin.name, str(place)]
+def _measured(plugin: Plugin, place: Path | None) -> tuple[float, bool]:
+    command = [sys.executable, "-c", PROGRAM, plugin.name, str(place or "")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     words = result.stdout.split()[-2:]
     return (float(words[0]), words[1] == "1") if result.returncode == 0 and len(words) == 2 else (PATIENCE, False)

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from ..errors import InputError, expected
 from ..hooks.catalogue import Catalogue, build_catalogue
-from ..hooks.manager import file_plugin, import_file
+from ..hooks.manager import file_plugin, import_file, installed_plugins
 from ..hooks.records import Plugin, Registered
 from ..testing.projects import PluginProject, as_installed, read_project
 from .plugin_findings import ADVICE, MISSING, OK, Finding
@@ -23,14 +23,20 @@ def findings_of(path: Path) -> Iterator[Finding]:
     """Yield what a plugin has and lacks.
 
     Args:
-        path: The folder of its project, installed or not; or its one Python file.
+        path: The folder of its project, installed or not; its one Python file; or the name of an installed plugin.
 
     Raises:
         InputError: There is no such thing.
     """
+    installed = [(plugin, module) for plugin, module in installed_plugins() if plugin.name == str(path)]
+    if not path.exists() and not installed:
+        names = ", ".join(sorted({plugin.name for plugin, _ in installed_plugins()}))
+        wanted = "a plugin's folder, its one Python file, or the name of an installed one"
+        raise InputError(expected(str(path), wanted, "nothing there", f"Installed: {names or 'none'}."))
     if not path.exists():
-        raise InputError(expected(str(path), "a plugin's folder, or its one Python file", "nothing there"))
-    if path.is_file():
+        for plugin, module in installed:
+            yield from _of_module(plugin, module, None, [])
+    elif path.is_file():
         if path.suffix != ".py":
             raise InputError(expected(str(path), "a plugin's folder, or a file that ends in .py", "another file"))
         yield from _of_file(path.resolve())
@@ -59,7 +65,7 @@ def _of_file(path: Path) -> Iterator[Finding]:
     yield Finding(ADVICE, "package", advice)
 
 
-def _of_module(plugin: Plugin, module: str, place: Path, records: list[Registered]) -> Iterator[Finding]:
+def _of_module(plugin: Plugin, module: str, place: Path | None, records: list[Registered]) -> Iterator[Finding]:
     """Look at one module with hooks; what its hooks register is added to `records`."""
     try:
         loaded = _import(plugin, module)

@@ -55,7 +55,7 @@ def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) 
     sources = [(_core(), _importer("regionloss.hooks.builtin"))]
     blocked: list[Plugin] = []
     broken: list[BrokenPlugin] = []
-    installed = _installed()
+    installed = installed_plugins()
     for plugin, module in installed:
         if only is not None and plugin.name not in only:
             blocked.append(plugin)
@@ -150,8 +150,8 @@ def _core() -> Plugin:
     return Plugin(CORE, "regionloss", importlib.metadata.version("regionloss"))
 
 
-def _installed() -> list[tuple[Plugin, str]]:
-    """Entry points of the group, by name; importing nothing."""
+def installed_plugins() -> list[tuple[Plugin, str]]:
+    """Return the plugins that are installed, by name, and their modules; nothing is imported."""
     found = set()
     for entry in importlib.metadata.entry_points(group=GROUP):
         distribution = entry.dist.name if entry.dist else "unknown"

@@ -15,7 +15,7 @@ from regionloss.cli.plugin_parts import findings_of
 from regionloss.cli.plugin_template import write_plugin
 from regionloss.hooks.catalogue import catalogue
 from regionloss.testing.projects import as_installed
-from tests.disk_plugins import write_distribution
+from tests.disk_plugins import HEALTHY, write_distribution
 
 SOURCE = "src/regionloss_signs"
 Change = Callable[[str, str, str], None]
@@ -209,6 +209,17 @@ def test_a_clash_with_an_installed_plugin_has_a_sentence(
     )
 
 
+def test_an_installed_plugin_can_be_checked_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_distribution(tmp_path, "signs", HEALTHY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = list(findings_of(Path("signs")))
+    assert Finding(OK, "hooks", "register_distances") in found
+    # `Plain` of that module cannot be called, and says nothing of itself.
+    assert "has no docstring" in said(Path("signs"))
+    assert "TypeError: 'Plain' object is not callable" in said(Path("signs"))
+
+
 def test_one_file_can_be_checked(tmp_path: Path) -> None:
     path = tmp_path / "areas.py"
     path.write_text(
@@ -270,7 +281,7 @@ def test_the_exit_code_says_whether_something_is_missing(project: Path, change: 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("nowhere", "expected a plugin's folder, or its one Python file, got nothing there."),
+        ("nowhere", "or the name of an installed one, got nothing there. Installed: "),
         (".", "expected a folder with a pyproject.toml, got one without. Name a plugin's folder"),
         ("notes.txt", "got another file."),
         ("bad", "expected TOML, got "),
