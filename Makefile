@@ -3,7 +3,8 @@ PYTHON ?= python3
 # Behind a company proxy the trusted certificates are those of the system.
 export UV_SYSTEM_CERTS := 1
 BIN := .venv/bin
-PARTS := -e . -e plugins/regionloss-text -e plugins/regionloss-face
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+PARTS := -e . $(addprefix -e ,$(PLUGINS))
 
 .PHONY: demo test setup weights lint lock benchmarks wheels clean
 
@@ -36,7 +37,7 @@ setup: .venv/ready
 
 lock:                    ## the versions that `make` installs, from the bounds of every distribution
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 \
-		--no-emit-package regionloss --no-emit-package regionloss-text --no-emit-package regionloss-face \
+		--no-emit-package regionloss $(addprefix --no-emit-package ,$(notdir $(PLUGINS))) \
 		requirements.in -o requirements.lock
 
 benchmarks: weights
@@ -46,7 +47,7 @@ benchmarks: weights
 	$(BIN)/python -m benchmarks.table12
 
 wheels: setup            ## every distribution, into dist/
-	for part in . plugins/regionloss-text plugins/regionloss-face; do \
+	for part in . $(PLUGINS); do \
 		$(BIN)/python -m build --wheel --installer uv --outdir dist $$part || exit; done
 
 clean:
