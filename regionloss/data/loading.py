@@ -145,6 +145,7 @@ class BatchLoader:
                 prefetch_factor=self.prefetch,
                 multiprocessing_context=self.start,
                 worker_init_fn=leave_signals_to_the_parent,
+                generator=torch.Generator(),  # it draws a number, which must not be one of the training's
                 snapshot_every_n_steps=ENDLESS,
             )
         try:
