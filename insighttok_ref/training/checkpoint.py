@@ -50,7 +50,8 @@ class Checkpoints:
         building = final.with_suffix(".tmp")
         first = rank_and_size()[0] == 0
         if first:
-            shutil.rmtree(building, ignore_errors=True)
+            for left in self.folder.glob("*.tmp"):  # of a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
             building.mkdir(parents=True)
         barrier()
         write(building)
@@ -59,8 +60,10 @@ class Checkpoints:
         barrier()
         if first:
             write_manifest(building)
-            shutil.rmtree(final, ignore_errors=True)
+            if final.exists():  # the end of a part is saved where its last step was
+                final.rename(final.with_suffix(".old.tmp"))
             building.rename(final)
+            shutil.rmtree(final.with_suffix(".old.tmp"), ignore_errors=True)
             sync(self.folder)
             for old in self.all()[: -self.keep]:
                 shutil.rmtree(old)
@@ -115,15 +118,16 @@ def damage(folder: Path) -> str | None:
     """Return what is wrong with a checkpoint, with the name of the file, or None."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        wanted = {name: (files[name]["size"], files[name]["sha256"]) for name in (STATE, *files)}
     except (OSError, ValueError, KeyError, TypeError):
         return f"{folder / MANIFEST}: expected the list of a checkpoint's files, got none that can be read"
-    for name, wanted in files.items():
+    for name, (size, digest) in wanted.items():
         path = folder / name
         if not path.is_file():
-            return f"{path}: expected a file of {wanted['size']} bytes, got none"
-        if path.stat().st_size != wanted["size"]:
-            return f"{path}: expected {wanted['size']} bytes, got {path.stat().st_size}"
-        if sha256(path) != wanted["sha256"]:
+            return f"{path}: expected a file of {size} bytes, got none"
+        if path.stat().st_size != size:
+            return f"{path}: expected {size} bytes, got {path.stat().st_size}"
+        if sha256(path) != digest:
             return f"{path}: expected the contents that were saved, got others (SHA-256 differs)"
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,25 @@ def test_a_crash_while_saving_leaves_the_one_before(tmp_path: Path) -> None:
     assert checkpoints.newest().name == "step-00000002"
 
 
+def test_a_kill_leaves_nothing_behind_for_ever(tmp_path: Path) -> None:
+    """What was being written at a step that is never saved again goes with the next save."""
+    checkpoints = saved(tmp_path, 1)
+    (tmp_path / "step-00000007.tmp").mkdir()
+    checkpoints.save(9, {"weights": torch.zeros(1)})
+    assert [path.name for path in tmp_path.iterdir() if path.suffix] == []
+
+
+def test_the_same_step_again_replaces_it_only_once_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part's end has the step of its last checkpoint, which may be the only one."""
+    checkpoints = saved(tmp_path, 1)
+    removed = []
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **how: removed.append((path.name, final.exists())))
+    final = tmp_path / "step-00000001"
+    checkpoints.save(1, {"weights": torch.full((1,), 5.0)})
+    assert removed == [("step-00000001.old.tmp", True)]
+    assert read_state(checkpoints.newest())["weights"][0] == 5
+
+
 def flip_a_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -56,6 +76,8 @@ def flip_a_bit(path: Path) -> None:
         (lambda f: (f / "shard").unlink(), r"shard: expected a file of 0 bytes, got none"),
         (lambda f: (f / "manifest.json").unlink(), r"manifest\.json: expected the list of a checkpoint's files"),
         (lambda f: (f / "manifest.json").write_text("{"), r"manifest\.json: expected the list"),
+        (lambda f: (f / "manifest.json").write_text('{"files": []}'), r"manifest\.json: expected the list"),
+        (lambda f: (f / "manifest.json").write_text('{"files": {}}'), r"manifest\.json: expected the list"),
     ],
 )
 def test_a_damaged_one_is_refused_by_name(tmp_path: Path, harm, sentence: str) -> None:
