@@ -107,7 +107,8 @@ class PartState:
     def turn(self, option: str) -> bool:
         """Whether the step is past `learn_from` or `listen_from` of the adversarial options."""
         adversarial = self.objective.options.adversarial
-        return adversarial is not None and self.run_step >= getattr(adversarial, option)
+        # By the number of the batch: arms of a phase, one after another, begin at the same one.
+        return adversarial is not None and self.part.first_batch + self.step >= getattr(adversarial, option)
 
 
 #: Called after each step with its record, whose values are read from the device only where it is logged.
@@ -144,11 +145,13 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
     The record is a mean over micro-batches and, where it is logged, over ranks.
     """
     phase, count = state.part.phase, state.share.accumulation
-    record: dict[str, Tensor] = {}
+    found: dict[str, list[Tensor]] = {}
     for number in range(count):
         last = logged and number == count - 1
         for name, value in micro_step(state, next(batches), last).items():
-            record[name] = record[name] + value / count if name in record else value / count
+            found.setdefault(name, []).append(value)
+    # What is watched is looked at in the last micro-batch alone.
+    record = {name: torch.stack(values).mean() for name, values in found.items()}
     lr = phase.lr * cosine(state.step, phase.steps, phase.warmup)
     record["gradient_norm"] = state.engine.step(lr)
     if state.adversary_engine is not None and state.turn("learn_from"):

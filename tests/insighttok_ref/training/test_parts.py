@@ -122,6 +122,35 @@ def test_gradient_norms_are_those_of_backward(tiny_run: Prepare, tmp_path: Path)
     assert equal_weights({"objective": 1.0, "face": 0.0})["face"] == math.inf
 
 
+def test_what_is_watched_is_logged_as_it_is_with_any_number_of_micro_batches(tiny_run: Prepare, tmp_path: Path) -> None:
+    """It is looked at in the last micro-batch alone: against the term computed on that one."""
+    state, batches = begun(tiny_run(tmp_path, "trainer.options.engine.micro_batch=1"))
+    assert state.share.accumulation == 4
+    last, outputs = batches.batch(3), []
+    state.model.register_forward_hook(lambda module, given, output: outputs.append(output.reconstruction.detach()))
+    record = train_step(state, batches.starting_at(0), True)
+    alone = state.objective.watched(outputs[-1], last.images, last.regions).by_term["text"]
+    assert float(alone) > 0
+    assert float(record["loss/text"]) == pytest.approx(float(alone), rel=1e-5)
+
+
+def test_arms_meet_the_discriminator_at_the_same_step(tiny_run: Prepare, tmp_path: Path) -> None:
+    """The second arm trains after the first one, but compares with it: from the same batch on."""
+    run = tiny_run(
+        tmp_path, "trainer.options.objective.adversarial={learn_from: 14, listen_from: 16, ndf: 8, layers: 1}"
+    )
+    trainer = build_trainer(run.loaded)
+    with join("cpu") as ranks:
+        session = trainer.session(run, trainer.prepare(run), ranks)
+    turns = []
+    for part in session.parts[1:]:
+        state = PartState(part, session.shares[part.name], None, None, Objective(session.settings.objective), None)
+        for state.step in range(6):
+            turns.append((part.name, state.step, state.turn("learn_from"), state.turn("listen_from")))
+    arms = [[turn[1:] for turn in turns if turn[0] == part.name] for part in session.parts[1:]]
+    assert arms[0] == arms[1] == [(step, step >= 2, step >= 4) for step in range(6)]
+
+
 def test_a_value_that_is_not_finite_stops_with_step_and_part(tiny_run: Prepare, tmp_path: Path) -> None:
     state, batches = begun(tiny_run(tmp_path))
     train_step(state, batches.starting_at(0), True)
