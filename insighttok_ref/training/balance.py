@@ -32,6 +32,8 @@ def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, floa
             values = {"objective": objective(output, images, regions).total}
             values |= terms(output.reconstruction, images, regions).by_term if terms is not None else {}
         for name, value in values.items():
+            # A part that does not reach the layer (the commitment alone) pulls with nothing.
+            value = value + 0.0 * model.last_layer.sum()
             gradient = torch.autograd.grad(value, model.last_layer, retain_graph=True)[0]
             found.setdefault(name, []).append(gradient.norm())
     model.train(was_training)

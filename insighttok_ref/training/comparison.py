@@ -83,11 +83,13 @@ class Comparison:
             ranks: This process among those of the run.
             afterwards: Seconds that what follows training is thought to take.
         """
+        from insighttok_ref.training.checks import check_fit
         from insighttok_ref.training.session import Session
         from insighttok_ref.training.settings import Settings
         from regionloss.data.loading import BatchLoader
 
         settings = Settings(self.model, self.phases, self.objective, self.optimizer, self.engine, self.log)
+        check_fit(settings, self.data.image_size)
         return Session(settings, run, ranks, lambda part, share: BatchLoader(data.train, share), afterwards)
 
     def prepare(self, run: TrainingRun) -> QuickstartData:

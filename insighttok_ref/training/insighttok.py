@@ -10,6 +10,7 @@ from pydantic import Field
 
 from insighttok_ref.data.options import DataOptions
 from insighttok_ref.objective.objective import ObjectiveOptions
+from insighttok_ref.training.checks import check_mix
 from insighttok_ref.training.engines import OptimizerOptions
 from insighttok_ref.training.options import EngineOptions, LogOptions, MixedPhase, ModelOptions
 
@@ -54,6 +55,8 @@ class InsightTok:
         start_from: Path | None = None,
         weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
+        for number, phase in enumerate(phases):
+            check_mix(phase.data, data.sources, f"phases[{number}].data")
         self.model, self.data, self.phases = model, data, phases
         self.objective, self.optimizer, self.engine, self.log = objective, optimizer, engine, log
         self.start_from, self.weight_average = start_from, weight_average
@@ -86,17 +89,14 @@ class InsightTok:
             ranks: This process among those of the run.
         """
         from insighttok_ref.data.building import build_training_data
+        from insighttok_ref.data.telling import Told
+        from insighttok_ref.training.checks import check_fit
         from insighttok_ref.training.session import Session
         from insighttok_ref.training.settings import Settings
         from regionloss.recipe import build_detector
 
-        built = {name: build_detector(run.loaded, name) for name in run.recipe.terms} if self._looks() else {}
-        detectors = {name: detector for name, detector in built.items() if detector is not None}
-        pairs = {kind.name: kind.flip_pairs for kind in run.loaded.catalogue.region_kinds()}
-        data = build_training_data(self.data, detectors=detectors, flip_pairs=pairs)
-
         def batches(part: Part, share: Share) -> BatchSource:
-            return data.batches(
+            loader = data.batches(
                 part.phase.data or None,
                 seed=run.recipe.seed,
                 batch_size=share.batch_size,
@@ -104,6 +104,7 @@ class InsightTok:
                 rank=share.rank,
                 size=share.size,
             )
+            return Told(loader)
 
         settings = Settings(
             self.model,
@@ -115,7 +116,13 @@ class InsightTok:
             self.start_from,
             self.weight_average,
         )
+        check_fit(settings, self.data.image_size)
         session = Session(settings, run, ranks, batches)
+        # Last: to look through millions of images takes hours.
+        built = {name: build_detector(run.loaded, name) for name in run.recipe.terms} if self._looks() else {}
+        detectors = {name: detector for name, detector in built.items() if detector is not None}
+        pairs = {kind.name: kind.flip_pairs for kind in run.loaded.catalogue.region_kinds()}
+        data = build_training_data(self.data, detectors=detectors, flip_pairs=pairs)
         for note in data.notes:
             session.progress.say(note)
         return session

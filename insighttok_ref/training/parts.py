@@ -13,7 +13,7 @@ from torch import Tensor
 
 from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective
-from insighttok_ref.objective.perceptual import build_perceptual
+from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.tokenizer.checkpoints import load_tokenizer, save_tokenizer
 from insighttok_ref.tokenizer.model import InsightTokenizer
 from insighttok_ref.tokenizer.ranks import rank_and_size
@@ -59,6 +59,7 @@ def begin(
     part: Part,
     share: Share,
     terms: LossTerms,
+    perceptual: PerceptualLoss | None,
     device: torch.device,
     before: PartFolder | None,
     advice: Callable[[], str],
@@ -70,6 +71,7 @@ def begin(
         part: Which one.
         share: How its batches are cut.
         terms: All region terms of the recipe.
+        perceptual: The perceptual loss of the objective.
         device: Where this rank computes.
         before: What the part before has left; None for the first.
         advice: Gives the end of the sentence that reports a value that is not finite.
@@ -84,7 +86,7 @@ def begin(
     if start is not None:
         start_from(model, start)
     model.to(device).set_trainable(part.phase.train)
-    objective = build_objective(settings, part, terms, device)
+    objective = build_objective(settings, part, terms, perceptual, device)
     adversary, engine = objective.adversary, settings.engine
     if before is not None and adversary is not None:
         adversary.load_state_dict(load_file(before.adversary))
@@ -117,23 +119,33 @@ def begin(
     return state
 
 
-def start_from(model: InsightTokenizer, path: Path) -> None:
-    """Load a tokenizer's weights.
+def matching(model: InsightTokenizer, path: Path) -> InsightTokenizer:
+    """Read a tokenizer to start from.
 
     Raises:
-        InputError: It has another layout; the sentence names the options that differ.
+        InputError: It has another layout than the model; the sentence names the options that differ.
+        WeightsError: The file is absent, broken, or holds something else.
     """
     other = load_tokenizer(path)
-    ours, theirs = dict(model.config), dict(other.config)
+    ours, theirs = ({**one.config, "quantizer.l2_normalize": one.quantize.l2_normalize} for one in (model, other))
     ours.pop("quantizer"), theirs.pop("quantizer")
     differing = [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if ours[key] != theirs.get(key)]
     if differing:
         advice = "Give the recipe's model the options of the file."
         raise InputError(expected(str(path), "a tokenizer of the recipe's layout", ", ".join(differing), advice))
-    model.load_state_dict(other.state_dict())
+    return other
 
 
-def build_objective(settings: Settings, part: Part, terms: LossTerms, device: torch.device) -> Objective:
+def start_from(model: InsightTokenizer, path: Path) -> None:
+    """Load a tokenizer's weights; raises as `matching` does."""
+    known, read = model.state_dict(), matching(model, path).state_dict()
+    # The window of recent ids, which one may keep and the other not, decides nothing.
+    model.load_state_dict({**known, **{name: value for name, value in read.items() if name in known}})
+
+
+def build_objective(
+    settings: Settings, part: Part, terms: LossTerms, perceptual: PerceptualLoss | None, device: torch.device
+) -> Objective:
     """Return what a part is trained on: the terms that count with its weights, the others to be watched."""
     options, weights = settings.objective, part.phase.term_weights
     weighted = {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.terms.items()}
@@ -143,7 +155,7 @@ def build_objective(settings: Settings, part: Part, terms: LossTerms, device: to
         options,
         LossTerms(active),
         LossTerms(watched),
-        perceptual=build_perceptual(options.perceptual.use).to(device) if options.perceptual else None,
+        perceptual=perceptual.to(device) if perceptual is not None else None,
         adversary=Adversary(options.adversarial).to(device) if options.adversarial else None,
     )
 
@@ -163,7 +175,7 @@ def snapshot(state: PartState) -> dict[str, Any]:
 def write_shards(state: PartState, folder: Path) -> None:
     """Write what engines and this rank need to go on."""
     rank = rank_and_size()[0]
-    torch.save(random_state(), folder / random_file(rank))
+    torch.save({**random_state(), **own_buffers(state.model)}, folder / random_file(rank))
     state.engine.save(folder)
     if state.adversary_engine is not None:
         state.adversary_engine.save(folder)
@@ -187,7 +199,15 @@ def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
         state.average.model.load_state_dict(saved["average"])
     mine = folder / random_file(rank_and_size()[0])
     if mine.is_file():  # a rank more than before draws on from its seed
-        set_random_state(torch.load(mine, weights_only=True))
+        own = torch.load(mine, map_location="cpu", weights_only=True)
+        set_random_state(own)
+        for name, buffer in own_buffers(state.model).items():
+            buffer.copy_(own[name])
+
+
+def own_buffers(model: InsightTokenizer) -> dict[str, Tensor]:
+    """Return what differs between the ranks: the window of the last ids."""
+    return {name: buffer for name, buffer in model.quantize.named_buffers() if name == "codebook_used"}
 
 
 def random_file(rank: int) -> str:

@@ -67,3 +67,8 @@ def _check(phase: Phase, phases: Sequence[Phase], number: int, terms: Collection
     for name in (*named, *phase.term_weights):
         if name not in terms:
             raise InputError(f"phases[{number}]: the recipe has no term '{name}'. {did_you_mean(name, terms)}")
+    used = {name for chosen in phase.chosen(terms).values() for name in chosen}
+    for name in phase.term_weights:
+        if name not in used:
+            advice = f"Name it in the terms of '{phase.name}', or leave out its weight."
+            raise InputError(expected(f"phases[{number}].term_weights", "terms of the phase", f"'{name}'", advice))

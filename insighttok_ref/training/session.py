@@ -11,17 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from insighttok_ref.objective.perceptual import build_perceptual
 from insighttok_ref.tokenizer.checkpoints import load_tokenizer
 from insighttok_ref.tokenizer.model import InsightTokenizer
 from insighttok_ref.training.balance import equal_weights, gradient_norms
 from insighttok_ref.training.checkpoint import Checkpoints, read_state
+from insighttok_ref.training.checks import share_of
 from insighttok_ref.training.distributed import Ranks, agree, barrier
+from insighttok_ref.training.engines import import_deepspeed
 from insighttok_ref.training.grids import sample_grid
 from insighttok_ref.training.log import MetricsLog
 from insighttok_ref.training.loggers import build_loggers
 from insighttok_ref.training.loop import BatchSource, PartState, train_part
-from insighttok_ref.training.options import LogOptions
-from insighttok_ref.training.parts import PartFolder, begin, go_on, snapshot, write_shards
+from insighttok_ref.training.options import LogOptions, build_tokenizer
+from insighttok_ref.training.parts import PartFolder, begin, go_on, matching, snapshot, write_shards
 from insighttok_ref.training.plan import Part, plan
 from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.settings import Settings
@@ -31,6 +34,12 @@ from regionloss.errors import InputError, expected
 from regionloss.recipe import TrainingRun
 
 BALANCE_BATCHES = 4
+#: Options that decide no weight, by where they are.
+PACE = {
+    "": ("evaluation", "log"),
+    "data": ("workers", "prefetch", "start_workers"),
+    "model": ("checkpointing", "channels_last"),
+}
 
 #: Training data of a part, for a rank.
 Batches = Callable[[Part, Share], BatchSource]
@@ -59,8 +68,7 @@ class Session:
         self.folder = run.resume or run.out
         self.parts = plan(settings.phases, run.recipe.terms, run.recipe.seed)
         self.shares = {
-            part.name: Share(part.phase.batch_size, settings.engine.micro_batch, ranks.rank, ranks.size)
-            for part in self.parts
+            part.name: share_of(part, settings.engine.micro_batch, ranks.rank, ranks.size) for part in self.parts
         }
         self.metrics = MetricsLog(self.folder / "metrics.jsonl")
         self.checkpoints = Checkpoints(self.folder / "checkpoints", settings.log.keep)
@@ -69,7 +77,14 @@ class Session:
         self.todo = [part for part in self.parts if part.name not in self.finished]
         if settings.engine.threads:
             torch.set_num_threads(settings.engine.threads)
+        if settings.engine.name == "deepspeed":
+            import_deepspeed(ranks.device)
         self.terms = run.build_terms()
+        use = settings.objective.perceptual
+        self.perceptual = build_perceptual(use.use) if use is not None else None
+        if settings.start_from is not None and not self.saved:
+            with torch.device("meta"):
+                matching(build_tokenizer(settings.model), settings.start_from)
         self.progress = RunProgress(self.todo, afterwards, quiet=not ranks.is_first)
         self.signals = StopSignals()
         barrier()  # whoever begins to write now would make others think that a run is here
@@ -89,10 +104,12 @@ class Session:
         self.loggers = build_loggers(active, self.folder, first_step, self.resolved)
         with self.signals, closing(self.loggers):
             for part in self.todo:
-                state = self._begin(part)
-                source = self.batches(part, state.share)
-                train_part(state, source, self.settings.log.every, self._after_step)
-                self._finish(state)
+                self._train(part)
+
+    def _train(self, part: Part) -> None:
+        state = self._begin(part)
+        train_part(state, self.batches(part, state.share), self.settings.log.every, self._after_step)
+        self._finish(state)
 
     def tokenizer(self, part: str) -> InsightTokenizer:
         """Return the tokenizer that a finished part gave."""
@@ -136,15 +153,17 @@ class Session:
         """What decides the weights: where and how fast it computes, and what it reports, may change after a stop."""
         recipe: dict[str, Any] = json.loads(json.dumps(self.resolved["recipe"]))
         options = recipe["trainer"]["options"]
-        for name in ("evaluation", "log"):
-            options.pop(name, None)
+        for place, names in PACE.items():
+            for name in names:
+                (options.get(place) or {} if place else options).pop(name, None)
         options["engine"] = {"precision": self.settings.engine.precision}
         return recipe
 
     def _begin(self, part: Part) -> PartState:
         """Return the state at which a part begins, or goes on."""
         before = PartFolder(self.folder, part.starts_from) if part.starts_from else None
-        state = begin(self.settings, part, self.shares[part.name], self.terms, self.ranks.device, before, self._advice)
+        share, device = self.shares[part.name], self.ranks.device
+        state = begin(self.settings, part, share, self.terms, self.perceptual, device, before, self._advice)
         if self.saved.get("part") == part.name:
             go_on(state, self.saved, self.checkpoint)
             self.saved = {}
@@ -152,7 +171,7 @@ class Session:
             self.metrics.forget_after(set(self.finished), part.name, state.step)
         cut = f"{state.share.images} images x {state.share.accumulation} micro-batches x {self.ranks.size} ranks"
         self.progress.say(f"{part.name}: a batch of {state.share.batch_size} is {cut}")
-        if state.step == 0 and part.terms:
+        if state.step == 0 and part.terms and state.model.last_layer.requires_grad:
             self._say_balance(state)
         return state
 

@@ -242,7 +242,7 @@ def test_two_processes_are_one_with_the_joint_batch(pair: tuple[Path, list[str]]
         for name in names:
             assert ours[name] == pytest.approx(theirs[name], rel=close, abs=1e-6), (theirs, name)
     first, second = (load_file(folder / "pretrain" / "tokenizer.safetensors") for folder in (tmp_path, pair[0]))
-    for name in first:
+    for name in first.keys() - {"quantize.codebook_used"}:  # the last ids of a rank
         torch.testing.assert_close(second[name], first[name], rtol=1e-4, atol=1e-5)
 
 
@@ -270,6 +270,15 @@ def test_a_signal_to_the_whole_group_is_the_trainings_to_answer(tmp_path: Path, 
     assert begun.returncode == 1
     assert "Traceback" not in shown
     assert len(list(tmp_path.glob("checkpoints/step-*/state.pt"))) == 1
+
+
+def test_a_run_goes_on_with_more_workers_and_recomputed_activations(trained: Path, tmp_path: Path) -> None:
+    """How fast it computes may change; workers change no bit."""
+    with pytest.raises(StoppedError):
+        train(prepare(tmp_path), stop(interrupt, 7))
+    train(prepare(tmp_path, OPTIONS + "data.workers=1", resume=True))
+    assert_same(trained, tmp_path)
+    train(prepare(tmp_path, OPTIONS + "model.checkpointing=true", OPTIONS + "model.channels_last=true", resume=True))
 
 
 def test_another_engine_and_another_number_of_ranks(tmp_path: Path) -> None:
