@@ -13,27 +13,33 @@ COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ffcc00", "#bf5af2", "#ff9f0a")
 CELL = 640
 
 
-def annotated(image: Image.Image, regions: Regions) -> Image.Image:
-    """Return a copy of an RGB image with the boxes, keypoints and scores of its regions.
+def annotated(
+    image: Image.Image, regions: Regions, labels: Sequence[str] | None = None, colour: str = ""
+) -> Image.Image:
+    """Return a copy of an RGB image with the boxes, keypoints and labels of its regions.
 
     Args:
         image: The image that was looked at.
         regions: Its regions, in its pixels (pixel i covers [i, i + 1)).
+        labels: What stands at each region; its score by default.
+        colour: Of all of them; by default one differs from the next.
     """
+    colours = [colour] if colour else COLOURS
+    if labels is None and regions.scores is not None:
+        labels = [f"{score:.2f}" for score in regions.scores.tolist()]
     picture = image.convert("RGB")
     draw = ImageDraw.Draw(picture)
     unit = max(1, round(max(picture.size) / 500))
     for number, (x1, y1, x2, y2) in enumerate(regions.boxes.tolist()):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = colours[number % len(colours)]
         # PIL draws whole pixels and takes both corners as inside.
         corners = (math.floor(x1), math.floor(y1), math.ceil(x2) - 1, math.ceil(y2) - 1)
         left, top = corners[0], corners[1]
         draw.rectangle((left, top, max(left, corners[2]), max(top, corners[3])), outline=colour, width=unit)
         if regions.keypoints is not None:
             _points(draw, regions.keypoints[number].tolist(), 1.5 * unit, colour)
-        if regions.scores is not None:
-            label = f"{float(regions.scores[number]):.2f}"
-            _label(draw, (left, top), label, max(10, 7 * unit), colour)
+        if labels:
+            _label(draw, (left, top), labels[number], max(10, 7 * unit), colour)
     return picture
 
 

@@ -29,6 +29,10 @@ COMMANDS = {
         "Run detectors over image shards or folders, and write what they find beside them.",
     ),
     "regions": ("regionloss.cli.regions:app", "Show, count, import and export regions."),
+    "inspect": (
+        "regionloss.cli.inspect:inspect",
+        "Draw what terms see in an image: regions, crops, distance and weight of each.",
+    ),
     "detect": ("regionloss.cli.detect:detect", "Run a detector on images; print and draw what it finds."),
 }
 

@@ -102,6 +102,19 @@ def build_detector(loaded: Loaded[Recipe] | Loaded[TermsFile], term: str) -> Any
     return loaded.catalogue.build("detector", part.name, part.options, plugin=part.plugin)
 
 
+def build_detectors(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
+    """Build a detector for each kind of region that the terms read, that of the kind's first term which has one.
+
+    Kinds whose regions are given are absent; raises as `build_term` does.
+    """
+    detectors: dict[str, Any] = {}
+    for name, use in loaded.recipe.terms.items():
+        kind = kind_of(use, loaded.catalogue.term(use.use))
+        if kind not in detectors and (detector := build_detector(loaded, name)) is not None and detector.kind == kind:
+            detectors[kind] = detector
+    return detectors
+
+
 def build_trainer(loaded: Loaded[Recipe]) -> Any:
     """Build the trainer of a recipe: `Trainer(**options)`; it has `run(run: TrainingRun)`."""
     trainer = loaded.recipe.trainer
