@@ -41,7 +41,7 @@ class Frozen(nn.Module):
         if network is None or (weight is not None and weight.device != images.device):
             # What is made in inference mode could never be differentiated through again.
             with torch.inference_mode(False):
-                network = (network or copy.deepcopy(self.network).to(dtype)).to(images.device)
+                network = (network or copy.deepcopy(self.network).eval().to(dtype)).to(images.device)
             self._held[dtype] = network
         return network
 
@@ -49,6 +49,12 @@ class Frozen(nn.Module):
         """Do nothing: a loss network that starts training ruins the loss in silence."""
         super().train(False)
         return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        # A traced network that is copied or unpickled comes back in training mode.
+        for network in self._held.values():
+            network.eval()
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         # `.to()`, `.half()` and the like of an owner do not reach the network: it follows its input instead.
