@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
 import tempfile
 import tomllib
@@ -93,18 +94,22 @@ def as_installed(folder: str | Path) -> Iterator[PluginProject]:
     """
     project = read_project(Path(folder))
     packages = {module.split(".")[0] for module in project.entry_points.values()}
-    path = list(sys.path)
+    path, only = list(sys.path), os.environ.get("REGIONLOSS_PLUGINS")
     with tempfile.TemporaryDirectory() as place:
         write_metadata(project, Path(place))
         sys.path[:0] = [str(project.source), place]
         displaced = _displace(packages, project.source)
         before = set(sys.modules)
+        if only is not None:
+            os.environ["REGIONLOSS_PLUGINS"] = ",".join([only, *project.entry_points])
         importlib.invalidate_caches()
         forget()
         try:
             yield project
         finally:
             sys.path[:] = path
+            if only is not None:
+                os.environ["REGIONLOSS_PLUGINS"] = only
             for name in [n for n in sys.modules if n.split(".")[0] in packages and n not in before]:
                 del sys.modules[name]
             sys.modules.update(displaced)

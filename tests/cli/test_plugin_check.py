@@ -266,6 +266,14 @@ def test_an_installed_version_is_left_alone(project: Path, tmp_path: Path) -> No
     assert not [plugin for plugin in catalogue().plugins if plugin.name == "signs"]
 
 
+def test_plugins_that_are_left_out_do_not_hide_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGIONLOSS_PLUGINS", "")
+    with as_installed(project):
+        assert [plugin.name for plugin in catalogue().plugins] == ["core", "signs"]
+    assert [plugin.name for plugin in catalogue().plugins] == ["core"]
+    assert not missing(project)
+
+
 def test_the_exit_code_says_whether_something_is_missing(project: Path, change: Change) -> None:
     runner = CliRunner()
     right = runner.invoke(app, ["plugin", "check", str(project)])
