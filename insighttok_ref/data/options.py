@@ -60,7 +60,9 @@ class SourceOptions(Strict):
             "render": {"grounds", "plain", "fonts", "words"},
             "packaged": {"plain"},
         }[given[0]]
-        stray = sorted(self.model_fields_set - allowed - {given[0]})
+        # A resolved recipe says defaults, too.
+        said = {name for name in self.model_fields_set if getattr(self, name) != type(self).model_fields[name].default}
+        stray = sorted(said - allowed - {given[0]})
         if stray:
             got = f"{', '.join(stray)} beside {given[0]}"
             raise ValueError(expected("source", f"{', '.join(sorted(allowed))}", got).removesuffix("."))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,7 +77,7 @@ class InsightTok:
                 session.train()
             if ranks.is_first:
                 whole = session.folder / "tokenizer.safetensors"
-                shutil.copyfile(session.folder / session.parts[-1].name / whole.name, whole)
+                session.export(whole)
                 session.progress.say(f"tokenizer: {whole}")
 
     def session(self, run: TrainingRun, ranks: Ranks) -> Session:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from insighttok_ref.training.plan import Part
 from insighttok_ref.training.settings import Settings
 from insighttok_ref.training.stopping import FiniteWatch
 from regionloss.data.loading import Share
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, WeightsError, expected
 from regionloss.losses.terms import LossTerms
 
 
@@ -52,6 +53,19 @@ class PartFolder:
         if state.average is not None:
             save_tokenizer(state.average.model, self.average)
         save_tokenizer(state.model, self.tokenizer)
+
+    def load_adversary(self, adversary: Adversary) -> None:
+        """Load the discriminator that the part has left.
+
+        Raises:
+            WeightsError: The file is absent or broken.
+        """
+        try:
+            adversary.load_state_dict(load_file(self.adversary))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            advice = "Bring it back from a copy of the run, or begin anew."
+            got = (str(error).splitlines() or ["none"])[0].rstrip(".")
+            raise WeightsError(expected(str(self.adversary), "the discriminator of a part", got, advice)) from error
 
 
 def begin(
@@ -89,7 +103,7 @@ def begin(
     objective = build_objective(settings, part, terms, perceptual, device)
     adversary, engine = objective.adversary, settings.engine
     if before is not None and adversary is not None:
-        adversary.load_state_dict(load_file(before.adversary))
+        before.load_adversary(adversary)
     state = PartState(
         part,
         share,

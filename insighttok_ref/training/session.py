@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,7 +32,7 @@ from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.settings import Settings
 from insighttok_ref.training.stopping import StoppedError, StopSignals
 from regionloss.data.loading import Share
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, WeightsError, expected
 from regionloss.recipe import TrainingRun
 
 BALANCE_BATCHES = 4
@@ -114,6 +116,18 @@ class Session:
     def tokenizer(self, part: str) -> InsightTokenizer:
         """Return the tokenizer that a finished part gave."""
         return load_tokenizer(PartFolder(self.folder, part).tokenizer).to(self.ranks.device)
+
+    def export(self, path: Path) -> None:
+        """Write the run's tokenizer, that of its last part.
+
+        Raises:
+            WeightsError: What the part has left is not there.
+        """
+        last = PartFolder(self.folder, self.parts[-1].name).tokenizer
+        if not last.is_file():
+            advice = "Bring it back from a copy of the run, or begin anew."
+            raise WeightsError(expected(str(last), "the tokenizer of a finished part", "no file", advice))
+        shutil.copyfile(last, path)
 
     def _earlier(self) -> dict[str, Any]:
         """The state to go on from; empty for a new run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from insighttok_ref.training.session import Session
 from insighttok_ref.training.stopping import StoppedError
 from regionloss.errors import InputError, RecipeError, UnknownNameError, WeightsError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
+from regionloss.recipe.load import load_begun
+from regionloss.recipe.training import begin
 
 TINY = Path(__file__).with_name("tiny_phases.yaml")
 PHASES = ("pretrain", "regions", "decoder")
@@ -279,6 +282,34 @@ def test_a_run_goes_on_with_more_workers_and_recomputed_activations(trained: Pat
     train(prepare(tmp_path, OPTIONS + "data.workers=1", resume=True))
     assert_same(trained, tmp_path)
     train(prepare(tmp_path, OPTIONS + "model.checkpointing=true", OPTIONS + "model.channels_last=true", resume=True))
+
+
+def test_a_run_goes_on_with_the_recipe_that_it_has(trained: Path, tmp_path: Path) -> None:
+    """Without a recipe; and what a finished part has left must be there."""
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run" / "tokenizer.safetensors").unlink()
+    loaded = load_recipe(TINY)
+    begin(loaded, tmp_path / "again", None)
+    shutil.copy(tmp_path / "again" / "resolved.yaml", tmp_path / "run")
+    resumed = TrainingRun(load_begun(tmp_path / "run", []), tmp_path / "run", tmp_path / "run")
+    build_trainer(resumed.loaded).run(resumed)
+    assert (tmp_path / "run" / "tokenizer.safetensors").is_file()
+    shutil.rmtree(tmp_path / "run" / "decoder")
+    with pytest.raises(
+        WeightsError, match=r"decoder/tokenizer\.safetensors: expected the tokenizer of a finished part"
+    ):
+        build_trainer(resumed.loaded).run(resumed)
+
+
+def test_a_damaged_discriminator_of_the_part_before_is_named(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    with pytest.raises(StoppedError):
+        train(prepare(tmp_path / "other"), stop(interrupt, 11))
+    shutil.copytree(tmp_path / "other" / "checkpoints", tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "regions" / "adversary.safetensors").write_bytes(b"x")
+    with pytest.raises(WeightsError, match=r"regions/adversary\.safetensors: expected the discriminator of a part"):
+        train(prepare(tmp_path / "run", resume=True))
 
 
 def test_another_engine_and_another_number_of_ranks(tmp_path: Path) -> None:
