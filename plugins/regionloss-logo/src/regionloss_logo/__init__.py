@@ -1,0 +1,1 @@
+"""Logos for regionloss."""
