@@ -46,6 +46,11 @@ def register_commands(register: RegisterTarget) -> None:
         summary="Reconstruct images with a tokenizer; draw them side by side.",
     )
     register(
+        "calibrate",
+        "insighttok_ref.cli.calibrate:calibrate",
+        summary="Measure how strongly each term pulls beside l1 and LPIPS; propose weights.",
+    )
+    register(
         "checkpoint",
         "insighttok_ref.cli.checkpoint:app",
         summary="Convert tokenizer checkpoints.",

@@ -1,0 +1,1 @@
+"""How strongly region terms pull beside the other losses, and the weights that follow."""

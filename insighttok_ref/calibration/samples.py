@@ -1,0 +1,122 @@
+"""A sample of images with regions, square as in training, and what each is compared with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import Tensor
+
+from regionloss.collation import RegionFilter, collate_regions
+from regionloss.data.annotating import Annotated, annotate
+from regionloss.data.degrading import degraded
+from regionloss.data.images import open_image, to_tensor, upright
+from regionloss.data.joining import Rows
+from regionloss.data.paths import exists
+from regionloss.data.sidecars import read_sidecar
+from regionloss.data.transforms import central_window, cropped
+from regionloss.errors import InputError, expected
+from regionloss.stages.sources import open_source
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from insighttok_ref.tokenizer.model import InsightTokenizer
+    from regionloss.detectors.base import Detector
+    from regionloss.regions import Regions
+
+Looking = Callable[[str, "Image.Image"], Mapping[str, "Regions"]]
+
+
+class Sample(NamedTuple):
+    """An image (1, 3, S, S) in [-1, 1], its reconstruction, which takes gradients, and its regions by kind."""
+
+    key: str
+    target: Tensor
+    reconstruction: Tensor
+    regions: dict[str, Regions]
+
+
+class Picture(NamedTuple):
+    """An image of the sample, square, and its regions by kind."""
+
+    key: str
+    image: Image.Image
+    regions: dict[str, Regions]
+
+
+def pictures(
+    images: str, look: Looking, size: int, limit: int, seed: int = 0, tell: Callable[[str], None] = print
+) -> list[Picture]:
+    """Return a sample of the images, the middle square of each; those that cannot be read are told of and left out.
+
+    Args:
+        images: A folder of images, or a tar shard.
+        look: Gives an image's regions by kind, from its key and the whole image.
+        size: Side, pixels.
+        limit: Most images, drawn at random.
+        seed: Of that draw.
+        tell: Told of what was left out.
+
+    Raises:
+        InputError: No such folder or shard, or no image that can be read.
+    """
+    if not exists(images):
+        raise InputError(expected("--images", "a folder of images or a tar shard", f"'{images}', which is not there"))
+    source, found = open_source(images), []
+    try:
+        keys = source.shard.keys()
+        for number in sorted(random.Random(seed).sample(range(len(keys)), min(limit, len(keys)))):
+            try:
+                image = upright(open_image(source.shard.read(number), keys[number]))
+            except (InputError, OSError) as error:
+                tell(f"Left out: {keys[number]} ({str(error).rstrip('.')}).")
+                continue
+            found.append(_square(keys[number], image, look(keys[number], image), size))
+    finally:
+        source.close()
+    if not found:
+        raise InputError(expected(f"--images ('{images}')", "images that can be read", "none"))
+    return found
+
+
+def _square(key: str, image: Image.Image, regions: Mapping[str, Regions], size: int) -> Picture:
+    """Return the middle of an image with the regions that a training would keep there."""
+    square, shown = cropped(image, regions, central_window((image.height, image.width)), (size, size))
+    filters = {kind: RegionFilter(need_keypoints=found.keypoints is not None) for kind, found in shown.items()}
+    return Picture(key, square, collate_regions([shown], filters)[0])
+
+
+def by_detectors(detectors: Sequence[Detector], max_side: int = 1600) -> Looking:
+    """Return a look with detectors at the whole image."""
+    return lambda key, image: annotate(Annotated(key, image, {}), detectors, max_side).regions
+
+
+def by_sidecar(path: str) -> Looking:
+    """Return a look into a side-car; an image that it lacks has no regions."""
+    rows = Rows(read_sidecar(path).table)
+    return lambda key, image: rows.of(key, image.size, None).regions
+
+
+def samples(
+    found: Sequence[Picture], model: InsightTokenizer | None, degrade: str, device: str | None = None
+) -> Iterator[Sample]:
+    """Yield pictures with their reconstructions, one after the other.
+
+    Args:
+        found: From `pictures`.
+        model: A tokenizer; its last layer alone takes gradients from now on. None: degraded copies.
+        degrade: How those are degraded, as for `degraded`.
+        device: Where to.
+    """
+    if model is not None:
+        model.requires_grad_(False).eval()
+        model.last_layer.requires_grad_()
+    for picture in found:
+        target = to_tensor([picture.image]).to(device)
+        if model is None:
+            reconstruction = to_tensor([degraded(picture.image, degrade)]).to(device).requires_grad_()
+        else:
+            reconstruction = model(target).reconstruction.float()
+        yield Sample(picture.key, target, reconstruction, {k: r.to(target.device) for k, r in picture.regions.items()})
