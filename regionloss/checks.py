@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .errors import InputError, expected
+from .errors import InputError, NotFiniteError, expected
 from .regions import Regions
 
 RANGE_ADVICE: dict[tuple[tuple[float, float], tuple[float, float]], str] = {
@@ -102,18 +102,18 @@ def check_regions(regions: Regions, images: Tensor) -> None:
 
 
 def check_finite(images: Tensor, where: str) -> None:
-    """Raise InputError for NaN or infinite values. Reads values back from the device: for first calls only."""
+    """Raise NotFiniteError for NaN or infinite values. Reads values back from the device: for first calls only."""
     bad = int((~images.detach().isfinite()).any(dim=3).any(dim=2).any(dim=1).sum())
     if bad:
         got = f"NaN or inf in {bad} of {len(images)} images"
-        raise InputError(expected(where, "finite values", got, "Look for the step that made them."))
+        raise NotFiniteError(expected(where, "finite values", got, "Look for the step that made them."))
 
 
 def check_finite_value(value: Tensor, where: str) -> None:
-    """Raise InputError for a loss (0-d) that is NaN or infinite. Reads it back from the device."""
+    """Raise NotFiniteError for a loss (0-d) that is NaN or infinite. Reads it back from the device."""
     if value.device.type != "meta" and not bool(value.detach().isfinite()):
         advice = "Look at the reconstruction: it holds NaN or huge values, mostly from a step too large."
-        raise InputError(expected(where, "a finite value", str(float(value.detach())), advice))
+        raise NotFiniteError(expected(where, "a finite value", str(float(value.detach())), advice))
 
 
 def check_range(images: Tensor, value_range: tuple[float, float], where: str) -> None:

@@ -17,6 +17,10 @@ class InputError(RegionLossError, ValueError):
     """A tensor, box or option is not what the interface asks for."""
 
 
+class NotFiniteError(InputError):
+    """A value is NaN or infinite."""
+
+
 class UnknownNameError(RegionLossError, LookupError):
     """A name is not registered; says what was meant, perhaps."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from insighttok_ref.data.quickstart import DataOptions
 from insighttok_ref.objective.objective import ObjectiveOptions
@@ -34,7 +36,7 @@ class Comparison:
         self,
         *,
         model: ModelOptions,
-        phases: tuple[ComparedPhase, ...],
+        phases: Annotated[tuple[ComparedPhase, ...], Field(min_length=1)],
         data: DataOptions = DataOptions(),  # noqa: B008 (frozen)
         objective: ObjectiveOptions = ObjectiveOptions(),  # noqa: B008
         optimizer: OptimizerOptions = OptimizerOptions(),  # noqa: B008
@@ -102,7 +104,7 @@ class Comparison:
         kinds = {detector.kind for detector in detectors.values()}
         pairs = {kind: run.loaded.catalogue.region_kind(kind).flip_pairs for kind in kinds}
         # Kept in the run's folder: whoever goes on trains on the same regions, and waits for no detector.
-        sidecar = (run.resume or run.out) / "images.regions.jsonl"
+        sidecar = (run.resume or run.out) / "images.regions.parquet"
         return build_data(self.data, run.recipe.seed, detectors, pairs, sidecar, tell_annotated)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.objective.adversarial import Adversary
+from insighttok_ref.objective.losses import Losses
 from insighttok_ref.objective.objective import Objective
 from insighttok_ref.tokenizer.model import InsightTokenizer, TokenizerOutput
 from insighttok_ref.training.averaging import WeightAverage
@@ -19,8 +20,9 @@ from insighttok_ref.training.distributed import mean_over_ranks
 from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.plan import Part
 from insighttok_ref.training.schedule import cosine
-from insighttok_ref.training.stopping import FiniteWatch
+from insighttok_ref.training.stopping import FiniteWatch, TrainingError
 from regionloss.data.loading import Share
+from regionloss.errors import NotFiniteError
 from regionloss.regions import Regions
 
 
@@ -174,14 +176,7 @@ def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor
     with state.autocast():
         output = state.model(images)
         output = output._replace(reconstruction=output.reconstruction.float())
-        losses = state.objective(
-            output,
-            images,
-            regions,
-            step=state.step,
-            listening=state.turn("listen_from"),
-            last_layer=state.model.last_layer,
-        )
+        losses = objective_of(state, output, images, regions)
     found = {**losses.parts, "total": losses.total}
     state.watch.note(found, state.run_step)
     state.engine.backward(losses.total)
@@ -190,6 +185,25 @@ def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor
         found |= state.objective.watch(output, images, regions)
     found |= discriminator_step(state, output, images)
     return {f"loss/{name}": value.detach() for name, value in found.items()}
+
+
+def objective_of(state: PartState, output: TokenizerOutput, images: Tensor, regions: Mapping[str, Regions]) -> Losses:
+    """Return the tokenizer's losses of a micro-batch.
+
+    Raises:
+        TrainingError: A region term has met a value that is not finite before the watch could.
+    """
+    try:
+        return state.objective(
+            output,
+            images,
+            regions,
+            step=state.step,
+            listening=state.turn("listen_from"),
+            last_layer=state.model.last_layer,
+        )
+    except NotFiniteError as error:
+        raise TrainingError(f"step {state.run_step}: {error} {state.watch.advice()}") from error
 
 
 def discriminator_step(state: PartState, output: TokenizerOutput, images: Tensor) -> dict[str, Tensor]:

@@ -45,6 +45,9 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
 QuantizerOptions = options_of(EMAQuantizer, "codebook_size", "code_dim")
 ModelOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Literal[tuple(PRESETS)])
 
+#: Folders of a run that are not a phase's.
+TAKEN = ("checkpoints", "tensorboard", "wandb")
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
@@ -76,6 +79,13 @@ class Phase(Strict):
     terms: tuple[str, ...] | None = None
     term_weights: Mapping[str, NonNegativeFloat] = {}
     train: tuple[Literal["encoder", "quantizer", "decoder"], ...] = ("encoder", "quantizer", "decoder")
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in TAKEN:
+            raise ValueError(f"expected a name that no folder of a run has ({', '.join(TAKEN)}), got {name}")
+        return name
 
     @field_validator("train")
     @classmethod

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -177,8 +178,11 @@ class Session:
         """Return the state at which a part begins, or goes on."""
         before = PartFolder(self.folder, part.starts_from) if part.starts_from else None
         share, device = self.shares[part.name], self.ranks.device
-        state = begin(self.settings, part, share, self.terms, self.perceptual, device, before, self._advice)
-        if self.saved.get("part") == part.name:
+        going_on = self.saved.get("part") == part.name
+        # What it started from may be gone by now, and is not needed.
+        settings = replace(self.settings, start_from=None) if going_on else self.settings
+        state = begin(settings, part, share, self.terms, self.perceptual, device, before, self._advice)
+        if going_on:
             go_on(state, self.saved, self.checkpoint)
             self.saved = {}
         if self.ranks.is_first:

@@ -34,7 +34,7 @@ def train(
     """Run a recipe's trainer."""
     from ..launchers import read_launch
     from ..recipe.build import build_trainer
-    from ..recipe.training import TrainingRun, begin
+    from ..recipe.training import TrainingRun, begin, carry_out
     from .meeting import Meeting
 
     launch = read_launch()
@@ -53,7 +53,7 @@ def train(
     with Meeting(launch, traceback=bool(context.find_root().params.get("traceback"))) as meeting:
         # Two processes that each looked for a free folder would find two, or the same one twice.
         trainer, run = meeting.first_decides(prepare, lambda begun: str(begun[1].out), follow)
-        trainer.run(run)
+        carry_out(trainer, run)
 
 
 def load(recipe: str | None, overrides: list[str], resume: Path | None) -> Loaded[Recipe]:

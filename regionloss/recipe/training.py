@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ..errors import RegionLossError
 from .build import build_terms, build_trainer
 from .load import Loaded
 from .resolved import resolved
@@ -55,8 +56,18 @@ def train(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> None
         out: Folder to write to; made where it is absent.
         resume: Folder of an earlier run to go on from.
     """
-    trainer, run = begin(loaded, out, resume)
-    trainer.run(run)
+    carry_out(*begin(loaded, out, resume))
+
+
+def carry_out(trainer: Any, run: TrainingRun) -> None:
+    """Let a trainer run; one that fails before it wrote anything leaves its folder's name to the next try."""
+    try:
+        trainer.run(run)
+    except RegionLossError:
+        if [path.name for path in run.out.glob("*")] == ["resolved.yaml"]:
+            (run.out / "resolved.yaml").unlink()
+            run.out.rmdir()
+        raise
 
 
 def begin(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> tuple[Any, TrainingRun]:

@@ -26,6 +26,7 @@ from insighttok_ref.training.stopping import TrainingError
 from regionloss.data.loading import BatchLoader
 from regionloss.errors import InputError, RecipeError, WeightsError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
+from regionloss.recipe.training import train
 
 Prepare = Callable[..., TrainingRun]
 
@@ -203,3 +204,26 @@ def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
 def test_changed_names_keys() -> None:
     before = {"a": {"b": 1, "c": [1]}, "d": 2}
     assert changed(before, {"a": {"b": 2, "c": [1]}, "e": 3}) == ["a.b", "d", "e"]
+
+
+def test_a_term_that_meets_nan_first_says_what_is_good(tiny_run: Prepare, tmp_path: Path) -> None:
+    """Region terms look at their first call, before the objective's total is known."""
+    state, batches = begun(tiny_run(tmp_path, "trainer.options.phases.0.terms=[text]"))
+    with torch.no_grad():
+        state.model.decoder.conv_out.bias.fill_(math.nan)
+    with pytest.raises(TrainingError, match=r"^step 0: .*finite.* Nothing was saved yet"):
+        train_step(state, batches.starting_at(0), True)
+
+
+def test_phases_have_names_and_are_there(tiny_run: Prepare, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"a name that no folder of a run has .*got checkpoints"):
+        tiny_run(tmp_path, "trainer.options.phases.0.name=checkpoints")
+    with pytest.raises(RecipeError, match=r"phases"):
+        tiny_run(tmp_path, "trainer.options.phases=[]")
+
+
+def test_a_run_that_never_began_leaves_no_folder(tmp_path: Path) -> None:
+    loaded = load_recipe(Path(__file__).with_name("tiny.yaml"), ["trainer.options.data.images=nowhere"])
+    with pytest.raises(InputError, match="nowhere"):
+        train(loaded, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
