@@ -63,7 +63,7 @@ def standards(reference: str) -> tuple[Standard | None, list[str]]:
         try:
             return _standard(name, what), reasons
         except RegionLossError as error:
-            reasons.append(f"{name} is not the reference: {str(error).splitlines()[0]}")
+            reasons.append(f"{name} is not the reference: {str(error).splitlines()[0].split('. ')[0].rstrip('.')}.")
     return None, reasons
 
 

@@ -15,8 +15,9 @@ from ..losses.terms import LossTerms, Term
 from ..regions import Regions
 from .drawing import COLOURS, annotated
 
-#: Pixels: the longer side of an image on the page, the box that a crop fits in, a row without picture, a gap.
+#: Pixels: longest side of an image on the page, box and least height of a crop, least height of a row, a gap.
 SHOWN, CROP, TALL, ROW, GAP = 320, (272, 200), 72, 44, 16
+NUMBERS = 250
 INK, QUIET = "#1e1e24", "#6e6e78"
 AT_A_TIME = 32
 
@@ -114,7 +115,7 @@ def page(
     small = [[fitted(image, (SHOWN, SHOWN)) for image in pair] for pair in pairs]
     rows = [[fitted(crop, CROP, TALL) for crop in (row.target, row.crop)] for row in seen]
     left = 2 * (SHOWN + GAP) + 2 * GAP
-    right = left + 2 * (CROP[0] + GAP) + 200 if seen else left
+    right = left + 2 * (CROP[0] + GAP) + NUMBERS if seen else left
     below = 52 + max(
         sum(max(image.height for image in pair) + GAP for pair in small),
         sum(max(crop.height, ROW) + GAP for crop, _ in rows),
