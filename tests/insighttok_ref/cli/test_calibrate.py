@@ -139,6 +139,7 @@ def test_table_plot_and_numbers(folder: Path) -> None:
     assert "text/paper=1 is not the reference: " in result.output
     assert "text/packaged=0.0025 is not the reference: " in result.output
     assert "3 of 3 (100%)" in result.output
+    assert "absent" not in result.output  # nobody asked for LPIPS
     assert {row["name"]: row["counted"] for row in data["losses"]} == {"l1": 3, "l1 alone": 3, "one": 3, "two": 3}
     # As in the closed form, but for the few pixels that the copy has kept exactly.
     assert data["losses"][0]["norm"]["median"] == pytest.approx((3 * 32 * 32) ** -0.5, rel=2e-2)
