@@ -49,7 +49,7 @@ class TemplateDetector:
             directory.
         min_score: Score from which a place counts as a logo, in [0, 1].
         sizes: Smallest and largest size to look for: the side of a square of the box's area, pixels.
-        rotations: Degrees by which logos may be turned, against the clock; each is another search. One covers about 8
+        rotations: Degrees by which logos may be turned, against the clock; each is another search. One covers about 5
             degrees to either side.
         max_side: Longer pictures are looked at in this size, pixels.
         max_overlap: Boxes that overlap a better one by more than this, of their union, are dropped.
