@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,6 +54,7 @@ def annotate(
     plugins = tuple(str(file) for file in plugin or ())
     chosen = tuple(resolve(names, options_of(option or [], names), plugins))
     jobs = mine(jobs_of(images, out), engine, task, tasks)
+    check_writable({job.target for job in jobs})
     devices = devices_of(device)
     count = workers or len(devices)
     spare = max(1, (os.cpu_count() or 1) // count - 1)
@@ -89,6 +90,19 @@ def mine(jobs: list[Job], engine: Engine, task: int | None, tasks: int | None) -
     if task is not None and tasks is not None:
         return share(jobs, task, tasks)
     return share(jobs, *task_of(os.environ)) if engine is Engine.slurm else jobs
+
+
+def check_writable(targets: Iterable[str]) -> None:
+    """Raise InputError where side-cars could not be written, before a detector looks at anything."""
+    from ..data.paths import is_local
+
+    for folder in sorted({os.path.dirname(os.path.abspath(target)) for target in targets if is_local(target)}):
+        there = Path(folder)
+        while not there.exists():
+            there = there.parent
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            got = f"'{there}', {'which cannot' if there.is_dir() else 'which is no folder'}"
+            raise InputError(expected("--out", "a folder that can be written to", got, "Say another --out."))
 
 
 def devices_of(device: str) -> list[str]:

@@ -142,8 +142,14 @@ def check_found(folder: str, shards: Sequence[str]) -> list[str]:
     """Return sentences for shards without side-car.
 
     Raises:
-        InputError: None of them has one.
+        InputError: None of them has one, or two shards have the same: keys of one would find regions of the other.
     """
+    owners: dict[str, str] = {}
+    for shard in shards:
+        if owners.setdefault(path := sidecar_path(folder, shard), shard) != shard:
+            got = f"'{owners[path]}' and '{shard}'"
+            advice = "Make two sources of them, each with its own folder of regions."
+            raise InputError(expected(path, "the side-car of one shard", got, advice))
     missing = [shard for shard in shards if not exists(sidecar_path(folder, shard))]
     if len(missing) == len(shards):
         wanted = f"'{sidecar_path(folder, shards[0])}' and others like it"

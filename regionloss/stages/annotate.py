@@ -23,13 +23,13 @@ from ..data.sidecars import (
     write_sidecar,
 )
 from ..detectors.base import Detector
-from ..errors import InputError
+from ..errors import InputError, RegionLossError, expected
 from .base import Job, Report, Tick
 from .decoding import Decoders, Picture, Unreadable, ahead
 from .looking import batches, look, to_batch
 from .naming import Named, build, scan_of
 from .sources import Source, is_folder_shard, mark_of, marks_of, open_source
-from .stats import Names, counts, kept_names, write_stats
+from .stats import Names, counts, kept_names, other_shard, write_stats
 
 MAX_SIDE = 1600
 CHUNK = 8
@@ -165,6 +165,9 @@ class Annotator:
             known = read_sidecar(work.job.target)
         except (FileNotFoundError, DamagedError):
             known = Sidecar.of([])
+        if other := other_shard(work.job, source, known):
+            advice = "Say another --out, or remove the side-car."
+            raise InputError(expected(work.job.target, f"the side-car of {work.job.shard}", f"that of {other}", advice))
         if known.shard in ("", source.mark):  # imported regions do not know of what they are
             marks = {**source.marks, **known.files}
             same = [key for key in keys if key in known and marks.get(key) == source.marks.get(key)]
@@ -228,8 +231,13 @@ class Annotator:
         complete = [s for s in others if all(asdict(s) in row["scans"] for row in rows)]
         scans = sorted([*complete, *self.scans], key=lambda scan: scan.detector)
         sidecar = Sidecar.of(rows, scans, source.mark, source.marks)
-        write_stats(work.job, source, sidecar, work.names)
-        write_sidecar(work.job.target, sidecar)
+        try:
+            write_stats(work.job, source, sidecar, work.names)
+            write_sidecar(work.job.target, sidecar)
+        except OSError as error:
+            advice = "Make room, or say another --out; what is done stays done."
+            reason = error.strerror or str(error)
+            raise RegionLossError(f"{work.job.target}: cannot be written ({reason}). {advice}") from error
         named |= {"shard cut off": 1} if source.shard.problem else {}
         return Report(work.job, len(keys), len(rows), counts(rows), named, seconds)
 

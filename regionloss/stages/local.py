@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -109,6 +112,7 @@ def lost(worker: Worker) -> Iterator[Report]:
 def serve(build: Build, line: Connection) -> None:
     """Do jobs as they come, in a process of its own."""
     serve_quietly()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
     def jobs() -> Iterator[Job]:
         while True:
@@ -128,5 +132,6 @@ def serve(build: Build, line: Connection) -> None:
         line.send(("error", error))
     finally:
         line.close()
+        util._run_finalizers(0)  # type: ignore[attr-defined]  # Names of semaphores outlive the process otherwise.
         # All is written and told: no waiting for what threads and processes of the stage may still be at.
         os._exit(0)

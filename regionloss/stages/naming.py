@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from ..data.sidecars import Scan
 from ..detectors.base import Detector
-from ..errors import InputError, UnknownNameError, expected
+from ..errors import InputError, UnknownNameError, did_you_mean, expected
 from ..hooks.catalogue import Catalogue, build_catalogue, catalogue
 
 
@@ -65,11 +65,21 @@ def stands_for(name: str, where: Catalogue) -> tuple[str, Mapping[str, object]]:
             return where.find("detector", name).canonical, {}
         except UnknownNameError:
             if not any(name in (term.name, term.canonical) for term in terms):
+                check_name(name, where)
                 raise
     term = where.term(name)
     if not term.detector:
         raise InputError(expected("--detectors", "a term with a detector", f"'{name}', whose regions are given"))
     return where.find("detector", term.detector, plugin=term.plugin).canonical, term.options.get("detector", {})
+
+
+def check_name(name: str, where: Catalogue) -> None:
+    """Raise UnknownNameError, with a guess, for what is neither a detector's name nor a term's."""
+    terms = [term for term in where.terms() if term.detector]
+    known_names = {one.name for one in [*where.components("detector"), *terms]}
+    known_names |= {term.plugin for term in terms if term.default}
+    if "/" not in name and name not in known_names:
+        raise UnknownNameError(f"no detector and no term is named '{name}'. {did_you_mean(name, known_names)}")
 
 
 def build(named: Named, plugins: Sequence[str] = ()) -> Detector:

@@ -121,6 +121,11 @@ def marks_of(folder: str) -> dict[str, str]:
     }
 
 
+def place_of(path: str) -> str:
+    """Return a shard's path or address as it is from everywhere."""
+    return os.path.abspath(path) if is_local(path) else path
+
+
 def open_source(path: str) -> Source:
     """Open a shard; a remote tar file is copied to this machine once.
 

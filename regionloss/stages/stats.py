@@ -11,7 +11,7 @@ from typing import Any
 from ..data.paths import file_system
 from ..data.sidecars import SIDECAR_VERSION, Row, Sidecar, stats_path, write_whole
 from .base import Job
-from .sources import Source
+from .sources import Source, place_of
 
 #: Reason -> key -> what there is to say; empty where the reason says it all.
 Names = dict[str, dict[str, str]]
@@ -29,7 +29,7 @@ def write_stats(job: Job, source: Source, sidecar: Sidecar, names: Names) -> Non
         found["hidden"] = dict.fromkeys(source.hidden, "Another image of this key comes first.")
     stats = {
         "version": SIDECAR_VERSION,
-        "shard": job.shard,
+        "shard": place_of(job.shard),
         "images": len(source.shard.keys()),
         "rows": len(sidecar),
         "regions": dict(sorted(counts(sidecar.rows()).items())),
@@ -50,6 +50,19 @@ def read_stats(sidecar: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def other_shard(job: Job, source: Source, known: Sidecar) -> str:
+    """Return the shard whose side-car is in the way: another one of the same name. Empty where there is none.
+
+    A shard that has changed is at its old place; one that was moved has not changed.
+    """
+    recorded = str(read_stats(job.target).get("shard", ""))
+    if not recorded or place_of(recorded) == place_of(job.shard):
+        return ""
+    if known.files:
+        return "" if known.files.items() & source.marks.items() else recorded
+    return "" if known.shard in ("", source.mark) else recorded
 
 
 def kept_names(sidecar: str, keys: Iterable[str]) -> Names:

@@ -284,3 +284,22 @@ def test_a_side_car_of_imported_regions_is_kept_beside_what_is_found(tmp_path: P
     found = read_sidecar(report.job.target)
     assert boxes_of(found, "coco") == {"1": [[40, 30, 80, 60]]}
     assert boxes_of(found) == {"1": [[5, 6, 15, 26]]}
+
+
+def test_a_side_car_of_another_shard_of_the_same_name_is_not_written_over(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "0.tar").write_bytes(random_shard(ord(folder))[0])
+        (tmp_path / folder / "photos").mkdir()
+        drawn((50, 40), (1, 2, 11, 12)).save(tmp_path / folder / "photos" / f"{folder}.png")
+    for name in ("0.tar", "photos"):
+        (first,) = annotate(f"{tmp_path}/a/{name}", out=f"{tmp_path}/out")
+        before = Path(first.job.target).read_bytes()
+        (second,) = annotate(f"{tmp_path}/b/{name}", out=f"{tmp_path}/out")
+        assert second.failed == (
+            f"{first.job.target}: expected the side-car of {tmp_path}/b/{name}, got that of {tmp_path}/a/{name}. "
+            "Say another --out, or remove the side-car."
+        )
+        assert Path(first.job.target).read_bytes() == before
+    (tmp_path / "a" / "0.tar").rename(tmp_path / "0.tar")
+    assert annotate(f"{tmp_path}/0.tar", out=f"{tmp_path}/out") == []  # moved, and the same
