@@ -36,7 +36,7 @@ def show(
     """Draw images with their boxes, keypoints and scores."""
     from ..data.sidecars import read_sidecar
     from .detect import check_suffix
-    from .drawing import annotated, sheet
+    from .drawing import COLOURS, annotated, sheet
     from .regions_files import chosen_keys, located, pictures
 
     check_suffix(out)
@@ -44,9 +44,11 @@ def show(
     found = read_sidecar(path)
     keys = chosen_keys(path, found, key or [], limit)
     drawn = []
+    kinds = sorted({region["kind"] for row in found.rows() for region in row["regions"]})
+    colours = dict(zip(kinds, COLOURS * len(kinds), strict=False))
     for image, regions in pictures(images, found, keys):
-        for one in regions.values():
-            image = annotated(image, one)
+        for kind, one in regions.items():
+            image = annotated(image, one, colour=colours[kind])
         drawn.append(image)
     if not drawn:
         got = f"'{images}' with none of them"
@@ -100,8 +102,9 @@ def import_(
         imported = (coco.read_coco if format is Format.coco else tokbench.read_tokbench)(source, in_folder)
     target = sidecar_path(out, images)
     foreign = merge(target, images, imported)
-    count = sum(len(row["regions"]) for row in imported.rows.values())
-    typer.echo(f"{count} regions of {len(imported.rows)} images are in {target}.")
+    left = set(foreign)
+    held = [row for key, row in imported.rows.items() if key not in left]
+    typer.echo(f"{sum(len(row['regions']) for row in held)} regions of {len(held)} images are in {target}.")
     for reason, number in sorted(imported.dropped.items()):
         typer.echo(f"Left out: {number}, {reason}.")
     if foreign:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..data.formats.rows import Imported
     from ..data.sidecars import Row, Sidecar
     from ..regions import Regions
+    from ..stages.sources import Source
 
 
 def located(path: str) -> str:
@@ -21,6 +22,7 @@ def located(path: str) -> str:
     from ..data.paths import exists
     from ..data.sidecars import SUFFIX, sidecar_path
 
+    path = path.rstrip("/")
     candidates = [path, path.removesuffix(".parquet") + SUFFIX, sidecar_path("", path)]
     found = [one for one in candidates if one.endswith(".parquet") and exists(one)]
     if not found:
@@ -59,9 +61,8 @@ def pictures(images: str, sidecar: Sidecar, keys: Sequence[str]) -> Iterator[tup
     """Yield images of a shard with their regions, by kind, in pixels."""
     from ..data.annotating import kind_regions
     from ..data.images import decoded, open_image
-    from ..stages.sources import open_source
 
-    source = open_source(images)
+    source = opened_shard(images)
     try:
         numbers = {key: number for number, key in enumerate(source.shard.keys())}
         for key in (key for key in keys if key in numbers):
@@ -73,17 +74,36 @@ def pictures(images: str, sidecar: Sidecar, keys: Sequence[str]) -> Iterator[tup
         source.close()
 
 
+def opened_shard(path: str) -> Source:
+    """Open a shard; raise InputError where there is none."""
+    from ..stages.sources import open_source
+
+    try:
+        return open_source(path)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(
+            expected("--images", "a tar file or a folder of images", f"'{path}', which is none")
+        ) from error
+
+
+def advice_on_keys(keys: Sequence[str]) -> str:
+    """Return a hint of what the keys of a shard look like."""
+    return f"Its keys are such as '{keys[0]}'." if keys else "It holds no images."
+
+
 def merge(target: str, images: str, imported: Imported) -> list[str]:
     """Put imported rows into the side-car of a shard; return the keys that the shard does not hold.
 
     Regions of earlier imports from the same format are replaced, those of others stay.
     """
     from ..data.sidecars import Sidecar, read_sidecar, with_scan, write_sidecar
-    from ..stages.sources import open_source
 
-    source = open_source(images)
+    source = opened_shard(images)
     try:
         keys = source.shard.keys()
+        if imported.rows and not imported.rows.keys() & set(keys):
+            wanted, got = f"the shard that holds images such as '{next(iter(imported.rows))}'", "none of them"
+            raise InputError(expected(f"--images '{images}'", wanted, got, advice_on_keys(keys)))
         try:
             known = read_sidecar(target)
         except FileNotFoundError:

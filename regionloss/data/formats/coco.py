@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import InputError, expected
 from ..sidecars import Row, Scan
-from .rows import Imported, absolute, key_of_file, read_json, write_json
+from .rows import Imported, absolute, fields_of, key_of_file, read_json, write_json
 
 
 def read_coco(path: str, keep_suffix: bool = True) -> Imported:
@@ -25,14 +25,12 @@ def read_coco(path: str, keep_suffix: bool = True) -> Imported:
     found = read_json(path)
     if not isinstance(found, dict) or not {"images", "annotations"} <= found.keys():
         raise InputError(expected(path, "a COCO file with 'images' and 'annotations'", "something else"))
-    kinds = {one["id"]: str(one["name"]) for one in found.get("categories", [])}
-    imported = Imported([Scan("coco", kind=",".join(sorted(set(kinds.values()))))])
-    try:
+    with fields_of(path, "COCO"):
+        kinds = {one["id"]: str(one["name"]) for one in found.get("categories", [])}
+        imported = Imported([Scan("coco", kind=",".join(sorted(set(kinds.values()))))])
         images = {one["id"]: image_row(imported, one, keep_suffix) for one in found["images"]}
         for one in found["annotations"]:
             add(imported, images, kinds, one)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(expected(path, "the fields of COCO", f"an entry without {error}")) from error
     return imported
 
 
@@ -49,14 +47,15 @@ def add(imported: Imported, images: dict[Any, Row], kinds: dict[Any, str], one: 
     if one.get("iscrowd"):
         imported.dropped["crowd"] += 1
         return
-    x, y, width, height = one["bbox"]
+    corner, size = one["bbox"][:2], one["bbox"][2:]
+    box = [*corner, *(side + length for side, length in zip(corner, size, strict=False))]
     points = list(one.get("keypoints") or [])
     triples = list(zip(points[0::3], points[1::3], points[2::3], strict=True))
     # 0 is not labelled: COCO writes 0, 0 for such a point.
     known = [(px, py) if seen else (math.nan, math.nan) for px, py, seen in triples]
     text = one.get("utf8_string") or one.get("text") or (one.get("attributes") or {}).get("text")
     more = {"keypoints": list(chain.from_iterable(known)) or None, "text": text, "score": one.get("score", 1.0)}
-    imported.add(images[one["image_id"]], kinds[one["category_id"]], [x, y, x + width, y + height], **more)
+    imported.add(images[one["image_id"]], kinds[one["category_id"]], box, **more)
 
 
 def write_coco(path: str, rows: Iterable[Row]) -> int:

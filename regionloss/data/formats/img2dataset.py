@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...errors import InputError, expected
-from ..paths import file_system
 from ..sidecars import Row, Scan
-from .rows import Imported
+from .rows import Imported, fields_of, read_file
 
 COLUMN = "bbox"
 
@@ -35,10 +34,11 @@ def read_img2dataset(path: str, kind: str, column: str = COLUMN) -> Imported:
         if one.get("status", "success") != "success" or one["width"] is None or one[column] is None:
             imported.dropped["images without success, size or boxes"] += 1
             continue
-        row = imported.image(str(one["key"]), int(one["width"]), int(one["height"]))
-        for box in one[column]:
-            sides = (row["width"], row["height"])
-            imported.add(row, kind, [value * sides[i % 2] for i, value in enumerate(box)])
+        with fields_of(path, "img2dataset"):
+            row = imported.image(str(one["key"]), int(one["width"]), int(one["height"]))
+            for box in one[column]:
+                sides = (row["width"], row["height"])
+                imported.add(row, kind, [value * sides[i % 2] for i, value in enumerate(box)])
     return imported
 
 
@@ -47,8 +47,7 @@ def read_parquet(path: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    system, inner = file_system(path)
-    contents = system.cat_file(inner)
+    contents = read_file(path)
     try:
         # Threads of the reader that still run when Python ends abort the process.
         return pq.ParquetFile(pa.BufferReader(contents), pre_buffer=False).read(use_threads=False)

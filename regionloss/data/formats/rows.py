@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -82,15 +83,42 @@ def key_of_file(name: str, keep_suffix: bool) -> str:
     return str(path) if keep_suffix else str(path.with_name(path.name.partition(".")[0]))
 
 
+@contextmanager
+def fields_of(path: str, what: str) -> Iterator[None]:
+    """Turn what an entry without the fields of a format raises into a sentence."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except KeyError as error:
+        raise InputError(expected(path, f"the fields of {what}", f"an entry without {error}")) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(expected(path, f"the fields of {what}", f"others ({error})")) from error
+
+
+def read_file(path: str) -> bytes:
+    """Return a file's contents, local or not.
+
+    Raises:
+        InputError: There is none.
+    """
+    system, inner = file_system(path)
+    try:
+        contents: bytes = system.cat_file(inner)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{path}: there is no such file.") from error
+    return contents
+
+
 def read_json(path: str) -> Any:
     """Read a JSON file, local or not.
 
     Raises:
         InputError: Not JSON.
     """
-    system, inner = file_system(path)
+    contents = read_file(path)
     try:
-        return json.loads(system.cat_file(inner))
+        return json.loads(contents)
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(expected(path, "a JSON file", f"something else ({error})")) from error
 

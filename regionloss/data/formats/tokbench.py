@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import InputError, expected
 from ..sidecars import Row, Scan
-from .rows import Imported, absolute, key_of_file, read_json, write_json
+from .rows import Imported, absolute, fields_of, key_of_file, read_json, write_json
 
 
 def read_tokbench(path: str, keep_suffix: bool = True) -> Imported:
@@ -27,13 +27,9 @@ def read_tokbench(path: str, keep_suffix: bool = True) -> Imported:
         raise InputError(expected(path, "a list of images of TokBench", type(found).__name__))
     kind = "face" if "faces" in found[0] else "text"
     imported = Imported([Scan("tokbench", kind=kind)])
-    try:
+    with fields_of(path, f"TokBench's {kind} sets"):
         for image in found:
             (add_faces if kind == "face" else add_texts)(imported, image, keep_suffix)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            expected(path, f"the fields of TokBench's {kind} sets", f"an entry without {error}")
-        ) from error
     return imported
 
 
@@ -41,7 +37,7 @@ def add_texts(imported: Imported, image: dict[str, Any], keep_suffix: bool) -> N
     """Add an image of a text set."""
     row = imported.image(key_of_file(image["file_name"], keep_suffix), int(image["width"]), int(image["height"]))
     for one in image["annotations"]:
-        imported.add(row, "text", one["bbox"], text=one["rec"])
+        imported.add(row, "text", one["bbox"], text=str(one["rec"]))
 
 
 def add_faces(imported: Imported, image: dict[str, Any], keep_suffix: bool) -> None:

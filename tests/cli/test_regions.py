@@ -1,0 +1,178 @@
+"""`regions` as it is typed: from a format and back, pictures, counts, and what is said of files that are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from regionloss.cli.main import app
+from regionloss.data.sidecars import read_sidecar
+
+SIZE = (200, 100)
+KPS = [[50.0, 40.0], [70.0, 40.0], [60.0, 50.0], [52.0, 60.0], [68.0, 60.0]]
+COCO = {
+    "images": [{"id": 1, "file_name": "a.png", "width": 200, "height": 100}],
+    "annotations": [
+        {"image_id": 1, "category_id": 1, "bbox": [20, 10, 60, 40], "keypoints": [30, 20, 2, 0, 0, 0], "score": 0.5},
+        {"image_id": 1, "category_id": 2, "bbox": [100, 50, 80, 20], "text": "Straße"},
+    ],
+    "categories": [{"id": 1, "name": "face"}, {"id": 2, "name": "text"}],
+}
+TEXTS = [{"file_name": "a.png", "height": 100, "width": 200}]
+TEXTS[0]["annotations"] = [{"rec": "Ab", "bbox": [20, 10, 80, 30], "ratio": 0.15}]
+FACES = [{"image_name": "a.png", "img_height": 100, "img_width": 200}]
+FACES[0]["faces"] = [{"kps": KPS, "box": [40, 20, 80, 70], "ratio": 0.25, "gt": 1}]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REGIONLOSS_PLUGINS", "")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", SIZE, "black").save(tmp_path / "photos" / name)
+    return tmp_path
+
+
+def regions(*words: str, code: int = 0) -> str:
+    """Return what a command prints; it ends with `code`, and never with a traceback."""
+    result = CliRunner().invoke(app, ["regions", *words])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == code, result.output
+    return " ".join(result.output.split())
+
+
+def written(name: str, value: Any) -> str:
+    Path(name).write_text(json.dumps(value), encoding="utf-8")
+    return name
+
+
+def imported(source: str, form: str, *more: str, code: int = 0) -> str:
+    return regions("import", source, "--images", "photos", "--format", form, "--out", "regions", *more, code=code)
+
+
+def test_coco_goes_there_and_back(folder: Path) -> None:
+    assert (
+        imported(written("coco.json", COCO), "coco") == "2 regions of 1 images are in regions/photos.regions.parquet."
+    )
+    assert regions("export", "regions/", "--format", "coco", "--out", "out/back.json").startswith("2 regions")
+    back = json.loads((folder / "out" / "back.json").read_text())
+    kinds = {one["id"]: one["name"] for one in back["categories"]}
+    found = {kinds[one["category_id"]]: one for one in back["annotations"]}
+    assert found["face"]["bbox"] == pytest.approx([20, 10, 60, 40], abs=1e-4)
+    assert found["face"]["keypoints"] == pytest.approx([30, 20, 2, 0, 0, 0], abs=1e-4)
+    assert (found["face"]["score"], found["text"]["text"]) == (0.5, "Straße")
+    assert back["images"] == COCO["images"]
+
+
+@pytest.mark.parametrize(("kind", "given"), [("text", TEXTS), ("face", FACES)])
+def test_tokbench_goes_there_and_back(folder: Path, kind: str, given: list[dict[str, Any]]) -> None:
+    imported(written("bench.json", given), "tokbench")
+    regions("export", "regions/photos.parquet", "--format", "tokbench", "--kind", kind, "--out", "back.json")
+    (back,) = json.loads((folder / "back.json").read_text())
+    if kind == "text":
+        assert back["annotations"] == [
+            {"rec": "Ab", "bbox": pytest.approx([20, 10, 80, 30], abs=1e-4), "ratio": pytest.approx(0.15)}
+        ]
+    else:
+        assert [v for pair in back["faces"][0]["kps"] for v in pair] == pytest.approx(
+            [v for pair in KPS for v in pair], abs=1e-4
+        )
+        assert back["faces"][0]["box"] == pytest.approx([40, 20, 80, 70], abs=1e-4)
+
+
+def test_img2dataset_goes_there_and_back(folder: Path) -> None:
+    columns = {"key": ["a.png", "b.png"], "width": [200, 200], "height": [100, 100]}
+    pq.write_table(pa.table(columns | {"faces": [[[0.1, 0.2, 0.5, 0.6]], []]}), "meta.parquet")
+    imported("meta.parquet", "img2dataset", "--kind", "face", "--column", "faces")
+    assert read_sidecar("regions/photos.regions.parquet")["b.png"]["regions"] == []
+    words = ["--format", "img2dataset", "--kind", "face", "--column", "faces", "--out", "back.parquet"]
+    assert regions("export", "regions", *words) == "1 regions are in back.parquet."
+    table = pq.ParquetFile("back.parquet", pre_buffer=False).read(use_threads=False).to_pydict()
+    assert (table["key"], table["faces"][1]) == (["a.png", "b.png"], [])
+    assert table["faces"][0][0] == pytest.approx([0.1, 0.2, 0.5, 0.6])
+
+
+def test_formats_add_up_and_an_import_again_replaces_its_own(folder: Path) -> None:
+    for source, form in (("coco.json", "coco"), ("bench.json", "tokbench"), ("coco.json", "coco")):
+        imported(written(source, COCO if form == "coco" else FACES), form)
+    found = read_sidecar("regions/photos.regions.parquet")["a.png"]["regions"]
+    assert [region["detector"] for region in found] == ["coco", "coco", "tokbench"]
+
+
+def test_a_picture_shows_each_kind_in_its_colour_and_the_table_counts(folder: Path) -> None:
+    imported(written("coco.json", COCO), "coco")
+    assert regions("show", "regions/photos.parquet", "--images", "photos", "--limit", "16").startswith("1 of 1 images")
+    with Image.open("regions.png") as picture:
+        face, text = picture.getpixel((20, 30)), picture.getpixel((100, 60))
+    assert (face, text) == ((255, 59, 48), (52, 199, 89))
+    said = regions("stats", "regions/")
+    # The middle square of 200 x 100 is x from 50 to 150: of the face 30 of 60 columns, of the text 50 of 80 are left.
+    assert "face 1 1 1 40 / 40 / 40 px" in said
+    assert said.count("1 (100%)") == 2
+    with Image.open("regions-stats.png") as plot:
+        assert plot.width > 500
+
+
+def test_only_what_the_shard_holds_is_counted_and_none_of_it_is_an_error(folder: Path) -> None:
+    other = TEXTS[0] | {"file_name": "c.png"}
+    said = imported(written("bench.json", [*TEXTS, other]), "tokbench")
+    assert said.startswith("1 regions of 1 images")
+    assert "Left out: 1 images that photos does not hold" in said
+    said = imported(written("other.json", [other]), "tokbench", "--out", "else", code=2)
+    assert (
+        "expected the shard that holds images such as 'c.png', got none of them. Its keys are such as 'a.png'" in said
+    )
+    assert not (folder / "else").exists()
+
+
+IMAGE, BOX = COCO["images"][0], {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "said"),
+    [
+        ("coco", COCO | {"annotations": [BOX | {"keypoints": [1, 2]}]}, "expected the fields of COCO"),
+        ("coco", COCO | {"categories": [{}]}, "an entry without 'id'"),
+        ("coco", COCO | {"images": [{"id": 1, "file_name": "a.png"}]}, "an entry without 'width'"),
+        ("coco", COCO | {"images": [IMAGE | {"width": 0}]}, "expected its width and height in pixels"),
+        ("coco", COCO | {"annotations": [BOX | {"bbox": 7}]}, "expected the fields of COCO"),
+        ("coco", TEXTS, "expected a COCO file"),
+        ("tokbench", COCO, "expected a list of images of TokBench"),
+        ("tokbench", [TEXTS[0] | {"height": "x"}], "expected the fields of TokBench's text sets"),
+        ("tokbench", [TEXTS[0] | {"annotations": [{"rec": "a", "bbox": 7}]}], "the fields of TokBench's text sets"),
+        ("tokbench", [FACES[0] | {"faces": [{"kps": 5, "box": []}]}], "the fields of TokBench's face sets"),
+        ("img2dataset", COCO, "expected a Parquet file"),
+    ],
+)
+def test_a_file_of_another_shape_is_a_sentence(folder: Path, form: str, content: Any, said: str) -> None:
+    sentence = imported(written("bad.json", content), form, code=2)
+    assert said in sentence
+    assert "bad.json" in sentence
+    assert not (folder / "regions").exists()
+
+
+def test_a_short_box_is_counted_and_a_number_is_a_text(folder: Path) -> None:
+    said = imported(written("coco.json", COCO | {"annotations": [BOX | {"bbox": [1, 2]}]}), "coco")
+    assert "Left out: 1, not four numbers." in said
+    imported(written("bench.json", [TEXTS[0] | {"annotations": [{"rec": 5, "bbox": [1, 2, 9, 9]}]}]), "tokbench")
+    assert read_sidecar("regions/photos.regions.parquet")["a.png"]["regions"][0]["text"] == "5"
+
+
+def test_what_is_not_there_is_a_sentence(folder: Path) -> None:
+    assert imported("none.json", "coco", code=2) == "none.json: there is no such file."
+    missing = regions("import", written("c.json", COCO), "--images", "x.tar", "--format", "coco", code=2)
+    assert missing == "--images: expected a tar file or a folder of images, got 'x.tar', which is none."
+    assert "got 'nowhere', which is none" in regions("stats", "nowhere/", code=2)
+    assert "a folder without any" in regions("stats", "photos", code=2)
+    imported("c.json", "coco")
+    assert "'nowhere', which is none" in regions("show", "regions/photos.parquet", "--images", "nowhere", code=2)
+    keyed = regions("show", "regions/photos.parquet", "--images", "photos", "--key", "a.pgn", code=2)
+    assert "Did you mean 'a.png'?" in keyed
