@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from insighttok_ref.calibration.measuring import REST, Pulls
-from regionloss.errors import RegionLossError
+from regionloss.errors import RegionLossError, WeightsError
 from regionloss.losses.terms import LossTerms
 from regionloss.recipe.build import build_detectors, build_terms
 from regionloss.recipe.choosing import load_choice
@@ -62,8 +62,10 @@ def standards(reference: str) -> tuple[Standard | None, list[str]]:
     for name, what in STANDARDS:
         try:
             return _standard(name, what), reasons
+        except WeightsError:
+            reasons.append(f"{name} is not the reference: its weights are not here (see 'regionloss weights list').")
         except RegionLossError as error:
-            reasons.append(f"{name} is not the reference: {str(error).splitlines()[0].split('. ')[0].rstrip('.')}.")
+            reasons.append(f"{name} is not the reference: {str(error).splitlines()[0]}")
     return None, reasons
 
 
