@@ -16,7 +16,7 @@ from regionloss.cli.main import COMMANDS, load_command
 from regionloss.hooks.catalogue import build_catalogue
 
 ROOT = Path(__file__).parents[1]
-OURS = ("core", "text", "face", "insighttok")
+OURS = ("core", "text", "face", "hands", "logo", "insighttok")
 START, END = "<!-- components: written by docs/make_reference.py -->", "<!-- end of components -->"
 BY = "<!-- Written by `python docs/make_reference.py`; a test compares the two. -->"
 KINDS = {"term": "terms", "detector": "detectors", "backbone": "backbones", "judge": "judges"}
