@@ -133,6 +133,6 @@ def test_missing_sidecars_are_said(tmp_path: Path) -> None:
 
 def test_two_shards_with_one_sidecar_are_refused(tmp_path: Path) -> None:
     write(tmp_path, random_rows(1))
-    with pytest.raises(InputError, match="expected the side-car of one shard, got 'x/a.tar' and 'y/a.tar'"):
+    with pytest.raises(InputError, match=r"expected the side-car of one shard, got 'x/a.tar' and 'y/a.tar'"):
         check_found(str(tmp_path), ["x/a.tar", "y/a.tar"])
     assert check_found(str(tmp_path), ["x/a.tar"]) == []
