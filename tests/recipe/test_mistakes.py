@@ -46,7 +46,8 @@ def test_seven_planted_mistakes_give_seven_lines(folder: Path) -> None:
     assert lines_of("seven.yaml") == [
         "seven.yaml:2: sead: expected a known key, got 'sead'. Did you mean 'seed'? "
         "Known: plugins, seed, terms, trainer, version.",
-        "seven.yaml:6: terms.word.use: no term is named 'tinny'. Did you mean 'tiny'? Known: region-lpips, region-st-lpips, tiny, word.",
+        "seven.yaml:6: terms.word.use: no term is named 'tinny'. Did you mean 'tiny'? "
+        "Known: region-lpips, region-st-lpips, tiny, word.",
         'seven.yaml:10: terms.other.weight: expected a number, got "heavy".',
         "seven.yaml:11: terms.other.extractor.options.sise: expected a known key, got 'sise'. Did you mean 'size'? "
         "Known: size.",

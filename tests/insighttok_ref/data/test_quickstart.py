@@ -17,6 +17,7 @@ from insighttok_ref.data.quickstart import DataOptions, build_data, one_per_kind
 from insighttok_ref.data.sources import TextSource, gradient, shrunk
 from regionloss.data.annotating import Annotated
 from regionloss.data.rendering import TextRenderer, ink
+from regionloss.data.sidecars import read_sidecar
 from regionloss.data.streams import stream
 from regionloss.detectors.given import GivenDetector
 from regionloss.detectors.whole_image import WholeImageDetector
@@ -167,11 +168,11 @@ def test_the_user_s_folder_is_annotated_split_and_its_bad_files_are_named(tmp_pa
         photo.resize((400 + 40 * i, 400 + 40 * i)).save(tmp_path / f"p{i}.png")
     (tmp_path / "bad.jpg").write_bytes(b"no")
     options = SMALL.model_copy(update={"images": tmp_path, "mix": {"text": 0.0, "face": 0.0, "photo": 0.0}})
-    sidecar = tmp_path / "run" / "regions.jsonl"
+    sidecar = tmp_path / "run" / "images.regions.parquet"
     data = build_data(options, 0, {"face": face_detector}, FLIP_PAIRS, sidecar)
     assert "3 images used, 1 of them for testing only" in data.notes[0]
     assert any("bad.jpg" in note for note in data.notes)
-    assert len(sidecar.read_text().splitlines()) == 3
+    assert len(list(read_sidecar(str(sidecar)).rows())) == 3
     batch = data.train.batch(0, 12)
     assert len(set(batch.sources)) == 2
     assert len(batch.regions["face"]) >= 6
