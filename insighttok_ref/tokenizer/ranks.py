@@ -37,6 +37,11 @@ def control_group(timeout: timedelta | None = None) -> dist.ProcessGroup | None:
     return _control[0][1]
 
 
+def forget_control_group() -> None:
+    """Let go of the group of a world that ends: its threads must not outlive the interpreter."""
+    _control.clear()
+
+
 def sum_over_ranks(tensor: Tensor) -> Tensor:
     """Sum a tensor over all ranks, in place."""
     if rank_and_size()[1] > 1:

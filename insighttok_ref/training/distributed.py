@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from insighttok_ref.tokenizer.ranks import control_group, rank_and_size
+from insighttok_ref.tokenizer.ranks import control_group, forget_control_group, rank_and_size
 from regionloss.errors import InputError, LostProcessError, expected
 from regionloss.launchers import Launch, read_launch
 
@@ -99,6 +99,7 @@ def join(
         raise
     finally:
         if made:
+            forget_control_group()
             dist.destroy_process_group()
 
 

