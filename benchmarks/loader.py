@@ -4,9 +4,9 @@
 
 Shards hold JPEG crops of photographs that packages bring, 512 x 384 to 640 x 640 pixels; each image has three texts and
 a face in a side-car. `webdataset` decodes with PIL, cuts a random resized crop (torchvision, the same interpolation),
-mirrors half of them, and stacks bytes; ours does the same, and carries, filters and collates the regions, and delivers
-floats in [-1, 1]. Both run with as many workers and take turns of a few batches; the workers of the one that waits have
-filled their queues and are idle. Prints images a second, and the median of the rounds' ratios.
+mirrors half of them, and stacks bytes; ours does the same, and carries, filters and collates the regions. Both run with
+as many workers and take turns of a few batches; the workers of the one that waits have filled their queues and idle.
+Prints images a second, and the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def ours(names: list[str], folder: Path, options: argparse.Namespace) -> Iterato
     source = ImageSource("images", ShardSet(find_shards(names, folder)), framing, 0, Sidecars(str(folder)))
     loader = BatchLoader(Blend({source: 1.0}, 0, FILTERS), Share(options.batch), workers=options.workers)
     for batch in loader.starting_at(0):
-        assert batch.images.dtype == torch.float32
+        assert batch.pixels.dtype == torch.uint8
         assert len(batch.regions["text"]) > 0
-        yield len(batch.images)
+        yield len(batch)
 
 
 def webdataset(names: list[str], folder: Path, options: argparse.Namespace) -> Iterator[int]:

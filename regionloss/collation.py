@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -13,15 +13,20 @@ from torch import Tensor
 from . import region_ops
 from .errors import InputError, expected
 from .region_ops import Draws
-from .regions import Regions
+from .regions import Regions, check_values
 
 
 @dataclass(frozen=True, eq=False)
-class ImageRegions(Regions):
-    """Regions of one image on their way to a batch, many a second: `collate_regions` checks them, and lays them out."""
+class LooseRegions(Regions):
+    """Regions on their way to a batch, many a second: `collate_regions` checks them and lays them out at its end."""
 
     def __post_init__(self) -> None:
         """Leave that to collation."""
+
+
+def settled(regions: Regions) -> Regions:
+    """Return regions checked and laid out."""
+    return Regions(**{field.name: getattr(regions, field.name) for field in fields(regions)})
 
 
 @dataclass(frozen=True)
@@ -96,13 +101,18 @@ def collate_regions(
     dropped: Counter[str] = Counter()
     batch = {}
     for kind in kinds:
-        joined = join([regions.get(kind) for regions in per_image], kind)
-        batch[kind] = keep(joined, (filters or {}).get(kind, RegionFilter()), dropped, generator)
+        joined = loose([regions.get(kind) for regions in per_image], kind)
+        batch[kind] = settled(keep(joined, (filters or {}).get(kind, RegionFilter()), dropped, generator))
     return batch, dropped
 
 
 def join(per_image: Sequence[Regions | None], kind: str) -> Regions:
     """Return one batch of the regions of B images, None where an image was not looked at."""
+    return settled(loose(per_image, kind))
+
+
+def loose(per_image: Sequence[Regions | None], kind: str) -> LooseRegions:
+    """Return the same with values checked, but not laid out yet."""
     found = [(i, regions) for i, regions in enumerate(per_image) if regions is not None]
     sizes = {tuple(regions.image_size) for _, regions in found}
     if len(sizes) != 1:
@@ -111,7 +121,7 @@ def join(per_image: Sequence[Regions | None], kind: str) -> Regions:
     parts = [regions for _, regions in found]
     annotated = torch.zeros(len(per_image), dtype=torch.bool)
     annotated[[i for i, _ in found]] = True
-    return Regions(
+    found_regions = LooseRegions(
         kind,
         torch.cat([regions.boxes for regions in parts]),
         torch.cat([torch.full((len(regions),), i, dtype=torch.int64) for i, regions in found]),
@@ -123,6 +133,8 @@ def join(per_image: Sequence[Regions | None], kind: str) -> Regions:
         texts=joined_texts(parts),
         annotated=annotated,
     )
+    check_values(found_regions)
+    return found_regions
 
 
 def together(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | None:

@@ -70,7 +70,7 @@ class QuickstartData:
     """What a run trains and tests on.
 
     Args:
-        train: `train.batches(batch_size).batch(step)` is a pure function of the seed and the step.
+        train: `train.batch(step, batch_size)` is a pure function of the seed and the step.
         test: Test images by source: `text`, and `face` and `folder` where there are such.
         credits: What the images are made of, with the rights in each part.
         notes: Sentences for the user: files that were skipped, parts that are missing.

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.objective.objective import Objective
-from insighttok_ref.training.loop import Batch, PartState
+from insighttok_ref.training.loop import PartState
+from regionloss.data.batches import Batch
 
 
 def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, float]:
@@ -24,8 +25,8 @@ def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, floa
     objective = Objective(state.objective.options, perceptual=state.objective.perceptual)
     found: dict[str, list[Tensor]] = {}
     for batch in batches:
-        images = batch.images.to(model.last_layer.device)
-        regions = {kind: r.to(images.device) for kind, r in batch.regions.items()}
+        batch = batch.to(model.last_layer.device)
+        images, regions = batch.images, batch.regions
         with state.autocast():
             output = model(images)
             output = output._replace(reconstruction=output.reconstruction.float())

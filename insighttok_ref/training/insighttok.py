@@ -15,9 +15,9 @@ from insighttok_ref.training.options import EngineOptions, LogOptions, MixedPhas
 
 if TYPE_CHECKING:
     from insighttok_ref.training.distributed import Ranks
-    from insighttok_ref.training.loop import BatchSource
     from insighttok_ref.training.plan import Part
     from insighttok_ref.training.session import Session
+    from regionloss.data.batches import BatchSource
     from regionloss.data.loading import Share
     from regionloss.recipe import TrainingRun
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,28 +21,10 @@ from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.plan import Part
 from insighttok_ref.training.schedule import cosine
 from insighttok_ref.training.stopping import FiniteWatch, TrainingError
+from regionloss.data.batches import Batch, BatchSource
 from regionloss.data.loading import Share
 from regionloss.errors import NotFiniteError
 from regionloss.regions import Regions
-
-
-class Batch(Protocol):
-    """Images (B, 3, H, W) in [-1, 1] and their regions by kind."""
-
-    @property
-    def images(self) -> Tensor:
-        """The images."""
-
-    @property
-    def regions(self) -> Mapping[str, Regions]:
-        """Their regions by kind."""
-
-
-class BatchSource(Protocol):
-    """Training data as a pure function of a number, so that a resumed run sees what an unbroken one sees."""
-
-    def starting_at(self, number: int) -> Iterator[Batch]:
-        """Return this rank's micro-batches from micro-batch `number` on."""
 
 
 class Shown(NamedTuple):
@@ -171,8 +153,8 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
 def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor]:
     """Add the gradients of one micro-batch for both players; return its losses by the names they have in the log."""
     device = state.model.last_layer.device
-    images = batch.images.to(device, non_blocking=True)
-    regions = {kind: found.to(device) for kind, found in batch.regions.items()}
+    batch = batch.to(device, non_blocking=True)
+    images, regions = batch.images, batch.regions
     with state.autocast():
         output = state.model(images)
         output = output._replace(reconstruction=output.reconstruction.float())

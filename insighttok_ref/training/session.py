@@ -25,13 +25,14 @@ from insighttok_ref.training.engines import import_deepspeed
 from insighttok_ref.training.grids import sample_grid
 from insighttok_ref.training.log import MetricsLog
 from insighttok_ref.training.loggers import build_loggers
-from insighttok_ref.training.loop import BatchSource, PartState, train_part
+from insighttok_ref.training.loop import PartState, train_part
 from insighttok_ref.training.options import LogOptions, build_tokenizer
 from insighttok_ref.training.parts import PartFolder, begin, go_on, matching, snapshot, write_shards
 from insighttok_ref.training.plan import Part, plan
 from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.settings import Settings
 from insighttok_ref.training.stopping import StoppedError, StopSignals
+from regionloss.data.batches import BatchSource
 from regionloss.data.loading import Share
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.recipe import TrainingRun

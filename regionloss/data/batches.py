@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -63,20 +63,39 @@ class Sample:
 class Batch:
     """Images of one size with their regions.
 
+    Images travel as bytes, between processes and to a device: a quarter of what numbers would take.
+
     Args:
-        images: (B, 3, H, W) float32 in [-1, 1].
+        pixels: (B, 3, H, W) uint8.
         regions: By kind.
         dropped: How many regions were left out, by `kind/reason`.
         sources: Where each image comes from: its source, and its key there.
         skipped: Images that could not be read, and why; others stand in their places.
     """
 
-    images: Tensor
+    pixels: Tensor
     regions: dict[str, Regions]
     dropped: Counter[str] = field(default_factory=Counter)
     sources: tuple[str, ...] = ()
-
     skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """(B, 3, H, W) float32 in [-1, 1], on the device of the pixels; made once, when first asked for."""
+        return scaled(self.pixels)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Return the batch on another device, before its images are asked for.
+
+        Args:
+            device: Where to.
+            non_blocking: As for tensors.
+        """
+        regions = {kind: found.to(device, non_blocking) for kind, found in self.regions.items()}
+        return replace(self, pixels=self.pixels.to(device, non_blocking=non_blocking), regions=regions)
 
     @classmethod
     def of(
@@ -95,14 +114,6 @@ class Batch:
         Raises:
             InputError: Images of different sizes.
         """
-        batch = cls.unscaled(samples, filters, generator)
-        return replace(batch, images=scaled(batch.images))
-
-    @classmethod
-    def unscaled(
-        cls, samples: Sequence[Sample], filters: Mapping[str, RegionFilter] | None = None, generator: Draws = None
-    ) -> Batch:
-        """Return the same with images as uint8: what travels between processes."""
         sizes = {tuple(sample.pixels.shape[1:]) for sample in samples}
         if len(sizes) != 1:
             raise InputError(expected("batch", "images of one size", str(sorted(sizes))))
@@ -190,10 +201,6 @@ class Mixture:
         """Return the batch of a step: the step's share of the endless order."""
         return batch_at(self, step * batch_size, batch_size)
 
-    def batches(self, batch_size: int) -> Batches:
-        """Return the batches of this size, by step."""
-        return Batches(self, batch_size)
-
     def _at(self, position: int) -> int:
         epoch, place = divmod(position, self.size)
         if self._order[0] != epoch:
@@ -227,7 +234,7 @@ class Blend:
         return self.sources[source].sample(number)
 
 
-def batch_at(data: Samples, first: int, size: int, scaling: bool = True) -> Batch:
+def batch_at(data: Samples, first: int, size: int) -> Batch:
     """Return the samples of `size` positions from `first` on as a batch.
 
     Random choices among regions are drawn for each position on its own: how an order is cut into batches, and over
@@ -237,21 +244,4 @@ def batch_at(data: Samples, first: int, size: int, scaling: bool = True) -> Batc
     if any(rules.drop or rules.choose == "random" for rules in (data.filters or {}).values()):
         seeds = [stream(data.seed, "regions", first + i).getrandbits(63) for i in range(size)]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    join = Batch.of if scaling else Batch.unscaled
-    return join([data.at(first + i) for i in range(size)], data.filters, generators)
-
-
-@dataclass(frozen=True)
-class Batches:
-    """A mixture cut into batches of one size."""
-
-    mixture: Samples
-    batch_size: int
-
-    def batch(self, step: int) -> Batch:
-        """Return the batch of a step: a pure function of seed and step."""
-        return batch_at(self.mixture, step * self.batch_size, self.batch_size)
-
-    def starting_at(self, number: int) -> Iterator[Batch]:
-        """Yield the batches from one on, without end."""
-        return map(self.batch, count(number))
+    return Batch.of([data.at(first + i) for i in range(size)], data.filters, generators)

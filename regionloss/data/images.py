@@ -45,7 +45,7 @@ def read_image(path: str | Path) -> Image.Image:
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such file.")
     with readable(str(path)), Image.open(path) as opened:
-        return upright(opened)
+        return upright(opened).copy()
 
 
 def open_image(contents: bytes, name: str) -> Image.Image:
@@ -102,6 +102,8 @@ def readable(name: str) -> Iterator[None]:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return any PIL image as RGB, 8 bit: 16-bit and float grey is scaled, transparency laid on white."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
     if image.mode.startswith("I;16"):
         return grey_to_rgb(np.asarray(image, dtype=np.float64), 65535.0)
     if image.mode in ("I", "F"):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..collation import ImageRegions
+from ..collation import LooseRegions
 from ..errors import InputError, expected
 from ..regions import Regions
 from .paths import exists
@@ -114,7 +114,7 @@ class Rows:
         if points is not None and points.shape[1]:
             keypoints = torch.from_numpy(points[index].reshape(len(index), points.shape[1] // 2, 2) * scale)
         texts = tuple(self.texts[i] or "" for i in index)
-        return ImageRegions(
+        return LooseRegions(
             kind,
             torch.from_numpy(self.boxes[index] * np.tile(scale, 2)),
             torch.zeros(len(index), dtype=torch.int64),

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ..errors import InputError, PluginError, RegionLossError, expected
 from .batches import Batch, Samples, batch_at
-from .images import scaled
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class BatchLoader:
             if isinstance(made, Exception):
                 raise made
             pixels, rest = made
-            yield replace(pickle.loads(rest), images=scaled(pixels))
+            yield replace(pickle.loads(rest), pixels=pixels)
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self.starting_at(self.taken):
@@ -188,12 +187,12 @@ class MicroBatches:
 
     def __getitem__(self, number: int) -> tuple[Tensor, bytes] | Exception:
         try:
-            batch = batch_at(self.data, self.share.first(number), self.share.images, scaling=False)
+            batch = batch_at(self.data, self.share.first(number), self.share.images)
         except RegionLossError as error:
             return error
         rest = io.BytesIO()
-        ByValue(rest).dump(replace(batch, images=torch.empty(0)))
-        return batch.images, rest.getvalue()
+        ByValue(rest).dump(replace(batch, pixels=torch.empty(0)))
+        return batch.pixels, rest.getvalue()
 
 
 class ByValue(pickle.Pickler):

@@ -89,7 +89,7 @@ def test_sources_come_in_their_shares():
 
 
 def test_a_batch_carries_every_region_to_its_image():
-    batch = mixture().batches(12).batch(0)
+    batch = mixture().batch(0, 12)
     assert batch.images.shape == (12, 3, 16, 16)
     assert batch.images.min() >= -1.0
     numbers = ((batch.images[:, 0, 0, 0] + 1) * 127.5).round().int()
@@ -117,3 +117,15 @@ def test_images_of_two_sizes_are_refused():
     samples = [Sample.of(Image.new("RGB", (s, s)), {"text": text_regions([], [], (s, s))}) for s in (8, 9)]
     with pytest.raises(InputError, match="images of one size"):
         Batch.of(samples)
+
+
+def test_images_travel_as_bytes_and_are_scaled_where_they_are_used():
+    batch = mixture().batch(0, 12)
+    assert len(batch) == 12
+    assert batch.pixels.dtype == torch.uint8
+    assert torch.equal(batch.images, batch.pixels.float().div(127.5).sub(1.0))
+    assert batch.images is batch.images
+    moved = mixture().batch(0, 12).to("meta")
+    assert moved.images.device.type == moved.regions["text"].device.type == "meta"
+    assert moved.images.dtype == torch.float32
+    assert moved.sources == batch.sources

@@ -15,7 +15,11 @@ from regionloss.data.batches import Batch
 class Skipping:
     def starting_at(self, number: int) -> Iterator[Batch]:
         while True:
-            yield Batch(torch.zeros(1, 3, 2, 2), {}, skipped=(f"image {number} is broken", "image 0 is broken"))
+            yield Batch(
+                torch.zeros(1, 3, 2, 2, dtype=torch.uint8),
+                {},
+                skipped=(f"image {number} is broken", "image 0 is broken"),
+            )
             number += 1
 
 
