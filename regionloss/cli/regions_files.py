@@ -66,7 +66,7 @@ def pictures(images: str, sidecar: Sidecar, keys: Sequence[str]) -> Iterator[tup
     try:
         numbers = {key: number for number, key in enumerate(source.shard.keys())}
         for key in (key for key in keys if key in numbers):
-            image = decoded(open_image(source.shard.read(numbers[key]), key), key)
+            image = decoded(open_image(source.shard.read(numbers[key]), key), key).image
             row = sidecar[key]
             kinds = sorted({region["kind"] for region in row["regions"]})
             yield image, {k: kind_regions(k, [r for r in row["regions"] if r["kind"] == k], image.size) for k in kinds}

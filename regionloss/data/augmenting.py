@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..errors import InputError, expected
 from ..regions import Regions
+from .images import Decoded
 from .transforms import (
     FlipPairs,
     Window,
@@ -23,7 +24,7 @@ from .transforms import (
     window_around,
 )
 
-Decode = Callable[[float], Image.Image]
+Decode = Callable[[float], Decoded]
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,14 @@ class Framing:
             rng: What is drawn is a function of its state.
         """
         window = self.window(size, regions, rng)
-        image = decode(min(window[2:]) / self.size / REDUCING_GAP)
+        copy = decode(min(window[2:]) / self.size / REDUCING_GAP)
         goal = (self.size, self.size)
         if self.augment.crop == "pad":
             ratio = self.size / max(size)
             goal = max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
-        image, shown = cropped(image, regions, window, goal, size)
+        top, left, height, width = window
+        box = copy.box((left, top, left + width, top + height))
+        image, shown = cropped(copy.image, regions, window, goal, box)
         if self.augment.crop == "pad":
             image, shown = padded(image, shown)
         if rng.random() < self.augment.flip and not len(regions.get("text", ())):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import math
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,13 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..errors import InputError, expected
+from ..errors import InputError, RegionLossError, expected
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"})
 ORIENTATION = 0x0112
 QUARTER_TURNS = (5, 6, 7, 8)
+#: Orientations that bring the right, and the lower, end of the upright image from where the file's pixels begin.
+ENDS_LEFT, ENDS_ABOVE = (2, 3, 6, 7), (3, 4, 7, 8)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -58,7 +59,29 @@ def open_image(contents: bytes, name: str) -> Image.Image:
         return Image.open(io.BytesIO(contents))
 
 
-def decoded(opened: Image.Image, name: str, shrink: float = 1.0) -> Image.Image:
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An image as it was decoded: whole, or at a lower resolution where that saved work.
+
+    Args:
+        image: 8-bit RGB, upright.
+        reduction: How many pixels of the file, a side, became one: 1, 2, 4 or 8.
+        offset: `(x, y)` where the picture begins in `image`, pixels: a reduced image is filled up to whole pixels, and
+            turning it upright may bring the filling to the front.
+    """
+
+    image: Image.Image
+    reduction: int = 1
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """Return where `x1, y1, x2, y2` of the whole upright picture lie in `image`."""
+        (x, y), (width, height) = self.offset, self.image.size
+        x1, y1, x2, y2 = (value / self.reduction for value in box)
+        return x1 + x, y1 + y, min(x2 + x, width), min(y2 + y, height)
+
+
+def decoded(opened: Image.Image, name: str, shrink: float = 1.0) -> Decoded:
     """Return an opened image as `read_image` does, at a lower resolution where that saves decoding (JPEG).
 
     Args:
@@ -70,15 +93,23 @@ def decoded(opened: Image.Image, name: str, shrink: float = 1.0) -> Image.Image:
         InputError: Truncated, or too large to decode safely; names the image.
     """
     with readable(name):
-        if shrink >= 2.0 and opened.format == "JPEG":
-            opened.draft(None, (math.ceil(opened.width / shrink), math.ceil(opened.height / shrink)))
-        return upright(opened)
+        turn, (width, height) = opened.getexif().get(ORIENTATION, 1), opened.size
+        reduction = 1
+        if opened.format == "JPEG":
+            reduction = next((n for n in (8, 4, 2) if n <= min(shrink, width, height)), 1)
+            opened.draft(None, (width // reduction, height // reduction))
+        fill_x, fill_y = opened.width - width / reduction, opened.height - height / reduction
+        if turn in QUARTER_TURNS:
+            fill_x, fill_y = fill_y, fill_x
+        offset = (fill_x if turn in ENDS_LEFT else 0.0, fill_y if turn in ENDS_ABOVE else 0.0)
+        return Decoded(upright(opened), reduction, offset)
 
 
 def upright_size(opened: Image.Image, name: str) -> tuple[int, int]:
     """Return the `(width, height)` that an opened image has when it is upright (EXIF)."""
     with readable(name):
-        turned = opened.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+        # Of a TIFF file PIL tells the upright size from the beginning.
+        turned = opened.format != "TIFF" and opened.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
     return (opened.height, opened.width) if turned else opened.size
 
 
@@ -95,7 +126,9 @@ def readable(name: str) -> Iterator[None]:
     """Turn what PIL raises for files that are no images into a sentence."""
     try:
         yield
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+    except (RegionLossError, MemoryError):
+        raise
+    except Exception as error:  # Decoders of damaged files raise what they like.
         reason = str(error).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
         raise InputError(f"{name}: cannot be read as an image ({reason}). Replace or remove the file.") from error
 

@@ -21,7 +21,7 @@ def cropped(
     regions: Mapping[str, Regions],
     window: Window,
     size: tuple[int, int],
-    whole: tuple[int, int] | None = None,
+    box: tuple[float, float, float, float] | None = None,
 ) -> tuple[Image.Image, dict[str, Regions]]:
     """Return a window of an image at another size (anti-aliased), with the regions that it shows.
 
@@ -30,14 +30,13 @@ def cropped(
         regions: Its regions by kind.
         window: `(top, left, height, width)` in pixels, inside the image.
         size: `(H, W)` of the result, pixels.
-        whole: `(H, W)` in whose pixels window and regions are given, where the image is a smaller copy of that.
+        box: Where the window lies in `image` (`x1, y1, x2, y2`, pixels), where that is a smaller copy.
 
     Returns:
         The picture, and regions whose boxes may reach outside it: collation clips or drops and counts them.
     """
     top, left, height, width = window
-    down, across = (image.height / whole[0], image.width / whole[1]) if whole else (1, 1)
-    box = (left * across, top * down, (left + width) * across, (top + height) * down)
+    box = box or (left, top, left + width, top + height)
     smaller = image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
     return smaller, {kind: shown(found, window, size) for kind, found in regions.items()}
 

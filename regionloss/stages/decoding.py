@@ -75,9 +75,10 @@ def picture_of(key: str, contents: bytes, max_side: int) -> Picture:
     width, height = upright_size(opened, key)
     ratio = min(1.0, max_side / max(width, height))
     shown = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-    image = decoded(opened, key, 1 / ratio)
+    copy = decoded(opened, key, 1 / ratio)
+    image = copy.image
     if image.size != shown:
-        image = image.resize(shown, Image.Resampling.BICUBIC, reducing_gap=3.0)
+        image = image.resize(shown, Image.Resampling.BICUBIC, copy.box((0, 0, width, height)), reducing_gap=3.0)
     pixels = np.asarray(image)
     margins = [(0, -side % PAD_TO) for side in pixels.shape[:2]]
     return Picture(key, (width, height), shown, np.pad(pixels, [*margins, (0, 0)], constant_values=PAD_VALUE), oddities)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from regionloss.data.augmenting import Augment, Framing
 from regionloss.data.batches import Batch, Blend, Sample, batch_at
@@ -180,13 +180,39 @@ def test_decoding_smaller_is_decoding_and_shrinking(orientation: int, shrink: fl
     contents = io.BytesIO()
     image.save(contents, "JPEG", quality=95, exif=exif)
     opened = open_image(contents.getvalue(), "it")
-    whole = decoded(open_image(contents.getvalue(), "it"), "it")
+    whole = decoded(open_image(contents.getvalue(), "it"), "it").image
     assert upright_size(opened, "it") == whole.size
-    small = decoded(opened, "it", shrink)
+    small = decoded(opened, "it", shrink).image
     assert small.width >= whole.width / shrink
     assert small.height >= whole.height / shrink
     difference = np.asarray(whole.resize(small.size, Image.Resampling.BOX), float) - np.asarray(small, float)
     assert np.abs(difference).mean() < 2.0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("corner", [(40, 40), (485, 361), (485, 40)])
+def test_a_smaller_copy_says_where_the_picture_lies_in_it(orientation: int, corner: tuple[int, int]) -> None:
+    """A disc's centre of mass, at sizes that eight does not divide: EXIF turns the filling to any side."""
+    image = Image.new("L", (521, 393))
+    ImageDraw.Draw(image).ellipse((corner[0] - 24, corner[1] - 24, corner[0] + 24, corner[1] + 24), fill=255)
+    exif, contents = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    image.save(contents, "JPEG", quality=95, exif=exif)
+    whole = decoded(open_image(contents.getvalue(), "it"), "it").image
+    x, y = centre_of_mass(whole)
+    for shrink, reduction in ((2.0, 2), (4.5, 4), (8.0, 8)):
+        copy = decoded(open_image(contents.getvalue(), "it"), "it", shrink)
+        assert copy.reduction == reduction
+        assert centre_of_mass(copy.image) == pytest.approx(copy.box((x, y, x, y))[:2], abs=0.02)
+        left, top, right, bottom = copy.box((0, 0, *whole.size))
+        assert (right - left, bottom - top) == pytest.approx((whole.width / reduction, whole.height / reduction))
+
+
+def centre_of_mass(image: Image.Image) -> tuple[float, float]:
+    """Return where a bright disc is, in continuous pixels."""
+    weights = np.where(np.asarray(image)[..., 0] > 20, np.asarray(image, dtype=float)[..., 0], 0.0)
+    ys, xs = np.mgrid[: weights.shape[0], : weights.shape[1]] + 0.5
+    return float((xs * weights).sum() / weights.sum()), float((ys * weights).sum() / weights.sum())
 
 
 def test_a_folder_is_a_shard_too(tmp_path: Path) -> None:

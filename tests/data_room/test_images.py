@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from regionloss.data.images import list_images, read_image, scaled, to_image, to_tensor
+from regionloss.data.images import (
+    decoded,
+    list_images,
+    open_image,
+    read_image,
+    scaled,
+    to_image,
+    to_tensor,
+    upright_size,
+)
 from regionloss.errors import InputError
 
 
@@ -23,7 +35,8 @@ def corner(image: Image.Image) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_is_turned_upright(tmp_path: Path, orientation: int):
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_every_exif_orientation_is_turned_upright(tmp_path: Path, orientation: int, suffix: str):
     """The marked corner of the upright picture must be marked again, wherever the camera stored it."""
     upright = np.zeros((12, 20, 3), np.uint8)
     upright[0, 0] = (255, 0, 0)
@@ -40,7 +53,29 @@ def test_every_exif_orientation_is_turned_upright(tmp_path: Path, orientation: i
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = Image.fromarray(np.ascontiguousarray(undo[orientation](upright)))
-    assert np.array_equal(np.asarray(read_image(saved(stored, tmp_path / "a.png", exif=exif))), upright)
+    path = saved(stored, tmp_path / f"a.{suffix}", exif=exif, **({"lossless": True} if suffix == "webp" else {}))
+    assert np.array_equal(np.asarray(read_image(path)), upright)
+    assert upright_size(open_image(path.read_bytes(), "it"), "it") == (20, 12)
+
+
+def test_damage_of_any_kind_is_a_sentence(tmp_path: Path):
+    """Bytes of small files turned over, one file after another: an image comes out, or InputError."""
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "words"
+    for kind in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM"):
+        whole = io.BytesIO()
+        noise.save(whole, kind, **({"exif": exif} if kind in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF") else {}))
+        for _ in range(60):
+            damaged = bytearray(whole.getvalue())
+            for place in rng.integers(0, min(len(damaged), 400), 4):
+                damaged[place] = rng.integers(0, 256)
+            with warnings.catch_warnings(), suppress(InputError):
+                warnings.simplefilter("ignore")
+                opened = open_image(bytes(damaged), "it")
+                assert min(upright_size(opened, "it")) > 0
+                assert decoded(opened, "it", 4.0).image.mode == "RGB"
 
 
 def test_cmyk_becomes_rgb(tmp_path: Path):

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from regionloss import region_ops
 from regionloss.collation import RegionFilter, collate_regions
 from regionloss.data.augmenting import Augment, Framing
+from regionloss.data.images import Decoded
 from regionloss.data.transforms import (
     between,
     central_window,
@@ -117,7 +118,7 @@ def test_markers_are_found_after_what_training_does(seed: int, crop: str):
     rng = random.Random(seed)
     image, regions = marked(rng)
     framing = Framing(160, Augment(crop=crop, area=(0.6, 1.0), flip=0.5), {"face": ((0, 1),)})
-    framed, moved = framing(SIZE, lambda shrink: image, regions, rng)
+    framed, moved = framing(SIZE, lambda shrink: Decoded(image), regions, rng)
     assert framed.size == (160, 160)
     kept, dropped = collate_regions([moved], {"face": RegionFilter(min_visible=1.0)})
     if not len(kept["face"]):
@@ -139,14 +140,16 @@ def test_markers_are_found_after_what_training_does(seed: int, crop: str):
 def test_half_of_all_pictures_are_mirrored_and_none_with_text():
     image, regions = marked(random.Random(0))
     framing = Framing(64, Augment(crop="center"), {"face": ((0, 1),)})
-    straight = np.asarray(Framing(64, Augment(crop="center", flip=0.0))(SIZE, lambda s: image, {}, random.Random(0))[0])
+    straight = np.asarray(
+        Framing(64, Augment(crop="center", flip=0.0))(SIZE, lambda s: Decoded(image), {}, random.Random(0))[0]
+    )
     rng = random.Random(1)
-    mirrors = [np.asarray(framing(SIZE, lambda s: image, regions, rng)[0]) for _ in range(200)]
+    mirrors = [np.asarray(framing(SIZE, lambda s: Decoded(image), regions, rng)[0]) for _ in range(200)]
     assert all(np.array_equal(m, straight) or np.array_equal(m, straight[:, ::-1]) for m in mirrors)
     assert 70 <= sum(np.array_equal(m, straight) for m in mirrors) <= 130
     words = Regions("text", torch.tensor([[1.0, 1, 20, 9]]), torch.zeros(1).long(), SIZE, 1, texts=("word",))
     for _ in range(40):
-        assert np.array_equal(framing(SIZE, lambda s: image, {"text": words}, rng)[0], straight)
+        assert np.array_equal(framing(SIZE, lambda s: Decoded(image), {"text": words}, rng)[0], straight)
 
 
 def test_a_picture_is_decoded_no_larger_than_needed_and_cut_from_the_smaller_copy():
@@ -156,14 +159,14 @@ def test_a_picture_is_decoded_no_larger_than_needed_and_cut_from_the_smaller_cop
     large = Regions("face", face.boxes * 8, face.image_index, (1440, 1920), 1, keypoints=face.keypoints * 8)
     asked = []
 
-    def decode(shrink: float) -> Image.Image:
+    def decode(shrink: float) -> Decoded:
         asked.append(shrink)
-        return big.resize((960, 720), Image.Resampling.BOX)
+        return Decoded(big.resize((960, 720), Image.Resampling.BOX), 2)
 
     framing = Framing(180, Augment(crop="center", flip=0.0))
     small, moved = framing((1440, 1920), decode, {"face": large}, random.Random(0))
     assert asked == [4.0]
-    full, _ = framing((1440, 1920), lambda shrink: big, {"face": large}, random.Random(0))
+    full, _ = framing((1440, 1920), lambda shrink: Decoded(big), {"face": large}, random.Random(0))
     assert np.abs(np.asarray(small, float) - np.asarray(full, float)).mean() < 1.0
     check(small, moved["face"], 0.3)
 
