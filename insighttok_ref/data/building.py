@@ -17,6 +17,7 @@ from regionloss.data.shards import ShardSet, find_shards
 from regionloss.data.transforms import FlipPairs
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
+from regionloss.hooks.catalogue import catalogue
 
 from .options import DataOptions, SourceOptions
 from .photos import photos
@@ -97,7 +98,7 @@ def build_training_data(
         options: Of the recipe.
         detectors: By name; they look at the packaged photographs of faces, the first of each kind. Sources with
             side-cars need none.
-        flip_pairs: By kind, the keypoints that swap in a mirror image.
+        flip_pairs: By kind, the keypoints that swap in a mirror image; None takes those of the registered kinds.
 
     Raises:
         InputError: A source that is missing or holds nothing; names its key.
@@ -105,13 +106,15 @@ def build_training_data(
     """
     made: dict[str, MakeSource] = {}
     notes: list[str] = []
+    if flip_pairs is None:
+        flip_pairs = {kind.name: kind.flip_pairs for kind in catalogue().region_kinds()}
     for name, source in options.sources.items():
         try:
             if source.images is not None:
-                made[name], problems = image_source(name, source, options, dict(flip_pairs or {}))
+                made[name], problems = image_source(name, source, options, flip_pairs)
                 notes += problems
             elif source.packaged in ("face", "photo"):
-                made[name] = packaged_source(name, source, options, detectors or {}, dict(flip_pairs or {}))
+                made[name] = packaged_source(name, source, options, detectors or {}, flip_pairs)
             else:
                 made[name] = text_source(name, source, options)
         except InputError as error:

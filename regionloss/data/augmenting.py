@@ -91,6 +91,7 @@ class Framing:
             regions: Of the picture, in its pixels.
             rng: What is drawn is a function of its state.
         """
+        self.check_pairs(regions)
         window = self.window(size, regions, rng)
         copy = decode(min(window[2:]) / self.size / REDUCING_GAP)
         goal = (self.size, self.size)
@@ -105,6 +106,14 @@ class Framing:
         if rng.random() < self.augment.flip and not len(regions.get("text", ())):
             image, shown = mirrored(image, shown, self.flip_pairs)
         return jittered(image, rng, self.augment.jitter) if self.augment.jitter else image, shown
+
+    def check_pairs(self, regions: Mapping[str, Regions]) -> None:
+        """Raise InputError for keypoints of which nobody knows how they swap in a mirror image."""
+        for kind, found in regions.items():
+            if self.augment.flip and found.keypoints is not None and kind not in self.flip_pairs:
+                advice = "Register the kind with its pairs (register_region_kinds), or say augment: {flip: 0}."
+                wanted = f"flip_pairs for the keypoints of '{kind}'"
+                raise InputError(expected("augment.flip", wanted, "none", advice))
 
     def window(self, size: tuple[int, int], regions: Mapping[str, Regions], rng: random.Random) -> Window:
         """Return where the picture of `size` (H, W) is cut."""

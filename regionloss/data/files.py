@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..errors import InputError, expected
 from .augmenting import Framing
 from .batches import Sample
-from .images import decoded, open_image, upright_size
+from .images import ImageError, decoded, open_image, upright_size
 from .joining import Joined
 from .orders import ShardOrder
 from .shards import Shard, ShardSet
@@ -15,14 +15,15 @@ from .streams import stream
 
 #: Path of a shard, key and size (width, height) of an image -> what was found in it.
 Annotations = Callable[[str, str, tuple[int, int]], Joined]
-MOST_ATTEMPTS = 20
+#: How many images in a row may be unreadable, and how many of them are looked for in one shard.
+MOST_ATTEMPTS, NEAR_ATTEMPTS = 20, 3
 
 
 class ImageSource:
     """Images of shards, framed, with their regions.
 
     Sample n is a function of the seed and n: the image that stands there in the order of the epoch, cut and mirrored as
-    drawn for n. An image that cannot be read is named in the sample, and another of its shard stands in its place.
+    drawn for n. An image that cannot be read is named in the sample, and another stands in its place.
 
     Args:
         name: Of the source.
@@ -61,26 +62,33 @@ class ImageSource:
         """Return sample `index`.
 
         Raises:
-            InputError: None of many images of a shard can be read.
+            InputError: None of many images can be read; or what is wrong with a side-car.
         """
-        number, place = self.order.at(index)
         skipped: list[str] = []
-        shard = self.shard(number)
         for attempt in range(MOST_ATTEMPTS):
+            number, place = self.place(index, attempt)
             try:
-                return self.made(shard, place, index, tuple(skipped))
-            except (InputError, OSError) as error:
+                return self.made(self.shard(number), place, index, tuple(skipped))
+            except ImageError as error:
                 skipped.append(str(error))
-                rng = stream(self.seed, self.name, index, "instead", attempt)
-                place = rng.randrange(self.order.lengths[number])
         got = f"{MOST_ATTEMPTS} in a row that cannot be. The last: {skipped[-1]}"
-        raise InputError(expected(f"source '{self.name}', {shard.path}", "images that can be read", got.rstrip(".")))
+        raise InputError(expected(f"source '{self.name}'", "images that can be read", got.rstrip(".")))
+
+    def place(self, index: int, attempt: int) -> tuple[int, int]:
+        """Return the shard of sample `index` and the place in it; at further attempts another one, at last anywhere."""
+        number, place = self.order.at(index)
+        if not attempt:
+            return number, place
+        rng = stream(self.seed, self.name, index, "instead", attempt - 1)
+        if attempt <= NEAR_ATTEMPTS:
+            return number, rng.randrange(self.order.lengths[number])
+        return self.order.at(rng.randrange(len(self.order)))
 
     def made(self, shard: Shard, place: int, index: int, skipped: tuple[str, ...]) -> Sample:
         """Return an image of a shard as sample `index`."""
         key, rng = shard.keys()[place], stream(self.seed, self.name, index)
         where = f"{shard.path}: {key}"
-        opened = open_image(shard.read(place), where)
+        opened = open_image(contents_of(shard, place, where), where)
         width, height = upright_size(opened, where)
         size = (width, height)
         regions, dropped = self.annotations(shard.path, key, size) if self.annotations else Joined({}, {})
@@ -96,3 +104,11 @@ class ImageSource:
         if len(self._open) > 2 * self.window:
             self.shards[self._open.pop(0)].forget()
         return self.shards[number]
+
+
+def contents_of(shard: Shard, place: int, where: str) -> bytes:
+    """Return an image file's contents; raises ImageError where the file system does not give them."""
+    try:
+        return shard.read(place)
+    except OSError as error:
+        raise ImageError(f"{where}: cannot be read ({error}).") from error

@@ -22,6 +22,10 @@ QUARTER_TURNS = (5, 6, 7, 8)
 ENDS_LEFT, ENDS_ABOVE = (2, 3, 6, 7), (3, 4, 7, 8)
 
 
+class ImageError(InputError):
+    """An image file cannot be read; names it."""
+
+
 def list_images(folder: Path) -> list[Path]:
     """Return the image files below a folder, hidden ones left out, in a fixed order.
 
@@ -41,10 +45,10 @@ def read_image(path: str | Path) -> Image.Image:
     """Return an image file as 8-bit RGB, upright (EXIF), its first frame if it moves, on white where transparent.
 
     Raises:
-        InputError: No such file, not an image, truncated, or too large to decode safely; names the file.
+        ImageError: No such file, not an image, truncated, or too large to decode safely; names the file.
     """
     if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such file.")
+        raise ImageError(f"{path}: there is no such file.")
     with readable(str(path)), Image.open(path) as opened:
         return upright(opened).copy()
 
@@ -53,7 +57,7 @@ def open_image(contents: bytes, name: str) -> Image.Image:
     """Return an image file's contents opened: its size and kind are known, its pixels are not decoded yet.
 
     Raises:
-        InputError: Not an image; names it.
+        ImageError: Not an image; names it.
     """
     with readable(name):
         return Image.open(io.BytesIO(contents))
@@ -90,7 +94,7 @@ def decoded(opened: Image.Image, name: str, shrink: float = 1.0) -> Decoded:
         shrink: How many times smaller the image may be, 1 or more; it is never smaller than that.
 
     Raises:
-        InputError: Truncated, or too large to decode safely; names the image.
+        ImageError: Truncated, or too large to decode safely; names the image.
     """
     with readable(name):
         turn, (width, height) = opened.getexif().get(ORIENTATION, 1), opened.size
@@ -130,7 +134,7 @@ def readable(name: str) -> Iterator[None]:
         raise
     except Exception as error:  # Decoders of damaged files raise what they like.
         reason = str(error).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
-        raise InputError(f"{name}: cannot be read as an image ({reason}). Replace or remove the file.") from error
+        raise ImageError(f"{name}: cannot be read as an image ({reason}). Replace or remove the file.") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import InputError, expected
+from .images import ImageError
 from .indices import Index, headed, index_folder, indexed
 from .paths import expand, file_system, is_folder, is_image, is_local, names_below
 
@@ -81,7 +82,7 @@ class TarShard:
         """Return an image file's contents.
 
         Raises:
-            InputError: The file has become shorter.
+            ImageError: The file has become shorter.
         """
         index = self.index()
         start, size = index.offsets[number], index.sizes[number]
@@ -92,7 +93,7 @@ class TarShard:
             contents = system.cat_file(inner, start=start, end=start + size)
         if len(contents) != size:
             got = f"{len(contents)} of '{index.keys[number]}'"
-            raise InputError(expected(self.path, f"{size} bytes", got, "The file has changed since it was indexed."))
+            raise ImageError(expected(self.path, f"{size} bytes", got, "The file has changed since it was indexed."))
         return contents
 
     def forget(self) -> None:

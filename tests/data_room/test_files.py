@@ -117,8 +117,30 @@ def test_what_stands_in_for_a_broken_image_is_the_same_each_time(tmp_path: Path)
 
 def test_only_broken_images_end_the_run_with_a_sentence(tmp_path: Path) -> None:
     write_tar(tmp_path / "0.tar", {f"{i}.png": b"broken" for i in range(3)})
-    with pytest.raises(InputError, match=r"source 'a', .*0\.tar: expected images that can be read"):
+    with pytest.raises(InputError, match=r"source 'a': expected images that can be read, got 20 in a row .*0\.tar"):
         source(tmp_path).sample(0)
+
+
+def test_a_shard_of_broken_images_alone_does_not_stop_a_training(tmp_path: Path) -> None:
+    write_tar(tmp_path / "0.tar", {f"{i}.png": png(i) for i in range(8)})
+    write_tar(tmp_path / "1.tar", {"lost.png": png(9)[:50]})
+    first, second = source(tmp_path), source(tmp_path)
+    samples = [first.sample(i) for i in range(18)]
+    assert [sample.source for sample in samples] == [second.sample(i).source for i in range(18)]
+    assert sum("1.tar: lost" in sentence for sample in samples for sentence in sample.skipped[:1]) == 2
+
+
+def test_what_is_wrong_with_regions_is_said_and_not_laid_on_the_image(shards: Path) -> None:
+    def damaged(shard: str, key: str, size: tuple[int, int]) -> Joined:
+        raise InputError(f"{shard}.regions.parquet: damaged.")
+
+    with pytest.raises(InputError, match=r"\d\.tar\.regions\.parquet: damaged\.$"):
+        source(shards, annotations=damaged).sample(0)
+    points = Regions("person", torch.tensor([[1.0, 1, 9, 9]]), torch.zeros(1).long(), (20, 20), 1, torch.ones(1, 3, 2))
+    always = source(shards, annotations=lambda *_: Joined({"person": points}, {}))
+    always.framing = Framing(16, Augment(flip=1.0))
+    with pytest.raises(InputError, match=r"flip: expected flip_pairs .* of 'person'.*flip: 0"):
+        always.sample(0)
 
 
 def test_shards_without_an_image_are_refused(tmp_path: Path) -> None:
