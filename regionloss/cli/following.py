@@ -84,3 +84,5 @@ class Following:
         rows += [[f"{kind} regions", str(count)] for kind, count in sorted(self.regions.items())]
         rows += [[reason, f"{count}, named in the stats"] for reason, count in sorted(self.named.items())]
         print_table("annotated", ["", ""], rows)
+        if self.named["not looked at"]:
+            typer.echo("What detectors raised errors for, the same command looks at again.")

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ..errors import InputError, RegionLossError, expected
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"}
+)
 ORIENTATION = 0x0112
 QUARTER_TURNS = (5, 6, 7, 8)
 #: Orientations that bring the right, and the lower, end of the upright image from where the file's pixels begin.

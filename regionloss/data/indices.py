@@ -14,9 +14,12 @@ from threading import get_ident
 from typing import IO, Any
 
 from ..errors import InputError, expected
-from .paths import file_system, is_image, is_local
+from .paths import file_system, is_image, is_local, printable
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
+GZIP = b"\x1f\x8b"
+#: Bytes behind the end in which nothing but zeros is expected: more than any tar program fills up to.
+BEHIND = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,9 @@ def scan(path: str) -> Index:
                         found[key] = member
                 check_end(archive, handle)
         except (tarfile.TarError, OSError, EOFError) as error:
-            problem = f"{path}: cannot be read to its end ({error}). {len(found)} images before that are used."
+            handle.seek(0)
+            reason = "it is compressed: unpack it" if handle.read(2) == GZIP else error
+            problem = f"{path}: cannot be read to its end ({reason}). {len(found)} images before that are used."
     members = found.values()
     return Index(list(found), [m.offset_data for m in members], [m.size for m in members], problem)
 
@@ -150,6 +155,8 @@ def check_end(archive: tarfile.TarFile, handle: IO[bytes]) -> None:
     handle.seek(-(-(members[-1].offset_data + members[-1].size) // 512) * 512 if members else 0)
     if handle.read(512) != bytes(512):
         raise tarfile.ReadError("no mark of its end")
+    if any(handle.read(BEHIND)):
+        raise tarfile.ReadError("more follows behind its end, as where tar files were joined")
 
 
 def is_plain(name: str) -> bool:
@@ -176,6 +183,6 @@ def key_of(name: str) -> str:
         >>> key_of("./a.b/00012.seg.png")
         'a.b/00012'
     """
-    folder, _, base = name.removeprefix("./").rpartition("/")
+    folder, _, base = printable(name).removeprefix("./").rpartition("/")
     key = base.partition(".")[0]
     return f"{folder}/{key}" if folder else key

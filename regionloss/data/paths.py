@@ -35,7 +35,7 @@ def expand(patterns: str | Iterable[str]) -> list[str]:
     """
     given = [os.path.expanduser(p) for p in ([patterns] if isinstance(patterns, str) else patterns)]
     named = [name for pattern in given for name in spelled_out(pattern)]
-    return list(chain.from_iterable(found(name) if glob.has_magic(name) else [name] for name in named))
+    return list(chain.from_iterable([name] if is_name(name) else found(name) for name in named))
 
 
 def spelled_out(pattern: str) -> list[str]:
@@ -59,13 +59,22 @@ def spelled_out(pattern: str) -> list[str]:
     return [name for choice in choices for name in spelled_out(before + choice + after)]
 
 
+def is_name(pattern: str) -> bool:
+    """Whether a pattern holds no wildcard, or is the name of something that is there, `photos [2020]`."""
+    return not glob.has_magic(pattern) or (is_local(pattern) and os.path.lexists(pattern))
+
+
 def found(pattern: str) -> list[str]:
     """Return what a wildcard finds, sorted."""
+    outer, chained, inner = pattern.partition("::")
     if is_local(pattern):
         names = sorted(glob.glob(pattern, recursive=True))
+    elif chained and "://" not in outer:
+        # A layer without a path of its own, such as simplecache: what it holds is found below it.
+        names = [f"{outer}::{name}" for name in found(inner)]
     else:
         system, path = file_system(pattern)
-        names = sorted(system.unstrip_protocol(name) for name in system.glob(path))
+        names = sorted(f"{system.unstrip_protocol(name)}{chained}{inner}" for name in system.glob(path))
     if not names:
         raise InputError(expected(f"'{pattern}'", "files", "none", "Check the path, and quote it from the shell."))
     return names
@@ -116,6 +125,16 @@ def names_below(folder: str) -> list[str]:
         system, inner = file_system(folder)
         names = [name[len(inner.rstrip("/")) + 1 :] for name in system.find(inner)]
     return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")))
+
+
+def printable(name: str) -> str:
+    r"""Return a file's name as text that any format holds: bytes that are not UTF-8 are spelled out.
+
+    Example:
+        >>> printable("caf\udce9")
+        'caf\\xe9'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def is_image(name: str) -> bool:

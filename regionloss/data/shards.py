@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ..errors import InputError, expected
 from .images import ImageError
 from .indices import Index, headed, index_folder, indexed
-from .paths import expand, file_system, is_folder, is_image, is_local, names_below
+from .paths import expand, file_system, is_folder, is_image, is_local, names_below, printable
 
 THREADS = 16
 
@@ -125,7 +125,8 @@ class FolderShard:
 
     def __init__(self, path: str) -> None:
         self.path, self.problem = path, ""
-        self._keys = [name for name in names_below(path) if is_image(name)]
+        self._names = [name for name in names_below(path) if is_image(name)]
+        self._keys = [printable(name) for name in self._names]
         if not self._keys:
             raise InputError(expected(path, "a folder of images, or of tar files", "a folder with neither"))
 
@@ -139,7 +140,7 @@ class FolderShard:
 
     def read(self, number: int) -> bytes:
         """Return an image file's contents."""
-        path = f"{self.path.rstrip('/')}/{self._keys[number]}"
+        path = f"{self.path.rstrip('/')}/{self._names[number]}"
         if is_local(path):
             return Path(path).read_bytes()
         system, inner = file_system(path)
@@ -165,9 +166,25 @@ def find_shards(patterns: str | list[str], cache: Path | None = None) -> list[Ta
         if not is_folder(path):
             shards.append(TarShard(path, cache))
             continue
-        tars = [name for name in names_below(path) if name.endswith(".tar")]
+        tars = tars_below(path, (".tar",))
         shards += [TarShard(f"{path.rstrip('/')}/{name}", cache) for name in tars] or [FolderShard(path)]
     return shards
+
+
+def tars_below(folder: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Return the tar files below a folder as paths from there; none where it is a folder of images.
+
+    Raises:
+        InputError: It holds both: nobody knows which of them are meant.
+    """
+    names = names_below(folder)
+    tars, images = [n for n in names if n.endswith(suffixes)], [n for n in names if is_image(n)]
+    if tars and images:
+        first, other = printable(tars[0]), printable(images[0])
+        got = f"{len(tars)} tar files such as '{first}' and {len(images)} images such as '{other}'"
+        advice = f"Say '{folder.rstrip('/')}/*.tar' for the former; give the latter a folder of their own."
+        raise InputError(expected(folder, "tar files or images", got, advice))
+    return tars
 
 
 class ShardSet:

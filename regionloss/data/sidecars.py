@@ -9,12 +9,12 @@ import functools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, expected
 from .paths import file_system
+from .writing import write_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +90,7 @@ class Sidecar:
 
         try:
             table = pa.Table.from_pylist(list(rows), schema=schema())
-        except (pa.ArrowException, TypeError, KeyError) as error:
+        except (pa.ArrowException, TypeError, KeyError, ValueError) as error:
             raise InputError(expected("side-car", "rows of its schema", str(error).rstrip("."))) from error
         sidecar = cls(table, tuple(scans), shard, dict(files or {}))
         _ = sidecar.places
@@ -187,7 +187,7 @@ def read_sidecar(path: str) -> Sidecar:
     contents = system.cat_file(inner)
     try:
         # Threads of the reader that still run when Python ends abort the process.
-        with pq.ParquetFile(pa.BufferReader(contents), pre_buffer=False) as opened:
+        with pq.ParquetFile(pa.BufferReader(contents), pre_buffer=False, page_checksum_verification=True) as opened:
             table = opened.read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         got = f"a file that cannot be read ({str(error).rstrip('.')})"
@@ -216,12 +216,9 @@ def read_book(path: str) -> Book:
         raise DamagedError(expected(path, "a side-car of regions", f"a file that cannot be read ({error})")) from error
 
 
-def read_table(path: str) -> pa.Table | None:
-    """Return a side-car's table, as `read_sidecar` does; None where there is no such file."""
-    try:
-        return read_sidecar(path).table
-    except FileNotFoundError:
-        return None
+def same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Whether images of two sizes (width, height) can be copies of one another: a side is off by a pixel at most."""
+    return abs(first[0] * second[1] - first[1] * second[0]) <= max(sum(first), sum(second))
 
 
 def scanned_kinds(scans: Iterable[Mapping[str, str]]) -> list[str]:
@@ -257,33 +254,9 @@ def write_sidecar(path: str, sidecar: Sidecar) -> None:
     book = {"scans": [asdict(s) for s in sidecar.scans], "shard": sidecar.shard, "files": dict(sidecar.files)}
     notes = {VERSION_KEY: str(SIDECAR_VERSION), BOOK_KEY: json.dumps(book, sort_keys=True)}
     buffer = pa.BufferOutputStream()
-    pq.write_table(sidecar.table.replace_schema_metadata(notes), buffer, compression="zstd")
+    table = sidecar.table.replace_schema_metadata(notes)
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     write_whole(str(path), buffer.getvalue().to_pybytes())
-
-
-def write_whole(path: str, contents: bytes) -> None:
-    """Write a file under a temporary name beside it, and rename it."""
-    system, inner = file_system(path)
-    parent = system._parent(inner)
-    system.makedirs(parent, exist_ok=True)
-    name = inner.rstrip("/").rpartition("/")[2]
-    # One name for each target: what a kill leaves behind, the next run takes away.
-    temporary = f"{parent.rstrip('/')}/.{name}.tmp"
-    try:
-        system.pipe_file(temporary, contents)
-        rename(system, temporary, inner)
-    except BaseException:
-        with suppress(Exception):
-            system.rm_file(temporary)
-        raise
-
-
-def rename(system: Any, old: str, new: str) -> None:
-    """Rename a file of a file system, over the one that may be there."""
-    if "file" in (system.protocol if isinstance(system.protocol, tuple) else (system.protocol,)):
-        os.replace(old, new)
-    else:
-        system.mv(old, new)
 
 
 def with_scan(row: Row, scan: Scan, found: Sequence[Row]) -> Row:

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import groupby
 
 import torch
 
-from ..data.sidecars import (
-    DamagedError,
-    Row,
-    Scan,
-    Sidecar,
-    read_book,
-    read_sidecar,
-    with_scan,
-    without_detector,
-    write_sidecar,
-)
+from ..data.paths import is_local
+from ..data.sidecars import Scan, Sidecar, read_book, read_sidecar, with_scan, without_detector, write_sidecar
 from ..detectors.base import Detector
-from ..errors import InputError, RegionLossError, expected
+from ..errors import InputError, RegionLossError
 from .base import Job, Report, Tick
 from .decoding import Decoders, Picture, Unreadable, ahead
 from .looking import batches, look, to_batch
 from .naming import Named, build, scan_of
 from .sources import Source, is_folder_shard, mark_of, marks_of, open_source
-from .stats import Names, counts, kept_names, other_shard, write_stats
+from .stats import REFUSED, counts, write_stats
+from .work import Work, recall, row_of
 
 MAX_SIDE = 1600
 CHUNK = 8
@@ -75,31 +66,6 @@ class Annotate:
         return Annotator(self, dict(zip(scans, built, strict=True)))
 
 
-@dataclass(eq=False)
-class Work:
-    """A job under way.
-
-    Args:
-        job: Which.
-        source: Its shard, opened; None where it cannot be.
-        rows: What is known of its images that did not change.
-        scans: That looked at all of them.
-        missing: For the number of each image to look at, the numbers of the detectors that have not looked.
-        names: What the stats name.
-        failed: Why nothing can be written.
-        started: When.
-    """
-
-    job: Job
-    source: Source | None = None
-    rows: dict[str, Row] = field(default_factory=dict)
-    scans: tuple[Scan, ...] = ()
-    missing: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    names: Names = field(default_factory=lambda: defaultdict(dict))
-    failed: str = ""
-    started: float = field(default_factory=time.monotonic)
-
-
 class Annotator:
     """The stage; see `Annotate`.
 
@@ -134,7 +100,8 @@ class Annotator:
     def finished(self, job: Job) -> bool:
         """Whether a job's side-car is whole, of this very shard, and has all that these detectors find."""
         try:
-            book = read_book(job.target)
+            # Object stores vouch for what they hold; a disk's side-car is read whole, with its checksums.
+            book = read_sidecar(job.target) if is_local(job.target) else read_book(job.target)
             if not set(self.scans) <= set(book.scans):
                 return False
             if is_folder_shard(job.shard):
@@ -148,7 +115,7 @@ class Annotator:
         work = Work(job)
         try:
             work.source = source = open_source(job.shard)
-            self.recall(work, source)
+            recall(work, source, self.scans)
         except FileNotFoundError:
             work.failed = f"{job.shard}: there is no such file."
         except (InputError, OSError) as error:
@@ -157,28 +124,6 @@ class Annotator:
             # File systems raise what they like: the shard is named, the others go on.
             work.failed = f"{job.shard}: {type(error).__name__}: {error}"
         return work
-
-    def recall(self, work: Work, source: Source) -> None:
-        """Take over what an earlier run found in images that have not changed."""
-        keys = source.shard.keys()
-        try:
-            known = read_sidecar(work.job.target)
-        except (FileNotFoundError, DamagedError):
-            known = Sidecar.of([])
-        if other := other_shard(work.job, source, known):
-            advice = "Say another --out, or remove the side-car."
-            raise InputError(expected(work.job.target, f"the side-car of {work.job.shard}", f"that of {other}", advice))
-        if known.shard in ("", source.mark):  # imported regions do not know of what they are
-            marks = {**source.marks, **known.files}
-            same = [key for key in keys if key in known and marks.get(key) == source.marks.get(key)]
-            work.rows, work.scans = {key: known[key] for key in same}, known.scans
-        for number, key in enumerate(keys):
-            scans = work.rows[key]["scans"] if key in work.rows else ()
-            missing = tuple(i for i, scan in enumerate(self.scans) if asdict(scan) not in scans)
-            if missing:
-                work.missing[number] = missing
-        unread = set(work.rows) - {keys[number] for number in work.missing}
-        work.names.update(kept_names(work.job.target, unread))
 
     def load(self, chunk: Chunk) -> list[Picture | Unreadable]:
         """Read a few images of a shard and have them decoded."""
@@ -203,9 +148,9 @@ class Annotator:
             scan = self.scans[number]
             found = look(self.detectors[number], scan.detector, pictures, images)
             for picture, regions in zip(pictures, found, strict=True):
-                row = work.rows.get(picture.key) or new_row(picture)
+                row = row_of(work, picture)
                 if isinstance(regions, str):
-                    work.names["not looked at"].setdefault(picture.key, regions)
+                    work.names[REFUSED].setdefault(picture.key, regions)
                     row = without_detector(row, scan.detector)
                 else:
                     row = with_scan(row, scan, regions)
@@ -217,33 +162,42 @@ class Annotator:
             return Report(work.job, failed=work.failed)
         try:
             return self.written(work, work.source)
+        except InputError as error:
+            return Report(work.job, failed=f"{work.job.shard}: {error}")
         finally:
             work.source.close()
 
     def written(self, work: Work, source: Source) -> Report:
         """Write what was found in a shard, unless it was not looked at at all."""
         keys, named = source.shard.keys(), {reason: len(names) for reason, names in work.names.items()}
-        seconds = time.monotonic() - work.started
-        if failed := work.failed or self.hopeless(work):
-            return Report(work.job, len(keys), named=named, seconds=seconds, failed=failed)
+        named |= {"shard cut off": 1} if source.shard.problem else {}
         rows = [work.rows[key] for key in keys if key in work.rows and work.rows[key]["scans"]]
-        others = [s for s in work.scans if s.detector not in {own.detector for own in self.scans}]
-        complete = [s for s in others if all(asdict(s) in row["scans"] for row in rows)]
-        scans = sorted([*complete, *self.scans], key=lambda scan: scan.detector)
-        sidecar = Sidecar.of(rows, scans, source.mark, source.marks)
+        sidecar = Sidecar.of(rows, self.complete(work, keys), source.mark, source.marks)
+        unreadable = "" if keys else source.shard.problem.replace(source.shard.path, work.job.shard)
+        failed = work.failed or self.hopeless(work) or unreadable
         try:
-            write_stats(work.job, source, sidecar, work.names)
-            write_sidecar(work.job.target, sidecar)
+            if failed == unreadable:
+                write_stats(work.job, source, sidecar, work.names)
+            if not failed:
+                write_sidecar(work.job.target, sidecar)
         except OSError as error:
             advice = "Make room, or say another --out; what is done stays done."
             reason = error.strerror or str(error)
             raise RegionLossError(f"{work.job.target}: cannot be written ({reason}). {advice}") from error
-        named |= {"shard cut off": 1} if source.shard.problem else {}
-        return Report(work.job, len(keys), len(rows), counts(rows), named, seconds)
+        seconds = time.monotonic() - work.started
+        return Report(work.job, len(keys), 0 if failed else len(rows), counts(rows), named, seconds, failed)
+
+    def complete(self, work: Work, keys: Sequence[str]) -> list[Scan]:
+        """Return the scans that looked at every image of a shard; what a detector cannot show a dot for is no gap."""
+        passed_over = {**work.names["unreadable"], **work.names["tiny"]}
+        rows = [work.rows.get(key, {}).get("scans", ()) for key in keys if key not in passed_over]
+        scans = {scan.detector: scan for scan in (*work.scans, *self.scans)}
+        asked = {name: asdict(scan) for name, scan in scans.items()}
+        return [scans[name] for name in sorted(scans) if all(asked[name] in row for row in rows)]
 
     def hopeless(self, work: Work) -> str:
         """Return why a detector could look at no image at all: that is its fault, not the images'."""
-        refused = work.names.get("not looked at", {})
+        refused = work.names.get(REFUSED, {})
         ordinary = [key for key in refused if key not in work.names.get("tiny", {})]
         if len(ordinary) < FEW or len(refused) < len(work.missing) - len(work.names.get("unreadable", {})):
             return ""
@@ -267,9 +221,3 @@ def shown(work: Work, group: Iterable[Decoded], tick: Tick) -> Iterator[tuple[Pi
             for oddity in picture.oddities:
                 work.names[oddity][picture.key] = ""
             yield picture, missing[picture.key]
-
-
-def new_row(picture: Picture) -> Row:
-    """Return the row of an image that nothing has looked at yet."""
-    width, height = picture.size
-    return {"key": picture.key, "width": width, "height": height, "scans": [], "regions": []}

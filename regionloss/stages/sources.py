@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import posixpath
 import tarfile
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,14 +15,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from ..data.indices import key_of, opened
-from ..data.paths import expand, file_system, is_folder, is_image, is_local, names_below
-from ..data.shards import FolderShard, TarShard
+from ..data.indices import GZIP, key_of, opened
+from ..data.paths import expand, file_system, is_folder, is_image, is_local, names_below, printable
+from ..data.shards import FolderShard, TarShard, tars_below
 from ..data.sidecars import sidecar_path
 from ..errors import InputError, expected
 from .base import Job
 
-ENDS = 1 << 16
+ENDS, PART = 1 << 16, 1 << 20
 
 
 @dataclass
@@ -65,8 +67,7 @@ def jobs_of(patterns: Sequence[str], out: str = "") -> list[Job]:
         if is_tar(path) or not is_folder(path):
             shards.append(path)
             continue
-        tars = [name for name in names_below(path) if is_tar(name)]
-        shards += [posixpath.join(path, name) for name in tars] or [path]
+        shards += [posixpath.join(path, name) for name in tars_below(path, (".tar", ".tar.gz", ".tgz"))] or [path]
     for path in shards:
         if is_image(path):
             advice = "Give its folder, or use 'regionloss detect'."
@@ -108,16 +109,18 @@ def mark_of(path: str) -> str:
 
 def marks_of(folder: str) -> dict[str, str]:
     """Return what tells that a file has changed, by key, of the images below a folder."""
-    keys = [name for name in names_below(folder) if is_image(name)]
+    names = [name for name in names_below(folder) if is_image(name)]
     if is_local(folder):
-        stats = {key: os.stat(os.path.join(folder, key)) for key in keys}
+        stats = {printable(name): os.stat(os.path.join(folder, name)) for name in names}
         return {key: f"{found.st_size}-{found.st_mtime_ns}" for key, found in stats.items()}
     system, inner = file_system(folder)
     found = {name[len(inner.rstrip("/")) + 1 :]: facts for name, facts in system.find(inner, detail=True).items()}
     known = ("ETag", "etag", "mtime", "LastModified", "updated", "created")
     return {
-        key: "-".join(str(found[key][name]) for name in ("size", *known) if found[key].get(name) is not None)
-        for key in keys
+        printable(name): "-".join(
+            str(found[name][fact]) for fact in ("size", *known) if found[name].get(fact) is not None
+        )
+        for name in names
     }
 
 
@@ -134,19 +137,40 @@ def open_source(path: str) -> Source:
         InputError: A folder without images, or what needs a package that is missing.
     """
     if is_folder_shard(path):
-        return Source(FolderShard(path), marks=marks_of(path))
+        others = Counter(suffix_of(name) for name in names_below(path) if not is_image(name))
+        return Source(FolderShard(path), marks=marks_of(path), others=dict(sorted(others.items())))
     mark = mark_of(path)
-    if is_local(path):
+    if is_local(path) and path.endswith(".tar"):
         return counted(Source(TarShard(path), mark))
     copied = tempfile.TemporaryDirectory(prefix="regionloss-")
-    system, inner = file_system(path)
     local = os.path.join(copied.name, "shard.tar")
     try:
-        system.get_file(inner, local)
+        copy(path, local)
         return counted(Source(TarShard(local, Path(copied.name)), mark, copied=copied))
     except BaseException:
         copied.cleanup()
         raise
+
+
+def copy(path: str, local: str) -> None:
+    """Copy a tar file to this machine, unpacked; of one that is damaged, what comes before the damage."""
+    if not is_local(path):
+        system, inner = file_system(path)
+        system.get_file(inner, f"{local}.packed")
+        path = f"{local}.packed"
+    with open(path, "rb") as there, open(local, "wb") as here:
+        packed = there.read(2) == GZIP
+        there.seek(0)
+        contents = gzip.GzipFile(fileobj=there) if packed else there
+        with suppress(EOFError, zlib.error, gzip.BadGzipFile):
+            while part := contents.read1(PART):
+                here.write(part)
+
+
+def suffix_of(name: str) -> str:
+    """Return a file's suffix; its name where it has none."""
+    base = printable(os.path.basename(name))
+    return os.path.splitext(base)[1] or base
 
 
 def counted(source: Source) -> Source:
@@ -155,12 +179,12 @@ def counted(source: Source) -> Source:
     images: Counter[str] = Counter()
     problems = (tarfile.TarError, OSError, EOFError)  # what cuts the reading short is the shard's `problem`
     with suppress(*problems), opened(source.shard.path) as handle, tarfile.open(fileobj=handle, mode="r:") as archive:
-        for name in (member.name for member in archive if member.isfile()):
-            base = os.path.basename(name)
-            if is_image(base) and not base.startswith("."):
-                images[key_of(name)] += 1
-            else:
-                others[os.path.splitext(base)[1] or base] += 1
+        for member in archive:
+            base = os.path.basename(member.name)
+            if member.isfile() and is_image(base) and not base.startswith("."):
+                images[key_of(member.name)] += 1
+            elif not member.isdir():
+                others[suffix_of(base) if member.isfile() else "link or device"] += 1
     source.others = dict(sorted(others.items()))
     source.hidden = sorted(key for key, times in images.items() if times > 1)
     if source.shard.keys():

@@ -9,10 +9,13 @@ from dataclasses import asdict
 from typing import Any
 
 from ..data.paths import file_system
-from ..data.sidecars import SIDECAR_VERSION, Row, Sidecar, stats_path, write_whole
+from ..data.sidecars import SIDECAR_VERSION, Row, Sidecar, stats_path
+from ..data.writing import write_whole
 from .base import Job
 from .sources import Source, place_of
 
+#: The reason of images that a detector raised an error for.
+REFUSED = "not looked at"
 #: Reason -> key -> what there is to say; empty where the reason says it all.
 Names = dict[str, dict[str, str]]
 
@@ -39,7 +42,9 @@ def write_stats(job: Job, source: Source, sidecar: Sidecar, names: Names) -> Non
         "counts": {reason: len(named) for reason, named in found.items()},
         "named": found,
     }
-    write_whole(stats_path(job.target), (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
+    # A path that is not UTF-8 is spelled as JSON spells it.
+    text = json.dumps(stats, indent=1, ensure_ascii=False) + "\n"
+    write_whole(stats_path(job.target), text.encode("utf-8", "backslashreplace"))
 
 
 def read_stats(sidecar: str) -> dict[str, Any]:
@@ -65,10 +70,19 @@ def other_shard(job: Job, source: Source, known: Sidecar) -> str:
     return "" if known.shard in ("", source.mark) else recorded
 
 
-def kept_names(sidecar: str, keys: Iterable[str]) -> Names:
-    """Return what earlier stats name of images that are not looked at again."""
-    kept, wanted = defaultdict[str, dict[str, str]](dict), set(keys)
+def kept_names(sidecar: str, kept: Iterable[str], again: Iterable[str], detectors: Iterable[str]) -> Names:
+    """Return what earlier stats name and still holds.
+
+    Args:
+        sidecar: Beside which they are.
+        kept: Keys of images that are not looked at again.
+        again: Keys of those that are: what other detectors could not look at is still not looked at.
+        detectors: That look now.
+    """
+    found, wanted, others, own = defaultdict[str, dict[str, str]](dict), set(kept), set(again), set(detectors)
     for reason, named in read_stats(sidecar).get("named", {}).items():
-        if mine := {key: why for key, why in named.items() if key in wanted and reason != "hidden"}:
-            kept[reason] = mine
-    return kept
+        for key, why in named.items():
+            open_still = reason == REFUSED and key in others and why.partition(" ")[0] not in own
+            if open_still or (reason != "hidden" and key in wanted):
+                found[reason][key] = why
+    return found

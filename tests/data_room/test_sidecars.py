@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import fsspec
@@ -11,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from regionloss.data.sidecars import (
+    DamagedError,
     Scan,
     Sidecar,
     read_sidecar,
-    read_table,
+    same_shape,
     scanned_kinds,
     schema,
     sidecar_path,
@@ -98,7 +102,40 @@ def test_what_is_no_side_car_is_refused_with_a_sentence(tmp_path: Path) -> None:
         read_sidecar(str(path))
     with pytest.raises(FileNotFoundError):
         read_sidecar(str(tmp_path / "none.regions.parquet"))
-    assert read_table(str(tmp_path / "none.regions.parquet")) is None
+
+
+def test_a_byte_that_turned_over_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.regions.parquet"
+    write_sidecar(str(path), Sidecar.of([row(f"{n}", [region()]) for n in range(50)]))
+    contents = bytearray(path.read_bytes())
+    for place in range(40, 200):
+        contents[place] ^= 0xFF
+    path.write_bytes(contents)
+    with pytest.raises(DamagedError, match=r"a\.regions\.parquet: expected a side-car of regions"):
+        read_sidecar(str(path))
+
+
+def test_several_writers_of_one_file_do_not_disturb_one_another(tmp_path: Path) -> None:
+    code = "import sys; from regionloss.data.writing import write_whole\n"
+    code += "for n in range(60): write_whole(sys.argv[1], sys.argv[2].encode() * 100_000)"
+    target = tmp_path / "a.regions.parquet"
+    left = tmp_path / f".{target.name}.{socket.gethostname()}-999999999.tmp"
+    left.write_bytes(b"of a process that was killed")
+    runs = [subprocess.Popen([sys.executable, "-c", code, str(target), letter]) for letter in "ab"]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert target.read_bytes() in (b"a" * 100_000, b"b" * 100_000)
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+def test_shapes_of_copies_are_told_from_those_of_other_images() -> None:
+    for width, height in ((640, 427), (333, 500), (1000, 3)):
+        for longest in (64, 97, 256):
+            scale = longest / max(width, height)
+            copy = (max(1, round(width * scale)), max(1, round(height * scale)))
+            assert same_shape((width, height), copy)
+            assert same_shape(copy, (width, height))
+    assert not same_shape((640, 427), (427, 640))
+    assert not same_shape((200, 100), (256, 256))
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:

@@ -133,12 +133,16 @@ def test_a_truncated_tar_gives_what_comes_before_the_cut_and_says_so(tmp_path: P
     contents, boxes = random_shard(3, 12)
     (tmp_path / "cut.tar").write_bytes(contents[: len(contents) // 2])
     (tmp_path / "rubbish.tar").write_bytes(b"rubbish" * 500)
-    cut, rubbish = annotate([f"{tmp_path}/cut.tar", f"{tmp_path}/rubbish.tar"])
+    (tmp_path / "empty.tar").write_bytes(b"")
+    cut, *others = annotate([f"{tmp_path}/cut.tar", f"{tmp_path}/rubbish.tar", f"{tmp_path}/empty.tar"])
     found = boxes_of(read_sidecar(cut.job.target))
     assert 3 < len(found) < 12
     assert found == {key: [list(box)] for key, box in boxes.items() if key in found}
     assert "cannot be read to its end" in stats_of(cut.job)["problem"]
-    assert (len(read_sidecar(rubbish.job.target)), rubbish.named) == (0, {"shard cut off": 1})
+    for other in others:
+        assert f"{other.job.shard}: cannot be read to its end" in other.failed
+        assert stats_of(other.job)["problem"] == other.failed
+        assert not Path(other.job.target).exists()
 
 
 def test_images_that_hide_one_another_are_named(tmp_path: Path) -> None:

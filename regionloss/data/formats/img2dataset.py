@@ -60,7 +60,7 @@ def write_img2dataset(path: str, rows: Iterable[Row], kind: str, column: str = C
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from ..sidecars import write_whole
+    from ..writing import write_whole
 
     records = [
         {name: row[name] for name in ("key", "width", "height")}

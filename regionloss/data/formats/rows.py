@@ -125,6 +125,6 @@ def read_json(path: str) -> Any:
 
 def write_json(path: str, value: Any) -> None:
     """Write a JSON file whole, or not at all."""
-    from ..sidecars import write_whole
+    from ..writing import write_whole
 
     write_whole(path, (json.dumps(value, ensure_ascii=False) + "\n").encode())

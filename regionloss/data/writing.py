@@ -1,0 +1,61 @@
+"""Files that are there whole, or not at all."""
+
+from __future__ import annotations
+
+import glob
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .paths import file_system
+
+
+def write_whole(path: str, contents: bytes) -> None:
+    """Write a file under a temporary name beside it, and rename it; what killed processes left there is removed.
+
+    Args:
+        path: Local, or an address that fsspec opens. Of several writers the last one wins, whole.
+        contents: Of the file.
+    """
+    system, inner = file_system(path)
+    parent, name = system._parent(inner), inner.rstrip("/").rpartition("/")[2]
+    system.makedirs(parent, exist_ok=True)
+    begun = f".{name}.{socket.gethostname()}-"
+    temporary = f"{parent.rstrip('/')}/{begun}{os.getpid()}.tmp"
+    try:
+        system.pipe_file(temporary, contents)
+        if is_disk(system):
+            os.replace(temporary, inner)
+            remove_left(Path(parent), begun)
+        else:
+            system.mv(temporary, inner)
+    except BaseException:
+        with suppress(Exception):
+            system.rm_file(temporary)
+        raise
+
+
+def is_disk(system: Any) -> bool:
+    """Whether a file system of fsspec is this machine's own."""
+    return "file" in (system.protocol if isinstance(system.protocol, tuple) else (system.protocol,))
+
+
+def remove_left(folder: Path, begun: str) -> None:
+    """Remove temporary files of a name whose processes, on this machine, have ended."""
+    for path in folder.glob(f"{glob.escape(begun)}*.tmp"):
+        number = path.name.removeprefix(begun).removesuffix(".tmp")
+        if number.isdigit() and not runs(int(number)):
+            path.unlink(missing_ok=True)
+
+
+def runs(process: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

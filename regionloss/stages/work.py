@@ -1,0 +1,101 @@
+"""A job under way: what an earlier run found is taken over, the rest is still to be looked at."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from ..data.sidecars import DamagedError, Row, Scan, Sidecar, read_sidecar, same_shape
+from ..errors import InputError, expected
+from .base import Job
+from .decoding import Picture
+from .sources import Source
+from .stats import Names, kept_names, other_shard
+
+#: Options of a scan that no detector made: they tell at least how it was shown the images.
+IMPORTED = "{}"
+
+
+@dataclass(eq=False)
+class Work:
+    """A job under way.
+
+    Args:
+        job: Which.
+        source: Its shard, opened; None where it cannot be.
+        rows: What is known of its images.
+        scans: That looked at all of them, in an earlier run.
+        missing: For the number of each image to look at, the numbers of the detectors that have not looked.
+        names: What the stats name.
+        failed: Why nothing can be written.
+        started: When.
+    """
+
+    job: Job
+    source: Source | None = None
+    rows: dict[str, Row] = field(default_factory=dict)
+    scans: tuple[Scan, ...] = ()
+    missing: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    names: Names = field(default_factory=lambda: defaultdict(dict))
+    failed: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+
+def recall(work: Work, source: Source, own: Sequence[Scan]) -> None:
+    """Take over what earlier runs found, and note which detectors have not looked at which images yet.
+
+    Raises:
+        InputError: The side-car is that of another shard.
+    """
+    keys, known = source.shard.keys(), earlier(work.job, source)
+    if known.shard in ("", source.mark):  # imported regions do not know of what they are
+        marks = {**source.marks, **known.files}
+        same = [key for key in keys if key in known and marks.get(key) == source.marks.get(key)]
+        work.rows, work.scans = {key: known[key] for key in same}, known.scans
+    for key in keys:
+        if key in known and key not in work.rows and (row := imported(known[key])):
+            work.rows[key] = row
+    for number, key in enumerate(keys):
+        scans = work.rows[key]["scans"] if key in work.rows else ()
+        missing = tuple(i for i, scan in enumerate(own) if asdict(scan) not in scans)
+        if missing:
+            work.missing[number] = missing
+    again = {keys[number] for number in work.missing}
+    work.names.update(kept_names(work.job.target, set(work.rows) - again, again, [scan.detector for scan in own]))
+
+
+def earlier(job: Job, source: Source) -> Sidecar:
+    """Return what is at a job's target; an empty side-car where there is none that can be read."""
+    try:
+        known = read_sidecar(job.target)
+    except (FileNotFoundError, DamagedError):
+        known = Sidecar.of([])
+    if other := other_shard(job, source, known):
+        advice = "Say another --out, or remove the side-car."
+        raise InputError(expected(job.target, f"the side-car of {job.shard}", f"that of {other}", advice))
+    return known
+
+
+def imported(row: Row) -> Row | None:
+    """Return a row with what was imported alone; None where nothing was.
+
+    Nobody could find it again: it is kept when the file has changed, as long as the image has its shape.
+    """
+    scans = [scan for scan in row["scans"] if scan["options"] == IMPORTED]
+    names = {scan["detector"] for scan in scans}
+    regions = [region for region in row["regions"] if region["detector"] in names]
+    return row | {"scans": scans, "regions": regions} if scans else None
+
+
+def row_of(work: Work, picture: Picture) -> Row:
+    """Return the row of an image that is looked at: a new one where there is none, or the image has another shape."""
+    width, height = picture.size
+    row = work.rows.get(picture.key)
+    if row is not None and same_shape((row["width"], row["height"]), picture.size):
+        return row | {"width": width, "height": height}
+    if row is not None and row["regions"]:
+        told = f"{len(row['regions'])} regions of an image of {row['width']} x {row['height']} are left out."
+        work.names["another shape"][picture.key] = told
+    return {"key": picture.key, "width": width, "height": height, "scans": [], "regions": []}

@@ -1,0 +1,121 @@
+"""Shards as they come in the wild: packed, joined, with odd names; and images that could not be looked at at first."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from shards import drawn, encoded, random_shard, tar_of
+from test_annotate import annotate, boxes_of, lines, log, stats_of  # noqa: F401
+
+from regionloss.data.sidecars import Scan, Sidecar, read_sidecar, write_sidecar
+from regionloss.errors import InputError
+from regionloss.stages.naming import Named
+from regionloss.stages.sources import jobs_of
+
+RED = Named("spots/red")
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tgz"])
+def test_a_packed_tar_is_unpacked_and_of_a_cut_one_the_beginning(tmp_path: Path, suffix: str) -> None:
+    contents, boxes = random_shard(4, 12)
+    packed = gzip.compress(contents, 0)
+    (tmp_path / f"whole{suffix}").write_bytes(packed)
+    (tmp_path / f"cut{suffix}").write_bytes(packed[: len(packed) // 2])
+    whole, cut = annotate([f"{tmp_path}/whole{suffix}", f"{tmp_path}/cut{suffix}"])
+    assert boxes_of(read_sidecar(whole.job.target)) == {key: [list(box)] for key, box in boxes.items()}
+    assert annotate(f"{tmp_path}/whole{suffix}") == []
+    found = boxes_of(read_sidecar(cut.job.target))
+    assert 3 < len(found) < 12
+    assert found.items() <= {key: [list(box)] for key, box in boxes.items()}.items()
+    assert stats_of(cut.job)["problem"].startswith(f"{tmp_path}/cut{suffix}: cannot be read to its end")
+
+
+def test_joined_tars_and_links_are_named(tmp_path: Path) -> None:
+    first, second = random_shard(1, 2)[0], random_shard(2, 2)[0]
+    (tmp_path / "joined.tar").write_bytes(first + second)
+    contents = io.BytesIO()
+    with tarfile.open(fileobj=contents, mode="w") as archive:
+        image = encoded(drawn((40, 40), (2, 2, 9, 9)))
+        for name, kind, data in (("a.png", tarfile.REGTYPE, image), ("b.png", tarfile.LNKTYPE, b"")):
+            member = tarfile.TarInfo(name)
+            member.type, member.size, member.linkname = kind, len(data), "a.png" if kind == tarfile.LNKTYPE else ""
+            archive.addfile(member, io.BytesIO(data))
+    (tmp_path / "linked.tar").write_bytes(contents.getvalue())
+    joined, linked = annotate([f"{tmp_path}/joined.tar", f"{tmp_path}/linked.tar"])
+    assert (joined.rows, joined.named) == (2, {"shard cut off": 1})
+    assert "more follows behind its end" in stats_of(joined.job)["problem"]
+    assert stats_of(linked.job)["other_files"] == {"link or device": 1}
+
+
+def test_names_that_are_no_utf8_are_spelled_out(tmp_path: Path) -> None:
+    image, odd = encoded(drawn((40, 40), (2, 2, 9, 9))), os.fsdecode(b"caf\xe9")
+    contents = io.BytesIO()
+    with tarfile.open(fileobj=contents, mode="w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
+        member = tarfile.TarInfo("caf\xe9.png")
+        member.size = len(image)
+        archive.addfile(member, io.BytesIO(image))
+    (tmp_path / "0.tar").write_bytes(contents.getvalue())
+    photos = tmp_path / f"photos-{odd}"
+    photos.mkdir()
+    (photos / f"{odd}.png").write_bytes(image)
+    (photos / "notes.txt").write_bytes(b"")
+    tar, folder = annotate([f"{tmp_path}/0.tar", str(photos)])
+    assert boxes_of(read_sidecar(tar.job.target)) == {r"caf\xe9": [[2, 2, 9, 9]]}
+    assert boxes_of(read_sidecar(folder.job.target)) == {r"caf\xe9.png": [[2, 2, 9, 9]]}
+    assert stats_of(folder.job)["other_files"] == {".txt": 1}
+    assert annotate([f"{tmp_path}/0.tar", str(photos)]) == []
+
+
+def test_images_that_could_not_be_looked_at_are_looked_at_again_and_alone(tmp_path: Path, log: Path) -> None:  # noqa: F811
+    members = {f"{n}.png": encoded(drawn((200, 200) if n % 3 else (60, 60), (1, 1, 9, 9))) for n in range(9)}
+    (tmp_path / "a.tar").write_bytes(tar_of(members))
+    # The detector fails at small images, as a device might for a while: the same detector, so the same options.
+    annotate(f"{tmp_path}/a.tar", Named("spots/red", {"refuse": 64}))
+    before = lines(log)
+    (again,) = annotate(f"{tmp_path}/a.tar", Named("spots/red", {"refuse": 64}))
+    assert again.named == {"not looked at": 3}
+    assert before < lines(log) < before + 9
+    (both,) = annotate(f"{tmp_path}/a.tar", Named("spots/blue"))
+    assert sorted(stats_of(both.job)["named"]["not looked at"]) == ["0", "3", "6"]
+    (healed,) = annotate(f"{tmp_path}/a.tar", RED)
+    assert healed.named == {}
+    assert len(read_sidecar(healed.job.target)) == 9
+    assert annotate(f"{tmp_path}/a.tar", RED, Named("spots/blue")) == []
+
+
+def test_imported_regions_outlive_a_change_of_the_shard_but_not_of_the_shape(tmp_path: Path) -> None:
+    image = encoded(drawn((80, 60), (5, 6, 15, 26)))
+    (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image, "2.png": image}))
+    region = {"kind": "sign", "box": [0.5, 0.5, 1.0, 1.0], "quad": None, "keypoints": None}
+    region |= {"score": 1.0, "text": None, "detector": "coco"}
+    scan = {"detector": "coco", "version": "", "weights": "", "options": "{}", "kind": "sign"}
+    rows = [{"key": k, "width": 80, "height": 60, "scans": [scan], "regions": [region]} for k in "12"]
+    write_sidecar(f"{tmp_path}/a.regions.parquet", Sidecar.of(rows, [Scan(**scan)]))
+    annotate(f"{tmp_path}/a.tar")
+    other = encoded(drawn((60, 80), (5, 6, 15, 26)))
+    (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image, "2.png": other, "3.png": image}))
+    (report,) = annotate(f"{tmp_path}/a.tar")
+    found = read_sidecar(report.job.target)
+    assert boxes_of(found, "coco") == {"1": [[40, 30, 80, 60]], "2": [], "3": []}
+    assert boxes_of(found) == {key: [[5, 6, 15, 26]] for key in "123"}
+    assert report.named == {"another shape": 1}
+    assert "1 regions of an image of 80 x 60" in stats_of(report.job)["named"]["another shape"]["2"]
+
+
+def test_a_folder_of_tars_and_images_is_refused_and_a_name_with_brackets_is_a_name(tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    (mixed / "0.tar").write_bytes(random_shard(1)[0])
+    drawn((9, 9)).save(mixed / "preview.png")
+    with pytest.raises(InputError, match=r"expected tar files or images, got 1 tar files such as '0\.tar' and 1"):
+        jobs_of([str(mixed)])
+    assert [job.shard for job in jobs_of([f"{mixed}/*.tar"])] == [f"{mixed}/0.tar"]
+    named = tmp_path / "photos [2020]"
+    named.mkdir()
+    drawn((9, 9)).save(named / "x.jfif", "JPEG")
+    assert [job.shard for job in jobs_of([str(named)])] == [str(named)]
