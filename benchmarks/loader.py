@@ -49,6 +49,7 @@ def write_shards(folder: Path, shards: int, images: int) -> list[str]:
     names = []
     for shard in range(shards):
         names.append(str(folder / f"{shard:05d}.tar"))
+        rows = []
         with tarfile.open(names[-1], "w") as archive:
             for number in range(shard, images, shards):
                 rng = random.Random(number)
@@ -60,13 +61,13 @@ def write_shards(folder: Path, shards: int, images: int) -> list[str]:
                 member = tarfile.TarInfo(f"{number:08d}.jpg")
                 member.size = len(contents.getvalue())
                 archive.addfile(member, io.BytesIO(contents.getvalue()))
-        rows = [row(number, random.Random(number)) for number in range(shard, images, shards)]
+                rows.append(row(number, random.Random(number), size))
         write_sidecar(sidecar_path(str(folder), names[-1]), Sidecar.of(rows))
     return names
 
 
-def row(number: int, rng: random.Random) -> dict[str, Any]:
-    """Return three texts and a face with five keypoints, somewhere."""
+def row(number: int, rng: random.Random, size: tuple[int, int]) -> dict[str, Any]:
+    """Return three texts and a face with five keypoints, somewhere in an image of `size` (H, W)."""
     regions: list[dict[str, Any]] = []
     for kind, width, height in (("text", 0.25, 0.08),) * 3 + (("face", 0.3, 0.4),):
         x, y = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
@@ -84,7 +85,7 @@ def row(number: int, rng: random.Random) -> dict[str, Any]:
             }
         )
     scans = [asdict(Scan(kind, kind=kind)) for kind in ("text", "face")]
-    return {"key": f"{number:08d}", "width": 512, "height": 512, "scans": scans, "regions": regions}
+    return {"key": f"{number:08d}", "width": size[1], "height": size[0], "scans": scans, "regions": regions}
 
 
 def ours(names: list[str], folder: Path, options: argparse.Namespace) -> Iterator[int]:

@@ -13,7 +13,7 @@ from ..collation import LooseRegions
 from ..errors import InputError, expected
 from ..regions import Regions
 from .paths import exists
-from .sidecars import read_sidecar, sidecar_path
+from .sidecars import read_sidecar, scanned_kinds, sidecar_path
 
 MOST_OPEN = 8
 
@@ -23,7 +23,8 @@ class Joined(NamedTuple):
 
     Args:
         regions: By kind; a kind that was never looked for is absent, one of which none was found is empty.
-        dropped: How many entries are no boxes (inverted, not finite, outside), by `kind/invalid`.
+        dropped: How many entries are no boxes (inverted, not finite, outside), by `kind/invalid`; how many are of an
+            image of another aspect, by `kind/aspect`: nobody has looked at this one.
     """
 
     regions: Mapping[str, Regions]
@@ -72,7 +73,8 @@ class Rows:
 
     def __init__(self, table: Any) -> None:
         self.row = {key: number for number, key in enumerate(table["key"].to_pylist())}
-        self.looked = [sorted({scan["kind"] for scan in scans or ()}) for scans in table["scans"].to_pylist()]
+        self.sizes = np.stack([table["width"].to_numpy(), table["height"].to_numpy()], 1)
+        self.looked = [scanned_kinds(scans or ()) for scans in table["scans"].to_pylist()]
         lists = table["regions"].combine_chunks()
         entries = lists.flatten()
         counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
@@ -95,9 +97,11 @@ class Rows:
             return Joined({}, {})
         start, end = self.ends[row], self.ends[row + 1]
         regions, dropped = {}, {}
-        for kind in self.looked[row]:
-            if wanted is not None and kind not in wanted:
-                continue
+        kinds = [kind for kind in self.looked[row] if wanted is None or kind in wanted]
+        if not same_aspect(self.sizes[row].tolist(), size):
+            counts = {f"{kind}/aspect": int((self.kinds[start:end] == kind).sum()) for kind in kinds}
+            return Joined({}, {reason: count for reason, count in counts.items() if count})
+        for kind in kinds:
             mine = start + np.flatnonzero(self.kinds[start:end] == kind)
             good = mine[self.usable[mine]]
             regions[kind] = self.made(kind, good, size)
@@ -124,6 +128,17 @@ class Rows:
             scores=torch.from_numpy(self.scores[index]),
             texts=texts if any(texts) else None,
         )
+
+
+def same_aspect(first: Sequence[int], second: Sequence[int]) -> bool:
+    """Whether one image may be the other, resized: a side of the smaller one is off by a pixel of rounding at most.
+
+    Args:
+        first: `(width, height)` of one, pixels.
+        second: Of the other.
+    """
+    (width, height), (wide, high) = sorted((first, second), key=lambda size: size[0] * size[1])
+    return abs(width * high - height * wide) <= max(wide, high)
 
 
 def fixed(lists: Any, length: int) -> np.ndarray:
