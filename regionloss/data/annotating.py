@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -191,8 +192,10 @@ def to_regions(row: Row, size: tuple[int, int], detectors: Mapping[str, Detector
 def kind_regions(kind: str, entries: Sequence[Row], size: tuple[int, int]) -> Regions:
     """Return the entries of one kind as regions of one image of `size` (width, height)."""
     scale, count = torch.tensor(size, dtype=torch.float32), len(entries)
-    points = [e["keypoints"] for e in entries if e["keypoints"]]
-    keypoints = torch.tensor(points).reshape(count, -1, 2) * scale if points and len(points) == count else None
+    points = [e["keypoints"] or [] for e in entries]
+    longest = max(map(len, points), default=0)
+    # Detectors of one kind may give other numbers of keypoints, or none: what is missing is unknown.
+    filled = torch.tensor([[*known, *[math.nan] * (longest - len(known))] for known in points], dtype=torch.float32)
     texts = tuple(e.get("text") or "" for e in entries)
     return Regions(
         kind,
@@ -200,7 +203,7 @@ def kind_regions(kind: str, entries: Sequence[Row], size: tuple[int, int]) -> Re
         torch.zeros(count, dtype=torch.int64),
         (size[1], size[0]),
         1,
-        keypoints=keypoints,
+        keypoints=filled.reshape(count, -1, 2) * scale if longest else None,
         scores=torch.tensor([e["score"] for e in entries], dtype=torch.float32),
         texts=texts if any(texts) else None,
     )

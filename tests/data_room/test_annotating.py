@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from regionloss.data.annotating import Annotated, annotate, annotate_files, look
+from regionloss.data.annotating import Annotated, annotate, annotate_files, kind_regions, look
 from regionloss.data.images import list_images
 from regionloss.data.sidecars import read_sidecar
 from regionloss.regions import Regions
@@ -138,3 +138,14 @@ def test_progress_is_told_for_every_file_good_or_bad(folder: Path):
     told: list[tuple[int, int]] = []
     annotate_files(list_images(folder), folder, {"red": RedDetector()}, tick=lambda done, of: told.append((done, of)))
     assert told == [(i, 5) for i in range(1, 6)]
+
+
+def test_entries_of_one_kind_may_have_other_numbers_of_keypoints() -> None:
+    few, many = [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.6, 0.6, 0.7, 0.7]
+    entries = [{"box": [0, 0, 1, 1], "score": 1.0, "keypoints": points} for points in (few, None, many)]
+    regions = kind_regions("face", entries, (200, 100))
+    nan = float("nan")
+    wanted = [[20, 20, 60, 40, nan, nan], [nan] * 6, [100, 50, 120, 60, 140, 70]]
+    for found, points in zip(regions.keypoints.flatten(1).tolist(), wanted, strict=True):
+        assert found == pytest.approx(points, nan_ok=True)
+    assert kind_regions("face", entries[1:2], (200, 100)).keypoints is None
