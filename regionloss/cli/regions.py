@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -46,8 +47,10 @@ def show(
     drawn = []
     kinds = sorted({region["kind"] for row in found.rows() for region in row["regions"]})
     colours = dict(zip(kinds, COLOURS * len(kinds), strict=False))
+    other = 0
     for image, regions in pictures(images, found, keys):
-        for kind, one in regions.items():
+        other += regions is None
+        for kind, one in (regions or {}).items():
             image = annotated(image, one, colour=colours[kind])
         drawn.append(image)
     if not drawn:
@@ -56,6 +59,8 @@ def show(
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet(drawn).save(out)
     typer.echo(f"{len(drawn)} of {len(found)} images drawn in {out}.")
+    if other:
+        typer.echo(f"Without regions: {other} images of another aspect than their rows, such as those that EXIF turns.")
 
 
 @app.command()
@@ -101,14 +106,11 @@ def import_(
     else:
         imported = (coco.read_coco if format is Format.coco else tokbench.read_tokbench)(source, in_folder)
     target = sidecar_path(out, images)
-    foreign = merge(target, images, imported)
-    left = set(foreign)
-    held = [row for key, row in imported.rows.items() if key not in left]
+    held, left = merge(target, images, imported)
     typer.echo(f"{sum(len(row['regions']) for row in held)} regions of {len(held)} images are in {target}.")
-    for reason, number in sorted(imported.dropped.items()):
-        typer.echo(f"Left out: {number}, {reason}.")
-    if foreign:
-        typer.echo(f"Left out: {len(foreign)} images that {images} does not hold, the first is '{foreign[0]}'.")
+    print_left(imported.dropped)
+    for sentence in left:
+        typer.echo(sentence)
 
 
 @app.command()
@@ -121,13 +123,20 @@ def export(
 ) -> None:
     """Write regions of side-cars in another format."""
     from ..data.formats import coco, img2dataset, tokbench
-    from .regions_files import all_rows
+    from .regions_files import rows_by_key
 
-    rows = all_rows(sidecars)
+    rows = rows_by_key(sidecars)
     if format is Format.coco:
-        count = coco.write_coco(out, rows)
+        count, left = coco.write_coco(out, rows)
     elif format is Format.tokbench:
-        count = tokbench.write_tokbench(out, rows, kind)
+        count, left = tokbench.write_tokbench(out, rows, kind)
     else:
-        count = img2dataset.write_img2dataset(out, rows, kind, column)
+        count, left = img2dataset.write_img2dataset(out, rows, kind, column)
     typer.echo(f"{count} regions are in {out}.")
+    print_left(left)
+
+
+def print_left(left: Mapping[str, int]) -> None:
+    """Say what was left out, and why."""
+    for reason, number in sorted(left.items()):
+        typer.echo(f"Left out: {number}, {reason}.")

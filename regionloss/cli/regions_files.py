@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, UnknownNameError, did_you_mean, expected
@@ -23,27 +23,51 @@ def located(path: str) -> str:
     from ..data.sidecars import SUFFIX, sidecar_path
 
     path = path.rstrip("/")
-    candidates = [path, path.removesuffix(".parquet") + SUFFIX, sidecar_path("", path)]
+    # What img2dataset writes beside a shard is called 00000.parquet, too: the name of a side-car goes first.
+    candidates = [path.removesuffix(SUFFIX).removesuffix(".parquet") + SUFFIX, sidecar_path("", path), path]
     found = [one for one in candidates if one.endswith(".parquet") and exists(one)]
     if not found:
-        raise InputError(expected("side-car", f"a file such as '{candidates[1]}'", f"'{path}', which is none"))
+        raise InputError(expected("side-car", f"a file such as '{candidates[0]}'", f"'{path}', which is none"))
     return found[0]
 
 
-def all_rows(paths: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of side-cars, one side-car in memory at a time."""
+def all_sidecars(paths: Sequence[str]) -> Iterator[tuple[str, Sidecar]]:
+    """Yield side-cars with their paths, each once, one in memory at a time."""
     from ..data.paths import expand, is_folder, names_below
     from ..data.sidecars import SUFFIX, read_sidecar
 
+    found: dict[str, None] = {}
     for path in expand(list(paths)):
         if not is_folder(path):
-            yield from read_sidecar(located(path)).rows()
+            found[located(path)] = None
             continue
         names = [name for name in names_below(path) if name.endswith(SUFFIX)]
         if not names:
             raise InputError(expected(path, f"side-cars, *{SUFFIX}", "a folder without any"))
-        for name in names:
-            yield from read_sidecar(f"{path.rstrip('/')}/{name}").rows()
+        found.update(dict.fromkeys(f"{path.rstrip('/')}/{name}" for name in names))
+    for path in found:
+        yield path, read_sidecar(path)
+
+
+def all_rows(paths: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of side-cars."""
+    return chain.from_iterable(sidecar.rows() for _, sidecar in all_sidecars(paths))
+
+
+def rows_by_key(paths: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of side-cars for a file in which a key is the name of one image.
+
+    Raises:
+        InputError: Two side-cars have rows of one key.
+    """
+    owners: dict[str, str] = {}
+    for path, sidecar in all_sidecars(paths):
+        for key in sidecar.places:
+            if (other := owners.setdefault(key, path)) != path:
+                got = f"'{key}', which {other} has, too"
+                advice = "Export one of them at a time."
+                raise InputError(expected(path, "keys of its own", got, advice))
+        yield from sidecar.rows()
 
 
 def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) -> list[str]:
@@ -57,10 +81,14 @@ def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) ->
     return list(keys) or [row["key"] for row in by_regions[:limit]]
 
 
-def pictures(images: str, sidecar: Sidecar, keys: Sequence[str]) -> Iterator[tuple[Image.Image, Mapping[str, Regions]]]:
-    """Yield images of a shard with their regions, by kind, in pixels."""
+def pictures(
+    images: str, sidecar: Sidecar, keys: Sequence[str]
+) -> Iterator[tuple[Image.Image, Mapping[str, Regions] | None]]:
+    """Yield images of a shard with their regions, by kind, in pixels; None for those of an image of another aspect."""
     from ..data.annotating import kind_regions
+    from ..data.formats.rows import sides
     from ..data.images import decoded, open_image
+    from ..data.joining import same_aspect
 
     source = opened_shard(images)
     try:
@@ -68,6 +96,9 @@ def pictures(images: str, sidecar: Sidecar, keys: Sequence[str]) -> Iterator[tup
         for key in (key for key in keys if key in numbers):
             image = decoded(open_image(source.shard.read(numbers[key]), key), key).image
             row = sidecar[key]
+            if not same_aspect(image.size, sides(row)):
+                yield image, None
+                continue
             kinds = sorted({region["kind"] for region in row["regions"]})
             yield image, {k: kind_regions(k, [r for r in row["regions"] if r["kind"] == k], image.size) for k in kinds}
     finally:
@@ -91,32 +122,81 @@ def advice_on_keys(keys: Sequence[str]) -> str:
     return f"Its keys are such as '{keys[0]}'." if keys else "It holds no images."
 
 
-def merge(target: str, images: str, imported: Imported) -> list[str]:
-    """Put imported rows into the side-car of a shard; return the keys that the shard does not hold.
+def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list[str]]:
+    """Put imported rows into the side-car of a shard.
 
-    Regions of earlier imports from the same format are replaced, those of others stay.
+    What an earlier import from the same format said of the same kinds is replaced; other kinds, and what detectors have
+    found, stay.
+
+    Returns:
+        The imported rows that it holds now, and sentences about those that it does not.
     """
-    from ..data.sidecars import Sidecar, read_sidecar, with_scan, write_sidecar
+    from ..data.formats.rows import sides, with_import
+    from ..data.joining import same_aspect
+    from ..data.sidecars import Sidecar, read_sidecar, write_sidecar
 
     source = opened_shard(images)
     try:
         keys = source.shard.keys()
-        if imported.rows and not imported.rows.keys() & set(keys):
-            wanted, got = f"the shard that holds images such as '{next(iter(imported.rows))}'", "none of them"
-            raise InputError(expected(f"--images '{images}'", wanted, got, advice_on_keys(keys)))
-        try:
-            known = read_sidecar(target)
-        except FileNotFoundError:
-            known = Sidecar.of([])
-        rows = {row["key"]: row for row in known.rows()}
-        for key in (key for key in keys if key in imported.rows):
-            row = imported.rows[key]
-            rows[key] = with_scan(rows.get(key, row | {"scans": [], "regions": []}), imported.scans[0], row["regions"])
-        changed = Sidecar.of([rows[key] for key in keys if key in rows], known.scans, known.shard, known.files)
+        sizes = sizes_of(source, imported.rows)
     finally:
         source.close()
-    held = set(keys)
-    # What detectors have done for the whole shard is no longer true where rows have come that they did not make.
-    complete = known.scans if set(rows) <= set(known.places) else ()
-    write_sidecar(target, replace(changed, scans=complete))
-    return [key for key in imported.rows if key not in held]
+    held = [row for key, row in imported.rows.items() if key in sizes and same_aspect(sizes[key], sides(row))]
+    left = left_out(images, keys, imported.rows, sizes)
+    if imported.rows and not held:
+        wanted = "images that the file describes"
+        raise InputError(expected(f"--images '{images}'", wanted, "none of them", " ".join(left)))
+    try:
+        known = read_sidecar(target)
+    except FileNotFoundError:
+        known = Sidecar.of([])
+    if len(known) and not known.places.keys() & set(keys):
+        got = f"that of another shard, with keys such as '{next(iter(known.places))}'"
+        raise InputError(expected(target, f"the side-car of {images}", got, "Say another --out."))
+    rows = {row["key"]: row for row in known.rows()}
+    complete = known.scans
+    for row in held:
+        key, (width, height) = row["key"], sizes[row["key"]]
+        if key not in rows or not same_aspect((width, height), sides(rows[key])):
+            rows[key] = {"key": key, "width": width, "height": height, "scans": [], "regions": []}
+            complete = ()  # no detector has looked at this image
+        rows[key] = with_import(rows[key], row)
+    ordered = [rows[key] for key in keys if key in rows]
+    write_sidecar(target, Sidecar.of(ordered, complete, known.shard, known.files))
+    return held, left
+
+
+def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:
+    """Return `(width, height)` of the upright images of rows that a shard holds; an unreadable one has its row's."""
+    from ..data.formats.rows import sides
+    from ..data.images import open_image, upright_size
+
+    sizes = {}
+    for number, key in enumerate(source.shard.keys()):
+        if key in rows:
+            try:
+                sizes[key] = upright_size(open_image(source.shard.read(number), key), key)
+            except InputError:
+                sizes[key] = sides(rows[key])
+    return sizes
+
+
+def left_out(
+    images: str, keys: Sequence[str], rows: Mapping[str, Row], sizes: Mapping[str, tuple[int, int]]
+) -> list[str]:
+    """Return a sentence about rows whose images a shard does not hold, and one about those of another aspect."""
+    from ..data.formats.rows import sides
+    from ..data.joining import same_aspect
+
+    sentences = []
+    if foreign := [key for key in rows if key not in sizes]:
+        where = f"{len(foreign)} images that {images} does not hold, the first is '{foreign[0]}'"
+        sentences.append(f"Left out: {where}. {advice_on_keys(keys)}")
+    if other := [key for key, size in sizes.items() if not same_aspect(size, sides(rows[key]))]:
+        (width, height), (wide, high) = sizes[other[0]], sides(rows[other[0]])
+        what = f"the first is '{other[0]}', {width} x {height}, annotated as {wide} x {high}"
+        sentence = f"Left out: {len(other)} images of another aspect than they were annotated in; {what}."
+        if same_aspect((height, width), (wide, high)):
+            sentence += " The sides are exchanged, as where EXIF turns a photograph: annotate it upright."
+        sentences.append(sentence)
+    return sentences

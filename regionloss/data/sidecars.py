@@ -216,11 +216,6 @@ def read_book(path: str) -> Book:
         raise DamagedError(expected(path, "a side-car of regions", f"a file that cannot be read ({error})")) from error
 
 
-def same_shape(first: tuple[int, int], second: tuple[int, int]) -> bool:
-    """Whether images of two sizes (width, height) can be copies of one another: a side is off by a pixel at most."""
-    return abs(first[0] * second[1] - first[1] * second[0]) <= max(sum(first), sum(second))
-
-
 def scanned_kinds(scans: Iterable[Mapping[str, str]]) -> list[str]:
     """Return the kinds that the scans of a row looked for, sorted."""
     return sorted({kind for scan in scans for kind in scan["kind"].split(",") if kind})

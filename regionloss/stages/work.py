@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from ..data.sidecars import DamagedError, Row, Scan, Sidecar, read_sidecar, same_shape
+from ..data.joining import same_aspect
+from ..data.sidecars import DamagedError, Row, Scan, Sidecar, read_sidecar
 from ..errors import InputError, expected
 from .base import Job
 from .decoding import Picture
@@ -93,7 +94,7 @@ def row_of(work: Work, picture: Picture) -> Row:
     """Return the row of an image that is looked at: a new one where there is none, or the image has another shape."""
     width, height = picture.size
     row = work.rows.get(picture.key)
-    if row is not None and same_shape((row["width"], row["height"]), picture.size):
+    if row is not None and same_aspect((row["width"], row["height"]), picture.size):
         return row | {"width": width, "height": height}
     if row is not None and row["regions"]:
         told = f"{len(row['regions'])} regions of an image of {row['width']} x {row['height']} are left out."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
-from regionloss.data.sidecars import read_sidecar
+from regionloss.data.joining import Sidecars
+from regionloss.data.sidecars import read_sidecar, scanned_kinds
 
 SIZE = (200, 100)
 KPS = [[50.0, 40.0], [70.0, 40.0], [60.0, 50.0], [52.0, 60.0], [68.0, 60.0]]
@@ -107,6 +109,127 @@ def test_formats_add_up_and_an_import_again_replaces_its_own(folder: Path) -> No
     assert [region["detector"] for region in found] == ["coco", "coco", "tokbench"]
 
 
+def test_a_kind_of_two_reaches_training_and_none_found_is_empty(folder: Path) -> None:
+    images = [*COCO["images"], {"id": 2, "file_name": "b.png", "width": 200, "height": 100}]
+    imported(written("coco.json", COCO | {"images": images}), "coco")
+    sidecars = Sidecars("regions")
+    found = sidecars("photos", "a.png", SIZE).regions
+    assert found["face"].boxes.tolist() == [pytest.approx([20, 10, 80, 50])]
+    assert found["text"].boxes.tolist() == [pytest.approx([100, 50, 180, 70])]
+    assert {kind: len(regions) for kind, regions in sidecars("photos", "b.png", SIZE).regions.items()} == {
+        "face": 0,
+        "text": 0,
+    }
+
+
+def found_in(key: str = "a.png") -> dict[str, Any]:
+    """Return the kinds that were looked for in an image, and kind, left end and source of its regions."""
+    row = read_sidecar("regions/photos.regions.parquet")[key]
+    regions = [(r["kind"], round(r["box"][0], 3), r["detector"]) for r in row["regions"]]
+    assert len({scan["detector"] for scan in row["scans"]}) == len(row["scans"])
+    return {"kinds": scanned_kinds(row["scans"]), "regions": regions}
+
+
+@pytest.mark.parametrize("order", [(TEXTS, FACES), (FACES, TEXTS)])
+def test_kinds_of_one_format_add_up_and_a_kind_again_replaces_its_own(folder: Path, order: tuple[Any, Any]) -> None:
+    for given in order:
+        imported(written("bench.json", given), "tokbench")
+    both = {"kinds": ["face", "text"], "regions": [("face", 0.2, "tokbench"), ("text", 0.1, "tokbench")]}
+    assert found_in() == both
+    moved = [TEXTS[0] | {"annotations": [{"rec": "Ab", "bbox": [100, 10, 180, 30]}]}]
+    imported(written("bench.json", moved), "tokbench")
+    assert found_in() == both | {"regions": [("face", 0.2, "tokbench"), ("text", 0.5, "tokbench")]}
+    for kind, left in (("face", 0.25), ("hand", 0.75), ("face", 0.5)):
+        columns = {"key": ["a.png"], "width": [200], "height": [100], "bbox": [[[left, 0.2, 0.9, 0.6]]]}
+        pq.write_table(pa.table(columns), "meta.parquet")
+        imported("meta.parquet", "img2dataset", "--kind", kind)
+    assert found_in()["regions"][:2] == [("face", 0.5, "img2dataset"), ("hand", 0.75, "img2dataset")]
+    assert found_in()["kinds"] == ["face", "hand", "text"]
+
+
+def test_a_row_keeps_what_other_kinds_of_one_scan_say(folder: Path) -> None:
+    imported(written("coco.json", COCO), "coco")
+    faces = COCO | {"categories": COCO["categories"][:1], "annotations": []}
+    imported(written("coco.json", faces), "coco")
+    assert found_in() == {"kinds": ["face", "text"], "regions": [("text", 0.5, "coco")]}
+
+
+def test_an_image_that_exif_turns_is_refused_where_it_was_annotated_unturned(folder: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", SIZE, "black").save("photos/turned.jpg", exif=turned)
+    Image.new("RGB", (400, 200), "black").save("photos/large.png")
+    names = ("a.png", "turned.jpg", "large.png")
+    said = imported(written("bench.json", [TEXTS[0] | {"file_name": name} for name in names]), "tokbench")
+    assert said.startswith("2 regions of 2 images are in")
+    assert "Left out: 1 images of another aspect" in said
+    assert (
+        "the first is 'turned.jpg', 100 x 200, annotated as 200 x 100. The sides are exchanged, as where EXIF" in said
+    )
+    rows = read_sidecar("regions/photos.regions.parquet")
+    assert {row["key"]: (row["width"], row["height"]) for row in rows.rows()} == {
+        "a.png": SIZE,
+        "large.png": (400, 200),
+    }
+    upright = [TEXTS[0] | {"file_name": "turned.jpg", "width": 100, "height": 200}]
+    assert imported(written("bench.json", upright), "tokbench").startswith("1 regions of 1 images")
+    assert len(Sidecars("regions")("photos", "turned.jpg", (100, 200)).regions["text"]) == 1
+    # The picture was exchanged for another: what was said of the old one is gone with it.
+    Image.new("RGB", SIZE, "black").save("photos/turned.jpg")
+    assert Sidecars("regions")("photos", "turned.jpg", SIZE) == ({}, {"text/aspect": 1})
+    said = regions("show", "regions/photos.parquet", "--images", "photos")
+    assert "Without regions: 1 images of another aspect than their rows" in said
+    imported(written("faces.json", [FACES[0] | {"image_name": "turned.jpg"}]), "tokbench")
+    assert found_in("turned.jpg") == {"kinds": ["face"], "regions": [("face", 0.2, "tokbench")]}
+
+
+def test_a_side_car_of_another_shard_is_not_written_over(folder: Path) -> None:
+    imported(written("bench.json", TEXTS), "tokbench")
+    (folder / "more" / "photos").mkdir(parents=True)
+    Image.new("RGB", SIZE).save("more/photos/c.png")
+    words = ["--images", "more/photos", "--format", "tokbench", "--out", "regions"]
+    said = regions("import", written("c.json", [TEXTS[0] | {"file_name": "c.png"}]), *words, code=2)
+    assert "expected the side-car of more/photos, got that of another shard, with keys such as 'a.png'" in said
+    assert found_in()["kinds"] == ["text"]
+
+
+def test_one_name_of_two_images_is_not_exported(folder: Path) -> None:
+    imported(written("bench.json", TEXTS), "tokbench")
+    shutil.copy("regions/photos.regions.parquet", "regions/other.regions.parquet")
+    for form in ("coco", "tokbench", "img2dataset"):
+        said = regions("export", "regions", "--format", form, "--out", "out.json", code=2)
+        assert "expected keys of its own, got 'a.png', which regions/other.regions.parquet has, too." in said
+    assert not (folder / "out.json").exists()
+    twice = ["regions/photos.parquet", "regions/photos.regions.parquet"]
+    assert regions("export", *twice, "--format", "coco", "--out", "out.json") == "1 regions are in out.json."
+    said = regions("export", "regions/photos.parquet", "--format", "tokbench", "--kind", "face", "--out", "out.json")
+    assert said == (
+        "0 regions are in out.json. Left out: 1, images without a face that TokBench can use. "
+        "Left out: 1, regions of another kind than face."
+    )
+
+
+def test_the_side_car_goes_before_metadata_of_the_same_name(folder: Path) -> None:
+    imported(written("bench.json", TEXTS), "tokbench")
+    pq.write_table(pa.table({"key": ["a.png"]}), "regions/photos.parquet")
+    assert regions("show", "regions/photos.parquet", "--images", "photos").startswith("1 of 1 images")
+    assert "text 1 1 1" in regions("stats", "regions/photos*.parquet")
+    Path("regions/photos.regions.parquet").rename("regions/else.parquet")
+    assert regions("show", "regions/else.parquet", "--images", "photos").startswith("1 of 1 images")
+    assert "a Parquet file that is none" in regions("stats", "regions/photos.parquet", code=2)
+
+
+def test_a_picture_shows_keypoints_of_other_numbers(folder: Path) -> None:
+    one = {"image_id": 1, "category_id": 1, "bbox": [20, 10, 60, 40]}
+    more = [[30, 30, 2], [30, 30, 2, 50, 30, 2], []]
+    faces = [one | {"keypoints": points} for points in more]
+    imported(written("coco.json", COCO | {"annotations": faces}), "coco")
+    regions("show", "regions/photos.parquet", "--images", "photos")
+    with Image.open("regions.png") as picture:
+        assert {picture.getpixel((x, 29)) for x in (30, 50)} == {(255, 59, 48)}
+        assert picture.getpixel((40, 29)) == (0, 0, 0)
+
+
 def test_a_picture_shows_each_kind_in_its_colour_and_the_table_counts(folder: Path) -> None:
     imported(written("coco.json", COCO), "coco")
     assert regions("show", "regions/photos.parquet", "--images", "photos", "--limit", "16").startswith("1 of 1 images")
@@ -127,9 +250,8 @@ def test_only_what_the_shard_holds_is_counted_and_none_of_it_is_an_error(folder:
     assert said.startswith("1 regions of 1 images")
     assert "Left out: 1 images that photos does not hold" in said
     said = imported(written("other.json", [other]), "tokbench", "--out", "else", code=2)
-    assert (
-        "expected the shard that holds images such as 'c.png', got none of them. Its keys are such as 'a.png'" in said
-    )
+    assert said.startswith("--images 'photos': expected images that the file describes, got none of them.")
+    assert "the first is 'c.png'. Its keys are such as 'a.png'." in said
     assert not (folder / "else").exists()
 
 

@@ -18,7 +18,6 @@ from regionloss.data.sidecars import (
     Scan,
     Sidecar,
     read_sidecar,
-    same_shape,
     scanned_kinds,
     schema,
     sidecar_path,
@@ -125,17 +124,6 @@ def test_several_writers_of_one_file_do_not_disturb_one_another(tmp_path: Path) 
     assert [run.wait() for run in runs] == [0, 0]
     assert target.read_bytes() in (b"a" * 100_000, b"b" * 100_000)
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
-
-
-def test_shapes_of_copies_are_told_from_those_of_other_images() -> None:
-    for width, height in ((640, 427), (333, 500), (1000, 3)):
-        for longest in (64, 97, 256):
-            scale = longest / max(width, height)
-            copy = (max(1, round(width * scale)), max(1, round(height * scale)))
-            assert same_shape((width, height), copy)
-            assert same_shape(copy, (width, height))
-    assert not same_shape((640, 427), (427, 640))
-    assert not same_shape((200, 100), (256, 256))
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from ...errors import InputError, expected
-from ..sidecars import Row, Scan
-from .rows import Imported, fields_of, read_file
+from ..joining import same_aspect
+from ..sidecars import Row, scanned_kinds
+from ..writing import write_whole
+from .rows import Imported, Written, fields_of, read_file
 
 COLUMN = "bbox"
+ORIGINAL = ("original_width", "original_height")
 
 
 def read_img2dataset(path: str, kind: str, column: str = COLUMN) -> Imported:
     """Read the boxes of a shard's metadata, `00000.parquet`, as img2dataset writes it beside `00000.tar`.
 
+    The boxes are relative to the original image: they hold for resized copies, and not for those which img2dataset has
+    cropped or padded (`resize_mode` center_crop and border). Those are counted and left out.
+
     Args:
-        path: Parquet file with the columns `key`, `width`, `height` and the boxes; `status` is respected.
+        path: Parquet file with the columns `key`, `width`, `height` and the boxes; `status` and the original's size are
+            respected.
         kind: Of the regions: img2dataset does not say.
         column: Of the boxes (`bbox_col`), relative to the image.
 
@@ -28,18 +36,27 @@ def read_img2dataset(path: str, kind: str, column: str = COLUMN) -> Imported:
     if missing := sorted(needed - set(table.column_names)):
         got = f"no {', '.join(missing)}; there are {', '.join(table.column_names)}"
         raise InputError(expected(path, "the columns of img2dataset with boxes", got, "Name them with --column."))
-    imported = Imported([Scan("img2dataset", kind=kind)])
-    chosen = [name for name in table.column_names if name in needed or name == "status"]
-    for one in table.select(chosen).to_pylist():
-        if one.get("status", "success") != "success" or one["width"] is None or one[column] is None:
-            imported.dropped["images without success, size or boxes"] += 1
-            continue
-        with fields_of(path, "img2dataset"):
-            row = imported.image(str(one["key"]), int(one["width"]), int(one["height"]))
-            for box in one[column]:
-                sides = (row["width"], row["height"])
-                imported.add(row, kind, [value * sides[i % 2] for i, value in enumerate(box)])
+    with fields_of(path, "img2dataset"):
+        imported = Imported("img2dataset", [kind])
+        chosen = [name for name in table.column_names if name in {*needed, "status", *ORIGINAL}]
+        for one in table.select(chosen).to_pylist():
+            add(imported, one, column)
     return imported
+
+
+def add(imported: Imported, one: Row, column: str) -> None:
+    """Add an image's row."""
+    if one.get("status", "success") != "success" or one["width"] is None or one[column] is None:
+        imported.dropped["images without success, size or boxes"] += 1
+        return
+    size = (int(one["width"]), int(one["height"]))
+    original = [one.get(name) or side for name, side in zip(ORIGINAL, size, strict=True)]
+    if not same_aspect(original, size):
+        imported.dropped["images of another aspect than the original, to which their boxes are relative"] += 1
+        return
+    row = imported.image(str(one["key"]), *size)
+    for box in one[column]:
+        imported.add(row, imported.kinds[0], [value * size[i % 2] for i, value in enumerate(box)])
 
 
 def read_parquet(path: str) -> Any:
@@ -55,21 +72,20 @@ def read_parquet(path: str) -> Any:
         raise InputError(expected(path, "a Parquet file", f"something else ({error})")) from error
 
 
-def write_img2dataset(path: str, rows: Iterable[Row], kind: str, column: str = COLUMN) -> int:
-    """Write the boxes of one kind as a Parquet file with `key`, `width`, `height` and boxes; return their number."""
+def write_img2dataset(path: str, rows: Iterable[Row], kind: str, column: str = COLUMN) -> Written:
+    """Write the boxes of one kind as a Parquet file with `key`, `width`, `height` and boxes; null: not looked for."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from ..writing import write_whole
-
-    records = [
-        {name: row[name] for name in ("key", "width", "height")}
-        | {column: [region["box"] for region in row["regions"] if region["kind"] == kind]}
-        for row in rows
-    ]
+    records, left = [], Counter[str]()
+    for row in rows:
+        boxes = [region["box"] for region in row["regions"] if region["kind"] == kind]
+        left[f"regions of another kind than {kind}"] += len(row["regions"]) - len(boxes)
+        record = {name: row[name] for name in ("key", "width", "height")}
+        records.append(record | {column: boxes if boxes or kind in scanned_kinds(row["scans"]) else None})
     number = pa.list_(pa.list_(pa.float32()))
     columns = [("key", pa.string()), ("width", pa.int32()), ("height", pa.int32()), (column, number)]
     buffer = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(records, schema=pa.schema(columns)), buffer)
     write_whole(path, buffer.getvalue().to_pybytes())
-    return sum(len(record[column]) for record in records)
+    return sum(len(record[column] or ()) for record in records), +left

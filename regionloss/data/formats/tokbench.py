@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
 from ...errors import InputError, expected
-from ..sidecars import Row, Scan
-from .rows import Imported, absolute, fields_of, key_of_file, read_json, write_json
+from ..sidecars import Row
+from .rows import Imported, Written, absolute, fields_of, key_of_file, read_json, write_json
 
 
 def read_tokbench(path: str, keep_suffix: bool = True) -> Imported:
@@ -24,9 +25,10 @@ def read_tokbench(path: str, keep_suffix: bool = True) -> Imported:
     """
     found = read_json(path)
     if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
-        raise InputError(expected(path, "a list of images of TokBench", type(found).__name__))
+        advice = "Its annotations are in text_<set>.json and face_meta.json, its results in others."
+        raise InputError(expected(path, "a list of images of TokBench", type(found).__name__, advice))
     kind = "face" if "faces" in found[0] else "text"
-    imported = Imported([Scan("tokbench", kind=kind)])
+    imported = Imported("tokbench", [kind])
     with fields_of(path, f"TokBench's {kind} sets"):
         for image in found:
             (add_faces if kind == "face" else add_texts)(imported, image, keep_suffix)
@@ -49,22 +51,30 @@ def add_faces(imported: Imported, image: dict[str, Any], keep_suffix: bool) -> N
         imported.add(row, "face", list(one["box"])[:4], keypoints=list(chain.from_iterable(points)))
 
 
-def write_tokbench(path: str, rows: Iterable[Row], kind: str = "text") -> int:
-    """Write the regions of one kind, `text` or `face`, as TokBench does; return their number.
+def write_tokbench(path: str, rows: Iterable[Row], kind: str = "text") -> Written:
+    """Write the regions of one kind, `text` or `face`, as TokBench does.
 
-    Texts without transcription, and faces without their five keypoints, are left out: TokBench cannot use them. `ratio`
-    is the extent of a character, or of a face, as a share of the longest side of the image.
+    Texts without transcription, and faces without their five keypoints, are left out: TokBench cannot use them; and so
+    are images without any. `ratio` is the extent of a character, or of a face, as a share of the longest side of the
+    image.
 
     Raises:
         InputError: Another kind.
     """
     if kind not in ("text", "face"):
         raise InputError(expected("--kind", "text or face", f"'{kind}'", "TokBench has no other."))
-    images = [face_image(row) if kind == "face" else text_image(row) for row in rows]
-    name = "faces" if kind == "face" else "annotations"
-    kept = [image for image in images if image[name]]
+    name, lacking = ("faces", "five keypoints") if kind == "face" else ("annotations", "transcription")
+    left: Counter[str] = Counter()
+    kept = []
+    for row in rows:
+        image = face_image(row) if kind == "face" else text_image(row)
+        mine = sum(region["kind"] == kind for region in row["regions"])
+        left[f"regions of another kind than {kind}"] += len(row["regions"]) - mine
+        left[f"{kind}s without {lacking}"] += mine - len(image[name])
+        left[f"images without a {kind} that TokBench can use"] += not image[name]
+        kept += [image] if image[name] else []
     write_json(path, kept)
-    return sum(len(image[name]) for image in kept)
+    return sum(len(image[name]) for image in kept), +left
 
 
 def text_image(row: Row) -> dict[str, Any]:
