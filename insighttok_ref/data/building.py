@@ -24,6 +24,7 @@ from .photos import photos
 from .quickstart import one_per_kind, plain, portraits
 from .render import Rendering
 from .sources import PictureSource
+from .telling import Counting
 
 MakeSource = Callable[[int], Source]
 
@@ -126,7 +127,7 @@ def image_source(
     name: str, source: SourceOptions, options: DataOptions, flip_pairs: FlipPairs
 ) -> tuple[MakeSource, list[str]]:
     """Return a source of shards or folders, and what is wrong with them."""
-    shards = ShardSet(find_shards(source.images or ""))
+    shards = ShardSet(find_shards(source.images or ""), Counting(f"{name}: shards whose images are counted"))
     problems, annotations = list(shards.problems), None
     if source.regions is not None:
         problems += check_found(source.regions, [shard.path for shard in shards.shards])

@@ -113,7 +113,8 @@ def from_detectors(
 def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regions]:
     """Return the regions that a side-car has of an image, by kind."""
     from ..data.annotating import kind_regions
-    from ..data.sidecars import read_sidecar
+    from ..data.joining import same_aspect
+    from ..data.sidecars import read_sidecar, scanned_kinds
     from .regions_files import chosen_keys, located
 
     place = located(sidecar)
@@ -122,7 +123,12 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     names = [key for key in rows.places if whole.endswith(f"/{key}") or key.rpartition("/")[2] == path.stem]
     key = max(names, key=len) if names else chosen_keys(place, rows, [path.name], 1)[0]
     row = rows[key]
-    kinds = {scan["kind"] for scan in row["scans"] or ()} | {region["kind"] for region in row["regions"]}
+    kinds = {*scanned_kinds(row["scans"] or ()), *(region["kind"] for region in row["regions"])}
+    if not same_aspect((row["width"], row["height"]), image.size):
+        got = f"one of {image.width} x {image.height}"
+        raise InputError(
+            expected(f"{path}", f"an image of the shape {row['width']} x {row['height']}, as in {place}", got)
+        )
     return {
         kind: kind_regions(kind, [region for region in row["regions"] if region["kind"] == kind], image.size)
         for kind in sorted(kinds)

@@ -18,6 +18,8 @@ from .paths import file_system, is_image, is_local, printable
 
 INDEX_VERSION = 3
 GZIP = b"\x1f\x8b"
+#: Bytes of a file's beginning and end that its mark is made of.
+ENDS = 1 << 16
 #: Bytes behind the end in which nothing but zeros is expected: more than any tar program fills up to.
 BEHIND = 1 << 16
 
@@ -115,6 +117,20 @@ def signature(path: str) -> list[str]:
         raise InputError(expected(path, "a tar file or a folder of images", "nothing there")) from error
     known = ("ETag", "etag", "mtime", "LastModified", "updated", "created")
     return [path, str(info.get("size")), *(str(info[name]) for name in known if name in info)]
+
+
+def mark_of(path: str) -> str:
+    """Return what tells that a tar file has changed, and that a copy of it has not: its size, its first and last bytes.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    system, inner = file_system(path)
+    size = int(system.info(inner)["size"])
+    ends = system.cat_file(inner, 0, ENDS)
+    if size > ENDS:
+        ends += system.cat_file(inner, max(ENDS, size - ENDS), size)
+    return f"{size}-{sha256(ends).hexdigest()[:32]}"
 
 
 def scan(path: str) -> Index:

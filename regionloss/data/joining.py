@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +15,11 @@ import torch
 from ..collation import LooseRegions
 from ..errors import InputError, expected
 from ..regions import Regions
-from .paths import exists
-from .sidecars import read_sidecar, scanned_kinds, sidecar_path
+from .indices import mark_of
+from .paths import exists, is_local
+from .sidecars import read_book, read_sidecar, scanned_kinds, sidecar_path
 
-MOST_OPEN = 8
+MOST_OPEN, THREADS = 8, 16
 
 
 class Joined(NamedTuple):
@@ -154,7 +158,7 @@ def fixed(lists: Any, length: int) -> np.ndarray:
 
 
 def check_found(folder: str, shards: Sequence[str]) -> list[str]:
-    """Return sentences for shards without side-car.
+    """Return sentences for shards without side-car, and for those whose side-car is of another state of them.
 
     Raises:
         InputError: None of them has one, or two shards have the same: keys of one would find regions of the other.
@@ -170,6 +174,16 @@ def check_found(folder: str, shards: Sequence[str]) -> list[str]:
         wanted = f"'{sidecar_path(folder, shards[0])}' and others like it"
         advice = "Run 'regionloss annotate' on these images, or leave out 'regions'."
         raise InputError(expected(f"regions ('{folder}')", wanted, "none of them", advice))
-    if missing:
-        return [f"{folder}: {len(missing)} of {len(shards)} shards have no side-car, the first is {missing[0]}."]
-    return []
+    with ThreadPoolExecutor(THREADS) as pool:
+        there = [shard for shard in shards if shard not in set(missing)]
+        others = [s for s, same in zip(there, pool.map(partial(is_of, folder), there), strict=True) if not same]
+    facts = ((missing, "have no side-car"), (others, "have changed since they were annotated: annotate them again"))
+    told = f"{folder}: {{}} of {len(shards)} shards {{}}, the first is {{}}."
+    return [told.format(len(found), fact, found[0]) for found, fact in facts if found]
+
+
+def is_of(folder: str, shard: str) -> bool:
+    """Whether the side-car of a shard is of the shard as it is now; what cannot be told quickly is taken to be."""
+    if not is_local(shard) or not os.path.isfile(shard):
+        return True
+    return read_book(sidecar_path(folder, shard)).shard in ("", mark_of(shard))

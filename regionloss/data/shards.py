@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,8 @@ from .indices import Index, headed, index_folder, indexed
 from .paths import expand, file_system, is_folder, is_image, is_local, names_below, printable
 
 THREADS = 16
+#: Told how many are done, of how many.
+Tick = Callable[[int, int], None]
 
 
 class Shard(Protocol):
@@ -192,13 +194,16 @@ class ShardSet:
 
     Args:
         shards: The shards; those whose index is not known yet are read by several threads.
+        tick: Told how many are counted, of how many.
 
     Raises:
         InputError: A shard that is not there.
     """
 
-    def __init__(self, shards: Sequence[Shard]) -> None:
-        self.shards = list(shards)
+    def __init__(self, shards: Sequence[Shard], tick: Tick = lambda done, of: None) -> None:
+        self.shards, self.lengths = list(shards), list[int]()
         with ThreadPoolExecutor(THREADS) as pool:
-            self.lengths = list(pool.map(len, self.shards))
+            for length in pool.map(len, self.shards):
+                self.lengths.append(length)
+                tick(len(self.lengths), len(self.shards))
             self.problems = [problem for problem in pool.map(lambda shard: shard.problem, self.shards) if problem]

@@ -10,6 +10,7 @@ from itertools import groupby
 
 import torch
 
+from ..data.indices import mark_of
 from ..data.paths import is_local
 from ..data.sidecars import Scan, Sidecar, read_book, read_sidecar, with_scan, without_detector, write_sidecar
 from ..detectors.base import Detector
@@ -18,7 +19,7 @@ from .base import Job, Report, Tick
 from .decoding import Decoders, Picture, Unreadable, ahead
 from .looking import batches, look, to_batch
 from .naming import Named, build, scan_of
-from .sources import Source, is_folder_shard, mark_of, marks_of, open_source
+from .sources import Source, is_folder_shard, marks_of, open_source
 from .stats import REFUSED, counts, write_stats
 from .work import Work, recall, row_of
 

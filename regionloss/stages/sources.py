@@ -12,17 +12,16 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
-from ..data.indices import GZIP, key_of, opened
+from ..data.indices import GZIP, key_of, mark_of, opened
 from ..data.paths import expand, file_system, is_folder, is_image, is_local, names_below, printable
 from ..data.shards import FolderShard, TarShard, tars_below
 from ..data.sidecars import sidecar_path
 from ..errors import InputError, expected
 from .base import Job
 
-ENDS, PART = 1 << 16, 1 << 20
+PART = 1 << 20
 
 
 @dataclass
@@ -91,20 +90,6 @@ def is_folder_shard(path: str) -> bool:
 def is_tar(path: str) -> bool:
     """Whether a name says that it is a tar file."""
     return path.endswith((".tar", ".tar.gz", ".tgz"))
-
-
-def mark_of(path: str) -> str:
-    """Return what tells that a tar file has changed, and that a copy of it has not: its size, its first and last bytes.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
-    system, inner = file_system(path)
-    size = int(system.info(inner)["size"])
-    ends = system.cat_file(inner, 0, ENDS)
-    if size > ENDS:
-        ends += system.cat_file(inner, max(ENDS, size - ENDS), size)
-    return f"{size}-{sha256(ends).hexdigest()[:32]}"
 
 
 def marks_of(folder: str) -> dict[str, str]:

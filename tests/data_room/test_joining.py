@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from regionloss.collation import collate_regions
+from regionloss.data.indices import mark_of
 from regionloss.data.joining import Sidecars, check_found, same_aspect
 from regionloss.data.sidecars import Scan, Sidecar, sidecar_path, write_sidecar
 from regionloss.errors import InputError
@@ -168,3 +169,17 @@ def test_two_shards_with_one_sidecar_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected the side-car of one shard, got 'x/a.tar' and 'y/a.tar'"):
         check_found(str(tmp_path), ["x/a.tar", "y/a.tar"])
     assert check_found(str(tmp_path), ["x/a.tar"]) == []
+
+
+def test_a_shard_that_changed_since_it_was_annotated_is_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.tar").write_bytes(name.encode() * 100)
+    shards = [str(tmp_path / f"{name}.tar") for name in "ab"]
+    for shard, mark in zip(shards, (mark_of(shards[0]), ""), strict=True):
+        write_sidecar(sidecar_path(str(tmp_path), shard), Sidecar.of([], shard=mark))
+    assert check_found(str(tmp_path), shards) == []
+    (tmp_path / "a.tar").write_bytes(b"a" * 99 + b"b")
+    (tmp_path / "b.tar").write_bytes(b"b" * 99)
+    (note,) = check_found(str(tmp_path), shards)
+    assert "1 of 2 shards have changed since they were annotated" in note
+    assert note.endswith(f"the first is {shards[0]}.")
