@@ -209,13 +209,13 @@ class Mixture:
 
 
 class Blend:
-    """Weighted sources without end: shares are exact, and each source gives its samples in its own order.
+    """Weighted sources without end: shares are kept, and each source gives its samples in its own order.
 
     Args:
         sources: With their weights (shares, any scale).
         seed: Of the order.
         filters: Which regions are kept, by kind.
-        block: Samples after which the shares are exact.
+        block: Samples after which each share is kept to within one (see `Interleave`).
     """
 
     def __init__(

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import accumulate
+from math import ceil
 
 from ..errors import InputError, expected
 from .streams import permutation, stream
 
+LEAST_SHARE = Fraction(1, 1_000_000)
+
 
 class Interleave:
-    """Draws from weighted sources in blocks: shares are exact in each block, and its order is a seeded one.
+    """Draws from weighted sources in blocks: after each block every share is kept to within one draw, for ever.
 
-    The n-th draw of a source is its sample n, so that no sample of a source is passed over or drawn twice.
+    What rounding leaves over is carried from block to block; within a block the order is a seeded one. The n-th draw
+    of a source is its sample n, so that no sample of a source is passed over or drawn twice.
 
     Args:
-        weights: Shares of the sources, any scale.
+        weights: Shares of the sources, any scale. They are taken as they are written: 0.1 is a tenth.
         seed: Of the order.
-        block: Draws after which the shares are exact.
+        block: Draws of a block. Where a source would get less than one, blocks are as many times longer as it needs.
 
     Raises:
-        InputError: No weights, a weight that is not above 0, or a share too small for a block.
+        InputError: No weights, a weight that is not above 0, or a share below a millionth.
 
     Example:
         >>> [Interleave([3, 1], seed=0, block=4).at(p) for p in range(4)]
@@ -31,34 +37,44 @@ class Interleave:
     def __init__(self, weights: Sequence[float], seed: int, block: int = 1000) -> None:
         if not weights or not all(0 < weight < float("inf") for weight in weights):
             raise InputError(expected("mix", "one share at least, each above 0", str(list(weights))))
-        self.seed, self.block = seed, block
-        self.counts = apportioned(weights, block)
-        if 0 in self.counts:
-            share = min(weights) / sum(weights)
-            raise InputError(expected("mix", f"shares of {1 / block:g} of the whole at least", f"{share:.2g}"))
-        self._kept: tuple[int, list[tuple[int, int]]] = (-1, [])
+        exact = [Fraction(str(weight)) for weight in weights]
+        self.shares = [weight / sum(exact) for weight in exact]
+        least = min(self.shares)
+        if least < LEAST_SHARE:
+            advice = "Leave that source out."
+            raise InputError(
+                expected("mix", "shares of a millionth of the whole at least", f"{float(least):.2g}", advice)
+            )
+        self.seed, self.block = seed, block * ceil(1 / (least * block))
+        self._kept: tuple[int, Sequence[int], Sequence[int]] = (-1, (), ())
 
     def at(self, position: int) -> tuple[int, int]:
         """Return the source of a position, and how many draws of that source came before."""
         block, place = divmod(position, self.block)
         if self._kept[0] != block:
-            self._kept = (block, self._draws(block))
-        return self._kept[1][place]
+            self._kept = (block, *self._draws(block))
+        return self._kept[1][place], self._kept[2][place]
 
-    def _draws(self, block: int) -> list[tuple[int, int]]:
-        sources = [source for source, count in enumerate(self.counts) for _ in range(count)]
+    def _draws(self, block: int) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the sources of a block's draws, and the numbers of their samples."""
+        following, until = (apportioned(self.shares, end * self.block) for end in (block, block + 1))
+        counts = [last - first for first, last in zip(following, until, strict=True)]
+        sources = [source for source, count in enumerate(counts) for _ in range(count)]
         stream(self.seed, "interleave", block).shuffle(sources)
-        following = [block * count for count in self.counts]
-        draws = []
+        numbers = array("q")
         for source in sources:
-            draws.append((source, following[source]))
+            numbers.append(following[source])
             following[source] += 1
-        return draws
+        return sources, numbers
 
 
-def apportioned(weights: Sequence[float], places: int) -> list[int]:
-    """Return how many of the places each weight gets, by the largest remainder."""
-    quotas = [weight / sum(weights) * places for weight in weights]
+def apportioned(weights: Sequence[float | Fraction], places: int) -> list[int]:
+    """Return how many of the places each weight gets, by the largest remainder: its quota, rounded down or up.
+
+    A source whose quota grows by one or more from one number of places to another never gets fewer of the more.
+    """
+    total = sum(map(Fraction, weights))
+    quotas = [Fraction(weight) / total * places for weight in weights]
     counts = [int(quota) for quota in quotas]
     by_remainder = sorted(range(len(weights)), key=lambda i: (counts[i] - quotas[i], i))
     for i in by_remainder[: places - sum(counts)]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from collections import Counter
 from fractions import Fraction
 
@@ -9,6 +11,15 @@ import pytest
 
 from regionloss.data.orders import Interleave, ShardOrder, apportioned
 from regionloss.errors import InputError
+
+UNEVEN = [
+    [0.9994, 0.0006],
+    [0.9996, 0.0004],
+    [1.0, 1.0, 1.0],
+    [5.0, 3.0],
+    [0.5, 0.4991, 0.0005, 0.0004],
+    [7, 2.5, 0.03],
+]
 
 
 def test_each_source_gives_its_samples_in_order_and_none_twice() -> None:
@@ -33,6 +44,44 @@ def test_positions_may_be_asked_for_in_any_order() -> None:
     assert [forth.at(p) for p in range(99)] == [back.at(p) for p in reversed(range(99))][::-1]
 
 
+@pytest.mark.parametrize("weights", UNEVEN)
+def test_any_share_is_kept_to_within_one_draw_in_the_long_run(weights: list[float]) -> None:
+    """Against exact fractions of what was written; each source's samples come in order, none left out."""
+    order = Interleave(weights, seed=2)
+    shares = [Fraction(str(weight)) / sum(Fraction(str(other)) for other in weights) for weight in weights]
+    assert min(shares) * order.block >= 1
+    counts = [0] * len(weights)
+    for position in range(12 * order.block):
+        source, number = order.at(position)
+        assert number == counts[source]
+        counts[source] += 1
+        if (position + 1) % order.block == 0:
+            wanted = [share * (position + 1) for share in shares]
+            assert all(abs(count - quota) < 1 for count, quota in zip(counts, wanted, strict=True))
+
+
+@pytest.mark.parametrize("weights", UNEVEN)
+def test_a_far_position_needs_none_of_those_before_it(weights: list[float]) -> None:
+    order, other, far = Interleave(weights, seed=2), Interleave(weights, seed=2), 10**9
+    forth = [order.at(position) for position in range(3 * order.block)]
+    places = random.Random(0).sample(range(len(forth)), 50)
+    assert [other.at(place) for place in places] == [forth[place] for place in places]
+    source, number = order.at(far)
+    share = Fraction(str(weights[source])) / sum(Fraction(str(weight)) for weight in weights)
+    assert abs(number - far * share) < order.block
+
+
+@pytest.mark.parametrize(
+    ("weights", "digest"),
+    [([0.3, 0.6, 0.1], "c4ec076b8b0d58d5"), ([0.7, 0.3], "7d9c40a320fb9c6b"), ([3, 1], "b58e4fe02c1876cb")],
+)
+def test_orders_of_shares_that_divide_a_block_are_what_they_were(weights: list[float], digest: str) -> None:
+    """Recorded before remainders were carried: the recipes' mixtures go on as runs of old left them."""
+    order = Interleave(weights, 5)
+    drawn = repr([order.at(position) for position in range(3500)])
+    assert hashlib.sha256(drawn.encode()).hexdigest()[:16] == digest
+
+
 @pytest.mark.parametrize("weights", [[1, 1, 1], [0.5, 0.3, 0.2], [7, 2, 2, 1]])
 def test_apportionment_is_the_largest_remainder_method(weights: list[float]) -> None:
     """Hamilton's method by exact fractions: floors, then one more for the largest remainders."""
@@ -47,7 +96,7 @@ def test_apportionment_is_the_largest_remainder_method(weights: list[float]) -> 
         assert not raised or not left or min(raised) >= max(left) - Fraction(1, 10**6)
 
 
-@pytest.mark.parametrize("weights", [[], [1.0, 0.0], [1.0, -1.0], [1.0, float("inf")], [1.0, 0.0001]])
+@pytest.mark.parametrize("weights", [[], [1.0, 0.0], [1.0, -1.0], [1.0, float("inf")], [1.0, 1e-7]])
 def test_weights_without_a_share_are_refused(weights: list[float]) -> None:
     with pytest.raises(InputError, match="mix: expected"):
         Interleave(weights, 0)
