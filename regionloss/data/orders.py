@@ -73,7 +73,7 @@ def apportioned(weights: Sequence[float | Fraction], places: int) -> list[int]:
 
     A source whose quota grows by one or more from one number of places to another never gets fewer of the more.
     """
-    total = sum(map(Fraction, weights))
+    total = sum(Fraction(weight) for weight in weights)
     quotas = [Fraction(weight) / total * places for weight in weights]
     counts = [int(quota) for quota in quotas]
     by_remainder = sorted(range(len(weights)), key=lambda i: (counts[i] - quotas[i], i))
