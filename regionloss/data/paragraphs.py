@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFont
 
-from .rendering import Box, ink, load_font
+from .glyphs import ink, load_font
 
+Box = tuple[int, int, int, int]
 Spell = Callable[[random.Random], str]
 
 
@@ -64,24 +65,31 @@ def set_block(
     font = load_font(path, size)
     space = max(round(font.getlength(" ")), 2 * padding + gap)
     ascent, descent = font.getmetrics()
-    pitch = max(round((ascent + descent) * rng.uniform(1.0, 1.3)), ascent + descent + 2 * padding + gap)
+    spread = rng.uniform(1.0, 1.3)
     share = rng.choice((0.0, 0.0, 0.5, 1.0))  # where the free room of a line goes: left-aligned text is most common
-    rows = []
-    for number in range(lines):
-        if number * pitch + ascent + descent + 2 * padding > height:
-            break
-        if row := set_line(path, font, spell, width - 2 * padding, space, rng):
-            rows.append(row)
-    if not rows:
+    room = width - 2 * padding, height - 2 * padding
+    _, most = line_pitch(ascent + descent, room[1], spread, 2 * padding + gap)
+    rows = [row for _ in range(min(lines, most)) if (row := set_line(path, font, spell, room[0], space, rng))]
+    # The ink of some fonts reaches beyond the lines that they state.
+    ascent = max([ascent, *(-rise for row in rows for _, _, _, rise in row)])
+    descent = max([descent, *(mask.height + rise for row in rows for _, _, mask, rise in row)])
+    pitch, most = line_pitch(ascent + descent, room[1], spread, 2 * padding + gap)
+    if not (rows := rows[:most]):
         return None
     longest = max(row[-1][1] + row[-1][2].width for row in rows)
     words = []
     for number, row in enumerate(rows):
         shift = padding + round(share * (longest - row[-1][1] - row[-1][2].width))
         for text, x, mask, rise in row:
-            words.append(SetWord(text, mask, x + shift, padding + number * pitch + max(0, ascent + rise)))
+            words.append(SetWord(text, mask, x + shift, padding + number * pitch + ascent + rise))
     deepest = max(word.y + word.mask.height for word in words)
     return Block(tuple(words), longest + 2 * padding, deepest + padding)
+
+
+def line_pitch(line: int, room: int, spread: float, gap: int) -> tuple[int, int]:
+    """Return the distance of two lines, and how many fit, for the height of a line and of the room, pixels."""
+    pitch = max(round(line * spread), line + gap)
+    return pitch, max(0, (room - line) // pitch + 1)
 
 
 def set_line(

@@ -5,21 +5,23 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from ..errors import InputError, expected
 from ..regions import Regions
+from .glyphs import DIGITS, build_lexicon, ink
 
 Colour = tuple[int, int, int]
 Box = tuple[int, int, int, int]
 
 # Rec. 601 luma, as PIL's conversion to grey uses it.
 LUMA = (0.299, 0.587, 0.114)
+CASES = (str.lower, str.capitalize, str.upper)
 TRIES = 16
 
 
@@ -33,7 +35,8 @@ class TextStyle:
         padding: Pixels between the ink and the box on each side.
         gap: Least distance of two words' boxes, pixels.
         contrast: Least difference in luma (0 to 255) between the ink and what lies behind it, the brightest and
-            darkest twentieth left out. Where the picture allows no ink, a plate is laid under the word.
+            darkest twentieth left out. Where the picture allows no ink, a plate is laid under the word. A paragraph
+            is looked at as a whole.
         colourful: Share of words in free colours; the others are nearly black or white.
         plates: Share of words that get a plate in any case.
         cases: Shares of lower, capitalised and upper case words.
@@ -78,13 +81,16 @@ class TextStyle:
 class TextRenderer:
     """Draws words on a picture.
 
+    A font draws only words that it has the glyphs for. Letters are set side by side, from left to right: words whose
+    characters join, combine or run the other way are left out. `notes` says what is, in sentences.
+
     Args:
         fonts: Font files (TrueType or OpenType).
         words: Words to choose from.
         style: Sizes, colours, contrast.
 
     Raises:
-        InputError: No fonts or no words.
+        InputError: No fonts, no words, or no font that has any of the words.
 
     Example:
         >>> import random
@@ -97,9 +103,12 @@ class TextRenderer:
     def __init__(self, fonts: Sequence[Path], words: Sequence[str], style: TextStyle | None = None) -> None:
         if not fonts or not words:
             raise InputError(expected("TextRenderer", "fonts and words", f"{len(fonts)} and {len(words)}"))
-        self.fonts = [str(font) for font in fonts]
-        self.words = list(words)
         self.style = style or TextStyle()
+        changes = [change for change, share in zip(CASES, self.style.cases, strict=True) if share]
+        self.lexicon = build_lexicon([str(font) for font in fonts], words, changes, self.style.digits > 0)
+        self.fonts, self.words = list(self.lexicon.words_of), self.lexicon.words
+        self.numerals = frozenset(self.lexicon.fonts(DIGITS))
+        self.notes = self.lexicon.notes
 
     def __call__(self, ground: Image.Image, rng: random.Random) -> tuple[Image.Image, Regions]:
         """Return the picture with words on it, and where they stand.
@@ -132,7 +141,7 @@ class TextRenderer:
         for _ in range(TRIES):
             text = self.spelling(rng)
             size = round(low * (high / low) ** rng.random())
-            font = rng.choice(self.fonts)
+            font = rng.choice(self.lexicon.fonts(text))
             mask = ink(font, size, text)
             room = width - 2 * self.style.padding
             if mask.width > room and (smaller := int(size * room / mask.width)) >= low:
@@ -141,12 +150,13 @@ class TextRenderer:
                 return text, mask
         return "", None
 
-    def spelling(self, rng: random.Random) -> str:
-        """Return a word as it will be written."""
-        if rng.random() < self.style.digits:
+    def spelling(self, rng: random.Random, font: str | None = None) -> str:
+        """Return a word as it will be written: one that the font has, or, without one, any font."""
+        numerals = self.numerals if font is None else self.numerals & {font}
+        if rng.random() < self.style.digits and numerals:
             return str(rng.randint(10, 9999))
-        word = rng.choice(self.words)
-        change = rng.choices((str.lower, str.capitalize, str.upper), self.style.cases)[0]
+        word = rng.choice(self.words if font is None else self.lexicon.words_of[font])
+        change = rng.choices(CASES, self.style.cases)[0]
         return change(word)
 
     def place(self, size: tuple[int, int], mask: Image.Image, taken: list[Box], rng: random.Random) -> Box | None:
@@ -170,7 +180,8 @@ class TextRenderer:
         size, font = round(low * (high / low) ** rng.random()), rng.choice(self.fonts)
         width, lines = round(image.width * rng.uniform(0.5, 1.0)), rng.randint(*self.style.lines)
         padding, gap = self.style.padding, self.style.gap
-        block = set_block(font, size, self.spelling, lines, width, image.height, rng, padding, gap)
+        spell = partial(self.spelling, font=font)
+        block = set_block(font, size, spell, lines, width, image.height, rng, padding, gap)
         if block is None:
             return [], []
         left, top = rng.randint(0, image.width - block.width), rng.randint(0, image.height - block.height)
@@ -194,21 +205,6 @@ class TextRenderer:
             image.paste(colour, box)
             shades = (luma(colour), luma(colour))
         return ink_colour(shades, self.style.contrast, rng, colourful)
-
-
-@lru_cache(maxsize=512)
-def load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    """Return a font. The basic layout is the one that every build of PIL has."""
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
-
-
-def ink(path: str, size: int, text: str) -> Image.Image:
-    """Return the anti-aliased coverage of a word, cut to the pixels that it touches."""
-    font = load_font(path, size)
-    left, top, right, bottom = font.getbbox(text)
-    mask = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
-    ImageDraw.Draw(mask).text((1 - left, 1 - top), text, 255, font)
-    return mask.crop(mask.getbbox())
 
 
 def luma(colour: Colour) -> float:
