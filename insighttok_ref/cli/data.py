@@ -39,8 +39,8 @@ def render(
     paragraphs: Annotated[float, typer.Option(min=0, max=1, help="Share of images with a paragraph instead.")] = 0.3,
     lines: Annotated[Sizes, typer.Option(help="Fewest and most lines of a paragraph.")] = (2, 8),
     plain: Annotated[float, typer.Option(min=0, max=1, help="Share of plain grounds.")] = 0.25,
-    grounds: Annotated[Path | None, typer.Option(help="Folder of pictures to write on.")] = None,
-    fonts: Annotated[Path | None, typer.Option(help="Folder of font files.")] = None,
+    grounds: Annotated[Path | None, typer.Option(help="Folder of pictures to write on (the first 1000).")] = None,
+    fonts: Annotated[Path | None, typer.Option(help="Folder of font files; each draws the words it has.")] = None,
     words: Annotated[Path | None, typer.Option(help="File of words, one a line.")] = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Images of a shard.")] = 1000,
     suffix: Annotated[Suffix, typer.Option("--format", help="How images are kept.")] = Suffix.png,
@@ -70,6 +70,7 @@ def render(
             suffix=suffix.value,
             workers=workers,
             tick=lambda images: bar.advance(task, images),
+            say=lambda sentence: typer.echo(sentence, err=True),
         )
     if sheet is not None:
         draw_sheet(rendering, min(count, 16), sheet)

@@ -117,7 +117,8 @@ def build_training_data(
             elif source.packaged in ("face", "photo"):
                 made[name] = packaged_source(name, source, options, detectors or {}, flip_pairs)
             else:
-                made[name] = text_source(name, source, options)
+                made[name], problems = text_source(name, source, options)
+                notes += [f"data.sources.{name}: {problem}" for problem in problems]
         except InputError as error:
             raise InputError(f"data.sources.{name}: {error}") from error
     return TrainingData(options, made, tuple(notes))
@@ -150,8 +151,8 @@ def packaged_source(
     return partial(PictureSource, name, pictures, size, around=1.0, scale=(1.2, 2.2), flip_pairs=flip_pairs)
 
 
-def text_source(name: str, source: SourceOptions, options: DataOptions) -> MakeSource:
-    """Return a source of drawn words."""
+def text_source(name: str, source: SourceOptions, options: DataOptions) -> tuple[MakeSource, tuple[str, ...]]:
+    """Return a source of drawn words, and what is left out of words and fonts."""
     rendering = Rendering(
         options.image_size,
         source.render or TextStyle(),
@@ -161,7 +162,8 @@ def text_source(name: str, source: SourceOptions, options: DataOptions) -> MakeS
         as_path(source.fonts),
         as_path(source.words),
     )
-    return partial(rendering.source().seeded, name)
+    drawn = rendering.source()
+    return partial(drawn.seeded, name), drawn.renderer.notes
 
 
 def as_path(given: str | None) -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -19,8 +18,8 @@ from regionloss.data.annotating import Annotated
 from regionloss.data.batches import Sample
 from regionloss.data.images import list_images, read_image, to_image
 from regionloss.data.rendering import TextRenderer, TextStyle
-from regionloss.data.sidecars import Row, Scan, Sidecar, sidecar_path, write_sidecar
-from regionloss.errors import InputError, expected
+from regionloss.data.sidecars import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar, write_whole
+from regionloss.errors import InputError, LostProcessError, expected
 
 from . import fonts
 from .photos import photos
@@ -55,15 +54,15 @@ class Rendering:
         """Return the source of such images.
 
         Raises:
-            InputError: No fonts, words or pictures where they should be.
+            InputError: No fonts, words or pictures where they should be, or no font that has any of the words.
             PluginError: A package that brings them is not installed.
         """
+        renderer = TextRenderer(self.font_files(), self.word_list(), self.style)
         if self.grounds is None:
             grounds = [photo.open() for photo in photos("train")]
         else:
             grounds = [read_image(path) for path in list_images(self.grounds)[:MOST_GROUNDS]]
         small = [shrunk(Annotated("", ground, {}), 4 * self.size).image for ground in grounds]
-        renderer = TextRenderer(self.font_files(), self.word_list(), self.style)
         return TextSource(renderer, small, self.size, self.seed, plain=self.plain, name=name)
 
     def font_files(self) -> list[Path]:
@@ -80,7 +79,7 @@ class Rendering:
         if self.words is None:
             return fonts.words()
         try:
-            found = self.words.read_text(encoding="utf-8").split()
+            found = self.words.read_text(encoding="utf-8-sig").split()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(expected("words", "a text file, one word a line", str(error))) from error
         if not found:
@@ -97,24 +96,33 @@ def render_shards(
     suffix: str = "png",
     workers: int = 0,
     tick: Callable[[int], None] = lambda images: None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> list[Path]:
     """Write images 0 .. count - 1 as tar shards with side-cars; finished shards of an earlier call are kept.
 
     Args:
         rendering: What is drawn.
-        out: Folder.
+        out: Folder. It holds these images alone: more of them are added to it, never fewer asked for.
         count: Images.
         shard_size: Images of a shard.
         suffix: `png`, `jpg` or `webp`.
         workers: Processes besides this one; 0 draws here.
         tick: Told of each finished shard how many images it has.
+        say: Told what is left out of words and fonts, in sentences.
+
+    Raises:
+        InputError: What `rendering` cannot draw, or a folder that holds other images, or more of them.
+        LostProcessError: A process was killed.
     """
+    source = rendering.source()  # What is missing is said before anything is written.
+    for note in source.renderer.notes:
+        say(note)
     out.mkdir(parents=True, exist_ok=True)
-    check_same(out / "render.json", {**asdict(rendering), "shard_size": shard_size, "format": suffix})
+    keep_options(out, {**asdict(rendering), "shard_size": shard_size, "format": suffix}, count)
     parts = [range(first, min(first + shard_size, count)) for first in range(0, count, shard_size)]
     paths = [out / f"{number:05d}.tar" for number in range(len(parts))]
-    jobs = [(path, part) for path, part in zip(paths, parts, strict=True)]
-    for images in each(partial(render_shard, rendering, suffix), jobs, workers):
+    make = rendering.source if workers else lambda: source
+    for images in each(partial(render_shard, make, suffix), list(zip(paths, parts, strict=True)), workers):
         tick(images)
     return paths
 
@@ -125,49 +133,93 @@ def each(work: Callable[[tuple[Path, range]], int], jobs: list[tuple[Path, range
         yield from map(work, jobs)
         return
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, jobs)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(work, jobs)
+    except BrokenProcessPool as error:
+        advice = "Draw again, with fewer workers where memory is short: finished shards are kept."
+        raise LostProcessError(
+            expected("workers", "processes that draw to the end", "one that ended", advice)
+        ) from error
 
 
-def render_shard(rendering: Rendering, suffix: str, job: tuple[Path, range]) -> int:
+def render_shard(make: Callable[[], TextSource], suffix: str, job: tuple[Path, range]) -> int:
     """Write one shard and its side-car; leave a finished one as it is."""
     path, numbers = job
-    sidecar = sidecar_path("", str(path))
-    if path.is_file() and Path(sidecar).is_file():
+    files = {f"{number:08d}.{suffix}": number for number in numbers}
+    if finished(path, list(files)):
         return len(numbers)
-    source, rows = rendering.source(), []
-    scan = Scan("render", options=json.dumps(asdict(rendering.style), sort_keys=True), kind="text")
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with tarfile.open(temporary, "w") as archive:
-        for number in numbers:
-            sample, key = source.sample(number), f"{number:08d}"
-            contents = encoded(to_image(sample.image), suffix)
-            member = tarfile.TarInfo(f"{key}.{suffix}")
-            member.size = len(contents)
-            archive.addfile(member, io.BytesIO(contents))
-            rows.append(row(key, sample, scan))
-    write_sidecar(sidecar, Sidecar.of(rows, [scan]))
-    temporary.replace(path)
+    source, rows = make(), []
+    scan = Scan("render", options=json.dumps(asdict(source.renderer.style), sort_keys=True), kind="text")
+    temporary = path.with_name(f".{path.name}.tmp")  # One name: what a kill leaves behind, the next run writes over.
+    try:
+        with tarfile.open(temporary, "w") as archive:
+            for name, number in files.items():
+                sample = source.sample(number)
+                contents = encoded(to_image(sample.image), suffix)
+                member = tarfile.TarInfo(name)
+                member.size = len(contents)
+                archive.addfile(member, io.BytesIO(contents))
+                rows.append(row(Path(name).stem, sample, scan))
+        write_sidecar(sidecar_path("", str(path)), Sidecar.of(rows, [scan]))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return len(numbers)
 
 
-def check_same(path: Path, options: dict[str, Any]) -> None:
-    """Keep what is drawn into a folder beside it.
+def finished(path: Path, files: list[str]) -> bool:
+    """Whether a shard holds exactly these files, and its side-car a row for each."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            if archive.getnames() != files:
+                return False
+        return list(read_sidecar(sidecar_path("", str(path))).places) == [Path(name).stem for name in files]
+    except (OSError, tarfile.TarError, InputError):
+        return False
+
+
+def keep_options(out: Path, options: dict[str, Any], count: int) -> None:
+    """Keep beside images what is drawn, and how many.
 
     Raises:
-        InputError: The folder holds images that were drawn otherwise.
+        InputError: The folder holds images that were drawn otherwise, more of them, or shards of something else.
     """
-    now = json.dumps(options, indent=1, sort_keys=True, default=str) + "\n"
-    if path.is_file() and (before := path.read_text(encoding="utf-8")) != now:
-        old, new = json.loads(before), json.loads(now)
-        keys = ", ".join(key for key in new if old.get(key) != new[key])
-        advice = "Choose another folder."
+    path = out / "render.json"
+    now = json.loads(json.dumps(options | {"count": count}, default=str))
+    if path.is_file():
+        before = kept_options(path)
+        if differing := [key for key in now if key != "count" and before.get(key) != now[key]]:
+            got, advice = f"images that differ in {', '.join(differing)}", "Choose another folder."
+            raise InputError(expected(str(out), "a folder for these images", got, advice))
+        if before.get("count", 0) > count:
+            advice = "Ask for as many or more, or choose another folder."
+            raise InputError(expected(str(out), f"{count} images at most", f"{before['count']} asked before", advice))
+    elif any(out.glob("*.tar")):
+        got, advice = "shards and no render.json beside them", "Choose another folder."
+        raise InputError(expected(str(out), "a folder for these images", got, advice))
+    write_whole(str(path), (json.dumps(now, indent=1, sort_keys=True) + "\n").encode())
+
+
+def kept_options(path: Path) -> dict[str, Any]:
+    """Return what was kept beside images.
+
+    Raises:
+        InputError: A file that is empty or broken.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict) or not isinstance(found.get("count", 0), int):
+            raise ValueError("no options in it")
+    except ValueError as error:
+        advice = "Remove the folder and draw again, or choose another."
         raise InputError(
-            expected(str(path.parent), "a folder for these images", f"images that differ in {keys}", advice)
-        )
-    path.write_text(now, encoding="utf-8")
+            expected(str(path), "what was drawn here, as JSON", f"a broken file ({error})", advice)
+        ) from error
+    return found
 
 
 def row(key: str, sample: Sample, scan: Scan) -> Row:

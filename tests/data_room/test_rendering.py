@@ -128,6 +128,17 @@ def test_the_same_numbers_draw_the_same_picture_and_the_ground_is_left_alone():
     assert np.all(np.asarray(ground) == (90, 120, 60))
 
 
+@pytest.mark.parametrize(
+    ("paragraphs", "recorded"),
+    [(0.0, ["struggle HAMSTER shallow", "cake Absurd", "RHYTHM"]), (1.0, ["elder", "hidden Absurd", "Hole"])],
+)
+def test_a_seed_draws_the_words_that_it_always_drew(paragraphs: float, recorded: list[str]):
+    """Recorded before fonts were asked for their letters."""
+    renderer = TextRenderer(fonts(), words(), TextStyle(font_sizes=(12, 24), paragraphs=paragraphs))
+    ground = Image.new("RGB", (128, 64))
+    assert [" ".join(renderer(ground, random.Random(seed))[1].texts or ()) for seed in range(3)] == recorded
+
+
 def test_cases_and_digits_come_in_their_shares():
     renderer = TextRenderer(fonts(), ["harbour"], TextStyle(cases=(0.5, 0.25, 0.25), digits=0.2))
     rng = random.Random(0)
