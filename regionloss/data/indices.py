@@ -127,9 +127,10 @@ def mark_of(path: str) -> str:
     """
     system, inner = file_system(path)
     size = int(system.info(inner)["size"])
-    ends = system.cat_file(inner, 0, ENDS)
+    # By name: what comes second is not the same in every file system.
+    ends = system.cat_file(inner, start=0, end=min(ENDS, size)) if size else b""
     if size > ENDS:
-        ends += system.cat_file(inner, max(ENDS, size - ENDS), size)
+        ends += system.cat_file(inner, start=max(ENDS, size - ENDS), end=size)
     return f"{size}-{sha256(ends).hexdigest()[:32]}"
 
 

@@ -6,14 +6,18 @@ import io
 import json
 import os
 import pickle
+import random
 import tarfile
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
+from regionloss.data import indices
 from regionloss.data.indices import key_of
 from regionloss.data.paths import expand
 from regionloss.data.shards import FolderShard, TarShard, find_shards
@@ -190,3 +194,19 @@ def test_braces_that_make_no_sense(pattern: str) -> None:
 def test_an_unknown_protocol_is_a_sentence() -> None:
     with pytest.raises(InputError, match="an address that can be opened"):
         TarShard("nowhere://a.tar").keys()
+
+
+def test_file_systems_may_order_their_parameters_as_they_like(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As s3fs does, whose `cat_file` takes a version second."""
+
+    class Versioned(MemoryFileSystem):
+        def cat_file(self, path, version_id=None, start=None, end=None, **options):
+            assert version_id is None
+            return super().cat_file(path, start=start, end=end, **options)
+
+    monkeypatch.setattr(indices, "file_system", lambda path: (Versioned(), path))
+    for size in (0, 10, 100_000, 200_000):
+        contents = random.Random(size).randbytes(size)
+        fsspec.filesystem("memory").pipe_file("/a.tar", contents)
+        ends = contents[:65536] + contents[max(65536, size - 65536) :]
+        assert indices.mark_of("/a.tar") == f"{size}-{sha256(ends).hexdigest()[:32]}"
