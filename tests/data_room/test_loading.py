@@ -9,10 +9,12 @@ from itertools import islice
 
 import pytest
 import torch
+from torchdata.nodes import Loader, Prefetcher
 
 from regionloss.collation import RegionFilter
 from regionloss.data.batches import Batch, Blend, Mixture, Sample
 from regionloss.data.loading import BatchLoader, Share
+from regionloss.data.nodes import BatchNode
 from regionloss.data.rendering import text_regions
 from regionloss.errors import InputError, PluginError, RegionLossError
 
@@ -141,3 +143,18 @@ def test_the_quickstarts_mixture_serves_too() -> None:
 def test_batches_that_cannot_be_cut_are_refused(given: tuple[int, int | None, int, int]) -> None:
     with pytest.raises(InputError, match="expected"):
         Share(*given)
+
+
+@pytest.mark.parametrize(("workers", "ahead"), [(0, 1), (0, 3), (2, 2)])
+def test_a_pipeline_of_torchdatas_nodes_stopped_anywhere_goes_on_where_it_was(workers: int, ahead: int) -> None:
+    def pipeline(workers: int) -> Loader[Batch]:
+        node = BatchNode(BatchLoader(blend(), Share(8, 4, 1, 2), workers=workers))
+        return Loader(Prefetcher(node, prefetch_factor=ahead))
+
+    wanted = seen(first(BatchLoader(blend(), Share(8, 4, 1, 2)), 12))
+    begun, resumed = pipeline(workers), pipeline(1 if workers else 0)
+    batches = iter(begun)
+    before = list(islice(batches, 5))
+    resumed.load_state_dict(begun.state_dict())
+    assert seen(before + list(islice(iter(resumed), 7))) == wanted
+    assert seen(before + list(islice(batches, 7))) == wanted
