@@ -37,17 +37,22 @@ class RegionCollate:
         """Return the batch.
 
         Raises:
-            InputError: Examples without such a place, or something else than regions there.
+            InputError: Examples without such a place, something else there than the regions of one image, or a batch
+                of another form than the examples.
         """
         from torch.utils.data import default_collate
 
         parts = [self.split(example) for example in examples]
         regions, _ = collate_regions([found for _, found in parts], self.filters)
         batch = (self.collate or default_collate)([rest for rest, _ in parts])
-        if isinstance(self.key, int):
+        if isinstance(self.key, int) and isinstance(batch, tuple | list):
             position = self.key % len(examples[0])
             return (*batch[:position], regions, *batch[position:])
-        return {**batch, self.key: regions}
+        if isinstance(self.key, str) and isinstance(batch, Mapping):
+            return {**batch, self.key: regions}
+        wanted = f"a batch that is a {'tuple' if isinstance(self.key, int) else 'mapping'}, as the examples are"
+        advice = "Give it a collate_fn that keeps their form."
+        raise InputError(expected("RegionCollate: collate", wanted, type(batch).__name__, advice))
 
     def split(self, example: Any) -> tuple[Any, Mapping[str, Regions]]:
         """Return an example without its regions, and them by kind."""
@@ -63,4 +68,22 @@ class RegionCollate:
             where = f"a mapping with {self.key!r}" if isinstance(self.key, str) else f"a tuple with position {self.key}"
             raise InputError(expected("RegionCollate: example", where, type(example).__name__))
         by_kind = {found.kind: found} if isinstance(found, Regions) else {} if found is None else found
+        check_example(by_kind)
         return rest, by_kind
+
+
+def check_example(by_kind: Any) -> None:
+    """Raise InputError for what is not the regions of one image by their kind."""
+    where = "RegionCollate: example"
+    if not isinstance(by_kind, Mapping):
+        advice = "For example {'text': Regions(...)}."
+        raise InputError(expected(where, "Regions, or a mapping of kind to them", type(by_kind).__name__, advice))
+    for kind, found in by_kind.items():
+        if not isinstance(found, Regions):
+            raise InputError(expected(f"{where}['{kind}']", "Regions", type(found).__name__))
+        if found.kind != kind:
+            raise InputError(expected(f"{where}['{kind}'].kind", repr(kind), repr(found.kind)))
+        if found.num_images not in (None, 1) or bool(found.image_index.any()):
+            got = f"{found.num_images} images, image_index up to {int(max(found.image_index.tolist(), default=0))}"
+            advice = "Of a batch's regions, regions.of_image(i) are those of one image."
+            raise InputError(expected(f"{where}['{kind}']", "regions of one image, image_index 0", got, advice))
