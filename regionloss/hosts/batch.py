@@ -27,7 +27,8 @@ def use_regions(regions: BatchRegions) -> Iterator[None]:
     Blocks may be nested; the innermost counts. Each thread and each asynchronous task has its own.
 
     Args:
-        regions: By kind, or those of one kind; None for a batch that nobody annotated: the loss is then the host's.
+        regions: By kind, or those of one kind; None for a batch that nobody annotated: the loss is then the host's,
+            bit for bit, also where a term reads whole images.
 
     Raises:
         InputError: Something else than regions.
@@ -42,6 +43,13 @@ def use_regions(regions: BatchRegions) -> Iterator[None]:
         if not isinstance(value, Regions):
             advice = "For example {'text': Regions(...)}; regionloss.collate_regions makes it from images' regions."
             raise InputError(expected("use_regions", "Regions by kind, or None", type(value).__name__, advice))
+    with publishing(regions):
+        yield
+
+
+@contextmanager
+def publishing(regions: BatchRegions | NothingPublished) -> Iterator[None]:
+    """Publish what is regions, or that nobody spoke of them."""
     token = _PUBLISHED.set(regions)
     try:
         yield

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import InputError, did_you_mean, expected
-from .batch import BatchRegions, use_regions
+from .batch import NOTHING, BatchRegions, NothingPublished, publishing, use_regions
+from .methods import first_argument, like
 
 M = TypeVar("M")
 Key = str | int | Callable[[Any], BatchRegions]
@@ -24,13 +24,14 @@ def bind_batch(model: M, key: Key = "regions", methods: Sequence[str] = STEPS) -
         model: A Lightning module, or any object with such methods; it is changed in place, its class is not.
         key: Where a batch holds its regions: a key, a position, an attribute, or a function of the batch.
         methods: Methods that take a batch first; those that the model lacks are passed over. A batch without the key
-            is a mistake in the first of them; in the others (validation, mostly) it has no regions.
+            is a mistake in the first of them; in the others (validation, mostly) nothing is published then.
 
     Returns:
         The model.
 
     Raises:
-        InputError: A model with none of the methods; and, in the first of them, a batch without the key.
+        InputError: A model with none of the methods, or one of them takes no batch; and, in the first of them, a batch
+            without the key.
 
     Example:
         >>> import regionloss as rl
@@ -51,6 +52,11 @@ def bind_batch(model: M, key: Key = "regions", methods: Sequence[str] = STEPS) -
     if replaced:
         advice = "Bind the model first; compile or patch it afterwards."
         raise InputError(expected("bind_batch", "the model's own steps", f"{replaced[0]} replaced on it", advice))
+    for name in present:
+        if first_argument(base, name) is None:
+            advice = "Publish there by hand: `with regionloss.use_regions(...)`."
+            got = "one without it, or a static or class method"
+            raise InputError(expected(f"{base.__name__}.{name}", "a method (self, batch, ...)", got, advice))
     model.__class__ = class_for(base, present)
     object.__setattr__(model, "_regions_key", key)
     return model
@@ -80,26 +86,27 @@ def blank(base: type, methods: tuple[str, ...], *args: Any) -> Any:
 @functools.cache
 def class_for(base: Any, methods: tuple[str, ...]) -> Any:
     """Return the class that is made from a model's class."""
-    names: dict[str, Any] = {name: publishing(getattr(base, name), strict=name == methods[0]) for name in methods}
+    names: dict[str, Any] = {name: with_batch(base, name, strict=name == methods[0]) for name in methods}
     names |= {"__module__": base.__module__, "__doc__": base.__doc__, "_bound_base": base, "_bound_methods": methods}
     return type(base)(base.__name__, (Bound, base), names)
 
 
-def publishing(step: Callable[..., Any], strict: bool) -> Callable[..., Any]:
+def with_batch(base: Any, name: str, strict: bool) -> Callable[..., Any]:
     """Return a step that publishes the regions of its first argument; `strict` where there must be some."""
-    first = list(inspect.signature(step).parameters)[1]
+    step, first = getattr(base, name), first_argument(base, name)
 
-    @functools.wraps(step)
     def with_regions(self: Bound, *args: Any, **kwargs: Any) -> Any:
-        batch = args[0] if args else kwargs.get(first)
-        with use_regions(regions_of(batch, self._regions_key, strict)):
+        batch = args[0] if args else kwargs.get(str(first))
+        regions = regions_of(batch, self._regions_key, strict)
+        with publishing(regions) if isinstance(regions, NothingPublished) else use_regions(regions):
             return step(self, *args, **kwargs)
 
-    return with_regions
+    # Lightning asks a step's __wrapped__ whether it is the model's own; accelerate would put it in forward's place.
+    return like(step, with_regions) if name == "forward" else functools.wraps(step)(with_regions)
 
 
-def regions_of(batch: Any, key: Key, strict: bool) -> BatchRegions:
-    """Return the regions that a batch holds; None, or for `strict` an InputError, where they are not."""
+def regions_of(batch: Any, key: Key, strict: bool) -> BatchRegions | NothingPublished:
+    """Return the regions that a batch holds; where they are not, NOTHING, or for `strict` an InputError."""
     if callable(key):
         return key(batch)
     try:
@@ -108,7 +115,7 @@ def regions_of(batch: Any, key: Key, strict: bool) -> BatchRegions:
         return getattr(batch, key)  # type: ignore[no-any-return]
     except (KeyError, IndexError, TypeError, AttributeError):
         if not strict:
-            return None
+            return NOTHING
         got = type(batch).__name__
         advice = "Say where: key='name', a position, or a function of the batch."
         if isinstance(batch, Mapping):

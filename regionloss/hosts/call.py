@@ -6,6 +6,7 @@ import copy
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 from ..checks import check_images, check_range
 from ..errors import InputError, expected
 from ..losses.terms import LossTerms
-from ..tensors import full_precision
+from ..tensors import full_precision, without_autocast
 from .batch import BatchRegions, NothingPublished, published
 from .host_spec import HostSpec
 
+TOTAL = "region/total"  # what is added to the host's loss
 SILENT_CALLS = 20  # generator's turns without a word about regions, after which a loss says so
 
 
@@ -38,6 +40,7 @@ class Wrapping:
     terms: LossTerms
     in_nll: bool
     last_logs: dict[str, Tensor] = field(default_factory=dict)
+    _published: bool = False
     _checked: bool = False
     _silent: int = 0
 
@@ -49,25 +52,31 @@ class Wrapping:
     def measure(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
         """Return what the terms add to this call, 0-d; None where it is the host's alone."""
         arguments = self.arguments(args, kwargs)
-        if arguments is None or (self.spec.is_generator is not None and not self.spec.is_generator(arguments)):
+        if arguments is None or not self.spec.is_generators(arguments):
             return None
-        self.last_logs = {}
         regions = published()
+        silent = isinstance(regions, NothingPublished)
+        if silent and self._published:
+            self.refuse_checkpoint()
+        self.last_logs, self._published = {}, not silent
         if isinstance(regions, NothingPublished):
             self.note_silence()
-            regions = None
-        if regions is None and "whole_image" not in self.terms.kinds:
-            return None
+            regions = {} if "whole_image" in self.terms.kinds else None
+        return None if regions is None else self.compute(arguments, regions)
+
+    def compute(self, arguments: Mapping[str, Any], regions: BatchRegions) -> Tensor:
+        """Return what the terms add on a generator's turn, 0-d; in full precision, whatever the host computes in."""
         target, reconstructions = self.images(arguments)
         self.check(target, regions)
-        step = None if self.spec.step is None else arguments[self.spec.step]
-        step = None if step is None else int(step)
-        found = [self.terms(image, target, regions, step) for image in reconstructions]
-        scale = target[0].numel() if self.spec.reduction == "sum_per_image" else 1
-        prefix = self.spec.log_prefix.format_map(arguments)
-        self.last_logs = {prefix + name: mean([one.logs[name] for one in found]) for name in found[0].logs}
-        total = mean([one.total for one in found])
-        return total if scale == 1 else total * scale
+        step = None if self.spec.step is None else step_of(arguments[self.spec.step], f"{self.name}: {self.spec.step}")
+        with without_autocast(target):
+            found = [self.terms(image, target, regions, step) for image in reconstructions]
+            scale = target[0].numel() if self.spec.reduction == "sum_per_image" else 1
+            total = mean([one.total for one in found]) * scale
+        logs = {name: mean([one.logs[name] for one in found]) for name in found[0].logs}
+        prefix = self.spec.prefix(arguments)
+        self.last_logs = {prefix + name: value for name, value in (logs | {TOTAL: total.detach()}).items()}
+        return total
 
     def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the call's arguments by name; None for a call that the host itself will refuse."""
@@ -95,9 +104,8 @@ class Wrapping:
     def in_range(self, images: Tensor) -> Tensor:
         """Return images of the host's range in that of the terms."""
         (low, high), (bottom, top) = self.spec.value_range, self.terms_range
-        if (low, high) == (bottom, top):
-            return images
-        return (full_precision(images) - low) * ((top - bottom) / (high - low)) + bottom
+        images = full_precision(images)
+        return images if (low, high) == (bottom, top) else (images - low) * ((top - bottom) / (high - low)) + bottom
 
     def check(self, target: Tensor, regions: BatchRegions) -> None:
         """Raise InputError for regions of another batch than this one."""
@@ -107,6 +115,13 @@ class Wrapping:
                 advice = "Publish the regions of each micro-batch around its own call."
                 got = f"regions of {one.num_images}"
                 raise InputError(expected(where, f"regions of {len(target)} images, as in the call", got, advice))
+
+    def refuse_checkpoint(self) -> None:
+        """Raise InputError where a backward pass computes a call again whose block of regions has ended."""
+        if torch._C._current_graph_task_id() != -1:
+            got = "activation checkpointing, which computes the loss again without them"
+            advice = "Leave the loss out of what is checkpointed, or call backward() inside the block."
+            raise InputError(expected(self.name, "the regions of its first computation", got, advice))
 
     def note_silence(self) -> None:
         """Warn once of a loop that never publishes regions: the terms do nothing there."""
@@ -144,6 +159,16 @@ class Wrapping:
         wanted = wanted if place is None else f"the loss at {place!r} of what it returns"
         advice = "Say where it is: HostSpec(..., loss=position or key)."
         raise InputError(expected(f"{self.name}.forward", wanted, type(output).__name__, advice))
+
+
+def step_of(value: Any, where: str) -> int | None:
+    """Return a training step, which may come as a number or as a 0-d tensor; raises InputError for anything else."""
+    if value is None:
+        return None
+    with suppress(TypeError, ValueError, OverflowError, RuntimeError):
+        if not isinstance(value, str | bytes) and bool((whole := int(value)) == value):
+            return whole
+    raise InputError(expected(where, "a training step, a whole number or None", repr(value)))
 
 
 def check_is_image(value: Any, where: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any
 
 from ..checks import range_of
-from ..errors import InputError, expected
+from ..errors import InputError, did_you_mean, expected
 
 REDUCTIONS = ("mean", "sum_per_image")
 
@@ -18,7 +19,10 @@ class Turn:
 
     Args:
         argument: Parameter of the host's `forward`.
-        generator: Its values when the generator (not the discriminator) is trained.
+        generator: Its values when the generator (not the discriminator) is trained; one, or several in a tuple.
+
+    Raises:
+        InputError: No name, or no value.
 
     Example:
         >>> import regionloss as rl
@@ -28,6 +32,15 @@ class Turn:
 
     argument: str
     generator: tuple[object, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "argument", name_of(self.argument, "Turn.argument"))
+        value: Any = self.generator
+        several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+        object.__setattr__(self, "generator", tuple(value) if several else (value,))
+        if not self.generator:
+            advice = "For a host without turns leave HostSpec.is_generator away."
+            raise InputError(expected("Turn.generator", "values of the generator's turn", "none", advice))
 
     def __call__(self, arguments: Mapping[str, Any]) -> bool:
         """Say so, from the arguments of a call by name."""
@@ -55,7 +68,8 @@ class HostSpec:
         parameters: First parameters of `forward`, by which `"auto"` knows the host; none for never.
 
     Raises:
-        InputError: A range or a reduction that there is not.
+        InputError: A range or a reduction that there is not, what is no parameter's name, or a prefix that cannot be
+            read.
 
     Example:
         >>> import regionloss as rl
@@ -79,6 +93,24 @@ class HostSpec:
         if self.reduction not in REDUCTIONS:
             wanted = " or ".join(map(repr, REDUCTIONS))
             raise InputError(expected("HostSpec.reduction", wanted, repr(self.reduction)))
+        if self.is_generator is not None and not callable(self.is_generator):
+            advice = "For example regionloss.Turn('optimizer_idx', 0)."
+            got = type(self.is_generator).__name__
+            raise InputError(expected("HostSpec.is_generator", "a function of the arguments by name", got, advice))
+        self._normalise()
+
+    def _normalise(self) -> None:
+        """Make names of what came as names, and see that the prefix can be read."""
+        object.__setattr__(self, "target", name_of(self.target, "HostSpec.target"))
+        names = names_of(self.reconstruction, "HostSpec.reconstruction")
+        if not names:
+            raise InputError(expected("HostSpec.reconstruction", "a parameter's name", "none"))
+        object.__setattr__(self, "reconstruction", names[0] if len(names) == 1 else names)
+        object.__setattr__(self, "parameters", names_of(self.parameters, "HostSpec.parameters"))
+        for name in ("step", "adaptive_weight"):
+            if (value := getattr(self, name)) is not None:
+                name_of(value, f"HostSpec.{name}")
+        _ = self.in_prefix
 
     @property
     def reconstructions(self) -> tuple[str, ...]:
@@ -86,8 +118,60 @@ class HostSpec:
         return (self.reconstruction,) if isinstance(self.reconstruction, str) else tuple(self.reconstruction)
 
     @property
+    def in_prefix(self) -> tuple[str, ...]:
+        """The names of the parameters that the prefix of the logs takes."""
+        try:
+            fields = [field for _, field, _, _ in Formatter().parse(self.log_prefix) if field is not None]
+        except (ValueError, TypeError):
+            fields = [""]
+        if not all(field.isidentifier() for field in fields):
+            advice = "In braces stands a parameter's name; a brace itself is doubled."
+            raise InputError(expected("HostSpec.log_prefix", "text such as '{split}/'", repr(self.log_prefix), advice))
+        return tuple(fields)
+
+    @property
     def needed(self) -> tuple[str, ...]:
         """Every parameter that is read, as far as it is known before a call."""
         turn = (self.is_generator.argument,) if isinstance(self.is_generator, Turn) else ()
         step = () if self.step is None else (self.step,)
-        return (self.target, *self.reconstructions, *turn, *step)
+        return tuple(dict.fromkeys((self.target, *self.reconstructions, *turn, *step, *self.in_prefix)))
+
+    def is_generators(self, arguments: Mapping[str, Any]) -> bool:
+        """Return whether a call with these arguments trains the generator.
+
+        Raises:
+            InputError: `is_generator` asks for an argument that there is not.
+        """
+        if self.is_generator is None:
+            return True
+        try:
+            return bool(self.is_generator(arguments))
+        except KeyError as error:
+            wanted, got = "a parameter of the host's forward", f"{error.args[0]!r}" if error.args else "another"
+            advice = did_you_mean(str(error.args[0]) if error.args else "", arguments)
+            raise InputError(expected("HostSpec.is_generator", wanted, got, advice)) from error
+
+    def prefix(self, arguments: Mapping[str, Any]) -> str:
+        """Return what stands before the names of a call's logs.
+
+        Raises:
+            InputError: An argument that its place in the prefix cannot take.
+        """
+        try:
+            return self.log_prefix.format_map(arguments)
+        except (ValueError, TypeError, KeyError) as error:
+            wanted = f"arguments that fit {self.log_prefix!r}"
+            raise InputError(expected("HostSpec.log_prefix", wanted, str(error).rstrip("."))) from error
+
+
+def name_of(value: Any, where: str) -> str:
+    """Return a parameter's name; raises InputError for what is none."""
+    if not isinstance(value, str) or not value.isidentifier():
+        raise InputError(expected(where, "a name such as 'inputs'", repr(value)))
+    return value
+
+
+def names_of(value: Any, where: str) -> tuple[str, ...]:
+    """Return parameters' names, one or several; raises InputError for what is none."""
+    several = value if isinstance(value, tuple | list) else (value,)
+    return tuple(name_of(one, where) for one in several)

@@ -6,7 +6,6 @@ import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from string import Formatter
 from typing import Any
 
 from torch import nn
@@ -15,7 +14,8 @@ from ..errors import InputError, PluginError, UnknownNameError, did_you_mean, ex
 from ..losses.terms import LossTerms
 from .call import Wrapping
 from .host_spec import HostSpec
-from .wrapped import WithRegions, adaptive_weight, wrapped
+from .methods import first_argument
+from .wrapped import WithRegions, wrapped
 
 CODES = re.compile(r"code(s|_?ind)|token|logit|label|indices|(^|_)ids?$")
 
@@ -32,19 +32,21 @@ def wrap(
 
     What is returned is an instance of the host's class that shares all its state: its attributes, its `state_dict()`
     and its `parameters()` are the host's. The host itself goes on as before. Regions are published by `use_regions` or
-    `bind_batch`; where none are, the call is the host's own. Of a loss inside DistributedDataParallel the inner one is
-    replaced, and the same DistributedDataParallel returned.
+    `bind_batch`; where none are, the call is the host's own. The terms are computed in float32, outside autocast. Of a
+    loss inside DistributedDataParallel the inner one is replaced, and the same DistributedDataParallel returned.
 
     Args:
         host: A loss that compares images.
-        preset: Name of a known host, `"auto"` to know it by its signature, or a `HostSpec`.
+        preset: Name of a known host, or a `HostSpec`; or `"auto"`, to know it by its signature, where all known hosts
+            with that signature are read alike.
         terms: What to add.
         in_nll: Whether a discriminator's adaptive weight sees the terms as a part of the reconstruction loss. The paper
             uses a fixed weight, hence False.
         value_range: Range of the host's images where it is not the preset's.
 
     Raises:
-        InputError: A host that compares no images, whose images cannot be found, or that several presets fit.
+        InputError: A host that compares no images, whose images cannot be found, or that several presets fit and
+            read in different ways.
         UnknownNameError: No host has this name.
 
     Source: InsightTok, eq. 3.
@@ -88,16 +90,15 @@ def check_host(host: Any, terms: Any) -> None:
 def check_spec(host: nn.Module, spec: HostSpec, in_nll: bool) -> None:
     """Raise InputError for a host whose images, or what else the specification names, cannot be found."""
     names = parameters_of(host)
-    in_prefix = [field for _, field, _, _ in Formatter().parse(spec.log_prefix) if field]
-    missing = [name for name in (*spec.needed, *in_prefix) if name not in names]
+    missing = [name for name in spec.needed if name not in names]
     if missing:
-        wanted = f"parameters {', '.join(dict.fromkeys((*spec.needed, *in_prefix)))}"
+        wanted = f"parameters {', '.join(spec.needed)}"
         raise InputError(expected(described(host, names), wanted, f"none named {missing[0]}", reason(host, names)))
-    method = spec.adaptive_weight
-    if in_nll and method is not None and adaptive_weight(type(host), method) is None:
+    method = spec.adaptive_weight if in_nll else None
+    if method is not None and first_argument(type(host), method) is None:
         advice = "Leave in_nll=False, or name the method in HostSpec.adaptive_weight."
         got = "a host without such a method"
-        raise InputError(expected(f"wrap: {type(host).__name__}", f"a method {method}(nll, ...)", got, advice))
+        raise InputError(expected(f"wrap: {type(host).__name__}", f"a method {method}(self, nll, ...)", got, advice))
 
 
 def named(preset: object, host: nn.Module) -> HostSpec:
@@ -120,17 +121,17 @@ def named(preset: object, host: nn.Module) -> HostSpec:
 
 
 def recognised(host: nn.Module) -> HostSpec:
-    """Return the one registered specification whose parameters the host's `forward` starts with."""
+    """Return the registered specification whose parameters the host's `forward` starts with; of several, if alike."""
     names = parameters_of(host)
     found = fitting(names)
-    if len(found) == 1:
-        return next(iter(found.values()))
     where = described(host, names)
     if not found:
         raise InputError(expected(where, "the signature of a known host", "another", reason(host, names)))
-    alike = all(spec == next(iter(found.values())) for spec in found.values())
-    advice = "They are read alike: name any of them." if alike else "Name the one that it is."
-    raise InputError(expected(where, "the signature of one host", f"that of {', '.join(found)}", advice))
+    first, *others = found.values()
+    if any(replace(other, parameters=first.parameters) != first for other in others):
+        advice = "They are read in different ways. Name the one that it is."
+        raise InputError(expected(where, "the signature of one host", f"that of {', '.join(found)}", advice))
+    return first
 
 
 def fitting(names: Sequence[str]) -> dict[str, HostSpec]:
