@@ -27,6 +27,7 @@ _WHERE = {
     "RegionCollate": "hosts.collating",
     "RegionExtractor": "extractors.base",
     "RegionFilter": "collation",
+    "RegionFinder": "hosts.finding",
     "RegionLossError": "errors",
     "RegionPerceptualLoss": "losses.region_perceptual",
     "Regions": "regions",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from .hosts.batch import use_regions as use_regions
     from .hosts.binding import bind_batch as bind_batch
     from .hosts.collating import RegionCollate as RegionCollate
+    from .hosts.finding import RegionFinder as RegionFinder
     from .hosts.host_spec import HostSpec as HostSpec
     from .hosts.host_spec import Turn as Turn
     from .hosts.wrapping import wrap as wrap
