@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from ..hooks.catalogue import catalogue, load_target
+from ..hooks.catalogue import catalogue
+from ..hooks.commands import as_command, plugin_command
 from ..hooks.records import Component
 from ..launchers import is_first_process
 from .sentences import SentenceGroup
@@ -66,17 +67,11 @@ class LazyGroup(SentenceGroup):
 def load_command(name: str, target: str | Component) -> Any:
     """Import a command: a typer app, or a function that becomes one. Raises PluginError if a plugin's fails."""
     if isinstance(target, Component):
-        found = load_target(target)
-    else:
-        module, _, attribute = target.partition(":")
-        found = getattr(importlib.import_module(module), attribute)
-    if not isinstance(found, typer.Typer):
-        function, found = found, typer.Typer(add_completion=False)
-        found.command()(function)
-    found._add_completion = False
-    command = typer.main.get_command(found)
-    command.name = name
-    return command
+        command = plugin_command(target)
+        command.name = name
+        return command
+    module, _, attribute = target.partition(":")
+    return as_command(name, getattr(importlib.import_module(module), attribute))
 
 
 app = typer.Typer(

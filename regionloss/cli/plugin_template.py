@@ -13,6 +13,7 @@ from string import Template
 
 from ..errors import InputError, expected
 from ..hooks.catalogue import catalogue
+from ..hooks.records import RegionKind, owners
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 KIND = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
@@ -56,7 +57,8 @@ def _words(name: str, kind: str, author: str) -> tuple[dict[str, str], list[str]
     if not KIND.fullmatch(kind):
         raise InputError(expected("--kind", "lower-case letters and digits, '-', '_' or '.' between them", repr(kind)))
     title = name.replace("-", " ")
-    known = kind in {record.name for record in catalogue().region_kinds() if record.plugin == "core"}
+    same = [r for r in catalogue().records if isinstance(r, RegionKind) and r.name == kind and r.plugin != name]
+    known = any(record.plugin == "core" for record in same)
     hook = (files("regionloss") / "templates" / "plugin" / "kind_hook.tmpl").read_text(encoding="utf-8")
     words = {
         "name": name,
@@ -73,7 +75,11 @@ def _words(name: str, kind: str, author: str) -> tuple[dict[str, str], list[str]
     }
     taken = [plugin for plugin in catalogue().plugins if plugin.name == name]
     advice = "Choose another name if both are to be installed together."
-    return words, [f"{plugin} is installed and has this name too. {advice}" for plugin in taken]
+    notes = [f"{plugin} is installed and has this name too. {advice}" for plugin in taken]
+    if same:
+        shared = "The two share it: say nothing of its keypoints, or the same."
+        notes.append(f"region kind '{kind}' is known from {owners(same)}. {shared}")
+    return words, notes
 
 
 def _check_name(name: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import importlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import InputError, PluginError, UnknownNameError, did_you_mean
-from .manager import import_file, load_plugins
+from .kinds import agreed
+from .manager import load_plugins
 from .records import (
     COMPONENT_KINDS,
     BrokenPlugin,
@@ -22,7 +23,9 @@ from .records import (
     SlowPlugin,
     TermRecord,
     WeightRecord,
+    owners,
 )
+from .targets import built, load_target
 
 __all__ = [
     "COMPONENT_KINDS",
@@ -36,17 +39,20 @@ __all__ = [
     "build_catalogue",
     "catalogue",
     "forget",
+    "load_target",
 ]
 
 KINDS = tuple(COMPONENT_KINDS.values())
 R = TypeVar("R", bound=Registered)
+CLASH_ADVICE = "Uninstall or rename one of them: recipes cannot tell them apart."
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """Everything that the loaded plugins registered. Immutable; build another one for other plugins.
 
-    Names are canonical, `plugin/name`, or bare while only one plugin has them.
+    Names are canonical, `plugin/name`, or bare while only one plugin has them. Kinds of regions have bare names alone:
+    they are words that all plugins share.
     """
 
     plugins: tuple[Plugin, ...]
@@ -71,8 +77,12 @@ class Catalogue:
         return self._all(WeightRecord)
 
     def region_kinds(self) -> list[RegionKind]:
-        """Return the registered kinds of regions, sorted by canonical name."""
-        return self._all(RegionKind)
+        """Return the kinds of regions on which the plugins agree, one of each name, sorted by it."""
+        found = []
+        for name, kinds in sorted(self._kinds().items()):
+            with contextlib.suppress(PluginError):
+                found.append(agreed(name, kinds))
+        return found
 
     def find(self, kind: str, name: str, *, plugin: str = "") -> Component:
         """Return the component `name` of `kind`.
@@ -90,14 +100,28 @@ class Catalogue:
 
     def term(self, name: str) -> TermRecord:
         """Return the term `name`; the bare name of a plugin stands for its default term."""
-        defaults = {term.plugin: term for term in self.terms() if term.default}
-        if name in defaults:
-            return self._one(self.terms(), "term", defaults[name].canonical)
-        return self._one(self.terms(), "term", name, also=defaults)
+        defaults = [term for term in self.terms() if term.default]
+        own = [term for term in defaults if term.plugin == name]
+        if len(own) > 1:
+            names = f"is the name of two plugins with a default term: {owners(own)}"
+            raise PluginError(f"term '{name}' {names}. {CLASH_ADVICE}")
+        if own:
+            return self._one(self.terms(), "term", own[0].canonical)
+        return self._one(self.terms(), "term", name, also=[term.plugin for term in defaults])
 
     def region_kind(self, name: str) -> RegionKind:
-        """Return the kind of region `name`."""
-        return self._one(self.region_kinds(), "region kind", name)
+        """Return the kind of region `name`, as all plugins that register it have it.
+
+        Raises:
+            UnknownNameError: No such name.
+            PluginError: Plugins say different things of its keypoints.
+        """
+        kinds = self._kinds()
+        if name not in kinds:
+            bare = name.rpartition("/")[2]
+            notes = "".join(f" Note: {broken}" for broken in self.broken)
+            raise UnknownNameError(f"no region kind is named '{name}'. {did_you_mean(bare, kinds)}{notes}")
+        return agreed(name, kinds[name])
 
     def weight(self, name: str, *, plugin: str = "") -> WeightRecord:
         """Return the weight file `name`."""
@@ -121,7 +145,14 @@ class Catalogue:
         if problems:
             lines = [f"{kind} '{component.canonical}': {problem}" for problem in problems]
             raise InputError("\n".join(lines))
-        return target(**values)
+        return built(component, target, values)
+
+    def _kinds(self) -> dict[str, list[RegionKind]]:
+        kinds: dict[str, list[RegionKind]] = {}
+        for record in self.records:
+            if isinstance(record, RegionKind):
+                kinds.setdefault(record.name, []).append(record)
+        return kinds
 
     def _all(self, record: type[R]) -> list[R]:
         return sorted((r for r in self.records if isinstance(r, record)), key=lambda r: r.canonical)
@@ -134,9 +165,8 @@ class Catalogue:
         if not found:
             raise self._unknown(records, what, name, also)
         if len({r.canonical for r in found}) < len(found):
-            owners = " and ".join(sorted(f"{r.distribution} {r.version}" for r in found))
-            advice = "Uninstall one of them, or name the plugins to load in REGIONLOSS_PLUGINS."
-            raise PluginError(f"{what} '{found[0].canonical}' is registered by two distributions: {owners}. {advice}")
+            name = f"{what} '{found[0].canonical}'"
+            raise PluginError(f"{name} is registered by two distributions: {owners(found)}. {CLASH_ADVICE}")
         names = ", ".join(sorted(r.canonical for r in found))
         raise UnknownNameError(f"{what} '{name}' is registered by several plugins. Write one of: {names}.")
 
@@ -158,52 +188,21 @@ class Catalogue:
         return UnknownNameError(f"no {what} is named '{name}'. {did_you_mean(name, names)}{notes}")
 
     def clashes(self) -> list[str]:
-        """Return a sentence for each canonical name that two distributions registered."""
-        seen: dict[tuple[object, ...], list[Registered]] = {}
-        for record in self.records:
-            kind = record.kind if isinstance(record, Component) else ""
-            seen.setdefault((type(record).__name__, kind, record.canonical), []).append(record)
-        return [
-            f"{kind or table} '{name}' is registered by two distributions: "
-            + " and ".join(sorted(f"{r.distribution} {r.version}" for r in records))
-            + "."
-            for (table, kind, name), records in seen.items()
-            if len(records) > 1
+        """Return a sentence for each plugin name, and each kind of region, over which two distributions differ."""
+        plugins: dict[str, list[Plugin]] = {}
+        for plugin in self.plugins:
+            plugins.setdefault(plugin.name, []).append(plugin)
+        said = [
+            f"plugin '{name}' comes from two distributions: {owners(same)}. {CLASH_ADVICE}"
+            for name, same in plugins.items()
+            if len(same) > 1
         ]
-
-
-def load_target(component: Component) -> Any:
-    """Import the target of a component.
-
-    Raises:
-        PluginError: The import fails; the sentence names the distribution and what to install.
-    """
-    module_name, _, attribute = component.target.partition(":")
-    where = f"{component.kind} '{component.canonical}' ({component.distribution} {component.version})"
-    try:
-        found: Any = _module(component, module_name)
-    except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        if component.extra:
-            advice = f"It needs more than its plugin: pip install '{component.extra}'."
-        else:
-            advice = f"Reinstall {component.distribution}, or report this to its authors."
-        raise PluginError(f"{where} cannot be imported: {type(error).__name__}: {reason}. {advice}") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            known = did_you_mean(part, (n for n in vars(found) if not n.startswith("_")))
-            raise PluginError(f"{where}: '{module_name}' has no '{attribute}'. {known}")
-        found = getattr(found, part)
-    return found
-
-
-def _module(component: Component, name: str) -> Any:
-    """A plugin file may name itself and the files beside it; everything else is imported as usual."""
-    if component.file is not None:
-        beside = component.file.parent / f"{name}.py"
-        if beside.is_file():
-            return import_file(beside)
-    return importlib.import_module(name)
+        for name, kinds in self._kinds().items():
+            try:
+                agreed(name, kinds)
+            except PluginError as error:
+                said.append(str(error))
+        return said
 
 
 def build_catalogue(only: Iterable[str] | None = None, files: Iterable[Path] = ()) -> Catalogue:

@@ -106,7 +106,7 @@ def _records_of(plugin: Plugin, importer: Callable[[], ModuleType]) -> list[Regi
         before = len(registrar.records)
         try:
             caller(register=registrar.for_hook(hook))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(f"{hook}: {_sentence(error)}") from error
         _trace(plugin, hook, registrar.records[before:])
     return registrar.records

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,3 +124,8 @@ class WeightRecord(Registered):
     summary: str
     packaged: bool = False
     needs_conversion: bool = False
+
+
+def owners(things: Iterable[Plugin | Registered]) -> str:
+    """Return the distributions that plugins, or what they registered, come from: `a 1.0 and b 2.0`."""
+    return " and ".join(sorted({f"{thing.distribution} {thing.version}" for thing in things}))

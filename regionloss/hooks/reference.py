@@ -53,7 +53,8 @@ files in that folder.
 - Plugins are loaded one at a time. One that fails (its import, an exception in a hook, a misspelled hook, a hook
   without its marker, wrong arguments to `register`) registers nothing, is reported by every command, and stops only
   those who ask for its components.
-- Two components of one canonical name `plugin/name` are an error for who asks for it; it names both distributions.
+- Two distributions whose plugins have one name are reported by every command. Two components of one canonical name
+  `plugin/name`, or two default terms, are an error for who asks for them; it names both distributions.
 - `REGIONLOSS_PLUGINS=a,b` loads only the installed plugins `a` and `b`; empty, it loads none. Core's own components
   (plugin `core`) are always there, and so are the files that a recipe names.
 - `REGIONLOSS_TRACE=1` prints each hook that is called, and what it registered, to standard error.

@@ -60,7 +60,8 @@ class RegisterTerm(Protocol):
 
         Args:
             name: Name of the term, canonical as `plugin/name`.
-            kind: Region kind that it reads from the batch; empty where it reads any, which a recipe then names.
+            kind: Region kind that it reads from the batch, and that its detector finds; empty where it reads any, which
+                a recipe then names.
             extractor: Name of a region extractor.
             backbone: Name of a feature backbone.
             detector: Name of the detector that annotates for it; empty where regions are given.
@@ -87,9 +88,9 @@ class RegisterRegionKind(Protocol):
         """Register a kind of region.
 
         Args:
-            name: `text`, `face`, `hand`, ...
+            name: `text`, `face`, `hand`, ...; a word that all plugins share, never `plugin/name`.
             summary: One line.
-            keypoints: Names of its keypoints, in order.
+            keypoints: Names of its keypoints, in order; empty where the plugin finds none, or leaves them to others.
             flip_pairs: Pairs of keypoint numbers that swap when an image is mirrored.
         """
 
@@ -176,7 +177,11 @@ def register_terms(register: RegisterTerm) -> None:
 
 @hookspec
 def register_region_kinds(register: RegisterRegionKind) -> None:
-    """Region kinds: names, keypoints and the pairs that swap under a mirror."""
+    """Region kinds: names, keypoints and the pairs that swap under a mirror.
+
+    Several plugins may register one kind: each of them works alone, and together they have to mean the same. Those
+    that state different keypoints or flip pairs are named to who uses that kind.
+    """
 
 
 @hookspec

@@ -123,7 +123,7 @@ def test_every_command_warns_of_a_clash(tmp_path: Path) -> None:
     for name in ("first-one", "second-one"):
         write_distribution(tmp_path, "same", name=name)
     result = typed("plugins", site=tmp_path, REGIONLOSS_PLUGINS="same")
-    assert "warning: distance 'same/plain' is registered by two distributions: first-one" in result.stderr
+    assert "warning: plugin 'same' comes from two distributions: first-one" in result.stderr
 
 
 def test_traceback_shows_where_an_error_came_from(tmp_path: Path) -> None:

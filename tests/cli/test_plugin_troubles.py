@@ -17,7 +17,7 @@ MISSPELLED = HEALTHY.replace("def register_distances", "def register_distance")
 SENTENCES = {
     "broken": "plugin 'broken' (regionloss-broken 1.0) is broken: RuntimeError: no luck.",
     "misspelled": "'register_distance' is not a hook. Did you mean 'register_distances'?",
-    "same": "distance 'same/plain' is registered by two distributions: first-one 1.0 and second-one 1.0.",
+    "same": "plugin 'same' comes from two distributions: first-one 1.0 and second-one 1.0.",
     "slow": "plugin 'slow' (regionloss-slow 1.0) is slow: loading its hooks took 0.",
     "heavy": "plugin 'heavy' (regionloss-heavy 1.0) is slow: loading its hooks took",
 }

@@ -96,8 +96,8 @@ def test_an_import_that_fails_names_the_distribution_and_what_to_install(site: P
     with pytest.raises(PluginError) as told:
         catalogue.load("judge", "reader")
     assert str(told.value) == (
-        "judge 'judges/reader' (regionloss-judges 4.5) cannot be imported: ModuleNotFoundError: No module named "
-        "'not_there_at_all'. It needs more than its plugin: pip install 'reader-engine>=2'."
+        "judge 'judges/reader' (regionloss-judges 4.5) cannot be imported: not_there_at_all: ModuleNotFoundError: "
+        "No module named 'not_there_at_all'. It needs more than its plugin: pip install 'reader-engine>=2'."
     )
     with pytest.raises(PluginError, match=r"has no 'Lots'. Did you mean 'Lost'\?"):
         catalogue.load("judge", "lost")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from regionloss.hooks.catalogue import build_catalogue
 from tests.disk_plugins import write_distribution
 
 HEAD = "from regionloss.hooks import hookimpl\n"
+ADVICE = "Uninstall or rename one of them: recipes cannot tell them apart."
 GOOD = '"x", "m:X", licence="MIT", summary="s"'
 BROKEN = {
     "import": ("import a_module_that_is_not_there", "No module named 'a_module_that_is_not_there'"),
@@ -19,6 +21,10 @@ BROKEN = {
     "raises": (
         f"{HEAD}@hookimpl\ndef register_detectors(register):\n    raise RuntimeError('no luck')\n",
         "register_detectors: RuntimeError: no luck.",
+    ),
+    "leaves": (
+        f"{HEAD}@hookimpl\ndef register_detectors(register):\n    raise SystemExit('enough')\n",
+        "register_detectors: SystemExit: enough.",
     ),
     "misspelled": (
         f"{HEAD}@hookimpl\ndef register_detector(register):\n    pass\n",
@@ -111,9 +117,66 @@ def test_two_components_of_one_name_are_an_error_that_names_both(site: Path) -> 
     write_distribution(site, "same", name="second-one", version="2.0")
     catalogue = build_catalogue(["same"])
     sentence = "distance 'same/plain' is registered by two distributions: first-one 1.0 and second-one 2.0."
-    assert catalogue.clashes() == [sentence]
+    assert catalogue.clashes() == [
+        f"plugin 'same' comes from two distributions: first-one 1.0 and second-one 2.0. {ADVICE}"
+    ]
     for name in ("plain", "same/plain"):
         with pytest.raises(PluginError) as told:
             catalogue.find("distance", name)
-        assert str(told.value).startswith(sentence)
+        assert str(told.value) == f"{sentence} {ADVICE}"
     assert catalogue.find("distance", "squared-l2").plugin == "core"
+
+
+def test_two_default_terms_of_one_plugin_name_are_an_error_that_names_both(site: Path) -> None:
+    """Neither of the two is what the bare name stands for; each can still be had by its own."""
+    for name in ("first", "second"):
+        source = (
+            f"{HEAD}@hookimpl\ndef register_terms(register):\n"
+            f"    register('{name}', kind='text', extractor='resize', backbone='b', default=True,"
+            " licence='MIT', summary='s')\n"
+        )
+        write_distribution(site, "same", source, name=f"{name}-one", version="1.0")
+    catalogue = build_catalogue(["same"])
+    owners = "first-one 1.0 and second-one 1.0"
+    assert catalogue.clashes() == [f"plugin 'same' comes from two distributions: {owners}. {ADVICE}"]
+    with pytest.raises(PluginError) as told:
+        catalogue.term("same")
+    assert str(told.value) == f"term 'same' is the name of two plugins with a default term: {owners}. {ADVICE}"
+    assert catalogue.term("same/second").distribution == "second-one"
+
+
+@pytest.mark.parametrize("where", ["module", "constructor"])
+def test_a_component_that_leaves_the_program_is_named(site: Path, where: str) -> None:
+    hook = "def register_distances(register):\n    register('bye', 'leaving:Bye', licence='MIT', summary='s')\n"
+    source = f"{HEAD}@hookimpl\n{hook}"
+    write_distribution(site, "polite", source, version="3.1")
+    body = (
+        "raise SystemExit(3)"
+        if where == "module"
+        else "class Bye:\n    def __init__(self):\n        raise SystemExit(3)"
+    )
+    (site / "leaving.py").write_text(body)
+    with pytest.raises(PluginError) as told:
+        build_catalogue(["polite"]).build("distance", "bye")
+    said = "imported: leaving" if where == "module" else "built"
+    assert str(told.value).startswith(f"distance 'polite/bye' (regionloss-polite 3.1) cannot be {said}: SystemExit: 3.")
+    sys.modules.pop("leaving", None)
+
+
+@pytest.mark.parametrize(
+    ("hook", "target", "wanted"),
+    [
+        ("distances", "3", "expected a class or function, got 3. "),
+        ("trainers", "3", "expected a class, got 3. "),
+        ("trainers", "type('T', (), {})", "expected a class with a method run(run: TrainingRun), got one without. "),
+        ("commands", "3", "expected a typer app or a function, got 3. "),
+    ],
+)
+def test_a_target_of_which_nothing_can_be_made_is_a_sentence(site: Path, hook: str, target: str, wanted: str) -> None:
+    component = "'x', '{module}:target', licence='MIT', summary='s'"
+    source = f"{HEAD}@hookimpl\ndef register_{hook}(register):\n    register({component})\ntarget = {target}\n"
+    write_distribution(site, "odd", source)
+    kind = hook.removesuffix("s")
+    with pytest.raises(PluginError, match=f"^{kind} 'odd/x' \\(regionloss-odd 1.0\\): disk_odd_") as told:
+        build_catalogue(["odd"]).load(kind, "x")
+    assert f":target: {wanted}" in str(told.value)

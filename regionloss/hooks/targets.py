@@ -1,0 +1,77 @@
+"""From the string that a component was registered with to what it names, and to an object built from that."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import PluginError, did_you_mean, expected
+from .manager import import_file
+from .records import Component
+
+
+def described(component: Component) -> str:
+    """Return how sentences name a component and where it comes from."""
+    return f"{component.kind} '{component.canonical}' ({component.distribution} {component.version})"
+
+
+def load_target(component: Component) -> Any:
+    """Import the target of a component.
+
+    Raises:
+        PluginError: The import fails; the sentence names the distribution, the module and what to install. Or nothing
+            of this kind can be made of what the target names.
+    """
+    module_name, _, attribute = component.target.partition(":")
+    where = described(component)
+    try:
+        found: Any = _module(component, module_name)
+    # The module is a stranger's code, and may raise anything.
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        if component.extra:
+            advice = f"It needs more than its plugin: pip install '{component.extra}'."
+        elif component.file is not None:
+            advice = f"Mend {component.file}."
+        else:
+            advice = f"Reinstall {component.distribution}, or report this to its authors."
+        kind = type(error).__name__
+        raise PluginError(f"{where} cannot be imported: {module_name}: {kind}: {reason}. {advice}") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            known = did_you_mean(part, (n for n in vars(found) if not n.startswith("_")))
+            raise PluginError(f"{where}: '{module_name}' has no '{attribute}'. {known}")
+        found = getattr(found, part)
+    _refuse_unfit(component, found)
+    return found
+
+
+def built(component: Component, target: Any, options: Mapping[str, Any]) -> Any:
+    """Return `target(**options)`; a constructor that leaves the program is said to be the component's."""
+    try:
+        return target(**options)
+    except SystemExit as error:
+        raise PluginError(f"{described(component)} cannot be built: SystemExit: {error}.") from error
+
+
+def _module(component: Component, name: str) -> Any:
+    """A plugin file may name itself and the files beside it; everything else is imported as usual."""
+    if component.file is not None:
+        beside = component.file.parent / f"{name}.py"
+        if beside.is_file():
+            return import_file(beside)
+    return importlib.import_module(name)
+
+
+def _refuse_unfit(component: Component, found: Any) -> None:
+    """Say at once what would be an error without a name later; a host's type is known where hosts are."""
+    where = f"{described(component)}: {component.target}"
+    if component.kind != "host" and not callable(found):
+        wanted = {"trainer": "a class", "command": "a typer app or a function"}.get(
+            component.kind, "a class or function"
+        )
+        raise PluginError(expected(where, wanted, repr(found)[:60], "Let its target name one."))
+    if component.kind == "trainer" and inspect.isclass(found) and not callable(getattr(found, "run", None)):
+        raise PluginError(expected(where, "a class with a method run(run: TrainingRun)", "one without", "Write it."))
