@@ -31,15 +31,23 @@ class ChosenPart:
     plugin: str = ""
 
 
-def chosen_parts(record: TermRecord, changes: Changes) -> dict[str, ChosenPart]:
+def chosen_parts(record: TermRecord, changes: Changes, region_kind: str | None = None) -> dict[str, ChosenPart]:
     """Return each part of the term `record` with `changes`.
 
     Another component starts from no options; options alone, or with the same name, change the term's own one by one.
+
+    Args:
+        record: The term.
+        changes: What is to be different in it.
+        region_kind: The kind of region to read instead of the term's own, whose detector it then has no use for.
     """
     parts = {}
+    other_kind = bool(record.kind) and region_kind not in (None, record.kind)
     for kind in PARTS:
         name, options = changes.get(kind, (None, {}))
         own = getattr(record, kind)
+        if kind == "detector" and other_kind and kind not in changes:
+            own = ""
         if name in (None, own, f"{record.plugin}/{own}"):
             parts[kind] = ChosenPart(kind, own, {**record.options.get(kind, {}), **options}, record.plugin)
         else:

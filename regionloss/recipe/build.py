@@ -11,6 +11,7 @@ from ..hooks.catalogue import Catalogue
 from ..hooks.parts import chosen_parts
 from ..hooks.records import TermRecord
 from .load import Loaded, load_terms_file
+from .options import other_kind
 from .schema import Recipe, TermsFile, TermUse
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def build_term(use: TermUse, catalogue: Catalogue, *, value_range: tuple[float, 
     # The detector annotates data; the loss never calls it.
     parts: dict[str, Any] = {
         role: catalogue.build(role, part.name, part.options, plugin=part.plugin)
-        for role, part in chosen_parts(record, use.changes).items()
+        for role, part in chosen_parts(record, use.changes, use.kind).items()
         if role != "detector"
     }
     loss = RegionPerceptualLoss(**parts, value_range=value_range)
@@ -93,24 +94,40 @@ def kind_of(use: TermUse, record: TermRecord) -> str:
 
 
 def build_detector(loaded: Loaded[Recipe] | Loaded[TermsFile], term: str) -> Any:
-    """Build the detector that annotates for the term `term` of a recipe; None where its regions are given."""
-    use = loaded.recipe.terms[term]
-    record = loaded.catalogue.term(use.use)
-    part = chosen_parts(record, use.changes)["detector"]
+    """Build the detector that annotates for the term `term` of a recipe; None where its regions are given.
+
+    Raises:
+        RecipeError: It finds another kind of region than the term reads.
+    """
+    try:
+        return detector_of(loaded.recipe.terms[term], loaded.catalogue)
+    except InputError as error:
+        place = loaded.source.place(("terms", term, "detector"))
+        raise RecipeError(f"{place}: terms.{term}.detector: {error}") from error
+
+
+def detector_of(use: TermUse, catalogue: Catalogue) -> Any:
+    """Build the detector of one term; None where it has none. Raises as `build_term` does."""
+    record = catalogue.term(use.use)
+    part = chosen_parts(record, use.changes, use.kind)["detector"]
     if not part.name:
         return None
-    return loaded.catalogue.build("detector", part.name, part.options, plugin=part.plugin)
+    detector = catalogue.build("detector", part.name, part.options, plugin=part.plugin)
+    found, reads = str(getattr(detector, "kind", "")), kind_of(use, record)
+    if found != reads:
+        raise InputError(other_kind(part.name, found, reads))
+    return detector
 
 
 def build_detectors(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
     """Build a detector for each kind of region that the terms read, that of the kind's first term which has one.
 
-    Kinds whose regions are given are absent; raises as `build_term` does.
+    Kinds whose regions are given are absent; raises as `build_detector` does.
     """
     detectors: dict[str, Any] = {}
     for name, use in loaded.recipe.terms.items():
         kind = kind_of(use, loaded.catalogue.term(use.use))
-        if kind not in detectors and (detector := build_detector(loaded, name)) is not None and detector.kind == kind:
+        if kind not in detectors and (detector := build_detector(loaded, name)) is not None:
             detectors[kind] = detector
     return detectors
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import RegionLossError, did_you_mean
+from ..errors import RegionLossError, did_you_mean, expected
 from ..hooks.catalogue import Catalogue, load_target
 from ..hooks.options import checked_options
-from ..hooks.parts import PARTS, chosen_parts
+from ..hooks.parts import PARTS, ChosenPart, chosen_parts
 from ..hooks.records import TermRecord
 from ..hooks.validation import Path, Problem
 
@@ -36,11 +37,17 @@ def term_problems(term: dict[str, Any], path: Path, catalogue: Catalogue) -> Ite
     except RegionLossError as error:
         yield Problem((*path, "use"), str(error))
         return
-    yield from _kind_problems(term.get("kind"), record, path, catalogue)
-    changes = {kind: as_change(term.get(kind)) for kind in PARTS}
-    for kind, part in chosen_parts(record, changes).items():
+    reads = term.get("kind")
+    yield from _kind_problems(reads, record, path, catalogue)
+    changes = {kind: as_change(term[kind]) for kind in PARTS if term.get(kind) is not None}
+    parts = chosen_parts(record, changes, reads if isinstance(reads, str) else None)
+    for kind, part in parts.items():
         if part.name:
             yield from part_problems(kind, part.name, part.options, (*path, kind), catalogue, part.plugin)
+    found = kind_found(parts["detector"], catalogue)
+    if found and found != (reads or record.kind):
+        place = "detector" if "detector" in changes else "use"
+        yield Problem((*path, place), other_kind(parts["detector"].name, found, str(reads or record.kind)))
 
 
 def part_problems(
@@ -54,6 +61,29 @@ def part_problems(
         return
     for problem in checked_options(target, options)[1]:
         yield Problem((*path, "options", *problem.path), problem.sentence)
+
+
+def kind_found(detector: ChosenPart, catalogue: Catalogue) -> str:
+    """Return the kind of region that a term's detector finds; empty where there is none, or only building it tells.
+
+    Its option of that name says so, else its class: no network is loaded.
+    """
+    try:
+        target = load_target(catalogue.find("detector", detector.name, plugin=detector.plugin))
+    except RegionLossError:
+        return ""
+    option = inspect.signature(target).parameters.get("kind")
+    value = detector.options.get("kind", option.default) if option else None
+    for kind in (value, getattr(target, "kind", None)):
+        if isinstance(kind, str) and kind:
+            return kind
+    return ""
+
+
+def other_kind(detector: str, found: str, reads: str) -> str:
+    """Return the sentence for a detector of another kind than its term's."""
+    advice = "Name another detector, or the kind that this one finds."
+    return expected(f"detector '{detector}'", f"one that finds '{reads}', as the term reads", f"'{found}'", advice)
 
 
 def as_change(given: Any) -> tuple[str | None, dict[str, Any]]:

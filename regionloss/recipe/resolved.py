@@ -57,7 +57,7 @@ def _term(use: TermUse, used: _Used) -> dict[str, Any]:
         "weight": use.weight,
         "start_step": use.start_step,
     }
-    for kind, part in chosen_parts(record, use.changes).items():
+    for kind, part in chosen_parts(record, use.changes, use.kind).items():
         if part.name:
             term[kind] = used.part(kind, part.name, part.options, part.plugin)
     return term

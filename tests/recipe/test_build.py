@@ -11,6 +11,7 @@ import yaml
 import regionloss as rl
 from regionloss.errors import InputError, RecipeError
 from regionloss.recipe import build_detector, build_terms, load_recipe, load_terms, resolved, train
+from regionloss.recipe.build import build_detectors
 from regionloss.recipe.finding import known_recipes, recipe_folders
 from regionloss.recipe.training import dump
 
@@ -80,6 +81,46 @@ def test_the_detector_of_a_term(folder: Path) -> None:
     loaded = load_recipe("recipe.yaml", ["terms.word.detector.options.boxes=[[0, 0, 0.5, 1]]"])
     found = build_detector(loaded, "word").detect(torch.zeros(1, 3, 10, 20))
     assert found.boxes.tolist() == [[0, 0, 10, 10]]
+
+
+def test_a_term_of_another_kind_has_its_regions_given(folder: Path) -> None:
+    """Its own detector finds what the term was made for; the resolved recipe says so, too."""
+    loaded = load_recipe("recipe.yaml", ["terms.word.kind=face"])
+    assert build_detector(loaded, "word") is None
+    assert build_detectors(loaded) == {}
+    assert set(build_detectors(load_recipe("recipe.yaml"))) == {"text"}
+    term = resolved(loaded)["recipe"]["terms"]["word"]
+    assert term["kind"] == "face"
+    assert "detector" not in term
+    (folder / "again.yaml").write_text(dump(resolved(loaded)["recipe"]))
+    assert load_recipe("again.yaml").recipe.terms["word"].kind == "face"
+
+
+def test_a_detector_that_turns_out_to_be_of_another_kind(folder: Path) -> None:
+    """Its class says nothing of its kind, so only building it tells."""
+    (folder / "tiny.py").write_text(
+        (folder / "tiny.py").read_text().replace('detector="given"', 'detector="late"')
+        + """
+@hookimpl
+def register_detectors(register):
+    register("late", "tiny:Late", licence="MIT", summary="s")
+
+
+class Late:
+    version = "1"
+
+    def __init__(self, boxes: list[float]) -> None:
+        self.kind = "face"
+"""
+    )
+    loaded = load_recipe("recipe.yaml")
+    for build in (lambda: build_detector(loaded, "word"), lambda: build_detectors(loaded)):
+        with pytest.raises(RecipeError) as told:
+            build()
+        assert str(told.value) == (
+            "recipe.yaml:5: terms.word.detector: detector 'late': expected one that finds 'text', as the term reads, "
+            "got 'face'. Name another detector, or the kind that this one finds."
+        )
 
 
 def test_the_trainer_receives_the_run(folder: Path) -> None:

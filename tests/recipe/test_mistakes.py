@@ -108,3 +108,41 @@ def test_a_file_of_terms_is_checked_as_such(folder: Path) -> None:
     assert list(load_any("terms.yaml").recipe.terms) == ["word"]
     with pytest.raises(RecipeError, match="trainer: expected a value, got none"):
         load_recipe("terms.yaml")
+
+
+GIVEN = "    detector: {name: given, options: {boxes: []%s}}\n"
+TAIL = "as the term reads, got 'text'. Name another detector, or the kind that this one finds."
+
+
+def test_a_detector_of_another_kind_is_a_mistake_of_who_names_it(folder: Path) -> None:
+    """Of the recipe, which names detector or kind; of the plugin, whose term does not fit itself."""
+    recipe = RECIPE.replace("    weight: 5e-1\n", "    kind: face\n" + GIVEN % "")
+    (folder / "recipe.yaml").write_text(recipe)
+    assert lines_of() == [
+        f"recipe.yaml:8: terms.word.detector: detector 'given': expected one that finds 'face', {TAIL}"
+    ]
+    (folder / "recipe.yaml").write_text(recipe.replace("boxes: []", "boxes: [], kind: face"))
+    assert list(load_recipe("recipe.yaml").recipe.terms) == ["word"]
+    (folder / "recipe.yaml").write_text(RECIPE)
+    (folder / "tiny.py").write_text((folder / "tiny.py").read_text().replace('kind="text"', 'kind="face"'))
+    assert lines_of() == [f"recipe.yaml:6: terms.word.use: detector 'given': expected one that finds 'face', {TAIL}"]
+
+
+def test_a_plugin_that_leaves_the_program_is_one_mistake(folder: Path) -> None:
+    (folder / "leaving.py").write_text("raise SystemExit('enough')")
+    (folder / "tiny.py").write_text((folder / "tiny.py").read_text().replace('"tiny:net"', '"leaving:net"'))
+    (line,) = lines_of()
+    assert line.startswith("recipe.yaml:5: terms.word.backbone.name: backbone 'tiny/net' (")
+    assert line.endswith(f"cannot be imported: leaving: SystemExit: enough. Mend {folder / 'tiny.py'}.")
+
+
+def test_two_plugins_may_have_one_kind_of_region(folder: Path) -> None:
+    for name in ("one", "two"):
+        source = "from regionloss import hookimpl\n@hookimpl\ndef register_region_kinds(register):\n"
+        (folder / f"{name}.py").write_text(f"{source}    register('sign', summary='of {name}')\n")
+    recipe = RECIPE.replace("[./tiny.py]", "[./tiny.py, ./one.py, ./two.py]").replace("weight: 5e-1", "kind: sign")
+    (folder / "recipe.yaml").write_text(recipe)
+    assert load_recipe("recipe.yaml").recipe.terms["word"].kind == "sign"
+    (folder / "recipe.yaml").write_text(recipe.replace("kind: sign", "kind: one/sign"))
+    (line,) = lines_of()
+    assert line.startswith("recipe.yaml:7: terms.word.kind: no region kind is named 'one/sign'. Did you mean 'sign'?")
