@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
+import inspect
+from dataclasses import replace
 
-from regionloss import AlignedExtractor, LetterboxExtractor, NormalisedL2, ResizeExtractor, SquaredL2
+import pytest
+import torch
+import typer
+
+from regionloss import (
+    AlignedExtractor,
+    FeatureBackbone,
+    HostSpec,
+    InputSpec,
+    LetterboxExtractor,
+    NormalisedL2,
+    RegionPerceptualLoss,
+    ResizeExtractor,
+    SquaredL2,
+)
+from regionloss.cli.plugin import app as plugin_commands
 from regionloss.detectors.given import GivenDetector
 from regionloss.detectors.whole_image import WholeImageDetector
 from regionloss.extractors.whole_image import WholeImageExtractor
-from regionloss.hooks.catalogue import catalogue
+from regionloss.hooks.catalogue import build_catalogue, catalogue
+from regionloss.losses.terms import Term
 from regionloss.testing import contracts
 from tests.helpers import TEMPLATE, backbone
 
@@ -60,6 +77,127 @@ class TestSquaredL2(contracts.DistanceContract):
 class TestNormalisedL2(contracts.DistanceContract):
     def make(self):
         return NormalisedL2()
+
+
+class TestTerm(contracts.TermContract):
+    def make(self):
+        return Term(RegionPerceptualLoss(ResizeExtractor((16, 16)), backbone()), "text")
+
+
+class Trainer:
+    def __init__(self, steps: int = 1) -> None: ...
+
+    def run(self, run: object) -> None: ...
+
+
+class TestTrainer(contracts.TrainerContract):
+    def make(self):
+        return Trainer
+
+
+class TestCommand(contracts.CommandContract):
+    def make(self):
+        def greet(name: str) -> None:
+            """Greet somebody."""
+
+        return greet
+
+
+class TestCommands(contracts.CommandContract):
+    def make(self):
+        return plugin_commands
+
+
+@pytest.mark.parametrize("name", [host.name for host in build_catalogue([]).components("host")])
+def test_hosts(name: str) -> None:
+    contract = type("Contract", (contracts.HostContract,), {"make": lambda self: catalogue().load("host", name)})()
+    contract.test_it_is_a_specification()
+    contract.test_it_names_parameters()
+
+
+class Drops(GivenDetector):
+    """Wrong for a batch of no images, and for small ones."""
+
+    def detect(self, images):
+        found = super().detect(images if len(images) else images.new_zeros(1, 3, 8, 8))
+        return found if min(images.shape[2:]) > 8 else None
+
+
+class Stretches(ResizeExtractor):
+    """Wrong without regions, and for boxes without pixels."""
+
+    def __call__(self, images, regions):
+        crops = super().__call__(images, regions)
+        smallest = (regions.boxes[:, 2:] - regions.boxes[:, :2]).min()
+        return crops if smallest > 1 else crops * torch.nan
+
+
+class TakesAll(FeatureBackbone):
+    def features(self, crops):
+        return (self.network_for(crops)(crops),)
+
+
+class Sums:
+    def __call__(self, features, target_features):
+        pairs = list(zip(features, target_features, strict=True))
+        return torch.stack([sum((a[i] - b[i]).square().sum() for a, b in pairs) for i in range(len(features[0]))])
+
+
+def spec(**changes: object) -> HostSpec:
+    return replace(HostSpec("images", "decoded"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("contract", "made", "failing"),
+    [
+        (
+            "DetectorContract",
+            Drops([[0, 0, 1, 1]]),
+            ["no_images_have_no_regions", "nothing_in_flat_images", "the_smallest_image"],
+        ),
+        ("RegionExtractorContract", Stretches((8, 8)), ["no_regions_have_no_crops", "the_smallest_regions"]),
+        (
+            "FeatureBackboneContract",
+            TakesAll(torch.nn.Conv2d(3, 4, 3), InputSpec(size=(16, 16))),
+            ["the_size_that_it_states_is_the_one_that_it_takes"],
+        ),
+        ("DistanceContract", Sums(), ["half_precision_is_promoted", "no_regions_have_no_distances"]),
+        ("HostContract", 3, ["it_is_a_specification", "it_names_parameters"]),
+        ("HostContract", spec(target="the images"), ["it_names_parameters"]),
+        ("HostContract", spec(reconstruction=()), ["it_names_parameters"]),
+        ("HostContract", spec(log_prefix="{a split}/"), ["it_names_parameters"]),
+        ("TrainerContract", 3, ["a_misspelled_option_is_found", "it_runs"]),
+        ("TrainerContract", type("Idle", (), {}), ["it_runs"]),
+        ("TrainerContract", type("Alone", (), {"run": lambda self: None}), ["it_runs"]),
+        ("TrainerContract", type("Open", (Trainer,), {"__init__": lambda self, **o: None}), [
+            "a_misspelled_option_is_found"
+        ]),
+        ("CommandContract", 3, ["it_helps"]),
+        ("CommandContract", typer.Typer(), ["it_helps"]),
+    ],
+)  # fmt: skip
+def test_what_breaks_a_contract_fails_its_tests(contract: str, made: object, failing: list[str]) -> None:
+    tests = type("Contract", (getattr(contracts, contract),), {"make": lambda self: made})()
+    failed = []
+    for name, test in inspect.getmembers(tests, inspect.ismethod):
+        if name.startswith("test_"):
+            try:
+                test()
+            except Exception:
+                failed.append(name.removeprefix("test_"))
+    assert failed == failing
+
+
+@pytest.mark.parametrize(("network", "failing"), [("detach", "others_have_a_gradient"), ("noise", "equal_images")])
+def test_a_term_that_is_no_loss_fails_its_contract(network: str, failing: str) -> None:
+    class Network(torch.nn.Module):
+        def forward(self, images):
+            return [images.detach() if network == "detach" else images + torch.rand(())]
+
+    term = Term(RegionPerceptualLoss(ResizeExtractor((8, 8)), FeatureBackbone(Network(), InputSpec())), "text")
+    tests = type("Contract", (contracts.TermContract,), {"make": lambda self: term})()
+    with pytest.raises((AssertionError, RuntimeError)):
+        getattr(tests, next(name for name in dir(tests) if failing in name))()
 
 
 @pytest.mark.parametrize("name", ["area", "sqrt-area", "uniform", "score"])
