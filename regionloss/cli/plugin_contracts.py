@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..errors import InputError, WeightsError
+from ..errors import InputError, RegionLossError, WeightsError
 from ..hooks.catalogue import Catalogue
 from ..hooks.parts import PARTS, chosen_parts
 from ..hooks.records import Component, TermRecord
@@ -21,7 +21,12 @@ CONTRACTS = {
     "distance": "DistanceContract",
     "weighting": "AreaWeightingContract",
     "judge": "JudgeContract",
+    "host": "HostContract",
+    "trainer": "TrainerContract",
+    "command": "CommandContract",
 }
+#: Kinds whose contract is about what the target names, not about an object built from it.
+AS_NAMED = ("host", "trainer", "command")
 
 
 def contract_findings(known: Catalogue, component: Component, target: Any, part: str) -> Iterator[Finding]:
@@ -33,7 +38,8 @@ def contract_findings(known: Catalogue, component: Component, target: Any, part:
         target: What it was imported as.
         part: How the lines call it.
     """
-    if component.kind not in CONTRACTS:
+    if component.kind in AS_NAMED:
+        yield from _run(CONTRACTS[component.kind], target, part)
         return
     if component.kind == "detector" and not getattr(target, "kind", True):
         yield Finding(MISSING, part, "its 'kind' is empty. State the kind of its regions.")
@@ -49,30 +55,30 @@ def contract_findings(known: Catalogue, component: Component, target: Any, part:
     except InputError as error:
         yield Finding(UNTRIED, part, f"{error} Register a term that gives its options, or test it in tests/.")
         return
-    except Exception as error:
+    # A plugin is a stranger's code, and may raise anything.
+    except (Exception, SystemExit) as error:
         yield Finding(
             MISSING, part, f"it cannot be built: {_said(error)}. A constructor only checks and keeps options."
         )
         return
-    yield from _run(component, built, kind, keypoints, part)
+    yield from _run(CONTRACTS[component.kind], built, part, kind=kind, keypoints=keypoints)
 
 
-def _run(component: Component, built: Any, kind: str, keypoints: int, part: str) -> Iterator[Finding]:
+def _run(name: str, made: Any, part: str, note: str = "", **settings: Any) -> Iterator[Finding]:
+    """Yield what a contract says of what was made; `note` ends the line if it is kept."""
     from ..testing import contracts
 
-    base = getattr(contracts, CONTRACTS[component.kind])
-    body = {"make": lambda self: built, "kind": kind, "keypoints": keypoints}
-    contract = type("Contract", (base,), body)()
-    tests = {name: test for name, test in inspect.getmembers(contract, inspect.ismethod) if name.startswith("test_")}
+    contract = type("Contract", (getattr(contracts, name),), {"make": lambda self: made, **settings})()
+    tests = {test: method for test, method in inspect.getmembers(contract, inspect.ismethod) if test[:5] == "test_"}
     failed = 0
-    for name, test in tests.items():
-        reason = _failure(test)
+    for test, method in tests.items():
+        reason = _failure(method)
         if reason:
             failed += 1
-            law = (inspect.getdoc(test) or name).splitlines()[0].rstrip(".")
-            yield Finding(MISSING, part, f"{CONTRACTS[component.kind]}.{name}: {law}. It does not hold: {reason}.")
+            law = (inspect.getdoc(method) or test).splitlines()[0].rstrip(".")
+            yield Finding(MISSING, part, f"{name}.{test}: {law}. It does not hold: {reason}.")
     if not failed:
-        yield Finding(OK, part, f"it keeps its contract ({CONTRACTS[component.kind]}, {len(tests)} tests)")
+        yield Finding(OK, part, f"it keeps its contract ({name}, {len(tests)} tests){note}")
 
 
 def _failure(test: Callable[[], object]) -> str:
@@ -82,7 +88,7 @@ def _failure(test: Callable[[], object]) -> str:
     except AssertionError as error:
         line = traceback.extract_tb(error.__traceback__)[-1].line or ""
         return next((text.rstrip(".:") for text in str(error).splitlines() if text), line)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _said(error)
     return ""
 
@@ -104,34 +110,25 @@ def _used(known: Catalogue, component: Component) -> tuple[dict[str, Any], int, 
 def _keypoints(known: Catalogue, kind: str) -> int:
     try:
         return len(known.region_kind(kind).keypoints)
-    except LookupError:
+    except RegionLossError:
         return 0
 
 
-def term_findings(known: Catalogue, term: TermRecord, part: str) -> Iterator[Finding]:
-    """Yield whether a term can be built, and is a loss: 0 for equal images, with a gradient elsewhere."""
-    import torch
-
-    from ..recipe.build import build_term
+def term_findings(known: Catalogue, term: TermRecord, reads: str, part: str) -> Iterator[Finding]:
+    """Yield whether a term that reads this kind can be built, with a detector of it, and keeps a term's contract."""
+    from ..recipe.build import build_term, detector_of
+    from ..recipe.options import kind_found
     from ..recipe.schema import TermUse
-    from ..testing.fakes import grid_regions, noise_images
 
+    use = TermUse(use=term.canonical, kind=reads)
     try:
-        loss = build_term(TermUse(use=term.canonical), known).loss
-        target, regions = noise_images(), grid_regions(term.kind, keypoints=_keypoints(known, term.kind))
-        reconstruction = noise_images(seed=1).requires_grad_()
-        (gradient,) = torch.autograd.grad(loss(reconstruction, target, regions), reconstruction)
-        same = float(loss(target, target, regions))
+        built = build_term(use, known)
+        if term.detector and not kind_found(chosen_parts(term, {})["detector"], known):
+            detector_of(use, known)
     except WeightsError as error:
         yield Finding(UNTRIED, part, str(error))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         yield Finding(MISSING, part, f"its parts do not fit together: {_said(error)}.")
     else:
-        if same != 0:
-            yield Finding(MISSING, part, f"expected 0 for equal images, got {same:.3g}. Look at backbone and distance.")
-        elif not bool(gradient.isfinite().all()) or not bool(gradient.abs().sum() > 0):
-            yield Finding(
-                MISSING, part, "expected a finite gradient in the image, got none. Look for .detach(), no_grad."
-            )
-        else:
-            yield Finding(OK, part, f"0 for equal images, and a gradient for others; licence {term.licence}")
+        keypoints = _keypoints(known, built.kind)
+        yield from _run("TermContract", built, part, f", licence {term.licence}", keypoints=keypoints)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import did_you_mean
 from ..hooks.registrar import NAME
-from ..testing.projects import PluginProject
+from ..testing.projects import PluginProject, python_files
 from .plugin_findings import ADVICE, MISSING, OK, Finding
 
 PART = "pyproject.toml"
+OURS = "regionloss"
 #: Key of [project] -> an example of it.
 REQUIRED = {
     "name": '"regionloss-hands"',
@@ -27,29 +30,63 @@ REQUIRED = {
 
 def metadata_findings(project: PluginProject) -> Iterator[Finding]:
     """Yield what the metadata lacks, or one line that it lacks nothing."""
-    if not project.metadata:
+    stated = project.metadata
+    if not stated:
         yield Finding(MISSING, PART, "there is no table [project]. Write one, with name, version, license and so on.")
-    wrong = list(_wrong(project)) if project.metadata else []
-    yield from (Finding(MISSING, PART, sentence) for sentence in wrong)
-    if project.metadata and not wrong:
-        yield Finding(OK, PART, f"{project.distribution} {project.version}, {project.metadata['license']}")
-    if not project.metadata.get("authors"):
-        yield Finding(ADVICE, PART, "nobody is named. Write authors = [{ name = ..., email = ... }].")
+    if "build-system" not in project.table:
+        advice = "Write requires = ['hatchling'], build-backend = 'hatchling.build'."
+        yield Finding(MISSING, PART, f"there is no table [build-system]. {advice}")
+    yield from stated_findings(PART, stated)
     if not project.entry_points:
         advice = 'Write [project.entry-points.regionloss] and hands = "regionloss_hands.plugin" below it.'
         yield Finding(MISSING, "entry point", f"regionloss cannot find the plugin. {advice}")
 
 
-def _wrong(project: PluginProject) -> Iterator[str]:
-    dynamic = project.metadata.get("dynamic") or []
+def installed_findings(distribution: str) -> Iterator[Finding]:
+    """Yield what the metadata of an installed distribution lacks, or one line that it lacks nothing."""
+    stated = installed_metadata(distribution)
+    yield from stated_findings("metadata", stated and {**stated, "readme": "README"})  # whose text is looked at apart
+
+
+def installed_metadata(distribution: str) -> dict[str, Any]:
+    """Return the metadata of an installed distribution under the keys of `[project]`; `readme` is its text."""
+    try:
+        found = importlib.metadata.metadata(distribution).json
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    words = [word for word in found.get("classifier", []) if word.startswith("License :: ")]
+    licence = found.get("license_expression") or found.get("license") or " ".join(words)
+    return {
+        "name": found.get("name"),
+        "version": found.get("version"),
+        "description": found.get("summary"),
+        "readme": found.get("description"),
+        "requires-python": found.get("requires_python"),
+        "license": str(licence).partition("\n")[0],
+        "dependencies": found.get("requires_dist"),
+        "authors": found.get("author") or found.get("author_email"),
+    }
+
+
+def stated_findings(part: str, stated: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what metadata under the keys of `[project]` lack; `part` is how the lines call them."""
+    wrong = list(_wrong(stated)) if stated else []
+    yield from (Finding(MISSING, part, sentence) for sentence in wrong)
+    if stated and not wrong:
+        yield Finding(OK, part, f"{stated.get('name')} {stated.get('version', '(dynamic)')}, {stated.get('license')}")
+    if not stated.get("authors"):
+        yield Finding(ADVICE, part, "nobody is named. Write authors = [{ name = ..., email = ... }].")
+
+
+def _wrong(stated: Mapping[str, Any]) -> Iterator[str]:
+    dynamic = stated.get("dynamic") or []
     for key, example in REQUIRED.items():
-        if not project.metadata.get(key) and key not in dynamic:
+        if not stated.get(key) and key not in dynamic and not (key == "dependencies" and stated.get("name") == OURS):
             yield f"'{key}' is not stated. Write {key} = {example}."
-    needs = project.metadata.get("dependencies") or []
-    if needs and not any(re.match(r"regionloss\s*($|[\[<>=!~;@ ])", str(need)) for need in needs):
+    needs = stated.get("dependencies") or []
+    named = any(re.match(r"regionloss\s*($|[\[<>=!~;@ (])", str(need)) for need in needs)
+    if needs and not named and stated.get("name") != OURS:
         yield 'regionloss is not among the dependencies. Add "regionloss>=0.1".'
-    if "build-system" not in project.table:
-        yield "there is no table [build-system]. Write requires = ['hatchling'], build-backend = 'hatchling.build'."
 
 
 def entry_point_finding(project: PluginProject, name: str, module: str) -> Finding:
@@ -70,14 +107,14 @@ def entry_point_finding(project: PluginProject, name: str, module: str) -> Findi
     if spec is None or not spec.origin:
         close = did_you_mean(module, _modules(project))
         return Finding(MISSING, part, f"'{module}' cannot be found in {project.source.name}/: {reason}. {close}")
-    if not Path(spec.origin).resolve().is_relative_to(project.source):
+    if not project.holds(Path(spec.origin)):
         advice = f"Put it into {project.source.name}/."
         return Finding(MISSING, part, f"'{module}' is not part of this project, but {spec.origin}. {advice}")
     return Finding(OK, part, f"{module}")
 
 
 def _modules(project: PluginProject) -> Iterator[str]:
-    for path in project.source.rglob("*.py"):
+    for path in python_files(project.source):
         names = path.relative_to(project.source).with_suffix("").parts
-        if names[0] not in ("tests", "docs", "build") and names[-1] != "__init__":
+        if names[-1] != "__init__":
             yield ".".join(names)

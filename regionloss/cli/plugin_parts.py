@@ -14,9 +14,9 @@ from ..hooks.records import Plugin, Registered
 from ..testing.projects import PluginProject, as_installed, read_project
 from .plugin_findings import ADVICE, MISSING, OK, Finding
 from .plugin_hooks import hook_findings, import_findings
-from .plugin_metadata import entry_point_finding, metadata_findings
+from .plugin_metadata import OURS, entry_point_finding, installed_findings, installed_metadata, metadata_findings
 from .plugin_registered import registered_findings
-from .plugin_texts import readme_findings, replace_findings, test_findings
+from .plugin_texts import readme_findings, replace_findings, said_findings, test_findings
 
 
 def findings_of(path: Path) -> Iterator[Finding]:
@@ -29,19 +29,28 @@ def findings_of(path: Path) -> Iterator[Finding]:
         InputError: There is no such thing.
     """
     installed = [(plugin, module) for plugin, module in installed_plugins() if plugin.name == str(path)]
-    if not path.exists() and not installed:
-        names = ", ".join(sorted({plugin.name for plugin, _ in installed_plugins()}))
-        wanted = "a plugin's folder, its one Python file, or the name of an installed one"
-        raise InputError(expected(str(path), wanted, "nothing there", f"Installed: {names or 'none'}."))
-    if not path.exists():
-        for plugin, module in installed:
-            yield from _of_module(plugin, module, None, [])
-    elif path.is_file():
+    if path.is_file():
         if path.suffix != ".py":
             raise InputError(expected(str(path), "a plugin's folder, or a file that ends in .py", "another file"))
         yield from _of_file(path.resolve())
-    else:
+    elif installed and not (path / "pyproject.toml").is_file():  # a folder of that name may be anything
+        for plugin, module in installed:
+            yield from _of_installed(plugin, module)
+    elif path.exists():
         yield from _of_project(read_project(path))
+    else:
+        names = ", ".join(sorted({plugin.name for plugin, _ in installed_plugins()}))
+        wanted = "a plugin's folder, its one Python file, or the name of an installed one"
+        raise InputError(expected(str(path), wanted, "nothing there", f"Installed: {names or 'none'}."))
+
+
+def _of_installed(plugin: Plugin, module: str) -> Iterator[Finding]:
+    yield from installed_findings(plugin.distribution)
+    records: list[Registered] = []
+    yield from _of_module(plugin, module, None, records)
+    if plugin.distribution != OURS:  # whose README is that of the whole project
+        readme = installed_metadata(plugin.distribution).get("readme") or ""
+        yield from said_findings("README", readme, records)
 
 
 def _of_project(project: PluginProject) -> Iterator[Finding]:
@@ -91,4 +100,5 @@ def _catalogue_with(plugin: Plugin, own: list[Registered]) -> Catalogue:
     """What is installed, with what the plugin registers, though another of its hooks may be broken."""
     known = build_catalogue()
     others = [r for r in known.records if (r.plugin, r.distribution) != (plugin.name, plugin.distribution)]
-    return Catalogue(known.plugins, known.broken, known.blocked, (*others, *own))
+    plugins = tuple(dict.fromkeys((*known.plugins, plugin)))
+    return Catalogue(plugins, known.broken, known.blocked, (*others, *own))

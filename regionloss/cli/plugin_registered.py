@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import PluginError, RegionLossError, WeightsError
 from ..hooks.catalogue import Catalogue, load_target
-from ..hooks.records import Component, Plugin, Registered, TermRecord, WeightRecord
+from ..hooks.parts import chosen_parts
+from ..hooks.records import Component, Plugin, RegionKind, Registered, TermRecord, WeightRecord
 from .plugin_contracts import contract_findings, term_findings
 from .plugin_findings import ADVICE, MISSING, OK, UNTRIED, Finding
 
@@ -21,9 +22,10 @@ def registered_findings(known: Catalogue, plugin: Plugin, own: Sequence[Register
         plugin: The plugin.
         own: What it registers.
     """
+    kinds = [record.name for record in own if isinstance(record, RegionKind)]
     for sentence in known.clashes():
-        if f"'{plugin.name}/" in sentence:
-            yield Finding(MISSING, "names", f"{sentence} Rename the plugin, or its part: recipes can use neither.")
+        if sentence.startswith((f"plugin '{plugin.name}' ", *(f"region kind '{kind}' " for kind in kinds))):
+            yield Finding(MISSING, "names", sentence)
     yield from _shared_names(known, own)
     for record in own:
         if isinstance(record, Component):
@@ -61,7 +63,8 @@ def _component(known: Catalogue, component: Component) -> Iterator[Finding]:
         target = load_target(component)
     except PluginError as error:
         # What an extra would bring is no fault of the plugin's.
-        yield Finding(UNTRIED if component.extra else MISSING, part, str(error))
+        lacking = component.extra and error.__cause__ is not None
+        yield Finding(UNTRIED if lacking else MISSING, part, str(error))
         return
     if _documented(target):
         yield Finding(OK, part, f"{component.target}, licence {component.licence}")
@@ -78,13 +81,15 @@ def _documented(target: Any) -> bool:
 
 
 def _term(known: Catalogue, term: TermRecord) -> Iterator[Finding]:
-    from ..recipe.options import term_problems
+    from ..recipe.options import kind_found, term_problems
 
-    problems = list(term_problems({"use": term.canonical}, (), known))
+    # A term of no kind is tried with the one that its detector finds, or with text.
+    reads = term.kind or kind_found(chosen_parts(term, {})["detector"], known) or "text"
+    problems = list(term_problems({"use": term.canonical, "kind": reads}, (), known))
     for problem in problems:
         yield Finding(MISSING, _part(term), str(problem))
     if not problems:
-        yield from term_findings(known, term, _part(term))
+        yield from term_findings(known, term, reads, _part(term))
 
 
 def _weights(record: WeightRecord) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..hooks.records import Component, Registered, TermRecord, WeightRecord
-from ..testing.projects import PluginProject
+from ..testing.projects import PluginProject, python_files
 from .plugin_contracts import CONTRACTS
 from .plugin_findings import ADVICE, MISSING, OK, Finding
 
@@ -17,9 +17,10 @@ MARK = "REPLACE"
 def replace_findings(project: PluginProject) -> Iterator[Finding]:
     """Yield where a file is still the template's own."""
     places = []
-    for path in [*sorted(project.source.rglob("*.py")), *sorted((project.folder / "tests").rglob("*.py"))]:
+    for path in [*project.files, *python_files(project.folder / "tests")]:
         lines = _read(path).splitlines()
-        places += [f"{path.relative_to(project.folder)}:{n}" for n, line in enumerate(lines, 1) if f"{MARK}:" in line]
+        shown = path.relative_to(project.folder) if path.is_relative_to(project.folder) else path
+        places += [f"{shown}:{n}" for n, line in enumerate(lines, 1) if f"{MARK}:" in line]
     if places:
         yield Finding(ADVICE, "template", f"still as generated: {', '.join(places)}. Replace it, and the word {MARK}.")
 
@@ -29,7 +30,18 @@ def readme_findings(project: PluginProject, records: Iterable[Registered]) -> It
     stated = project.metadata.get("readme")
     name = stated if isinstance(stated, str) else "README.md"
     path = project.folder / name
-    text = _read(path) if path.is_file() else ""
+    yield from said_findings(name, _read(path) if path.is_file() else "", records)
+
+
+def said_findings(name: str, text: str, records: Iterable[Registered]) -> Iterator[Finding]:
+    """Yield what a README does not mention.
+
+    Args:
+        name: How the lines call it.
+        text: What it says; empty where there is none.
+        records: What the plugin registers.
+    """
+    records = list(records)
     if not text.strip():
         wanted = "what it finds, how it is installed, and a table of components, weight files and their licences"
         yield Finding(MISSING, name, f"there is none, or it is empty. Write {wanted}.")
@@ -52,7 +64,7 @@ def readme_findings(project: PluginProject, records: Iterable[Registered]) -> It
 def test_findings(project: PluginProject, records: Sequence[Registered]) -> Iterator[Finding]:
     """Yield whether the project's own tests hold its components to the contracts of their kinds."""
     folder = project.folder / "tests"
-    texts = [_read(path) for path in sorted(folder.rglob("*.py"))] if folder.is_dir() else []
+    texts = [_read(path) for path in python_files(folder)] if folder.is_dir() else []
     if not texts:
         yield Finding(MISSING, "tests", "there are none. Write tests/test_*.py with regionloss.testing.contracts.")
         return

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
+import importlib.metadata
+import importlib.util
 import os
 import sys
 import tempfile
@@ -16,6 +19,9 @@ from typing import Any
 from ..errors import InputError, expected
 from ..hooks.catalogue import forget
 from ..hooks.manager import GROUP
+
+#: Folders of a project in which no package of it lies; besides, hidden ones and environments.
+NOT_SOURCES = ("build", "dist", "docs", "node_modules", "site-packages", "test", "tests", "__pycache__")
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,85 @@ class PluginProject:
         return {str(name): str(module) for name, module in group.items()}
 
     @property
+    def packages(self) -> list[str]:
+        """The packages (or single modules) at the top that its entry points name."""
+        return sorted({module.split(".")[0] for module in self.entry_points.values()})
+
+    @functools.cached_property
     def source(self) -> Path:
-        """Where its packages lie: `src`, or the folder itself."""
+        """Where its packages lie: `src`, the folder itself, one that the build's table names, another, or elsewhere.
+
+        Elsewhere is where the project is installed from. `src`, or the folder, where no package is found.
+        """
+        for package in self.packages:
+            for place in _places(self):
+                if (place / package).is_dir() or (place / f"{package}.py").is_file():
+                    return place.resolve()
+            if elsewhere := _installed_from(self.distribution, package):
+                return elsewhere
         return self.folder / "src" if (self.folder / "src").is_dir() else self.folder
+
+    @property
+    def files(self) -> list[Path]:
+        """The Python files of its packages."""
+        return [file for file in python_files(self.source) if _top(file, self.source) in self.packages]
+
+    def holds(self, file: Path) -> bool:
+        """Return whether a module's file is one of its packages'."""
+        file = file.resolve()
+        return file.is_relative_to(self.source) and _top(file, self.source) in self.packages
+
+
+def _top(file: Path, source: Path) -> str:
+    return file.relative_to(source).parts[0].removesuffix(".py")
+
+
+def _places(project: PluginProject) -> Iterator[Path]:
+    """Yield the folders in which packages may lie, the likeliest first."""
+    folder = project.folder
+    yield from (folder / "src", folder)
+    for text in _texts(mapping(project.table.get("tool"))):
+        if os.path.isdir(folder / text):  # a table may hold any text; this one never raises
+            named = (folder / text).resolve()
+            yield from (place for place in (named, named.parent) if _may_hold(place, folder))
+    yield from (place for place in sorted(folder.iterdir()) if place.is_dir() and _may_hold(place, folder))
+
+
+def _may_hold(place: Path, folder: Path) -> bool:
+    between = [place, *place.parents][: len(place.relative_to(folder).parts)] if place.is_relative_to(folder) else None
+    return between is not None and not any(_passed_over(one) for one in between)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def _installed_from(distribution: str, package: str) -> Path | None:
+    try:
+        importlib.metadata.distribution(distribution)
+        spec = importlib.util.find_spec(package)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return None
+    places = [*(spec.submodule_search_locations or []), spec.origin or ""] if spec else [""]
+    return Path(places[0]).resolve().parent if places[0] else None
+
+
+def _passed_over(folder: Path) -> bool:
+    hidden = folder.name.startswith(".") or folder.name in NOT_SOURCES
+    return hidden or (folder / "pyvenv.cfg").is_file()
+
+
+def python_files(folder: Path) -> Iterator[Path]:
+    """Yield the Python files below a folder in order, but for those of environments, builds, tests and documents."""
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if entry.is_dir() and not entry.is_symlink() and not _passed_over(entry):
+            yield from python_files(entry)
+        elif entry.suffix == ".py" and entry.is_file():
+            yield entry
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -93,12 +175,12 @@ def as_installed(folder: str | Path) -> Iterator[PluginProject]:
                 yield
     """
     project = read_project(Path(folder))
-    packages = {module.split(".")[0] for module in project.entry_points.values()}
+    packages, source = set(project.packages), project.source
     path, only = list(sys.path), os.environ.get("REGIONLOSS_PLUGINS")
     with tempfile.TemporaryDirectory() as place:
         write_metadata(project, Path(place))
-        sys.path[:0] = [str(project.source), place]
-        displaced = _displace(packages, project.source)
+        sys.path[:0] = [str(source), place]
+        displaced = _displace(packages, source)
         before = set(sys.modules)
         if only is not None:
             os.environ["REGIONLOSS_PLUGINS"] = ",".join([only, *project.entry_points])

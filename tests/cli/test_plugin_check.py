@@ -53,7 +53,7 @@ def test_a_misspelled_hook_has_its_line_and_the_others_work(project: Path, chang
     found = list(findings_of(project))
     wrong = [f for f in found if f.state == MISSING]
     assert "'register_detector' is not a hook. Did you mean 'register_detectors'?" in wrong[0].sentence
-    assert Finding(OK, "backbone 'edges'", "it keeps its contract (FeatureBackboneContract, 7 tests)") in found
+    assert Finding(OK, "backbone 'edges'", "it keeps its contract (FeatureBackboneContract, 8 tests)") in found
     # The term's detector is gone with it.
     assert any(f.part == "term 'edges'" and "no detector is named 'colour'" in f.sentence for f in wrong)
 
@@ -119,7 +119,7 @@ def test_a_slow_module_has_a_sentence(project: Path, change: Change) -> None:
         ("backbone", "levels.append(self", "levels.append(torch.rand(()) + self", "expected 0 for equal images"),
         ("backbone", "levels.append(self", "levels.append(torch.rand(()) + self", "It does not hold"),
         ("backbone", "images, scale", "images.detach(), scale", "Every crop gets a finite gradient that is not zero"),
-        ("backbone", "InputSpec()", "InputSpec(size=(32, 32))", "do not fit together: InputError: crops: expected 32"),
+        ("backbone", "InputSpec()", "InputSpec(size=(32, 32))", "It does not hold: InputError: crops: expected 32"),
         ("backbone", '"""Horizontal', '_ = """Horizontal', "EdgeBackbone has no docstring. Write one sentence"),
         ("backbone", "super().__init__(Edge", "self.x = 1 / 0\n        super().__init__(Edge", "ZeroDivisionError"),
     ],
@@ -205,7 +205,7 @@ def test_a_clash_with_an_installed_plugin_has_a_sentence(
     monkeypatch.syspath_prepend(str(tmp_path))
     wrong = [finding for finding in missing(project) if finding.part == "names"]
     assert wrong[0].sentence.startswith(
-        "detector 'signs/colour' is registered by two distributions: regionloss-signs 0.1.0 and their-signs 3.0."
+        "plugin 'signs' comes from two distributions: regionloss-signs 0.1.0 and their-signs 3.0."
     )
 
 

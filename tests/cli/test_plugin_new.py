@@ -35,7 +35,7 @@ def test_its_tests_pass_and_ruff_has_nothing_to_say(tmp_path: Path) -> None:
     assert str(folder) in result.output
     tests = typed("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", folder=folder)
     assert tests.returncode == 0, tests.stdout
-    assert "18 passed" in tests.stdout
+    assert "21 passed" in tests.stdout
     for words in (["check"], ["format", "--check"]):
         ruff = typed("-m", "ruff", *words, "--no-cache", ".", folder=folder)
         assert ruff.returncode == 0, ruff.stdout
@@ -121,3 +121,21 @@ def test_a_name_that_an_installed_plugin_has_is_noted(tmp_path: Path, monkeypatc
     catalogue.forget()
     assert result.exit_code == 0
     assert "note: plugin 'signs' (somebody-elses 1.0) is installed and has this name too." in result.output
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_says_truly_how_long_its_plugin_is() -> None:
+    """The module as it has grown, and the file of terms: what a newcomer has typed by then."""
+    page = (DOCS / "how-to" / "write-a-plugin.md").read_text().split("Under eighty lines so far")[0]
+    blocks = [block.split("```")[0] for language in ("python", "yaml") for block in page.split(f"```{language}\n")[1:]]
+    modules = [block for block in blocks if block.startswith("# signs.py")]
+    terms = [block for block in blocks if block.startswith("# signs.yaml")]
+    assert (len(modules), len(terms)) == (2, 1)
+    assert 60 < len(modules[-1].splitlines()) + len(terms[0].splitlines()) < 80
+
+
+@pytest.mark.parametrize("page", ["tutorial.md", "how-to/write-a-plugin.md"])
+def test_who_has_a_new_term_is_led_to_its_weight(page: str) -> None:
+    assert "choose-a-weight.md)" in (DOCS / page).read_text()
