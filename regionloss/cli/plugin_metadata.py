@@ -114,7 +114,8 @@ def entry_point_finding(project: PluginProject, name: str, module: str) -> Findi
 
 
 def _modules(project: PluginProject) -> Iterator[str]:
-    for path in python_files(project.source):
-        names = path.relative_to(project.source).with_suffix("").parts
-        if names[-1] != "__init__":
-            yield ".".join(names)
+    for place in {project.source, project.folder}:
+        for path in python_files(place):
+            names = path.relative_to(place).with_suffix("").parts
+            if names[-1] != "__init__" and place / names[0] != project.source:
+                yield ".".join(names)

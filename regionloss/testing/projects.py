@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import itertools
 import os
 import sys
 import tempfile
@@ -79,16 +80,15 @@ class PluginProject:
     @property
     def files(self) -> list[Path]:
         """The Python files of its packages."""
-        return [file for file in python_files(self.source) if _top(file, self.source) in self.packages]
+        modules = [self.source / f"{package}.py" for package in self.packages]
+        folders = [python_files(self.source / package) for package in self.packages]
+        return [*filter(Path.is_file, modules), *itertools.chain(*folders)]
 
     def holds(self, file: Path) -> bool:
         """Return whether a module's file is one of its packages'."""
         file = file.resolve()
-        return file.is_relative_to(self.source) and _top(file, self.source) in self.packages
-
-
-def _top(file: Path, source: Path) -> str:
-    return file.relative_to(source).parts[0].removesuffix(".py")
+        inside = file.is_relative_to(self.source)
+        return inside and file.relative_to(self.source).parts[0].removesuffix(".py") in self.packages
 
 
 def _places(project: PluginProject) -> Iterator[Path]:

@@ -79,6 +79,7 @@ def test_packages_are_found_where_they_lie(project: Path, to: str, table: str, b
 def test_a_misspelled_package_is_guessed_from_the_projects_own(project: Path) -> None:
     moved(project, ".")
     clutter(project)
+    (project / "src" / "unrelated").mkdir(parents=True)
     path = project / "pyproject.toml"
     path.write_text(path.read_text().replace(f'"{PACKAGE}.plugin"', '"regionloss_sings.plugin"'))
     (wrong,) = (f for f in findings_of(project) if f.part == "entry point 'signs'")
