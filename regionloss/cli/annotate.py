@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +14,15 @@ import typer
 from ..errors import InputError, expected
 
 if TYPE_CHECKING:
+    import torch
+
+    from ..data.sidecars import Scan
     from ..stages.annotate import Annotate, Annotator
     from ..stages.base import Job, Report, Tick
 
-INTERRUPTED = 130
+    Start = Callable[[Tick], Iterator[Report]]
+
+INTERRUPTED, MOST_DECODERS = 130, 8
 
 
 class Engine(enum.StrEnum):
@@ -51,21 +56,25 @@ def annotate(
     from ..stages.sources import jobs_of
 
     names = [name.strip() for name in detectors.split(",") if name.strip()]
-    plugins = tuple(str(file) for file in plugin or ())
+    plugins = tuple(os.path.abspath(file) for file in plugin or ())
     chosen = tuple(resolve(names, options_of(option or [], names), plugins))
     jobs = mine(jobs_of(images, out), engine, task, tasks)
     check_writable({job.target for job in jobs})
-    devices = devices_of(device)
-    count = workers or len(devices)
-    spare = max(1, (os.cpu_count() or 1) // count - 1)
-    how = Annotate(chosen, plugins, max_side, batch, decoders or min(spare, 8), devices[0])
+    # Whatever this machine has, actors of Ray take a device where they are.
+    devices = ["cpu"] if engine is Engine.ray else devices_of(device)
+    spare = max(1, (os.cpu_count() or 1) // (workers or len(devices)) - 1)
+    how = Annotate(chosen, plugins, max_side, batch, decoders or min(spare, MOST_DECODERS), devices[0])
     stage = how()
     todo = unfinished(stage, jobs)
     if not todo:
         stage.close()
         typer.echo(f"All {len(jobs)} shards are done already.")
         return
-    follow(lambda tick: started(engine, how, stage, todo, workers, devices, tick), len(jobs), len(todo))
+    if engine is Engine.ray:
+        start = on_ray(how, stage, todo, workers, decoders, device)
+    else:
+        start = on_this_machine(how, stage, todo, workers, devices)
+    follow(start, len(jobs), len(todo))
 
 
 def options_of(given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, object]]:
@@ -112,13 +121,20 @@ def devices_of(device: str) -> list[str]:
     graphics = torch.cuda.device_count()
     if device == "auto":
         return [f"cuda:{number}" for number in range(graphics)] or ["cpu"]
-    try:
-        kind = torch.device(device)
-    except RuntimeError as error:
-        raise InputError(expected("--device", "a device such as cpu or cuda:1", f"'{device}'")) from error
+    kind = known_device(device)
     if kind.type == "cuda" and (kind.index or 0) >= graphics:
         raise InputError(expected("--device", "a device of this machine", f"'{device}'", "Say --device cpu."))
     return [device]
+
+
+def known_device(device: str) -> torch.device:
+    """Return what a name of a device stands for."""
+    import torch
+
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise InputError(expected("--device", "a device such as cpu or cuda:1", f"'{device}'")) from error
 
 
 def unfinished(stage: Annotator, jobs: list[Job]) -> list[Job]:
@@ -129,27 +145,72 @@ def unfinished(stage: Annotator, jobs: list[Job]) -> list[Job]:
         return [job for job, done in zip(jobs, pool.map(stage.finished, jobs), strict=True) if not done]
 
 
-def started(
-    engine: Engine, how: Annotate, stage: Annotator, jobs: list[Job], workers: int, devices: list[str], tick: Tick
-) -> Iterator[Report]:
-    """Return the reports of jobs as they come from an engine."""
+def on_this_machine(how: Annotate, stage: Annotator, jobs: list[Job], workers: int, devices: list[str]) -> Start:
+    """Return what starts the processes of this machine."""
     from ..stages.local import run_apart, run_here
-    from ..stages.ray import run_on_ray
 
-    if engine is Engine.ray:
-        stage.close()
-        shown = "cuda" if devices[0].startswith("cuda") else devices[0]
-        return run_on_ray(replace(how, device=shown), jobs, workers, how.decoders + 1)
     count = min(workers or len(devices), len(jobs))
     if count == 1:
-        return run_here(stage, jobs, tick)
+        return lambda tick: run_here(stage, jobs, tick)
     stage.close()
     threads = max(1, (os.cpu_count() or 1) // count) if devices == ["cpu"] else 0
     builds = [replace(how, device=devices[n % len(devices)], threads=threads) for n in range(count)]
-    return run_apart(builds, jobs, tick)
+    return lambda tick: run_apart(builds, jobs, tick)
 
 
-def follow(start: Callable[[Tick], Iterator[Report]], shards: int, todo: int) -> None:
+def on_ray(how: Annotate, stage: Annotator, jobs: list[Job], workers: int, decoders: int, device: str) -> Start:
+    """Return what starts the actors of a Ray cluster, which have other working directories than this process."""
+    from ..stages.base import Job
+    from ..stages.ray import run_on_ray
+    from ..stages.sources import place_of
+
+    stage.close()
+    gpus = None
+    if device != "auto":
+        kind = known_device(device)
+        gpus = kind.type == "cuda"
+        if kind.index is not None:
+            advice = "Ray says which GPU is whose."
+            raise InputError(expected("--device", "auto, cpu or cuda with --engine ray", f"'{device}'", advice))
+    placed = [Job(place_of(job.shard), place_of(job.target)) for job in jobs]
+    build = There(how, stage.scans, decoders, device)
+    return lambda tick: run_on_ray(build, placed, workers, (decoders or MOST_DECODERS) + 1, gpus)
+
+
+@dataclass(frozen=True)
+class There:
+    """Makes the stage where an actor is, for what it has there.
+
+    Args:
+        how: Shards are annotated.
+        scans: What side-cars say of the detectors where the run was started.
+        decoders: Processes that decode; 0 for as many as the processors serve.
+        device: `auto` takes what is there.
+    """
+
+    how: Annotate
+    scans: tuple[Scan, ...]
+    decoders: int
+    device: str
+
+    def __call__(self, processors: int) -> Annotator:
+        """Make the stage.
+
+        Raises:
+            InputError: The device is not there, or the detectors are others.
+        """
+        device = devices_of(self.device)[0]
+        stage = replace(self.how, device=device, decoders=self.decoders or max(1, processors - 1))()
+        for ours, theirs in zip(self.scans, stage.scans, strict=True):
+            if ours != theirs:
+                stage.close()
+                wanted, got = (f"{one.detector} {one.version} {one.options} {one.weights}" for one in (ours, theirs))
+                advice = "Install the same versions and weights on every node."
+                raise InputError(expected("--engine ray", f"{wanted} as where it was started", got, advice))
+        return stage
+
+
+def follow(start: Start, shards: int, todo: int) -> None:
     """Show how far the reports are; say at the end what came of it."""
     from .following import Following
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..errors import InputError, expected
+
 #: Told how many images more are done.
 Tick = Callable[[int], None]
 
@@ -64,3 +66,10 @@ class Stage(Protocol):
 
 #: Makes a stage in the process where it will work; is pickled on its way there.
 Build = Callable[[], Stage]
+
+
+def refuse_memory(jobs: Iterable[Job], option: str, wanted: str, got: str) -> None:
+    """Raise InputError where a shard or what is made of it lies in the memory of this process."""
+    for path in (path for job in jobs for path in (job.shard, job.target)):
+        if path.startswith("memory:"):
+            raise InputError(expected(option, f"{wanted}, for what lies in memory", got, f"See {path}."))

@@ -14,8 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ..errors import InputError, expected
-from .base import Build, Job, Report, Stage, Tick
+from .base import Build, Job, Report, Stage, Tick, refuse_memory
 from .decoding import serve_quietly
 
 GRACE = 5.0
@@ -48,9 +47,7 @@ def run_apart(builds: Sequence[Build], jobs: Sequence[Job], tick: Tick) -> Itera
         jobs: To be done.
         tick: Told of images.
     """
-    in_memory = [path for job in jobs for path in (job.shard, job.target) if path.startswith("memory:")]
-    if in_memory:
-        raise InputError(expected("--workers", "1, for what lies in memory", str(len(builds)), f"See {in_memory[0]}."))
+    refuse_memory(jobs, "--workers", "1", str(len(builds)))
     waiting, context = list(reversed(jobs)), multiprocessing.get_context("spawn")
     workers = [started(context, build) for build in builds]
     try:

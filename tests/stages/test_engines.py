@@ -1,4 +1,4 @@
-"""Several processes, an array of Slurm jobs, a Ray cluster of this machine: all do what one process does."""
+"""Several processes, an array of Slurm jobs: all do what one process does (a Ray cluster: test_ray.py)."""
 
 from __future__ import annotations
 
@@ -120,17 +120,3 @@ def test_of_a_process_that_is_killed_only_the_shards_under_way_are_lost() -> Non
     failed = [report for report in reports if report.failed]
     assert [report.job.shard for report in failed] == ["3.tar"]
     assert "came to a sudden end (-9)" in failed[0].failed
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_actors_of_a_ray_cluster_do_what_one_process_does(tmp_path: Path, shards, monkeypatch) -> None:
-    ray = pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    from regionloss.stages.ray import run_on_ray
-
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    try:
-        check(list(run_on_ray(HOW, jobs_of([f"{tmp_path}/*.tar"]), workers=2, cpus=1)), shards)
-        assert ray.is_initialized()  # what the caller has started, the caller stops
-    finally:
-        ray.shutdown()
