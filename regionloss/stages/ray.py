@@ -111,7 +111,7 @@ class Crew:
         self.ray: Any = ray
         self.build, self.needs = build, needs
         # As safe as this process: other nodes may come and go.
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.handout: Any = self.ray.remote(Handout).options(num_cpus=0, scheduling_strategy=here).remote(jobs)
         self.calls: dict[Any, tuple[int, Any]] = {}
         self.left, self.hired, self.in_vain = len(jobs), 0, 0
