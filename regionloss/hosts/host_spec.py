@@ -105,6 +105,10 @@ class HostSpec:
         names = names_of(self.reconstruction, "HostSpec.reconstruction")
         if not names:
             raise InputError(expected("HostSpec.reconstruction", "a parameter's name", "none"))
+        if self.target in names:
+            raise InputError(
+                expected("HostSpec.reconstruction", "another parameter than the target", f"'{self.target}'")
+            )
         object.__setattr__(self, "reconstruction", names[0] if len(names) == 1 else names)
         object.__setattr__(self, "parameters", names_of(self.parameters, "HostSpec.parameters"))
         for name in ("step", "adaptive_weight"):

@@ -60,6 +60,7 @@ def test_names_may_come_in_lists() -> None:
         ({"log_prefix": "{turn"}, "HostSpec.log_prefix"),
         ({"log_prefix": "{0}/"}, "HostSpec.log_prefix"),
         ({"log_prefix": 3}, "HostSpec.log_prefix"),
+        ({"reconstruction": "images"}, "HostSpec.reconstruction: expected another parameter than the target"),
         ({"parameters": [1]}, "HostSpec.parameters: expected a name"),
         ({"reconstruction": ()}, "HostSpec.reconstruction"),
         ({"target": None}, "HostSpec.target"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-from string import Formatter
 from typing import Any
 
 from ...hooks.commands import as_command
@@ -24,16 +23,6 @@ class HostContract:
         """`regionloss.wrap` takes a `HostSpec` and nothing else."""
         spec = self.make()
         assert isinstance(spec, HostSpec), f"expected a HostSpec, got {type(spec).__name__}"
-
-    def test_it_names_parameters(self) -> None:
-        """What it names can stand in the signature of a `forward`, and reconstruction and target are not one."""
-        spec = self.make()
-        fields = [field for _, field, _, _ in Formatter().parse(spec.log_prefix) if field is not None]
-        for name in (*spec.needed, *spec.parameters, *fields):
-            assert isinstance(name, str), f"expected names of parameters, got {name!r}"
-            assert name.isidentifier(), f"expected names of parameters, got {name!r}"
-        assert spec.reconstructions, "expected a parameter for the reconstruction, got none"
-        assert spec.target not in spec.reconstructions, f"expected two parameters, got '{spec.target}' twice"
 
 
 class TrainerContract:
