@@ -145,15 +145,6 @@ def test_a_truncated_tar_gives_what_comes_before_the_cut_and_says_so(tmp_path: P
         assert not Path(other.job.target).exists()
 
 
-def test_images_that_hide_one_another_are_named(tmp_path: Path) -> None:
-    image = encoded(drawn((40, 40), (2, 2, 9, 9)))
-    (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image, "1.mask.png": image, "2.png": image, "README": b""}))
-    (report,) = annotate(f"{tmp_path}/a.tar")
-    stats = stats_of(report.job)
-    assert list(stats["named"]["hidden"]) == ["1"]
-    assert stats["other_files"] == {"README": 1}
-
-
 def test_what_is_finished_is_not_done_again_and_a_changed_shard_is(tmp_path: Path, log: Path) -> None:
     (tmp_path / "a.tar").write_bytes(random_shard(1)[0])
     red = Named("spots/red")

@@ -52,6 +52,15 @@ def test_joined_tars_and_links_are_named(tmp_path: Path) -> None:
     assert stats_of(linked.job)["other_files"] == {"link or device": 1}
 
 
+def test_images_that_hide_one_another_are_named(tmp_path: Path) -> None:
+    image = encoded(drawn((40, 40), (2, 2, 9, 9)))
+    (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image, "1.mask.png": image, "2.png": image, "README": b""}))
+    (report,) = annotate(f"{tmp_path}/a.tar")
+    stats = stats_of(report.job)
+    assert list(stats["named"]["hidden"]) == ["1"]
+    assert stats["other_files"] == {"README": 1}
+
+
 def test_names_that_are_no_utf8_are_spelled_out(tmp_path: Path) -> None:
     image, odd = encoded(drawn((40, 40), (2, 2, 9, 9))), os.fsdecode(b"caf\xe9")
     contents = io.BytesIO()
