@@ -38,6 +38,7 @@ from regionloss.errors import InputError, WeightsError, expected
 from regionloss.recipe import TrainingRun
 
 BALANCE_BATCHES = 4
+WHERE = "A source of images takes them from the folder that its 'regions' names."
 #: Options that decide no weight, by where they are.
 PACE = {
     "": ("evaluation", "log"),
@@ -204,7 +205,11 @@ class Session:
         self.metrics.write({"part": part.name, "step": 0, **{f"gradient_at_start/{k}": v for k, v in norms.items()}})
         for name, weight in equal_weights(norms).items():
             used = part.phase.term_weights.get(name, self.terms[name].weight)
-            self.progress.say(f"{part.name}: term '{name}' has weight {used:g}; equal gradients at {weight:.3g}")
+            told = f"has weight {used:g}; equal gradients at {weight:.3g}"
+            if not norms[name]:
+                kind = self.terms[name].kind
+                told = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches, so it was 0. Should there be some? {WHERE}"
+            self.progress.say(f"{part.name}: term '{name}' {told}")
 
     def _after_step(self, state: PartState, record: dict[str, Tensor | float] | None) -> None:
         ends = state.step == state.part.phase.steps

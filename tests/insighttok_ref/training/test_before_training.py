@@ -62,6 +62,16 @@ def test_a_frozen_last_layer_and_a_loss_that_does_not_reach_it_have_no_balance(t
     session_of(tmp_path / "b", "phases.0.terms=[text]", "objective.l1=0").train()
 
 
+def test_a_term_whose_data_have_no_regions_is_named_when_its_phase_begins(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session = session_of(tmp_path, "phases.0.terms=[text]")
+    session._begin(session.parts[0])
+    told = " ".join("".join(capfd.readouterr()).split())
+    assert "pretrain: term 'text' met no region of kind 'text' in 4 batches" in told
+    assert "the folder that its 'regions' names" in told
+
+
 def test_a_run_starts_from_files_without_a_window_of_ids(tmp_path: Path) -> None:
     """Converted checkpoints of taming-transformers and LlamaGen have none."""
     file = tokenizer_file(tmp_path / "start.safetensors", track_usage=False)
