@@ -208,7 +208,7 @@ class Session:
             told = f"has weight {used:g}; equal gradients at {weight:.3g}"
             if not norms[name]:
                 kind = self.terms[name].kind
-                told = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches, so it was 0. Should there be some? {WHERE}"
+                told = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches. Should there be some? {WHERE}"
             self.progress.say(f"{part.name}: term '{name}' {told}")
 
     def _after_step(self, state: PartState, record: dict[str, Tensor | float] | None) -> None:

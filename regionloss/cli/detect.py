@@ -20,17 +20,19 @@ def detect(
     detector: Annotated[str, typer.Option(help="Name of a detector: 'regionloss components detector'.")],
     out: Annotated[Path | None, typer.Option(help="Picture to write: the images with what was found.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the detector; repeatable.")] = None,
+    plugin: Annotated[list[Path] | None, typer.Option(help="File of a plugin; repeatable.")] = None,
 ) -> None:
     """Run a detector on images; print and draw what it finds."""
     from ..data.images import read_image, to_tensor
     from ..detecting import detect as find
-    from ..hooks.catalogue import catalogue
+    from ..hooks.catalogue import build_catalogue, catalogue
     from .drawing import annotated, sheet
     from .printing import print_table
 
     if out is not None:
         check_suffix(out)
-    known = catalogue().build("detector", detector, options_of(option or []))
+    where = build_catalogue(files=plugin) if plugin else catalogue()
+    known = where.build("detector", detector, options_of(option or []))
     rows, pictures = [], []
     for path in files(images):
         image = read_image(path)

@@ -173,6 +173,8 @@ def check_found(folder: str, shards: Sequence[str]) -> list[str]:
     if len(missing) == len(shards):
         wanted = f"'{sidecar_path(folder, shards[0])}' and others like it"
         advice = "Run 'regionloss annotate' on these images, or leave out 'regions'."
+        if exists(beside := sidecar_path("", shards[0])):
+            advice = f"There is '{beside}': say regions: {beside.rpartition('/')[0] or '.'}"
         raise InputError(expected(f"regions ('{folder}')", wanted, "none of them", advice))
     with ThreadPoolExecutor(THREADS) as pool:
         there = [shard for shard in shards if shard not in set(missing)]

@@ -154,7 +154,10 @@ class Annotator:
                     work.names[REFUSED].setdefault(picture.key, regions)
                     row = without_detector(row, scan.detector)
                 else:
-                    row = with_scan(row, scan, regions)
+                    row = with_scan(row, scan, regions.rows)
+                    if regions.outside:
+                        told = f"{regions.outside} regions of {scan.detector} lie outside the image."
+                        work.names["regions outside"][picture.key] = told
                 work.rows[picture.key] = row
 
     def finish(self, work: Work) -> Report:

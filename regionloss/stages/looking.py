@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +19,20 @@ BATCH_PIXELS = 16 << 20
 WAITING_PIXELS = 64 << 20
 LEAST_SHOWN = 0.5
 
-Found = list[Row] | str
+
+class Entries(NamedTuple):
+    """What a detector found in an image.
+
+    Args:
+        rows: Entries of its row.
+        outside: How many regions more lie outside the image, or in what fills it up.
+    """
+
+    rows: list[Row]
+    outside: int
+
+
+Found = Entries | str
 Group = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -87,7 +102,7 @@ def entries(found: Regions, name: str, pictures: Sequence[Picture]) -> list[Foun
 
     What lies mostly in the margin that fills a picture up is no region of the image.
     """
-    rows: list[Found] = [[] for _ in pictures]
+    rows: list[list[Row]] = [[] for _ in pictures]
     index = found.image_index.tolist()
     shown = torch.tensor([picture.shown for picture in pictures], dtype=torch.float64)[found.image_index.cpu()]
     boxes = found.boxes.detach().cpu().double()
@@ -109,7 +124,8 @@ def entries(found: Regions, name: str, pictures: Sequence[Picture]) -> list[Foun
             "detector": name,
         }
         rows[index[number]].append(entry)
-    return rows
+    counts = Counter(index)
+    return [Entries(own, counts[image] - len(own)) for image, own in enumerate(rows)]
 
 
 def area(boxes: torch.Tensor) -> torch.Tensor:

@@ -136,3 +136,19 @@ def test_cells_of_a_sheet_do_not_overlap() -> None:
         (255, 255, 255),
     ]
     assert max(sheet([Image.new("RGB", (2000, 900))] * 2).size) == 1280
+
+
+def test_a_detector_of_a_plugin_file(folder: Path) -> None:
+    ramp().save("a.png")
+    lines = (
+        "from regionloss import hookimpl",
+        "from regionloss.detectors.whole_image import WholeImageDetector as Everything",
+        "@hookimpl",
+        "def register_detectors(register):",
+        "    register('all', 'mine:Everything', licence='CC0-1.0', summary='everything')",
+    )
+    Path("mine.py").write_text("\n".join(lines))
+    result = detect("a.png", "--detector", "mine/all", "--plugin", "mine.py")
+    assert result.exit_code == 0, result.output
+    assert "40.0" in result.output
+    assert "no detector is named 'mine/all'" in detect("a.png", "--detector", "mine/all").output

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from regionloss.cli.main import COMMANDS, app
+from regionloss.cli.sentences import extra_of
 from regionloss.hooks.catalogue import catalogue
 from tests.disk_plugins import write_distribution
 
@@ -155,3 +156,14 @@ def test_components_of_one_kind_and_of_an_unknown_one() -> None:
     unknown = runner.invoke(app, ["components", "extractr"])
     assert unknown.exit_code == 2
     assert "there is no kind of component 'extractr'. Did you mean 'extractor'?" in unknown.stderr
+
+
+def test_a_package_of_an_extra_that_is_missing_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "a.regions.parquet").touch()
+    result = CliRunner().invoke(app, ["regions", "stats", str(tmp_path / "a.regions.parquet")])
+    assert result.exit_code == 2
+    wanted = "expected the package pyarrow, got none. Install it: pip install 'regionloss[data]'."
+    assert result.output.strip().endswith(wanted)
+    names = ("pyarrow.parquet", "matplotlib", "ray", "pytest", "nonsense")
+    assert [extra_of(name) for name in names] == ["data", "ref", "ray", "", ""]

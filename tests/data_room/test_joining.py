@@ -183,3 +183,13 @@ def test_a_shard_that_changed_since_it_was_annotated_is_named(tmp_path: Path) ->
     (note,) = check_found(str(tmp_path), shards)
     assert "1 of 2 shards have changed since they were annotated" in note
     assert note.endswith(f"the first is {shards[0]}.")
+
+
+def test_a_side_car_beside_the_shard_is_pointed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_sidecar("photos.regions.parquet", Sidecar.of([]))
+    with pytest.raises(InputError, match=r"There is 'photos\.regions\.parquet': say regions: \.$"):
+        check_found("photos", ["photos"])
+    write_sidecar("data/a.regions.parquet", Sidecar.of([]))
+    with pytest.raises(InputError, match=r"say regions: data$"):
+        check_found("out", ["data/a.tar"])

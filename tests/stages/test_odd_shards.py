@@ -8,12 +8,18 @@ import os
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 from shards import drawn, encoded, random_shard, tar_of
 from test_annotate import annotate, boxes_of, lines, log, stats_of  # noqa: F401
 
 from regionloss.data.sidecars import Scan, Sidecar, read_sidecar, write_sidecar
 from regionloss.errors import InputError
+from regionloss.regions import Regions
+from regionloss.stages.decoding import Picture
+from regionloss.stages.looking import entries
 from regionloss.stages.naming import Named
 from regionloss.stages.sources import jobs_of
 
@@ -128,3 +134,13 @@ def test_a_folder_of_tars_and_images_is_refused_and_a_name_with_brackets_is_a_na
     named.mkdir()
     drawn((9, 9)).save(named / "x.jfif", "JPEG")
     assert [job.shard for job in jobs_of([str(named)])] == [str(named)]
+
+
+def test_regions_that_lie_in_what_fills_an_image_up_are_counted(tmp_path: Path) -> None:
+    image = Image.new("RGB", (40, 40), (255, 0, 0))
+    picture = Picture("a", (40, 40), (40, 40), np.asarray(image), ())
+    boxes = torch.tensor([[2.0, 2, 9, 9], [42, 42, 60, 60], [38, 38, 60, 60]])
+    found = Regions("sign", boxes, torch.zeros(3).long(), (64, 64), 1)
+    ((rows, outside),) = entries(found, "spots/red", [picture])
+    assert [row["box"] for row in rows] == [[2 / 40, 2 / 40, 9 / 40, 9 / 40]]
+    assert outside == 2
