@@ -10,7 +10,7 @@ from pathlib import Path
 from regionloss.data.augmenting import Framing
 from regionloss.data.batches import Blend, Source
 from regionloss.data.files import ImageSource
-from regionloss.data.joining import Sidecars, check_found
+from regionloss.data.joining import Sidecars, check_found, check_kinds
 from regionloss.data.loading import BatchLoader, Share
 from regionloss.data.rendering import TextStyle
 from regionloss.data.shards import ShardSet, find_shards
@@ -132,6 +132,7 @@ def image_source(
     problems, annotations = list(shards.problems), None
     if source.regions is not None:
         problems += check_found(source.regions, [shard.path for shard in shards.shards])
+        check_kinds(source.regions, source.kinds or (), [shard.path for shard in shards.shards])
         annotations = Sidecars(source.regions, source.kinds)
     framing = Framing(options.image_size, source.augment or options.augment, flip_pairs)
     make = partial(ImageSource, name, shards, framing, annotations=annotations)

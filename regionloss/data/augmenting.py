@@ -81,7 +81,12 @@ class Framing:
     flip_pairs: FlipPairs = field(default_factory=dict)
 
     def __call__(
-        self, size: tuple[int, int], decode: Decode, regions: Mapping[str, Regions], rng: random.Random
+        self,
+        size: tuple[int, int],
+        decode: Decode,
+        regions: Mapping[str, Regions],
+        rng: random.Random,
+        mirrors: bool = True,
     ) -> tuple[Image.Image, dict[str, Regions]]:
         """Return the square and its regions.
 
@@ -90,6 +95,7 @@ class Framing:
             decode: Decodes it, so many times smaller at most.
             regions: Of the picture, in its pixels.
             rng: What is drawn is a function of its state.
+            mirrors: Whether the picture may be mirrored; one with text regions is not in any case.
         """
         self.check_pairs(regions)
         window = self.window(size, regions, rng)
@@ -103,7 +109,7 @@ class Framing:
         image, shown = cropped(copy.image, regions, window, goal, box)
         if self.augment.crop == "pad":
             image, shown = padded(image, shown)
-        if rng.random() < self.augment.flip and not len(regions.get("text", ())):
+        if rng.random() < self.augment.flip and mirrors and not len(regions.get("text", ())):
             image, shown = mirrored(image, shown, self.flip_pairs)
         return jittered(image, rng, self.augment.jitter) if self.augment.jitter else image, shown
 

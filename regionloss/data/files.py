@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ..errors import InputError, expected
 from .augmenting import Framing
@@ -91,8 +92,9 @@ class ImageSource:
         opened = open_image(contents_of(shard, place, where), where)
         width, height = upright_size(opened, where)
         size = (width, height)
-        regions, dropped = self.annotations(shard.path, key, size) if self.annotations else Joined({}, {})
-        image, shown = self.framing((height, width), lambda shrink: decoded(opened, where, shrink), regions, rng)
+        regions, dropped, mirrors = self.annotations(shard.path, key, size) if self.annotations else Joined({}, {})
+        decode = partial(decoded, opened, where)
+        image, shown = self.framing((height, width), decode, regions, rng, mirrors)
         outside = {f"{kind}/outside": len(found) - len(shown[kind]) for kind, found in regions.items()}
         return Sample.of(image, shown, f"{self.name}/{key}", skipped, {**dropped, **outside})
 

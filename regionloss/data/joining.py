@@ -7,19 +7,20 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from ..collation import LooseRegions
-from ..errors import InputError, expected
+from ..errors import InputError, did_you_mean, expected
 from ..regions import Regions
 from .indices import mark_of
 from .paths import exists, is_local
 from .sidecars import read_book, read_sidecar, scanned_kinds, sidecar_path
 
-MOST_OPEN, THREADS = 8, 16
+MOST_OPEN, THREADS, FEW = 8, 16, 3
 
 
 class Joined(NamedTuple):
@@ -29,10 +30,12 @@ class Joined(NamedTuple):
         regions: By kind; a kind that was never looked for is absent, one of which none was found is empty.
         dropped: How many entries are no boxes (inverted, not finite, outside), by `kind/invalid`; how many are of an
             image of another aspect, by `kind/aspect`: nobody has looked at this one.
+        mirrors: Whether the image may be mirrored: it shows no text, wanted or not.
     """
 
     regions: Mapping[str, Regions]
     dropped: Mapping[str, int]
+    mirrors: bool = True
 
 
 class Sidecars:
@@ -111,7 +114,7 @@ class Rows:
             regions[kind] = self.made(kind, good, size)
             if len(good) < len(mine):
                 dropped[f"{kind}/invalid"] = len(mine) - len(good)
-        return Joined(regions, dropped)
+        return Joined(regions, dropped, not (self.kinds[start:end] == "text").any())
 
     def made(self, kind: str, index: np.ndarray, size: tuple[int, int]) -> Regions:
         """Return entries of one kind in pixels."""
@@ -189,3 +192,19 @@ def is_of(folder: str, shard: str) -> bool:
     if not is_local(shard) or not os.path.isfile(shard):
         return True
     return read_book(sidecar_path(folder, shard)).shard in ("", mark_of(shard))
+
+
+def check_kinds(folder: str, wanted: Sequence[str], shards: Sequence[str]) -> None:
+    """Look for kinds in the first few side-cars.
+
+    Raises:
+        InputError: A kind that none of them was looked through for.
+    """
+    found: set[str] = set()
+    there = (path for path in (sidecar_path(folder, shard) for shard in shards) if exists(path))
+    for path in islice(there, FEW if wanted else 0):
+        found.update(kind for row in read_sidecar(path).rows() for kind in scanned_kinds(row["scans"]))
+    for kind in wanted:
+        if kind not in found:
+            where = f"kinds ('{folder}')"
+            raise InputError(expected(where, "kinds that were looked for", f"'{kind}'", did_you_mean(kind, found)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .paths import file_system
+from .paths import file_system, is_local
 
 
 def write_whole(path: str, contents: bytes) -> None:
@@ -35,6 +37,22 @@ def write_whole(path: str, contents: bytes) -> None:
         with suppress(Exception):
             system.rm_file(temporary)
         raise
+
+
+@contextmanager
+def alone(path: str) -> Iterator[None]:
+    """Let no other process that asks for it be at this path's folder meanwhile; where a disk can do that."""
+    folder = None
+    if is_local(path):
+        with suppress(OSError):
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if folder is not None:
+            os.close(folder)
 
 
 def is_disk(system: Any) -> bool:

@@ -13,6 +13,7 @@ import torch
 from ..data.indices import mark_of
 from ..data.paths import is_local
 from ..data.sidecars import Scan, Sidecar, read_book, read_sidecar, with_scan, without_detector, write_sidecar
+from ..data.writing import alone
 from ..detectors.base import Detector
 from ..errors import InputError, RegionLossError
 from .base import Job, Report, Tick
@@ -21,7 +22,7 @@ from .looking import batches, look, to_batch
 from .naming import Named, build, scan_of
 from .sources import Source, is_folder_shard, marks_of, open_source
 from .stats import REFUSED, counts, write_stats
-from .work import Work, recall, row_of
+from .work import Work, join_others, recall, row_of
 
 MAX_SIDE = 1600
 CHUNK = 8
@@ -165,7 +166,11 @@ class Annotator:
         if work.source is None:
             return Report(work.job, failed=work.failed)
         try:
-            return self.written(work, work.source)
+            if work.failed:
+                return Report(work.job, failed=work.failed)
+            with alone(work.job.target):
+                join_others(work, work.source, self.scans)
+                return self.written(work, work.source)
         except InputError as error:
             return Report(work.job, failed=f"{work.job.shard}: {error}")
         finally:
@@ -178,7 +183,7 @@ class Annotator:
         rows = [work.rows[key] for key in keys if key in work.rows and work.rows[key]["scans"]]
         sidecar = Sidecar.of(rows, self.complete(work, keys), source.mark, source.marks)
         unreadable = "" if keys else source.shard.problem.replace(source.shard.path, work.job.shard)
-        failed = work.failed or self.hopeless(work) or unreadable
+        failed = self.hopeless(work) or unreadable
         try:
             if failed == unreadable:
                 write_stats(work.job, source, sidecar, work.names)
@@ -189,7 +194,8 @@ class Annotator:
             reason = error.strerror or str(error)
             raise RegionLossError(f"{work.job.target}: cannot be written ({reason}). {advice}") from error
         seconds = time.monotonic() - work.started
-        return Report(work.job, len(keys), 0 if failed else len(rows), counts(rows), named, seconds, failed)
+        found = counts(rows, {scan.detector for scan in self.scans})
+        return Report(work.job, len(keys), 0 if failed else len(rows), found, named, seconds, failed)
 
     def complete(self, work: Work, keys: Sequence[str]) -> list[Scan]:
         """Return the scans that looked at every image of a shard; what a detector cannot show a dot for is no gap."""

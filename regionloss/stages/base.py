@@ -37,7 +37,7 @@ class Report:
         job: Which.
         images: How many the shard holds.
         rows: How many of them have a row in the target.
-        regions: How many, by kind.
+        regions: How many the job's own detectors have found, by kind.
         named: How many images are named in the stats, by reason.
         seconds: From its first image to its end.
         failed: Why there is no target; empty where there is one.

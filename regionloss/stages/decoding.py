@@ -20,7 +20,7 @@ from PIL import Image
 from ..data.images import ORIENTATION, decoded, open_image, readable, upright_size
 from ..errors import InputError
 
-PAD_TO, PAD_VALUE = 64, 128
+PAD_TO = 64
 TINY = 8
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ class Picture:
         key: Of the image in its shard.
         size: `(width, height)` of the upright image, pixels.
         shown: `(width, height)` at which it is shown: its own size, or smaller.
-        pixels: (H, W, 3) uint8, sides filled up with grey to a multiple of 64.
+        pixels: (H, W, 3) uint8, sides filled up to a multiple of 64 with what stands at the edge.
         oddities: What is unusual about the file.
     """
 
@@ -81,7 +81,7 @@ def picture_of(key: str, contents: bytes, max_side: int) -> Picture:
         image = image.resize(shown, Image.Resampling.BICUBIC, copy.box((0, 0, width, height)), reducing_gap=3.0)
     pixels = np.asarray(image)
     margins = [(0, -side % PAD_TO) for side in pixels.shape[:2]]
-    return Picture(key, (width, height), shown, np.pad(pixels, [*margins, (0, 0)], constant_values=PAD_VALUE), oddities)
+    return Picture(key, (width, height), shown, np.pad(pixels, [*margins, (0, 0)], "edge"), oddities)
 
 
 def oddities_of(opened: Image.Image) -> Iterator[str]:

@@ -17,7 +17,6 @@ from .decoding import Picture
 
 BATCH_PIXELS = 16 << 20
 WAITING_PIXELS = 64 << 20
-LEAST_SHOWN = 0.5
 
 
 class Entries(NamedTuple):
@@ -100,14 +99,15 @@ def look(detector: Detector, name: str, pictures: Sequence[Picture], images: tor
 def entries(found: Regions, name: str, pictures: Sequence[Picture]) -> list[Found]:
     """Return the regions of each picture as entries of its row: relative to the image, clipped to it.
 
-    What lies mostly in the margin that fills a picture up is no region of the image.
+    The margin goes on with what stands at the image's edge, so that a region there may reach far into it; what lies in
+    the margin alone is none of the image's.
     """
     rows: list[list[Row]] = [[] for _ in pictures]
     index = found.image_index.tolist()
     shown = torch.tensor([picture.shown for picture in pictures], dtype=torch.float64)[found.image_index.cpu()]
     boxes = found.boxes.detach().cpu().double()
     inside = torch.minimum(boxes.clamp(min=0), shown.repeat(1, 2))
-    kept = area(inside) >= LEAST_SHOWN * area(torch.cat([boxes[:, :2], boxes[:, 2:]], 1)).clamp(min=1e-9)
+    kept = (inside[:, :2] < inside[:, 2:]).all(1)
     relative = (inside / shown.repeat(1, 2)).tolist()
     points = None
     if found.keypoints is not None:
@@ -126,9 +126,3 @@ def entries(found: Regions, name: str, pictures: Sequence[Picture]) -> list[Foun
         rows[index[number]].append(entry)
     counts = Counter(index)
     return [Entries(own, counts[image] - len(own)) for image, own in enumerate(rows)]
-
-
-def area(boxes: torch.Tensor) -> torch.Tensor:
-    """Return (R,) areas of boxes (R, 4); those that are inverted have none."""
-    width, height = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).unbind(1)
-    return width * height

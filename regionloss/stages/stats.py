@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -20,9 +20,10 @@ REFUSED = "not looked at"
 Names = dict[str, dict[str, str]]
 
 
-def counts(rows: Iterable[Row]) -> dict[str, int]:
-    """Return the number of regions of each kind."""
-    return dict(Counter(region["kind"] for row in rows for region in row["regions"]))
+def counts(rows: Iterable[Row], detectors: Collection[str] | None = None) -> dict[str, int]:
+    """Return the number of regions of each kind; of some detectors alone, where they are named."""
+    regions = (region for row in rows for region in row["regions"])
+    return dict(Counter(r["kind"] for r in regions if detectors is None or r["detector"] in detectors))
 
 
 def write_stats(job: Job, source: Source, sidecar: Sidecar, names: Names) -> None:

@@ -6,9 +6,10 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from ..data.joining import same_aspect
-from ..data.sidecars import DamagedError, Row, Scan, Sidecar, read_sidecar
+from ..data.sidecars import DamagedError, Row, Scan, Sidecar, read_sidecar, with_scan
 from ..errors import InputError, expected
 from .base import Job
 from .decoding import Picture
@@ -28,6 +29,7 @@ class Work:
         source: Its shard, opened; None where it cannot be.
         rows: What is known of its images.
         scans: That looked at all of them, in an earlier run.
+        known: The side-car that was there when the job began.
         missing: For the number of each image to look at, the numbers of the detectors that have not looked.
         names: What the stats name.
         failed: Why nothing can be written.
@@ -38,6 +40,7 @@ class Work:
     source: Source | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     scans: tuple[Scan, ...] = ()
+    known: Any = None
     missing: dict[int, tuple[int, ...]] = field(default_factory=dict)
     names: Names = field(default_factory=lambda: defaultdict(dict))
     failed: str = ""
@@ -51,6 +54,7 @@ def recall(work: Work, source: Source, own: Sequence[Scan]) -> None:
         InputError: The side-car is that of another shard.
     """
     keys, known = source.shard.keys(), earlier(work.job, source)
+    work.known = known.table
     if known.shard in ("", source.mark):  # imported regions do not know of what they are
         marks = {**source.marks, **known.files}
         same = [key for key in keys if key in known and marks.get(key) == source.marks.get(key)]
@@ -77,6 +81,22 @@ def earlier(job: Job, source: Source) -> Sidecar:
         advice = "Say another --out, or remove the side-car."
         raise InputError(expected(job.target, f"the side-car of {job.shard}", f"that of {other}", advice))
     return known
+
+
+def join_others(work: Work, source: Source, own: Sequence[Scan]) -> None:
+    """Add what other runs have found since this one began: two may be at one shard, each with its own detectors."""
+    known = earlier(work.job, source)
+    if known.shard != source.mark or known.table.equals(work.known):
+        return
+    names = {scan.detector for scan in own}
+    for key in (key for key in known.places if key in work.rows):
+        row, other = work.rows[key], known[key]
+        mine = names | {scan["detector"] for scan in row["scans"]}
+        for scan in (scan for scan in other["scans"] if scan["detector"] not in mine):
+            found = [region for region in other["regions"] if region["detector"] == scan["detector"]]
+            row = with_scan(row, Scan(**scan), found)
+        work.rows[key] = row
+    work.scans = (*work.scans, *(scan for scan in known.scans if scan.detector not in names))
 
 
 def imported(row: Row) -> Row | None:

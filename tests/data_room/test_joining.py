@@ -14,7 +14,7 @@ import torch
 
 from regionloss.collation import collate_regions
 from regionloss.data.indices import mark_of
-from regionloss.data.joining import Sidecars, check_found, same_aspect
+from regionloss.data.joining import Sidecars, check_found, check_kinds, same_aspect
 from regionloss.data.sidecars import Scan, Sidecar, sidecar_path, write_sidecar
 from regionloss.errors import InputError
 
@@ -54,7 +54,7 @@ def test_every_row_is_what_a_plain_loop_reads(tmp_path: Path) -> None:
     rows = random_rows(80)
     sidecars = write(tmp_path, rows)
     for given in random.Random(1).sample(rows, len(rows)):
-        found, dropped = sidecars("somewhere/a.tar", given["key"], (400, 200))
+        found, dropped, _ = sidecars("somewhere/a.tar", given["key"], (400, 200))
         assert not dropped
         assert set(found) == {scan["kind"] for scan in given["scans"]}
         for kind, regions in found.items():
@@ -116,8 +116,8 @@ def test_an_image_of_another_aspect_was_not_looked_at_and_its_regions_are_counte
     rng = random.Random(0)
     write(tmp_path, [row("0", [TEXT, FACE], [entry("text", rng), entry("text", rng)])])
     for size in ((100, 200), (200, 200), (200, 97), (50, 27)):
-        assert Sidecars(str(tmp_path))("a.tar", "0", size) == ({}, {"text/aspect": 2})
-    assert Sidecars(str(tmp_path), ["face"])("a.tar", "0", (100, 200)) == ({}, {})
+        assert Sidecars(str(tmp_path))("a.tar", "0", size)[:2] == ({}, {"text/aspect": 2})
+    assert Sidecars(str(tmp_path), ["face"])("a.tar", "0", (100, 200))[:2] == ({}, {})
 
 
 def test_resized_copies_keep_the_aspect_and_other_windows_do_not() -> None:
@@ -139,7 +139,7 @@ def test_entries_that_are_no_boxes_are_dropped_and_counted(tmp_path: Path) -> No
     bad = [[0.5, 0.1, 0.2, 0.3], [0.1, 0.1, nan, 0.3], [1.2, 0.1, 1.5, 0.3], [-0.5, 0.1, -0.2, 0.3], [0, 0.2, 0, 0.5]]
     regions = [entry("face", rng), *({**entry("face", rng), "box": box} for box in bad)]
     sidecars = write(tmp_path, [row("0", [FACE], regions)])
-    found, dropped = sidecars("a.tar", "0", (20, 10))
+    found, dropped, _ = sidecars("a.tar", "0", (20, 10))
     assert len(found["face"]) == 1
     assert dropped == {"face/invalid": 5}
 
@@ -193,3 +193,24 @@ def test_a_side_car_beside_the_shard_is_pointed_at(tmp_path: Path, monkeypatch: 
     write_sidecar("data/a.regions.parquet", Sidecar.of([]))
     with pytest.raises(InputError, match=r"say regions: data$"):
         check_found("out", ["data/a.tar"])
+
+
+def test_an_image_with_text_is_not_mirrored_whatever_kinds_are_wanted(tmp_path: Path) -> None:
+    shard = str(tmp_path / "0.tar")
+    scans = [asdict(Scan("d", kind="face")), asdict(Scan("t", kind="text"))]
+    facts = {"quad": None, "keypoints": None, "score": 1.0, "text": None, "detector": "t"}
+    text = {"kind": "text", "box": [0.1, 0.1, 0.5, 0.2], **facts}
+    rows = [{"key": k, "width": 50, "height": 40, "scans": scans, "regions": r} for k, r in (("a", [text]), ("b", []))]
+    write_sidecar(sidecar_path(str(tmp_path), shard), Sidecar.of(rows))
+    joined = Sidecars(str(tmp_path), ["face"])
+    assert list(joined(shard, "a", (50, 40)).regions) == ["face"]
+    assert not joined(shard, "a", (50, 40)).mirrors
+    assert joined(shard, "b", (50, 40)).mirrors
+
+
+def test_a_kind_that_nobody_looked_for_is_refused(tmp_path: Path) -> None:
+    row = {"key": "a", "width": 9, "height": 9, "scans": [asdict(Scan("d", kind="face"))], "regions": []}
+    write_sidecar(str(tmp_path / "0.regions.parquet"), Sidecar.of([row]))
+    check_kinds(str(tmp_path), ["face"], ["0.tar", "1.tar"])
+    with pytest.raises(InputError, match=r"got 'fase'\. Did you mean 'face'\?"):
+        check_kinds(str(tmp_path), ["fase"], ["0.tar"])

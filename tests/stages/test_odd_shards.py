@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from shards import drawn, encoded, random_shard, tar_of
+from shards import PLUGIN, drawn, encoded, random_shard, tar_of
 from test_annotate import annotate, boxes_of, lines, log, stats_of  # noqa: F401
 
 from regionloss.data.sidecars import Scan, Sidecar, read_sidecar, write_sidecar
 from regionloss.errors import InputError
 from regionloss.regions import Regions
+from regionloss.stages.annotate import Annotate
 from regionloss.stages.decoding import Picture
 from regionloss.stages.looking import entries
 from regionloss.stages.naming import Named
@@ -142,5 +143,34 @@ def test_regions_that_lie_in_what_fills_an_image_up_are_counted(tmp_path: Path) 
     boxes = torch.tensor([[2.0, 2, 9, 9], [42, 42, 60, 60], [38, 38, 60, 60]])
     found = Regions("sign", boxes, torch.zeros(3).long(), (64, 64), 1)
     ((rows, outside),) = entries(found, "spots/red", [picture])
-    assert [row["box"] for row in rows] == [[2 / 40, 2 / 40, 9 / 40, 9 / 40]]
-    assert outside == 2
+    assert [row["box"] for row in rows] == [[2 / 40, 2 / 40, 9 / 40, 9 / 40], [38 / 40, 38 / 40, 1, 1]]
+    assert outside == 1
+
+
+def test_two_runs_at_one_shard_keep_what_each_finds(tmp_path: Path) -> None:
+    """The second begins before the first has written, and ends after it; then the other way round."""
+    image = encoded(drawn((80, 60), (5, 6, 15, 26), (40, 30, 70, 50)))
+    (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image, "2.png": image}))
+    (job,) = jobs_of([f"{tmp_path}/a.tar"])
+    stages = [Annotate((Named(f"spots/{name}"),), (PLUGIN,), decoders=1)() for name in ("red", "blue")]
+    works = [stage.open(job) for stage in stages]
+    for stage, work in zip(stages, works, strict=True):
+        pictures = [picture for picture in stage.load((work, list(work.missing))) if isinstance(picture, Picture)]
+        stage.look(work, (0,), pictures)
+        assert stage.finish(work).regions == {stage.detectors[0].kind: 2}
+        stage.close()
+    found = read_sidecar(job.target)
+    assert boxes_of(found) == {key: [[5, 6, 15, 26]] for key in "12"}
+    assert boxes_of(found, "spots/blue") == {key: [[40, 30, 70, 50]] for key in "12"}
+    assert annotate(f"{tmp_path}/a.tar", RED, Named("spots/blue")) == []
+
+
+def test_a_link_to_nothing_is_an_image_that_cannot_be_read(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    drawn((50, 40), (1, 2, 11, 12)).save(photos / "a.png")
+    (photos / "z.jpg").symlink_to("nowhere.jpg")
+    (report,) = annotate(str(photos))
+    assert boxes_of(read_sidecar(report.job.target)) == {"a.png": [[1, 2, 11, 12]]}
+    assert list(stats_of(report.job)["named"]["unreadable"]) == ["z.jpg"]
+    assert annotate(str(photos)) == []
