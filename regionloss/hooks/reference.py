@@ -80,10 +80,10 @@ def page() -> str:
 
 def _section(hook: str, function: Callable[..., None], register: Any) -> str:
     signature = _signature(register.__call__)
-    arguments = _arguments(inspect.getdoc(register.__call__) or "")
-    if not arguments:  # "arguments as for a component"
-        arguments = _arguments(inspect.getdoc(specs.RegisterComponent.__call__) or "")
-    rows = "\n".join(f"| `{name}` | {text} |" for name, text in arguments)
+    found = arguments(inspect.getdoc(register.__call__) or "")
+    if not found:  # "arguments as for a component"
+        found = arguments(inspect.getdoc(specs.RegisterComponent.__call__) or "")
+    rows = "\n".join(f"| `{name}` | {text} |" for name, text in found)
     documentation = inspect.getdoc(function) or ""
     return f"## `{hook}(register)`\n\n{documentation}\n\n`{signature}`\n\n| argument | meaning |\n|---|---|\n{rows}\n"
 
@@ -101,7 +101,7 @@ def _signature(call: Callable[..., Any]) -> str:
     return f"register({', '.join(shown)})"
 
 
-def _arguments(documentation: str) -> list[tuple[str, str]]:
+def arguments(documentation: str) -> list[tuple[str, str]]:
     """Return name and meaning of each line under `Args:`."""
     found: list[tuple[str, str]] = []
     lines = documentation.partition("Args:\n")[2].splitlines()

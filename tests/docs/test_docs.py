@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from regionloss.cli.main import COMMANDS
 from tests.docs.blocks import Runner, blocks_of
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +104,39 @@ def test_generated_pages_are_up_to_date() -> None:
     spec.loader.exec_module(module)
     for path, text in module.pages().items():
         assert path.read_text(encoding="utf-8") == text, "run python docs/make_reference.py"
+
+
+def test_the_command_line_page_has_every_command_of_ours() -> None:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    build = ("calibrate", "checkpoint convert", "data render", "launch", "reconstruct")
+    for name in (*COMMANDS, *build, "plugin new", "regions show", "weights fetch"):
+        assert re.search(rf"^###? `regionloss {name}[` ]", page, re.MULTILINE), name
+    for option in ("--tokenizer", "--with", "--checkpoint"):
+        assert f"| `{option}" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("InputSpec", ["channels: str = 'RGB'", "std: tuple[float, ...] = (1.0,)", "| `mean` | Subtracted"]),
+        ("load_state_dict", ["key: str | None = None", "strip_prefix: str = ''", "-> dict[str, Tensor]"]),
+        ("LossOutput", ["logs: dict[str, Tensor] = {}"]),
+        ("LossTerms", [".from_names(weights: Mapping[str, float], *, value_range"]),
+        ("Detector", ["`kind: str`", "`.detect(images: Tensor) -> Regions`: Return the regions"]),
+        ("RegionExtractor", ["`.__call__(images: Tensor, regions: Regions) -> Tensor`"]),
+        ("Distance", ["`.__call__(features: Features, target_features: Features) -> Tensor`"]),
+        ("Weighting", ["`.__call__(regions: Regions) -> Tensor`"]),
+        ("FeatureBackbone", ["*,\n    out_indices: Sequence[int] | None = None", "`.levels(network"]),
+        ("Judge", ["`.judge(images: Tensor, regions: Regions) -> list[Reading] | list[Embedding]`"]),
+        ("RegionFinder", ["*detectors: Any,\n    images: str | int | None = None"]),
+    ],
+)
+def test_the_api_page_says_how_names_are_called(name: str, said: list[str]) -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    section = page.split(f"### `{name}`\n")[1].split("\n##")[0]
+    for text in said:
+        assert text in section
+    assert " at 0x" not in page
 
 
 def test_the_readme_names_every_room() -> None:
