@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 KINDS = tuple(COMPONENT_KINDS.values())
+#: Plugins of this project that are distributions of their own, `regionloss-NAME`.
+OURS = frozenset({"face", "hands", "logo", "text"})
 R = TypeVar("R", bound=Registered)
 CLASH_ADVICE = "Uninstall or rename one of them: recipes cannot tell them apart."
 
@@ -185,7 +187,11 @@ class Catalogue:
         names |= {r.name for r in records if "/" not in name and unique.count(r.name) == 1}
         names |= set(also)
         notes = "".join(f" Note: {broken}" for broken in self.broken)
-        return UnknownNameError(f"no {what} is named '{name}'. {did_you_mean(name, names)}{notes}")
+        absent = prefix in OURS and all(plugin.name != prefix for plugin in self.plugins)
+        advice = (
+            f"Its plugin is not installed: pip install regionloss-{prefix}." if absent else did_you_mean(name, names)
+        )
+        return UnknownNameError(f"no {what} is named '{name}'. {advice}{notes}")
 
     def clashes(self) -> list[str]:
         """Return a sentence for each plugin name, and each kind of region, over which two distributions differ."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from regionloss.cli.main import COMMANDS
 from tests.docs.blocks import Runner, blocks_of
@@ -33,7 +34,8 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name_of)
 def test_every_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw_photo(tmp_path / "photo.png")
+    if '.save("photo.png")' not in page.read_text(encoding="utf-8"):  # else the page makes it
+        draw_photo(tmp_path / "photo.png")
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     runner = Runner(page, tmp_path)
@@ -137,6 +139,21 @@ def test_the_api_page_says_how_names_are_called(name: str, said: list[str]) -> N
     for text in said:
         assert text in section
     assert " at 0x" not in page
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_where_newcomers_begin_the_picture_is_made_first_and_the_weights_are_the_quickstart_s(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text.index('.save("photo.png")') < min(
+        text.index(use) for use in ('read_image("photo.png")', "detect photo.png") if use in text
+    )
+    terms = yaml.safe_load((ROOT / "recipes" / "quickstart.yaml").read_text(encoding="utf-8"))["terms"]
+    weights = {name: term["weight"] for name, term in terms.items()}
+    assert f'from_names({{"text": {weights["text"]}, "face": {weights["face"]}}})' in text
+    for name, weight in re.findall(r"use: (text|face)/packaged, weight: ([\d.]+)", text):
+        assert float(weight) == weights[name]
+    if said := re.search(r"The quickstart takes ([\d.]+) for text and ([\d.]+) for faces", text):
+        assert [float(number) for number in said.groups()] == [weights["text"], weights["face"]]
 
 
 def test_the_readme_names_every_room() -> None:

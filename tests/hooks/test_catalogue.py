@@ -73,6 +73,19 @@ def test_unknown_names_and_kinds() -> None:
         catalogue.term("txt")
 
 
+@pytest.mark.parametrize("name", ["text/packaged", "text", "face/packaged", "hands", "logo/packaged"])
+def test_a_plugin_of_ours_that_is_not_installed_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regionloss.hooks.manager.installed_plugins", list)
+    with pytest.raises(UnknownNameError) as told:
+        build_catalogue().term(name)
+    advice = f"Its plugin is not installed: pip install regionloss-{name.split('/')[0]}."
+    assert str(told.value) == f"no term is named '{name}'. {advice}"
+    with pytest.raises(UnknownNameError, match="Its plugin is not installed: pip install regionloss-text"):
+        build_catalogue().find("detector", "text/ppocr")
+    with pytest.raises(UnknownNameError, match="Known: "):
+        build_catalogue().term("txt/packaged")
+
+
 def test_the_default_term_answers_to_its_plugins_name(site: Path) -> None:
     common = "kind='text', extractor='resize', backbone='b', licence='MIT', summary='s'"
     lines = [f"register('first', {common})", f"register('second', default=True, {common})"]
