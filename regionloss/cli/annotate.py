@@ -68,7 +68,7 @@ def annotate(
     todo = unfinished(stage, jobs)
     if not todo:
         stage.close()
-        typer.echo(f"All {len(jobs)} shards are done already.")
+        typer.echo("The shard is done already." if len(jobs) == 1 else f"All {len(jobs)} shards are done already.")
         return
     if engine is Engine.ray:
         start = on_ray(how, stage, todo, workers, decoders, device)

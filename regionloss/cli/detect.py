@@ -27,7 +27,7 @@ def detect(
     from ..detecting import detect as find
     from ..hooks.catalogue import build_catalogue, catalogue
     from .drawing import annotated, sheet
-    from .printing import print_table
+    from .printing import counted, print_table
 
     if out is not None:
         check_suffix(out)
@@ -40,7 +40,7 @@ def detect(
         rows += rows_of(path, regions)
         if out is not None:
             pictures.append(annotated(image, regions))
-    print_table(f"{len(rows)} regions", COLUMNS, rows)
+    print_table(counted(len(rows), "region"), COLUMNS, rows)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         sheet(pictures).save(out)

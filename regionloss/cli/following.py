@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..stages.base import Report, Tick
-from .printing import print_table
+from .printing import counted, print_table
 
 EVERY = 30.0
 
@@ -55,7 +55,7 @@ class Following:
 
     def speed(self) -> str:
         """Return how many images are done, and how many a second."""
-        return f"{self.images} images, {self.images / max(time.monotonic() - self.begun, 1e-9):.1f}/s"
+        return f"{counted(self.images, 'image')}, {self.images / max(time.monotonic() - self.begun, 1e-9):.1f}/s"
 
     def take(self, report: Report) -> None:
         """Count a report; name a shard that failed at once."""
@@ -69,12 +69,14 @@ class Following:
         self.named.update(report.named)
         if self.quiet and time.monotonic() - self.said > EVERY:
             self.said = time.monotonic()
-            typer.echo(f"{self.shards - self.todo + self.done} of {self.shards} shards, {self.speed()}", err=True)
+            typer.echo(
+                f"{self.shards - self.todo + self.done} of {counted(self.shards, 'shard')}, {self.speed()}", err=True
+            )
 
     def stopped(self) -> str:
         """Return what to say after Ctrl-C."""
         done = self.shards - self.todo + self.done - len(self.failed)
-        return f"Stopped: {done} of {self.shards} shards are done. The same command goes on from there."
+        return f"Stopped: {done} of {counted(self.shards, 'shard')} done. The same command goes on from there."
 
     def summary(self) -> None:
         """Print what was done and what is worth a look."""

@@ -158,7 +158,7 @@ def summary(terms: LossTerms, values: dict[str, float]) -> list[str]:
 def print_regions(seen: list[Seen], found: dict[str, Regions]) -> None:
     """Print a row for each region and term."""
     from .detect import rows_of
-    from .printing import print_table
+    from .printing import counted, print_table
 
     places = {kind: rows_of(Path(), regions) for kind, regions in found.items()}
     rows = []
@@ -168,4 +168,4 @@ def print_regions(seen: list[Seen], found: dict[str, Regions]) -> None:
         numbers = [f"{one.distance:.4g}", f"{one.weight:.4g}", f"{one.distance * one.weight:.4g}", f"{one.share:.1%}"]
         crop = f"{one.crop.width} x {one.crop.height}"
         rows.append([one.term, str(one.number), *place[:5], crop, *numbers, place[5]])
-    print_table("1 region" if len(seen) == 1 else f"{len(seen)} regions", COLUMNS, rows)
+    print_table(counted(len(seen), "region"), COLUMNS, rows)

@@ -18,10 +18,23 @@ def console() -> Console:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under a title; cells are shown as they are."""
+    """Print rows under a title; cells are shown as they are, those of the first column unfolded where they fit."""
+    rows, screen = list(rows), console()
+    # A column that is not wrapped is cut where it has no room.
+    fits = max((len(row[0]) for row in rows), default=0) <= screen.width // 2
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=fits and number == 0)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    console().print(table)
+    screen.print(table)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 region`, `2 regions`.
+
+    Example:
+        >>> counted(1, "region"), counted(0, "image")
+        ('1 region', '0 images')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

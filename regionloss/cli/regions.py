@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError, expected
+from .printing import counted, print_table
 from .sentences import SentenceGroup
 
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Show, count, import and export regions.")
@@ -58,9 +59,10 @@ def show(
         raise InputError(expected("--images", f"the shard that holds images such as '{keys[0]}'", got))
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet(drawn).save(out)
-    typer.echo(f"{len(drawn)} of {len(found)} images drawn in {out}.")
+    typer.echo(f"{len(drawn)} of {counted(len(found), 'image')} drawn in {out}.")
     if other:
-        typer.echo(f"Without regions: {other} images of another aspect than their rows, such as those that EXIF turns.")
+        what = f"{counted(other, 'image')} of another aspect than in the side-car"
+        typer.echo(f"Without regions: {what}, as where EXIF turns a photograph.")
 
 
 @app.command()
@@ -71,7 +73,6 @@ def stats(
 ) -> None:
     """Count regions, their sizes and scores, and how many survive a training crop."""
     from .detect import check_suffix
-    from .printing import print_table
     from .regions_files import all_rows
     from .regions_stats import Tally, plot
 
@@ -79,7 +80,7 @@ def stats(
     tally = Tally(crop)
     for row in all_rows(sidecars):
         tally.add(row)
-    print_table(f"{tally.images} images", tally.columns, tally.table())
+    print_table(counted(tally.images, "image"), tally.columns, tally.table())
     if tally.kinds:
         out.parent.mkdir(parents=True, exist_ok=True)
         plot(tally, out)
@@ -107,7 +108,8 @@ def import_(
         imported = (coco.read_coco if format is Format.coco else tokbench.read_tokbench)(source, in_folder)
     target = sidecar_path(out, images)
     held, left = merge(target, images, imported)
-    typer.echo(f"{sum(len(row['regions']) for row in held)} regions of {len(held)} images are in {target}.")
+    number = counted(sum(len(row["regions"]) for row in held), "region")
+    typer.echo(f"{number} of {counted(len(held), 'image')} now in {target}.")
     print_left(imported.dropped)
     for sentence in left:
         typer.echo(sentence)
@@ -132,7 +134,7 @@ def export(
         count, left = tokbench.write_tokbench(out, rows, kind)
     else:
         count, left = img2dataset.write_img2dataset(out, rows, kind, column)
-    typer.echo(f"{count} regions are in {out}.")
+    typer.echo(f"{counted(count, 'region')} written to {out}.")
     print_left(left)
 
 

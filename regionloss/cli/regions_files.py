@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, UnknownNameError, did_you_mean, expected
+from .printing import counted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -190,12 +191,12 @@ def left_out(
 
     sentences = []
     if foreign := [key for key in rows if key not in sizes]:
-        where = f"{len(foreign)} images that {images} does not hold, the first is '{foreign[0]}'"
+        where = f"{counted(len(foreign), 'image')} that {images} does not hold, the first is '{foreign[0]}'"
         sentences.append(f"Left out: {where}. {advice_on_keys(keys)}")
     if other := [key for key, size in sizes.items() if not same_aspect(size, sides(rows[key]))]:
         (width, height), (wide, high) = sizes[other[0]], sides(rows[other[0]])
         what = f"the first is '{other[0]}', {width} x {height}, annotated as {wide} x {high}"
-        sentence = f"Left out: {len(other)} images of another aspect than they were annotated in; {what}."
+        sentence = f"Left out: {counted(len(other), 'image')} of another aspect than annotated; {what}."
         if same_aspect((height, width), (wide, high)):
             sentence += " The sides are exchanged, as where EXIF turns a photograph: annotate it upright."
         sentences.append(sentence)

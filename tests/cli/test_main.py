@@ -7,12 +7,15 @@ import inspect
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from regionloss.cli.main import COMMANDS, app
+from regionloss.cli.printing import print_table
 from regionloss.cli.sentences import extra_of
 from regionloss.hooks.catalogue import catalogue
 from tests.disk_plugins import write_distribution
@@ -167,3 +170,16 @@ def test_a_package_of_an_extra_that_is_missing_is_a_sentence(tmp_path: Path, mon
     assert result.output.strip().endswith(wanted)
     names = ("pyarrow.parquet", "matplotlib", "ray", "pytest", "nonsense")
     assert [extra_of(name) for name in names] == ["data", "ref", "ray", "", ""]
+
+
+@pytest.mark.parametrize("width", [80, 30])
+def test_names_stay_whole_on_a_narrow_terminal_and_nothing_is_cut(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("regionloss.cli.printing.console", lambda: Console(width=width))
+    rows = [["core/region-lpips", "a summary that needs two lines or three of a narrow column", "BSD-2-Clause", "x 1"]]
+    print_table("terms", ["name", "summary", "licence", "from"], rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("core/region-lpips ") for line in lines) == (width == 80)
+    for cell in rows[0]:  # folded or not, every letter is there
+        assert not Counter(cell.replace(" ", "")) - Counter("".join(lines))

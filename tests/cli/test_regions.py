@@ -61,9 +61,7 @@ def imported(source: str, form: str, *more: str, code: int = 0) -> str:
 
 
 def test_coco_goes_there_and_back(folder: Path) -> None:
-    assert (
-        imported(written("coco.json", COCO), "coco") == "2 regions of 1 images are in regions/photos.regions.parquet."
-    )
+    assert imported(written("coco.json", COCO), "coco") == "2 regions of 1 image now in regions/photos.regions.parquet."
     assert regions("export", "regions/", "--format", "coco", "--out", "out/back.json").startswith("2 regions")
     back = json.loads((folder / "out" / "back.json").read_text())
     kinds = {one["id"]: one["name"] for one in back["categories"]}
@@ -96,7 +94,7 @@ def test_img2dataset_goes_there_and_back(folder: Path) -> None:
     imported("meta.parquet", "img2dataset", "--kind", "face", "--column", "faces")
     assert read_sidecar("regions/photos.regions.parquet")["b.png"]["regions"] == []
     words = ["--format", "img2dataset", "--kind", "face", "--column", "faces", "--out", "back.parquet"]
-    assert regions("export", "regions", *words) == "1 regions are in back.parquet."
+    assert regions("export", "regions", *words) == "1 region written to back.parquet."
     table = pq.ParquetFile("back.parquet", pre_buffer=False).read(use_threads=False).to_pydict()
     assert (table["key"], table["faces"][1]) == (["a.png", "b.png"], [])
     assert table["faces"][0][0] == pytest.approx([0.1, 0.2, 0.5, 0.6])
@@ -161,8 +159,8 @@ def test_an_image_that_exif_turns_is_refused_where_it_was_annotated_unturned(fol
     Image.new("RGB", (400, 200), "black").save("photos/large.png")
     names = ("a.png", "turned.jpg", "large.png")
     said = imported(written("bench.json", [TEXTS[0] | {"file_name": name} for name in names]), "tokbench")
-    assert said.startswith("2 regions of 2 images are in")
-    assert "Left out: 1 images of another aspect" in said
+    assert said.startswith("2 regions of 2 images now in")
+    assert "Left out: 1 image of another aspect" in said
     assert (
         "the first is 'turned.jpg', 100 x 200, annotated as 200 x 100. The sides are exchanged, as where EXIF" in said
     )
@@ -172,13 +170,13 @@ def test_an_image_that_exif_turns_is_refused_where_it_was_annotated_unturned(fol
         "large.png": (400, 200),
     }
     upright = [TEXTS[0] | {"file_name": "turned.jpg", "width": 100, "height": 200}]
-    assert imported(written("bench.json", upright), "tokbench").startswith("1 regions of 1 images")
+    assert imported(written("bench.json", upright), "tokbench").startswith("1 region of 1 image now in")
     assert len(Sidecars("regions")("photos", "turned.jpg", (100, 200)).regions["text"]) == 1
     # The picture was exchanged for another: what was said of the old one is gone with it.
     Image.new("RGB", SIZE, "black").save("photos/turned.jpg")
     assert Sidecars("regions")("photos", "turned.jpg", SIZE) == ({}, {"text/aspect": 1})
     said = regions("show", "regions/photos.parquet", "--images", "photos")
-    assert "Without regions: 1 images of another aspect than their rows" in said
+    assert "Without regions: 1 image of another aspect than in the side-car" in said
     imported(written("faces.json", [FACES[0] | {"image_name": "turned.jpg"}]), "tokbench")
     assert found_in("turned.jpg") == {"kinds": ["face"], "regions": [("face", 0.2, "tokbench")]}
 
@@ -201,10 +199,10 @@ def test_one_name_of_two_images_is_not_exported(folder: Path) -> None:
         assert "expected keys of its own, got 'a.png', which regions/other.regions.parquet has, too." in said
     assert not (folder / "out.json").exists()
     twice = ["regions/photos.parquet", "regions/photos.regions.parquet"]
-    assert regions("export", *twice, "--format", "coco", "--out", "out.json") == "1 regions are in out.json."
+    assert regions("export", *twice, "--format", "coco", "--out", "out.json") == "1 region written to out.json."
     said = regions("export", "regions/photos.parquet", "--format", "tokbench", "--kind", "face", "--out", "out.json")
     assert said == (
-        "0 regions are in out.json. Left out: 1, images without a face that TokBench can use. "
+        "0 regions written to out.json. Left out: 1, images without a face that TokBench can use. "
         "Left out: 1, regions of another kind than face."
     )
 
@@ -212,10 +210,10 @@ def test_one_name_of_two_images_is_not_exported(folder: Path) -> None:
 def test_the_side_car_goes_before_metadata_of_the_same_name(folder: Path) -> None:
     imported(written("bench.json", TEXTS), "tokbench")
     pq.write_table(pa.table({"key": ["a.png"]}), "regions/photos.parquet")
-    assert regions("show", "regions/photos.parquet", "--images", "photos").startswith("1 of 1 images")
+    assert regions("show", "regions/photos.parquet", "--images", "photos").startswith("1 of 1 image drawn")
     assert "text 1 1 1" in regions("stats", "regions/photos*.parquet")
     Path("regions/photos.regions.parquet").rename("regions/else.parquet")
-    assert regions("show", "regions/else.parquet", "--images", "photos").startswith("1 of 1 images")
+    assert regions("show", "regions/else.parquet", "--images", "photos").startswith("1 of 1 image drawn")
     assert "a Parquet file that is none" in regions("stats", "regions/photos.parquet", code=2)
 
 
@@ -232,7 +230,9 @@ def test_a_picture_shows_keypoints_of_other_numbers(folder: Path) -> None:
 
 def test_a_picture_shows_each_kind_in_its_colour_and_the_table_counts(folder: Path) -> None:
     imported(written("coco.json", COCO), "coco")
-    assert regions("show", "regions/photos.parquet", "--images", "photos", "--limit", "16").startswith("1 of 1 images")
+    assert regions("show", "regions/photos.parquet", "--images", "photos", "--limit", "16").startswith(
+        "1 of 1 image drawn"
+    )
     with Image.open("regions.png") as picture:
         face, text = picture.getpixel((20, 30)), picture.getpixel((100, 60))
     assert (face, text) == ((255, 59, 48), (52, 199, 89))
@@ -247,8 +247,8 @@ def test_a_picture_shows_each_kind_in_its_colour_and_the_table_counts(folder: Pa
 def test_only_what_the_shard_holds_is_counted_and_none_of_it_is_an_error(folder: Path) -> None:
     other = TEXTS[0] | {"file_name": "c.png"}
     said = imported(written("bench.json", [*TEXTS, other]), "tokbench")
-    assert said.startswith("1 regions of 1 images")
-    assert "Left out: 1 images that photos does not hold" in said
+    assert said.startswith("1 region of 1 image now in")
+    assert "Left out: 1 image that photos does not hold" in said
     said = imported(written("other.json", [other]), "tokbench", "--out", "else", code=2)
     assert said.startswith("--images 'photos': expected images that the file describes, got none of them.")
     assert "the first is 'c.png'. Its keys are such as 'a.png'." in said

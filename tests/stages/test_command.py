@@ -65,7 +65,7 @@ def test_ctrl_c_stops_two_workers_with_a_sentence_and_leaves_nothing(folder: Pat
     os.killpg(run.pid, signal.SIGINT)
     said = run.communicate(timeout=60)[1]
     assert run.returncode == 130
-    assert said.splitlines()[-1].endswith("of 4 shards are done. The same command goes on from there.")
+    assert said.splitlines()[-1].endswith("of 4 shards done. The same command goes on from there.")
     assert "leaked" not in said
     assert not list(folder.glob("out/.*"))
     deadline = time.monotonic() + 10

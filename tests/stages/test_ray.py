@@ -296,7 +296,7 @@ def test_ctrl_c_is_a_sentence_and_leaves_the_cluster_as_it_was(cluster: Any, her
     last = run.communicate(timeout=60)[1].splitlines()[-1]
     assert run.returncode == 130
     assert last.startswith("Stopped: ")
-    assert last.endswith("of 6 shards are done. The same command goes on from there.")
+    assert last.endswith("of 6 shards done. The same command goes on from there.")
     deadline = time.monotonic() + 30
     while ray.available_resources().get("CPU") != 3 and time.monotonic() < deadline:
         time.sleep(0.1)
