@@ -14,10 +14,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from regionloss.cli.components import COLUMNS, term_rows
+from regionloss.cli.following import Following
 from regionloss.cli.main import COMMANDS, app
 from regionloss.cli.printing import print_table
 from regionloss.cli.sentences import extra_of
-from regionloss.hooks.catalogue import catalogue
+from regionloss.hooks.catalogue import build_catalogue, catalogue
+from regionloss.stages.base import Job, Report
 from tests.disk_plugins import write_distribution
 
 
@@ -177,9 +180,18 @@ def test_names_stay_whole_on_a_narrow_terminal_and_nothing_is_cut(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("regionloss.cli.printing.console", lambda: Console(width=width))
-    rows = [["core/region-lpips", "a summary that needs two lines or three of a narrow column", "BSD-2-Clause", "x 1"]]
-    print_table("terms", ["name", "summary", "licence", "from"], rows)
+    rows = term_rows(build_catalogue([]))
+    print_table("terms", COLUMNS, rows)
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("core/region-lpips ") for line in lines) == (width == 80)
-    for cell in rows[0]:  # folded or not, every letter is there
-        assert not Counter(cell.replace(" ", "")) - Counter("".join(lines))
+    for name, *others in rows:
+        assert any(line.startswith(f"{name} ") for line in lines) == (width == 80)
+        for cell in (name, *others):  # folded or not, every letter is there
+            assert not Counter(cell.replace(" ", "")) - Counter("".join(lines))
+
+
+def test_one_shard_and_one_image_are_not_spoken_of_as_several() -> None:
+    for number, said in ((1, "0 of 1 shard done"), (3, "0 of 3 shards done")):
+        assert Following(number, number).stopped() == f"Stopped: {said}. The same command goes on from there."
+    following = Following(1, 1)
+    following.take(Report(Job("a", "b"), images=1, rows=1))
+    assert following.speed().startswith("1 image, ")
