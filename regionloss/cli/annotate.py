@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -215,11 +216,14 @@ def follow(start: Start, shards: int, todo: int) -> None:
     from .following import Following
 
     shown = Following(shards, todo)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a scheduler ends a job
     try:
         shown.follow(start)
     except KeyboardInterrupt:
         typer.echo(shown.stopped(), err=True)
         raise typer.Exit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     shown.summary()
     if shown.failed:
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..regions import Regions
 
 COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ffcc00", "#bf5af2", "#ff9f0a")
-CELL = 640
+CELL, LINE = 640, 17
 
 
 def annotated(
@@ -37,7 +37,7 @@ def annotated(
         left, top = corners[0], corners[1]
         draw.rectangle((left, top, max(left, corners[2]), max(top, corners[3])), outline=colour, width=unit)
         if regions.keypoints is not None:
-            _points(draw, regions.keypoints[number].tolist(), 1.5 * unit, colour)
+            _points(draw, regions.keypoints[number].tolist(), 2.5 * unit, colour)
         if labels:
             _label(draw, (left, top), labels[number], max(10, 7 * unit), colour)
     return picture
@@ -46,7 +46,8 @@ def annotated(
 def _points(draw: ImageDraw.ImageDraw, points: Sequence[Sequence[float]], radius: float, colour: str) -> None:
     for x, y in points:
         if math.isfinite(x) and math.isfinite(y):
-            draw.ellipse((x - 0.5 - radius, y - 0.5 - radius, x - 0.5 + radius, y - 0.5 + radius), fill=colour)
+            around = (x - 0.5 - radius, y - 0.5 - radius, x - 0.5 + radius, y - 0.5 + radius)
+            draw.ellipse(around, fill=colour, outline="white", width=max(1, round(radius / 4)))
 
 
 def _label(draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, size: int, colour: str) -> None:
@@ -59,16 +60,33 @@ def _label(draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, size: 
     draw.text((x, y), text, fill="black", font=font)
 
 
-def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Return one picture as it is, or several in a grid of cells of at most 640 pixels a side."""
+def sheet(pictures: Sequence[Image.Image], names: Sequence[str] = ()) -> Image.Image:
+    """Return one picture as it is, or several in a grid of cells of at most 640 pixels a side.
+
+    Args:
+        pictures: RGB.
+        names: What stands below each in the grid; none for nothing.
+    """
     if len(pictures) == 1:
         return pictures[0]
     columns = math.ceil(math.sqrt(len(pictures)))
     small = [picture.copy() for picture in pictures]
     for picture in small:
         picture.thumbnail((CELL, CELL))
-    width, height = max(p.width for p in small), max(p.height for p in small)
+    width, height = max(p.width for p in small), max(p.height for p in small) + (LINE if names else 0)
     page = Image.new("RGB", (columns * width, math.ceil(len(small) / columns) * height), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=LINE - 5)
     for number, picture in enumerate(small):
-        page.paste(picture, (number % columns * width, number // columns * height))
+        x, y = number % columns * width, number // columns * height
+        page.paste(picture, (x, y))
+        if names:
+            draw.text((x + 2, y + picture.height + 1), fitted(names[number], font, width - 4), fill="black", font=font)
     return page
+
+
+def fitted(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """Return a name that is no wider than so many pixels: its end, by which names differ as a rule."""
+    short = name
+    while short and font.getlength(short if short == name else f"\u2026{short}") > width:
+        short = short[1:]
+    return short if short == name else f"\u2026{short}"

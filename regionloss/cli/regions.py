@@ -45,20 +45,21 @@ def show(
     path = located(sidecar)
     found = read_sidecar(path)
     keys = chosen_keys(path, found, key or [], limit)
-    drawn = []
+    drawn, names = [], []
     kinds = sorted({region["kind"] for row in found.rows() for region in row["regions"]})
     colours = dict(zip(kinds, COLOURS * len(kinds), strict=False))
     other = 0
-    for image, regions in pictures(images, found, keys):
+    for name, image, regions in pictures(images, found, keys):
         other += regions is None
         for kind, one in (regions or {}).items():
             image = annotated(image, one, colour=colours[kind])
         drawn.append(image)
+        names.append(name)
     if not drawn:
         got = f"'{images}' with none of them"
         raise InputError(expected("--images", f"the shard that holds images such as '{keys[0]}'", got))
     out.parent.mkdir(parents=True, exist_ok=True)
-    sheet(drawn).save(out)
+    sheet(drawn, names).save(out)
     typer.echo(f"{len(drawn)} of {counted(len(found), 'image')} drawn in {out}.")
     if other:
         what = f"{counted(other, 'image')} of another aspect than in the side-car"

@@ -84,8 +84,8 @@ def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) ->
 
 def pictures(
     images: str, sidecar: Sidecar, keys: Sequence[str]
-) -> Iterator[tuple[Image.Image, Mapping[str, Regions] | None]]:
-    """Yield images of a shard with their regions, by kind, in pixels; None for those of an image of another aspect."""
+) -> Iterator[tuple[str, Image.Image, Mapping[str, Regions] | None]]:
+    """Yield keys and images of a shard with their regions, by kind, in pixels; None for those of another aspect."""
     from ..data.annotating import kind_regions
     from ..data.formats.rows import sides
     from ..data.images import decoded, open_image
@@ -98,10 +98,11 @@ def pictures(
             image = decoded(open_image(source.shard.read(numbers[key]), key), key).image
             row = sidecar[key]
             if not same_aspect(image.size, sides(row)):
-                yield image, None
+                yield key, image, None
                 continue
             kinds = sorted({region["kind"] for region in row["regions"]})
-            yield image, {k: kind_regions(k, [r for r in row["regions"] if r["kind"] == k], image.size) for k in kinds}
+            found = {k: [r for r in row["regions"] if r["kind"] == k] for k in kinds}
+            yield key, image, {k: kind_regions(k, regions, image.size) for k, regions in found.items()}
     finally:
         source.close()
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,8 @@ def test_a_wildcard_without_shards_is_a_sentence(folder: Path) -> None:
     assert "'none/*.tar': expected files, got none." in annotate("none/*.tar", "--detectors", "red", "--plugin", PLUGIN)
 
 
-def test_ctrl_c_stops_two_workers_with_a_sentence_and_leaves_nothing(folder: Path) -> None:
+@pytest.mark.parametrize("stop", [os.killpg, os.kill], ids=["ctrl-c", "sigterm"])
+def test_a_stop_ends_two_workers_with_a_sentence_and_leaves_nothing(folder: Path, stop: Callable[..., None]) -> None:
     words = ["in", "--detectors", "red", "--plugin", PLUGIN, "--out", "out", "--option", "pause=0.4", "--workers", "2"]
     run = subprocess.Popen(
         [sys.executable, "-m", "regionloss", "annotate", *words, "--decoders", "1", "--device", "cpu"],
@@ -62,7 +64,7 @@ def test_ctrl_c_stops_two_workers_with_a_sentence_and_leaves_nothing(folder: Pat
     while not list(folder.glob("out/*.parquet")):
         assert run.poll() is None, run.communicate()[1]
         time.sleep(0.02)
-    os.killpg(run.pid, signal.SIGINT)
+    stop(run.pid, signal.SIGINT if stop is os.killpg else signal.SIGTERM)
     said = run.communicate(timeout=60)[1]
     assert run.returncode == 130
     assert said.splitlines()[-1].endswith("of 4 shards done. The same command goes on from there.")
