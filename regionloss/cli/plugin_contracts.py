@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, RegionLossError, WeightsError
 from ..hooks.catalogue import Catalogue
 from ..hooks.parts import PARTS, chosen_parts
 from ..hooks.records import Component, TermRecord
-from .plugin_findings import MISSING, OK, UNTRIED, Finding
+from .plugin_findings import ADVICE, MISSING, OK, UNTRIED, Finding, number
+from .plugin_pictures import own_pictures
 
 #: Kind of component -> its class in `regionloss.testing.contracts`.
 CONTRACTS = {
@@ -29,7 +31,9 @@ CONTRACTS = {
 AS_NAMED = ("host", "trainer", "command")
 
 
-def contract_findings(known: Catalogue, component: Component, target: Any, part: str) -> Iterator[Finding]:
+def contract_findings(
+    known: Catalogue, component: Component, target: Any, part: str, tests: Path | None
+) -> Iterator[Finding]:
     """Yield which tests of its kind's contract a component fails, or one line that it passes all.
 
     Args:
@@ -37,6 +41,7 @@ def contract_findings(known: Catalogue, component: Component, target: Any, part:
         component: The component, built with the options of the first term that uses it, else with none.
         target: What it was imported as.
         part: How the lines call it.
+        tests: Folder of the project's tests; None where the plugin is no project.
     """
     if component.kind in AS_NAMED:
         yield from _run(CONTRACTS[component.kind], target, part)
@@ -61,7 +66,31 @@ def contract_findings(known: Catalogue, component: Component, target: Any, part:
             MISSING, part, f"it cannot be built: {_said(error)}. A constructor only checks and keeps options."
         )
         return
-    yield from _run(CONTRACTS[component.kind], built, part, kind=kind, keypoints=keypoints)
+    found = list(_run(CONTRACTS[component.kind], built, part, kind=kind, keypoints=keypoints))
+    empty = component.kind == "detector" and found[0].state == OK and _finds_nothing(built)
+    yield from _with_own_pictures(built, part, tests) if empty else found
+
+
+def _finds_nothing(detector: Any, images: Any = None) -> bool:
+    from ..testing.fakes import noise_images
+
+    return len(detector.detect(noise_images() if images is None else images)) == 0
+
+
+def _with_own_pictures(detector: Any, part: str, tests: Path | None) -> Iterator[Finding]:
+    """Hold a detector that found nothing so far to its contract on the pictures of its project's own tests."""
+    images, place = own_pictures(tests, detector) if tests else (None, "")
+    name, where = CONTRACTS["detector"], "the check's pictures"
+    if images is not None:
+        where = f"the pictures of {place}"
+        found = list(_run(name, detector, part, f", on {where}", images=lambda self: images.clone()))
+        if found[0].state != OK or not _finds_nothing(detector, images):
+            yield from found
+            return
+    trouble = place if images is None else ""
+    who = "tests/test_contracts.py" if tests else f"a test of {name}"
+    advice = f"Give {who} images() in which it finds some."
+    yield Finding(ADVICE, part, f"it found nothing in {where}, so most tests of {name} were empty{trouble}. {advice}")
 
 
 def _run(name: str, made: Any, part: str, note: str = "", **settings: Any) -> Iterator[Finding]:
@@ -78,7 +107,7 @@ def _run(name: str, made: Any, part: str, note: str = "", **settings: Any) -> It
             law = (inspect.getdoc(method) or test).splitlines()[0].rstrip(".")
             yield Finding(MISSING, part, f"{name}.{test}: {law}. It does not hold: {reason}.")
     if not failed:
-        yield Finding(OK, part, f"it keeps its contract ({name}, {len(tests)} tests){note}")
+        yield Finding(OK, part, f"it keeps its contract ({name}, {number(len(tests), 'test')}){note}")
 
 
 def _failure(test: Callable[[], object]) -> str:

@@ -89,7 +89,7 @@ def _of_module(plugin: Plugin, module: str, place: Path | None, records: list[Re
     yield from hook_findings(plugin, loaded, own)
     records += own
     known = _catalogue_with(plugin, own)
-    yield from registered_findings(known, plugin, own)
+    yield from registered_findings(known, plugin, own, place / "tests" if place and not plugin.file else None)
 
 
 def _import(plugin: Plugin, module: str) -> ModuleType:

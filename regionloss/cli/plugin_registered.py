@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import PluginError, RegionLossError, WeightsError
@@ -14,13 +15,16 @@ from .plugin_contracts import contract_findings, term_findings
 from .plugin_findings import ADVICE, MISSING, OK, UNTRIED, Finding
 
 
-def registered_findings(known: Catalogue, plugin: Plugin, own: Sequence[Registered]) -> Iterator[Finding]:
+def registered_findings(
+    known: Catalogue, plugin: Plugin, own: Sequence[Registered], tests: Path | None = None
+) -> Iterator[Finding]:
     """Yield a line or more for everything that `plugin` registers.
 
     Args:
         known: What is installed, and what the plugin registers.
         plugin: The plugin.
         own: What it registers.
+        tests: Folder of its project's tests; None where it is no project.
     """
     kinds = [record.name for record in own if isinstance(record, RegionKind)]
     for sentence in known.clashes():
@@ -29,7 +33,7 @@ def registered_findings(known: Catalogue, plugin: Plugin, own: Sequence[Register
     yield from _shared_names(known, own)
     for record in own:
         if isinstance(record, Component):
-            yield from _component(known, record)
+            yield from _component(known, record, tests)
         elif isinstance(record, TermRecord):
             yield from _term(known, record)
         elif isinstance(record, WeightRecord):
@@ -52,7 +56,7 @@ def _part(record: Registered) -> str:
     return f"{'term' if isinstance(record, TermRecord) else 'weight file'} '{record.name}'"
 
 
-def _component(known: Catalogue, component: Component) -> Iterator[Finding]:
+def _component(known: Catalogue, component: Component, tests: Path | None) -> Iterator[Finding]:
     part = _part(component)
     for name in component.weights:
         try:
@@ -71,7 +75,7 @@ def _component(known: Catalogue, component: Component) -> Iterator[Finding]:
     else:
         wanted = "one sentence, then its arguments with ranges and units"
         yield Finding(MISSING, part, f"{component.target} has no docstring. Write {wanted}.")
-    yield from contract_findings(known, component, target, part)
+    yield from contract_findings(known, component, target, part, tests)
 
 
 def _documented(target: Any) -> bool:
@@ -94,12 +98,15 @@ def _term(known: Catalogue, term: TermRecord) -> Iterator[Finding]:
 
 def _weights(record: WeightRecord) -> Iterator[Finding]:
     from ..weights.cache import sha256_of
-    from ..weights.finding import find
+    from ..weights.finding import find, missing
+    from ..weights.installed import of_its_own
 
     part, file = _part(record), find(record)
     if record.licence.lower().startswith("not stated"):
         yield Finding(ADVICE, part, "its makers state no licence. Ask them, and say in the README what is known.")
-    if file is None:
+    if file is None and of_its_own(record):
+        yield Finding(MISSING, part, missing(record))
+    elif file is None:
         unknown = (
             "" if record.sha256 else ", and its hash is not known: state it (sha256sum FILE) once you have the file"
         )

@@ -16,14 +16,18 @@ from ..hooks.catalogue import catalogue
 from ..hooks.records import RegionKind, owners
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+WANTED = "a lower-case letter, then letters, digits and single dashes"
 KIND = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 AUTHOR = re.compile(r"\s*([^<>]*?)\s*(?:<([^<>@\s]+@[^<>@\s]+)>)?\s*")
 PREFIX = "regionloss-"
+DETECTOR, BACKBONE = "colour", "edges"  # what the placeholders are
 #: Plugins that are made with regionloss, and the SDK itself.
 RESERVED = ("core", "regionloss", "insighttok", "text", "face")
 
 
-def write_plugin(name: str, out: Path, kind: str = "", author: str = "") -> tuple[Path, list[Path], list[str]]:
+def write_plugin(
+    name: str, out: Path, kind: str = "", author: str = "", detector: str = DETECTOR, backbone: str = BACKBONE
+) -> tuple[Path, list[Path], list[str]]:
     """Write the project of a new plugin.
 
     Args:
@@ -31,6 +35,8 @@ def write_plugin(name: str, out: Path, kind: str = "", author: str = "") -> tupl
         out: Folder in which the project's own is made.
         kind: Kind of its regions; empty for `name`.
         author: `Name <address>`, or empty.
+        detector: Name of its detector in recipes; the class is named after it.
+        backbone: Name of its backbone, and of the term of the two.
 
     Returns:
         The project's folder, its files, and notes for the user.
@@ -39,6 +45,7 @@ def write_plugin(name: str, out: Path, kind: str = "", author: str = "") -> tupl
         InputError: A name that cannot be, or a folder that exists. Nothing is written then.
     """
     words, notes = _words(name, kind, author)
+    words |= _parts(detector, backbone)
     folder = out / words["distribution"]
     if folder.exists() or folder.is_symlink():
         advice = "Choose another name, or another place with --out."
@@ -82,14 +89,30 @@ def _words(name: str, kind: str, author: str) -> tuple[dict[str, str], list[str]
     return words, notes
 
 
+def _parts(detector: str, backbone: str) -> dict[str, str]:
+    """Return the names of the two components, and of their classes."""
+    for option, name in (("--detector", detector), ("--backbone", backbone)):
+        if not NAME.fullmatch(name):
+            raise InputError(expected(option, WANTED, repr(name)))
+    return {
+        "detector": detector,
+        "backbone": backbone,
+        "detector_class": f"{_camel(detector)}Detector",
+        "backbone_class": "EdgeBackbone" if backbone == BACKBONE else f"{_camel(backbone)}Backbone",
+    }
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("-"))
+
+
 def _check_name(name: str) -> None:
     if name.startswith((PREFIX, "regionloss_")) and len(name) > len(PREFIX):
         raise InputError(expected("name", "the plugin's name alone", repr(name), f"Write '{name[len(PREFIX) :]}'."))
     if not NAME.fullmatch(name):
-        wanted = "a lower-case letter, then letters, digits and single dashes"
-        close = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")
-        advice = f"Write '{close}'." if NAME.fullmatch(close) else ""
-        raise InputError(expected("name", wanted, repr(name), advice))
+        close = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        advice = f"Write '{close}'." if NAME.fullmatch(close) else "Begin it with a letter." if close else ""
+        raise InputError(expected("name", WANTED, repr(name), advice))
     if name in RESERVED:
         raise InputError(f"name: '{name}' belongs to a plugin that comes with regionloss. Choose another one.")
 

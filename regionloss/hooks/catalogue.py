@@ -23,6 +23,7 @@ from .records import (
     SlowPlugin,
     TermRecord,
     WeightRecord,
+    clash_advice,
     owners,
 )
 from .targets import built, load_target
@@ -46,7 +47,6 @@ KINDS = tuple(COMPONENT_KINDS.values())
 #: Plugins of this project that are distributions of their own, `regionloss-NAME`.
 OURS = frozenset({"face", "hands", "logo", "text"})
 R = TypeVar("R", bound=Registered)
-CLASH_ADVICE = "Uninstall or rename one of them: recipes cannot tell them apart."
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Catalogue:
         own = [term for term in defaults if term.plugin == name]
         if len(own) > 1:
             names = f"is the name of two plugins with a default term: {owners(own)}"
-            raise PluginError(f"term '{name}' {names}. {CLASH_ADVICE}")
+            raise PluginError(f"term '{name}' {names}. {clash_advice(own)}")
         if own:
             return self._one(self.terms(), "term", own[0].canonical)
         return self._one(self.terms(), "term", name, also=[term.plugin for term in defaults])
@@ -168,7 +168,7 @@ class Catalogue:
             raise self._unknown(records, what, name, also)
         if len({r.canonical for r in found}) < len(found):
             name = f"{what} '{found[0].canonical}'"
-            raise PluginError(f"{name} is registered by two distributions: {owners(found)}. {CLASH_ADVICE}")
+            raise PluginError(f"{name} is registered by two distributions: {owners(found)}. {clash_advice(found)}")
         names = ", ".join(sorted(r.canonical for r in found))
         raise UnknownNameError(f"{what} '{name}' is registered by several plugins. Write one of: {names}.")
 
@@ -199,7 +199,7 @@ class Catalogue:
         for plugin in self.plugins:
             plugins.setdefault(plugin.name, []).append(plugin)
         said = [
-            f"plugin '{name}' comes from two distributions: {owners(same)}. {CLASH_ADVICE}"
+            f"plugin '{name}' comes from two distributions: {owners(same)}. {clash_advice(same)}"
             for name, same in plugins.items()
             if len(same) > 1
         ]

@@ -21,7 +21,7 @@ import pluggy
 from ..errors import PluginError, RegionLossError, did_you_mean
 from . import specs
 from .markers import PROJECT
-from .records import BrokenPlugin, Plugin, Registered, SlowPlugin
+from .records import FILE_VERSION, BrokenPlugin, Plugin, Registered, SlowPlugin
 from .registrar import Registrar
 
 GROUP = "regionloss"
@@ -163,7 +163,7 @@ def installed_plugins() -> list[tuple[Plugin, str]]:
 def file_plugin(path: Path) -> Plugin:
     """Return the plugin that a Python file stands for; its version is the hash of the file."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "absent"
-    return Plugin(path.stem.replace("_", "-"), str(path), f"sha256:{digest}", path)
+    return Plugin(path.stem.replace("_", "-"), str(path), f"{FILE_VERSION}{digest}", path)
 
 
 def _importer(name: str) -> Callable[[], ModuleType]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+#: How the version of a plugin that is one file begins: it is the hash of the file.
+FILE_VERSION = "sha256:"
 #: Hook -> kind of component. Terms, region kinds and weights have records of their own.
 COMPONENT_KINDS = {
     "register_detectors": "detector",
@@ -129,3 +131,10 @@ class WeightRecord(Registered):
 def owners(things: Iterable[Plugin | Registered]) -> str:
     """Return the distributions that plugins, or what they registered, come from: `a 1.0 and b 2.0`."""
     return " and ".join(sorted({f"{thing.distribution} {thing.version}" for thing in things}))
+
+
+def clash_advice(things: Iterable[Plugin | Registered]) -> str:
+    """Return what to do about things of one name; a recipe need not name a plugin file that is installed as well."""
+    files = sorted({Path(thing.distribution).name for thing in things if thing.version.startswith(FILE_VERSION)})
+    start = f"Leave out 'plugins: [./{files[0]}]', or uninstall" if files else "Uninstall"
+    return f"{start} or rename one of them: recipes cannot tell them apart."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 from ..errors import PluginError, did_you_mean, expected
@@ -28,6 +29,7 @@ def load_target(component: Component) -> Any:
     where = described(component)
     try:
         found: Any = _module(component, module_name)
+        module = found
     # The module is a stranger's code, and may raise anything.
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()).rstrip(".")
@@ -41,7 +43,7 @@ def load_target(component: Component) -> Any:
         raise PluginError(f"{where} cannot be imported: {module_name}: {kind}: {reason}. {advice}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            known = did_you_mean(part, (n for n in vars(found) if not n.startswith("_")))
+            known = did_you_mean(part, _own_names(component, module, found))
             raise PluginError(f"{where}: '{module_name}' has no '{attribute}'. {known}")
         found = getattr(found, part)
     _refuse_unfit(component, found)
@@ -63,6 +65,18 @@ def _module(component: Component, name: str) -> Any:
         if beside.is_file():
             return import_file(beside)
     return importlib.import_module(name)
+
+
+def _own_names(component: Component, module: ModuleType, found: Any) -> Iterator[str]:
+    """Yield what a target may have meant: the classes and functions of its own package, not what it imported."""
+    package = module.__name__.partition(".")[0]
+    for name, value in vars(found).items():
+        if inspect.isclass(value) or inspect.isroutine(value):
+            fits = str(value.__module__).partition(".")[0] == package
+        else:  # these may be objects
+            fits = component.kind in ("host", "command") and not inspect.ismodule(value)
+        if fits and not name.startswith("_"):
+            yield name
 
 
 def _refuse_unfit(component: Component, found: Any) -> None:

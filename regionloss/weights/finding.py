@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import WeightsError
 from ..hooks.records import WeightRecord
 from .cache import cache_path, check, converted_path, folder, origin_of, short
-from .installed import installed_file
+from .installed import installed_file, of_its_own
 from .sources import read_source
 
 
@@ -69,6 +69,9 @@ def missing(record: WeightRecord) -> str:
     """Return the sentence that says which file is missing, where it is looked for, and what to do."""
     start = f"weights '{record.name}' not found in {folder()}{_hash(record)}."
     source = read_source(record.source)
+    if own := of_its_own(record):
+        wanted = f"with that hash as {own}" if record.sha256 else f"as {own}"
+        return f"{start} Its own package, {record.distribution}, has no file {wanted}. Put it there, or reinstall it."
     if source.package is None and not source.address:
         return f"{start} Put the file there as {record.filename}."
     return f"{start} Run 'regionloss weights fetch {record.name}', or put the file there as {record.filename}."

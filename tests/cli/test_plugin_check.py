@@ -278,7 +278,7 @@ def test_the_exit_code_says_whether_something_is_missing(project: Path, change: 
     runner = CliRunner()
     right = runner.invoke(app, ["plugin", "check", str(project)])
     assert right.exit_code == 0, right.output
-    assert "no required things are missing, 2 to think about." in right.output
+    assert "nothing required is missing, 2 to think about." in right.output
     assert runner.invoke(app, ["plugin", "check", str(project), "--strict"]).exit_code == 1
     change("pyproject.toml", 'license = "Apache-2.0"\n', "")
     wrong = runner.invoke(app, ["plugin", "check", str(project)])

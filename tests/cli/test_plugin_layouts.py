@@ -149,7 +149,7 @@ def test_an_installed_plugin_is_found_though_a_folder_has_its_name(
     found = list(findings_of(Path("signs")))
     assert not [f for f in found if f.state in (MISSING, ADVICE)]
     assert Finding(OK, "metadata", "regionloss-signs 0.1.0, MIT") in found
-    assert Finding(OK, "README", "it mentions licences, and all 3 components and terms") in found
+    assert Finding(OK, "README", "it mentions licences, and every component and term") in found
     assert {"import", "hooks", "detector 'colour'", "backbone 'edges'", "term 'edges'"} <= {f.part for f in found}
 
 

