@@ -1,4 +1,4 @@
-"""`regionloss plugin check` says when a detector was not exercised; pictures for it are found in the project's tests."""
+"""`regionloss plugin check` says when a detector was not exercised, and takes pictures from the project's tests."""
 
 from __future__ import annotations
 
