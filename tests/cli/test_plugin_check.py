@@ -191,6 +191,16 @@ def test_weight_files_need_a_hash_that_fits(
     assert "weights 'net'" in said(project)
 
 
+def test_a_weight_file_of_the_plugins_own_is_found_where_the_project_lies(project: Path, change: Change) -> None:
+    right = hashlib.sha256(b"abc").hexdigest()
+    source = "pip:regionloss_signs==0.1.0:regionloss_signs/net.pth"
+    entry = f'dict(filename="net.pth", sha256="{right}", size=3, source="{source}", licence="MIT", summary="s")'
+    change(f"{SOURCE}/weight_files.py", "Any]] = {}", f'Any]] = {{"net": {entry}}}')
+    assert "Its own package, regionloss-signs, has no file with that hash as regionloss_signs/net.pth." in said(project)
+    (project / SOURCE / "net.pth").write_bytes(b"abc")
+    assert Finding(OK, "weight file 'net'", "net.pth, licence MIT") in list(findings_of(project))
+
+
 def test_a_clash_with_an_installed_plugin_has_a_sentence(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
