@@ -119,7 +119,6 @@ RUNS = 'class part:\n    """Trains."""\n    def __init__(self, steps: int): ...\
     ("hook", "body", "sentence"),
     [
         ("hosts", "part = 3", "expected a HostSpec, got int."),
-        ("hosts", "from regionloss import HostSpec\npart = HostSpec('x', 'x')", "two parameters, got 'x' twice."),
         ("hosts", "from regionloss import HostSpec\npart = HostSpec('x', 'y')", ""),
         ("trainers", "part = 3", "expected a class, got 3."),
         ("trainers", 'class part:\n    """Idle."""', "with a method run(run: TrainingRun), got one without"),
