@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import os
 import socket
@@ -44,7 +43,10 @@ def alone(path: str) -> Iterator[None]:
     """Let no other process that asks for it be at this path's folder meanwhile; where a disk can do that."""
     folder = None
     if is_local(path):
-        with suppress(OSError):
+        # Without fcntl (Windows), or on a file system without locks, two writers are as rare as they are unguarded.
+        with suppress(OSError, ImportError):
+            import fcntl
+
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
             folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
             fcntl.flock(folder, fcntl.LOCK_EX)

@@ -96,8 +96,7 @@ def marks_of(folder: str) -> dict[str, str]:
     """Return what tells that a file has changed, by key, of the images below a folder."""
     names = [name for name in names_below(folder) if is_image(name)]
     if is_local(folder):
-        # Of a link, its own: what it points to may not be there, which is said when it is read.
-        stats = {printable(name): os.lstat(os.path.join(folder, name)) for name in names}
+        stats = {printable(name): status(os.path.join(folder, name)) for name in names}
         return {key: f"{found.st_size}-{found.st_mtime_ns}" for key, found in stats.items()}
     system, inner = file_system(folder)
     found = {name[len(inner.rstrip("/")) + 1 :]: facts for name, facts in system.find(inner, detail=True).items()}
@@ -108,6 +107,14 @@ def marks_of(folder: str) -> dict[str, str]:
         )
         for name in names
     }
+
+
+def status(path: str) -> os.stat_result:
+    """Return what is known of a file; of a link to nothing, what is known of the link: it is named when it is read."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return os.lstat(path)
 
 
 def place_of(path: str) -> str:
