@@ -18,7 +18,8 @@ from regionloss.data.annotating import Annotated
 from regionloss.data.batches import Sample
 from regionloss.data.images import list_images, read_image, to_image
 from regionloss.data.rendering import TextRenderer, TextStyle
-from regionloss.data.sidecars import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar, write_whole
+from regionloss.data.sidecars import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar
+from regionloss.data.writing import write_whole
 from regionloss.errors import InputError, LostProcessError, expected
 
 from . import fonts
@@ -154,20 +155,17 @@ def render_shard(make: Callable[[], TextSource], suffix: str, job: tuple[Path, r
         return len(numbers)
     source, rows = make(), []
     scan = Scan("render", options=json.dumps(asdict(source.renderer.style), sort_keys=True), kind="text")
-    temporary = path.with_name(f".{path.name}.tmp")  # One name: what a kill leaves behind, the next run writes over.
-    try:
-        with tarfile.open(temporary, "w") as archive:
-            for name, number in files.items():
-                sample = source.sample(number)
-                contents = encoded(to_image(sample.image), suffix)
-                member = tarfile.TarInfo(name)
-                member.size = len(contents)
-                archive.addfile(member, io.BytesIO(contents))
-                rows.append(row(Path(name).stem, sample, scan))
-        write_sidecar(sidecar_path("", str(path)), Sidecar.of(rows, [scan]))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        for name, number in files.items():
+            sample = source.sample(number)
+            contents = encoded(to_image(sample.image), suffix)
+            member = tarfile.TarInfo(name)
+            member.size = len(contents)
+            archive.addfile(member, io.BytesIO(contents))
+            rows.append(row(Path(name).stem, sample, scan))
+    write_sidecar(sidecar_path("", str(path)), Sidecar.of(rows, [scan]))
+    write_whole(str(path), tar.getvalue())
     return len(numbers)
 
 

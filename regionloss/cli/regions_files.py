@@ -133,9 +133,9 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
     Returns:
         The imported rows that it holds now, and sentences about those that it does not.
     """
-    from ..data.formats.rows import sides, with_import
+    from ..data.formats.rows import sides
     from ..data.joining import same_aspect
-    from ..data.sidecars import Sidecar, read_sidecar, write_sidecar
+    from ..data.writing import alone
 
     source = opened_shard(images)
     try:
@@ -148,6 +148,19 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
     if imported.rows and not held:
         wanted = "images that the file describes"
         raise InputError(expected(f"--images '{images}'", wanted, "none of them", " ".join(left)))
+    with alone(target):
+        add(target, images, keys, held, sizes)
+    return held, left
+
+
+def add(
+    target: str, images: str, keys: Sequence[str], held: Sequence[Row], sizes: Mapping[str, tuple[int, int]]
+) -> None:
+    """Write imported rows into a side-car."""
+    from ..data.formats.rows import sides, with_import
+    from ..data.joining import same_aspect
+    from ..data.sidecars import Sidecar, read_sidecar, write_sidecar
+
     try:
         known = read_sidecar(target)
     except FileNotFoundError:
@@ -165,7 +178,6 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
         rows[key] = with_import(rows[key], row)
     ordered = [rows[key] for key in keys if key in rows]
     write_sidecar(target, Sidecar.of(ordered, complete, known.shard, known.files))
-    return held, left
 
 
 def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from .indices import mark_of
 from .paths import exists, is_local
 from .sidecars import read_book, read_sidecar, scanned_kinds, sidecar_path
 
-MOST_OPEN, THREADS, FEW = 8, 16, 3
+MOST_OPEN, THREADS = 8, 16
 
 
 class Joined(NamedTuple):
@@ -195,14 +194,14 @@ def is_of(folder: str, shard: str) -> bool:
 
 
 def check_kinds(folder: str, wanted: Sequence[str], shards: Sequence[str]) -> None:
-    """Look for kinds in the first few side-cars.
+    """Look for kinds in side-cars, as far as need be.
 
     Raises:
         InputError: A kind that none of them was looked through for.
     """
     found: set[str] = set()
     there = (path for path in (sidecar_path(folder, shard) for shard in shards) if exists(path))
-    for path in islice(there, FEW if wanted else 0):
+    while not found.issuperset(wanted) and (path := next(there, None)) is not None:
         found.update(kind for row in read_sidecar(path).rows() for kind in scanned_kinds(row["scans"]))
     for kind in wanted:
         if kind not in found:

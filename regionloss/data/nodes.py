@@ -28,14 +28,13 @@ class BatchNode(BaseNode[Batch]):  # type: ignore[misc]
 
     def __init__(self, loader: BatchLoader) -> None:
         super().__init__()
-        self.loader = loader
+        self.loader, self._start = loader, loader.state_dict()
         self._batches: Iterator[Batch] = iter(())
 
     def reset(self, initial_state: dict[str, Any] | None = None) -> None:
-        """Begin anew: at a state, or where the loader stands."""
+        """Begin anew: at a state, or where the loader stood when the node was made."""
         super().reset(initial_state)
-        if initial_state is not None:
-            self.loader.load_state_dict(initial_state)
+        self.loader.load_state_dict(self._start if initial_state is None else initial_state)
         self._batches = iter(self.loader)
 
     def next(self) -> Batch:

@@ -21,7 +21,7 @@ from .decoding import Decoders, Picture, Unreadable, ahead
 from .looking import batches, look, to_batch
 from .naming import Named, build, scan_of
 from .sources import Source, is_folder_shard, marks_of, open_source
-from .stats import REFUSED, counts, write_stats
+from .stats import OUTSIDE, REFUSED, add_names, counts, write_stats
 from .work import Work, join_others, recall, row_of
 
 MAX_SIDE = 1600
@@ -152,13 +152,13 @@ class Annotator:
             for picture, regions in zip(pictures, found, strict=True):
                 row = row_of(work, picture)
                 if isinstance(regions, str):
-                    work.names[REFUSED].setdefault(picture.key, regions)
+                    add_names(work.names, {REFUSED: {picture.key: regions}})
                     row = without_detector(row, scan.detector)
                 else:
                     row = with_scan(row, scan, regions.rows)
                     if regions.outside:
-                        told = f"{regions.outside} regions of {scan.detector} lie outside the image."
-                        work.names["regions outside"][picture.key] = told
+                        told = f"{scan.detector}: {regions.outside} outside the image."
+                        add_names(work.names, {OUTSIDE: {picture.key: told}})
                 work.rows[picture.key] = row
 
     def finish(self, work: Work) -> Report:
@@ -171,7 +171,7 @@ class Annotator:
             with alone(work.job.target):
                 join_others(work, work.source, self.scans)
                 return self.written(work, work.source)
-        except InputError as error:
+        except (InputError, OSError) as error:
             return Report(work.job, failed=f"{work.job.shard}: {error}")
         finally:
             work.source.close()

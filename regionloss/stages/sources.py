@@ -73,7 +73,7 @@ def jobs_of(patterns: Sequence[str], out: str = "") -> list[Job]:
             raise InputError(expected(path, "a tar file or a folder of images", "one image", advice))
     jobs: dict[str, Job] = {}
     for shard in dict.fromkeys(shards):
-        job = Job(shard, sidecar_path(out, shard))
+        job = Job(shard, sidecar_path(out.removeprefix("file://"), shard))
         if job.target in jobs:
             got = f"'{jobs[job.target].shard}' and '{shard}'"
             advice = "Annotate them in two runs, each with its own --out."

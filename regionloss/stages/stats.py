@@ -14,8 +14,10 @@ from ..data.writing import write_whole
 from .base import Job
 from .sources import Source, place_of
 
-#: The reason of images that a detector raised an error for.
-REFUSED = "not looked at"
+#: Reasons: a detector raised an error; it found regions outside the image; regions were there of another shape.
+REFUSED, OUTSIDE, RESHAPED = "not looked at", "regions outside", "another shape"
+#: What is said then is a line for each detector, and begins with its name.
+BY_DETECTOR = (REFUSED, OUTSIDE)
 #: Reason -> key -> what there is to say; empty where the reason says it all.
 Names = dict[str, dict[str, str]]
 
@@ -83,7 +85,17 @@ def kept_names(sidecar: str, kept: Iterable[str], again: Iterable[str], detector
     found, wanted, others, own = defaultdict[str, dict[str, str]](dict), set(kept), set(again), set(detectors)
     for reason, named in read_stats(sidecar).get("named", {}).items():
         for key, why in named.items():
-            open_still = reason == REFUSED and key in others and why.partition(" ")[0] not in own
-            if open_still or (reason != "hidden" and key in wanted):
+            theirs = [one for one in why.splitlines() if one.partition(" ")[0].rstrip(":") not in own]
+            if reason != "hidden" and key in wanted:
                 found[reason][key] = why
+            elif key in others and (theirs if reason in BY_DETECTOR else reason == RESHAPED):
+                found[reason][key] = "\n".join(theirs)
     return found
+
+
+def add_names(names: Names, more: Names) -> None:
+    """Add what is named to what is named already; of one image several detectors may have something to say."""
+    for reason, named in more.items():
+        for key, why in named.items():
+            lines = [*names[reason].get(key, "").splitlines(), *why.splitlines()]
+            names[reason][key] = "\n".join(dict.fromkeys(lines))

@@ -14,7 +14,7 @@ from ..errors import InputError, expected
 from .base import Job
 from .decoding import Picture
 from .sources import Source
-from .stats import Names, kept_names, other_shard
+from .stats import RESHAPED, Names, add_names, kept_names, other_shard
 
 #: Options of a scan that no detector made: they tell at least how it was shown the images.
 IMPORTED = "{}"
@@ -84,19 +84,27 @@ def earlier(job: Job, source: Source) -> Sidecar:
 
 
 def join_others(work: Work, source: Source, own: Sequence[Scan]) -> None:
-    """Add what other runs have found since this one began: two may be at one shard, each with its own detectors."""
+    """Add what others have found since this run began: each writes its own detectors' findings, and keeps the others'.
+
+    Raises:
+        InputError: The side-car is that of another shard by now.
+    """
     known = earlier(work.job, source)
-    if known.shard != source.mark or known.table.equals(work.known):
+    if known.shard not in ("", source.mark) or known.table.equals(work.known):
         return
-    names = {scan.detector for scan in own}
-    for key in (key for key in known.places if key in work.rows):
-        row, other = work.rows[key], known[key]
-        mine = names | {scan["detector"] for scan in row["scans"]}
-        for scan in (scan for scan in other["scans"] if scan["detector"] not in mine):
-            found = [region for region in other["regions"] if region["detector"] == scan["detector"]]
-            row = with_scan(row, Scan(**scan), found)
-        work.rows[key] = row
+    names, marks = {scan.detector for scan in own}, {**source.marks, **known.files}
+    keys = source.shard.keys()
+    same = [key for key in keys if key in known and marks.get(key) == source.marks.get(key)]
+    for key in same:
+        other = known[key]
+        row = work.rows.get(key, other | {"scans": [], "regions": []})
+        if same_aspect((row["width"], row["height"]), (other["width"], other["height"])):
+            for scan in (scan for scan in other["scans"] if scan["detector"] not in names):
+                found = [region for region in other["regions"] if region["detector"] == scan["detector"]]
+                row = with_scan(row, Scan(**scan), found)
+            work.rows[key] = row
     work.scans = (*work.scans, *(scan for scan in known.scans if scan.detector not in names))
+    add_names(work.names, kept_names(work.job.target, (), same, names))
 
 
 def imported(row: Row) -> Row | None:
@@ -118,5 +126,5 @@ def row_of(work: Work, picture: Picture) -> Row:
         return row | {"width": width, "height": height}
     if row is not None and row["regions"]:
         told = f"{len(row['regions'])} regions of an image of {row['width']} x {row['height']} are left out."
-        work.names["another shape"][picture.key] = told
+        work.names[RESHAPED][picture.key] = told
     return {"key": picture.key, "width": width, "height": height, "scans": [], "regions": []}

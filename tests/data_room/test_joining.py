@@ -211,6 +211,8 @@ def test_an_image_with_text_is_not_mirrored_whatever_kinds_are_wanted(tmp_path: 
 def test_a_kind_that_nobody_looked_for_is_refused(tmp_path: Path) -> None:
     row = {"key": "a", "width": 9, "height": 9, "scans": [asdict(Scan("d", kind="face"))], "regions": []}
     write_sidecar(str(tmp_path / "0.regions.parquet"), Sidecar.of([row]))
-    check_kinds(str(tmp_path), ["face"], ["0.tar", "1.tar"])
+    other = row | {"scans": [asdict(Scan("t", kind="text"))]}
+    write_sidecar(str(tmp_path / "9.regions.parquet"), Sidecar.of([other]))
+    check_kinds(str(tmp_path), ["face", "text"], ["0.tar", "1.tar", "9.tar"])
     with pytest.raises(InputError, match=r"got 'fase'\. Did you mean 'face'\?"):
         check_kinds(str(tmp_path), ["fase"], ["0.tar"])

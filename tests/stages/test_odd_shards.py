@@ -15,14 +15,17 @@ from PIL import Image
 from shards import PLUGIN, drawn, encoded, random_shard, tar_of
 from test_annotate import annotate, boxes_of, lines, log, stats_of  # noqa: F401
 
+from regionloss.cli.regions_files import merge
+from regionloss.data.formats.rows import Imported
 from regionloss.data.sidecars import Scan, Sidecar, read_sidecar, write_sidecar
 from regionloss.errors import InputError
 from regionloss.regions import Regions
-from regionloss.stages.annotate import Annotate
+from regionloss.stages.annotate import Annotate, Annotator
 from regionloss.stages.decoding import Picture
 from regionloss.stages.looking import entries
 from regionloss.stages.naming import Named
 from regionloss.stages.sources import jobs_of
+from regionloss.stages.work import Work
 
 RED = Named("spots/red")
 
@@ -147,22 +150,51 @@ def test_regions_that_lie_in_what_fills_an_image_up_are_counted(tmp_path: Path) 
     assert outside == 1
 
 
+def stage_of(name: str, **options: object) -> Annotator:
+    return Annotate((Named(f"spots/{name}", options),), (PLUGIN,), decoders=1)()
+
+
+def look(stage: Annotator, work: Work, numbers: list[int]) -> None:
+    stage.look(work, (0,), [found for found in stage.load((work, numbers)) if isinstance(found, Picture)])
+
+
 def test_two_runs_at_one_shard_keep_what_each_finds(tmp_path: Path) -> None:
-    """The second begins before the first has written, and ends after it; then the other way round."""
+    """The second begins before the first has written, ends after it, and cannot read one of its images."""
     image = encoded(drawn((80, 60), (5, 6, 15, 26), (40, 30, 70, 50)))
     (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image, "2.png": image}))
     (job,) = jobs_of([f"{tmp_path}/a.tar"])
-    stages = [Annotate((Named(f"spots/{name}"),), (PLUGIN,), decoders=1)() for name in ("red", "blue")]
+    stages = [stage_of("red"), stage_of("blue")]
     works = [stage.open(job) for stage in stages]
-    for stage, work in zip(stages, works, strict=True):
-        pictures = [picture for picture in stage.load((work, list(work.missing))) if isinstance(picture, Picture)]
-        stage.look(work, (0,), pictures)
-        assert stage.finish(work).regions == {stage.detectors[0].kind: 2}
+    for stage, work, numbers in zip(stages, works, ([0, 1], [1]), strict=True):
+        look(stage, work, numbers)
+        assert stage.finish(work).regions == {stage.detectors[0].kind: len(numbers)}
         stage.close()
     found = read_sidecar(job.target)
     assert boxes_of(found) == {key: [[5, 6, 15, 26]] for key in "12"}
-    assert boxes_of(found, "spots/blue") == {key: [[40, 30, 70, 50]] for key in "12"}
-    assert annotate(f"{tmp_path}/a.tar", RED, Named("spots/blue")) == []
+    assert boxes_of(found, "spots/blue") == {"1": [], "2": [[40, 30, 70, 50]]}
+    assert annotate(f"{tmp_path}/a.tar", RED) == []
+    assert len(annotate(f"{tmp_path}/a.tar", Named("spots/blue"))) == 1
+
+
+def test_what_others_wrote_meanwhile_is_newer_than_what_was_there(tmp_path: Path) -> None:
+    """Another run with other options, and regions that were imported, while a run is at the shard."""
+    image = encoded(drawn((80, 60), (5, 6, 15, 26), (40, 30, 70, 50)))
+    (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image}))
+    annotate(f"{tmp_path}/a.tar", Named("spots/blue"))
+    (job,) = jobs_of([f"{tmp_path}/a.tar"])
+    red = stage_of("red")
+    work = red.open(job)
+    annotate(f"{tmp_path}/a.tar", Named("spots/blue", {"score": 0.5}))
+    imported = Imported("coco", ["sign"])
+    imported.add(imported.image("1", 80, 60), "sign", [40, 30, 80, 60])
+    merge(job.target, f"{tmp_path}/a.tar", imported)
+    look(red, work, [0])
+    red.finish(work)
+    red.close()
+    found = read_sidecar(job.target)
+    scores = {region["detector"]: region["score"] for region in found["1"]["regions"]}
+    assert scores == {"coco": 1.0, "spots/blue": 0.5, "spots/red": 0.75}
+    assert annotate(f"{tmp_path}/a.tar", RED, Named("spots/blue", {"score": 0.5})) == []
 
 
 def test_a_link_to_nothing_is_an_image_that_cannot_be_read(tmp_path: Path) -> None:
