@@ -4,7 +4,7 @@
     python examples/finetune_autoencoder.py --weights sd-vae/      # a folder of yours, as `save_pretrained` writes it
     python examples/finetune_autoencoder.py --images photos/ --save tuned/
 
-It needs `pip install diffusers`. Nothing is downloaded. With small random weights it takes two or three minutes on
+It needs `pip install diffusers`. Nothing is downloaded. With small random weights it takes a minute or two on
 two CPU cores. The pictures that it brings are in the public domain: Eileen Collins (NASA, ships in scikit-image), Grace
 Hopper (US Navy, ships in matplotlib); their names are drawn on them.
 """
