@@ -71,9 +71,7 @@ def row(number: int, rng: random.Random, size: tuple[int, int]) -> dict[str, Any
     regions: list[dict[str, Any]] = []
     for kind, width, height in (("text", 0.25, 0.08),) * 3 + (("face", 0.3, 0.4),):
         x, y = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-        points = [
-            (x + width * u, y + height * v) for u, v in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.3, 0.8), (0.7, 0.8))
-        ]
+        points = [(x + width * u, y + height * v) for u, v in LANDMARKS]
         regions.append(
             {
                 "kind": kind,

@@ -60,7 +60,7 @@ class RegionFinder:
         self.images, self.filters = images, dict(filters or {})
         self.value_range = range_of(value_range, "RegionFinder: value_range")
         self._checked = False
-        self._last: tuple[Any, dict[str, Regions]] | None = None
+        self._last: tuple[Any, int | None, dict[str, Regions]] | None = None
 
     @torch.no_grad()
     def __call__(self, batch: Any) -> dict[str, Regions]:
@@ -70,14 +70,16 @@ class RegionFinder:
             InputError: No images where they should be, or images of another range.
         """
         images = self.images_of(batch)
-        if self._last is None or self._last[0]() is not images:
+        # A loop may fill one tensor anew: its version tells. Tensors of inference mode have none.
+        version = None if images.is_inference() else images._version
+        if self._last is None or version is None or self._last[0]() is not images or self._last[1] != version:
             shown = self.in_range(images)
             with without_autocast(shown):
                 found = {kind: detector.detect(shown) for kind, detector in self.detectors.items()}
             kept = {kind: self.kept(regions) for kind, regions in found.items()}
             # Lightning gives the discriminator's turn the same batch again.
-            self._last = weakref.ref(images), kept
-        return dict(self._last[1])
+            self._last = weakref.ref(images), version, kept
+        return dict(self._last[2])
 
     def images_of(self, batch: Any) -> Tensor:
         """Return a batch's images as they are."""
@@ -110,7 +112,8 @@ class RegionFinder:
 
     def kept(self, regions: Regions) -> Regions:
         """Return the regions that are worth a crop."""
-        return keep(regions, self.filters.get(regions.kind, RegionFilter()), Counter(), None)
+        # Filters work on the host, wherever the detector was.
+        return keep(regions.to("cpu"), self.filters.get(regions.kind, RegionFilter()), Counter(), None)
 
     def __reduce__(self) -> Any:
         # Detectors may hold what cannot be copied; their names can.

@@ -153,6 +153,7 @@ class Annotator:
                 row = row_of(work, picture)
                 if isinstance(regions, str):
                     add_names(work.names, {REFUSED: {picture.key: regions}})
+                    work.refused.add(picture.key)
                     row = without_detector(row, scan.detector)
                 else:
                     row = with_scan(row, scan, regions.rows)
@@ -207,11 +208,12 @@ class Annotator:
 
     def hopeless(self, work: Work) -> str:
         """Return why a detector could look at no image at all: that is its fault, not the images'."""
-        refused = work.names.get(REFUSED, {})
-        ordinary = [key for key in refused if key not in work.names.get("tiny", {})]
-        if len(ordinary) < FEW or len(refused) < len(work.missing) - len(work.names.get("unreadable", {})):
+        ordinary = [key for key in work.refused if key not in work.names.get("tiny", {})]
+        looked_at = len(work.missing) - len(work.names.get("unreadable", {}))
+        if len(ordinary) < FEW or len(work.refused) < looked_at:
             return ""
-        return f"{work.job.shard}: none of {len(refused)} images could be looked at. The first: {refused[ordinary[0]]}"
+        first = work.names[REFUSED][min(ordinary)]
+        return f"{work.job.shard}: none of {len(work.refused)} images could be looked at. The first: {first}"
 
 
 def parts(numbers: list[int]) -> list[list[int]]:

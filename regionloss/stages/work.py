@@ -32,6 +32,7 @@ class Work:
         known: The side-car that was there when the job began.
         missing: For the number of each image to look at, the numbers of the detectors that have not looked.
         names: What the stats name.
+        refused: Images that a detector of this run could not look at, by key.
         failed: Why nothing can be written.
         started: When.
     """
@@ -43,6 +44,7 @@ class Work:
     known: Any = None
     missing: dict[int, tuple[int, ...]] = field(default_factory=dict)
     names: Names = field(default_factory=lambda: defaultdict(dict))
+    refused: set[str] = field(default_factory=set)
     failed: str = ""
     started: float = field(default_factory=time.monotonic)
 

@@ -150,6 +150,7 @@ def test_half_of_all_pictures_are_mirrored_and_none_with_text():
     words = Regions("text", torch.tensor([[1.0, 1, 20, 9]]), torch.zeros(1).long(), SIZE, 1, texts=("word",))
     for _ in range(40):
         assert np.array_equal(framing(SIZE, lambda s: Decoded(image), {"text": words}, rng)[0], straight)
+        assert np.array_equal(framing(SIZE, lambda s: Decoded(image), regions, rng, False)[0], straight)
 
 
 def test_a_picture_is_decoded_no_larger_than_needed_and_cut_from_the_smaller_copy():

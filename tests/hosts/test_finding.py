@@ -60,6 +60,22 @@ def test_it_does_not_look_twice_at_one_batch() -> None:
     assert len(detector.seen) == 2
 
 
+def test_a_tensor_that_is_filled_anew_is_another_batch() -> None:
+    """As static buffers are; and tensors of inference mode, which do not tell."""
+    detector, images = Bright(), torch.rand(2, 3, 40, 48) * 2 - 1
+    find = rl.RegionFinder(detector)
+    find(images)
+    images.mul_(0.5)
+    find(images)
+    find(images)
+    assert len(detector.seen) == 2
+    with torch.inference_mode():
+        images = torch.rand(2, 3, 40, 48) * 2 - 1
+        find(images)
+        find(images)
+    assert len(detector.seen) == 4
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
 def test_a_model_that_is_bound_to_it_can_be_copied(copied: Any) -> None:
     """Also where the detector, as onnxruntime's sessions, cannot."""

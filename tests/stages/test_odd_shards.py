@@ -107,6 +107,21 @@ def test_images_that_could_not_be_looked_at_are_looked_at_again_and_alone(tmp_pa
     assert annotate(f"{tmp_path}/a.tar", RED, Named("spots/blue")) == []
 
 
+def test_what_another_detector_could_not_look_at_does_not_fail_a_shard(tmp_path: Path) -> None:
+    """Of a folder, four images are new; red had errors at four older ones, which blue looks at."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(8):
+        drawn((200, 200) if number < 4 else (60, 60), (1, 1, 9, 9)).save(photos / f"{number}.png")
+    blue = Named("spots/blue")
+    (first,) = annotate(str(photos), Named("spots/red", {"refuse": 64}), blue)
+    assert (first.failed, first.named) == ("", {"not looked at": 4})
+    for number in range(8, 12):
+        drawn((200, 200), (1, 1, 9, 9)).save(photos / f"{number:02d}.png")
+    (second,) = annotate(str(photos), blue)
+    assert (second.failed, second.named, second.rows) == ("", {"not looked at": 4}, 12)
+
+
 def test_imported_regions_outlive_a_change_of_the_shard_but_not_of_the_shape(tmp_path: Path) -> None:
     image = encoded(drawn((80, 60), (5, 6, 15, 26)))
     (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image, "2.png": image}))
