@@ -47,7 +47,7 @@ def annotate(
     max_side: Annotated[int, typer.Option(min=64, help="Longest side at which images are looked at, pixels.")] = 1600,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes what is there.")] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="NAME.KEY=VALUE for a detector; repeatable.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(help="File of a plugin; repeatable.")] = None,
+    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
     task: Annotated[int | None, typer.Option(min=0, help="slurm: number of this task, from 0.")] = None,
     tasks: Annotated[int | None, typer.Option(min=1, help="slurm: how many tasks there are.")] = None,
 ) -> None:

@@ -20,7 +20,7 @@ def detect(
     detector: Annotated[str, typer.Option(help="Name of a detector: 'regionloss components detector'.")],
     out: Annotated[Path | None, typer.Option(help="Picture to write: the images with what was found.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the detector; repeatable.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(help="File of a plugin; repeatable.")] = None,
+    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
 ) -> None:
     """Run a detector on images; print and draw what it finds."""
     from ..data.images import read_image, to_tensor

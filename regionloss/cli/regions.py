@@ -50,6 +50,9 @@ def show(
     colours = dict(zip(kinds, COLOURS * len(kinds), strict=False))
     other = 0
     for name, image, regions in pictures(images, found, keys):
+        if isinstance(image, str):
+            typer.echo(f"Not drawn: {image}", err=True)
+            continue
         other += regions is None
         for kind, one in (regions or {}).items():
             image = annotated(image, one, colour=colours[kind])

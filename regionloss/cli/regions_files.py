@@ -84,8 +84,11 @@ def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) ->
 
 def pictures(
     images: str, sidecar: Sidecar, keys: Sequence[str]
-) -> Iterator[tuple[str, Image.Image, Mapping[str, Regions] | None]]:
-    """Yield keys and images of a shard with their regions, by kind, in pixels; None for those of another aspect."""
+) -> Iterator[tuple[str, Image.Image | str, Mapping[str, Regions] | None]]:
+    """Yield keys and images of a shard with their regions, by kind, in pixels; None for those of another aspect.
+
+    In the place of an image that cannot be read stands the sentence that says so.
+    """
     from ..data.annotating import kind_regions
     from ..data.formats.rows import sides
     from ..data.images import decoded, open_image
@@ -95,7 +98,11 @@ def pictures(
     try:
         numbers = {key: number for number, key in enumerate(source.shard.keys())}
         for key in (key for key in keys if key in numbers):
-            image = decoded(open_image(source.shard.read(numbers[key]), key), key).image
+            try:
+                image = decoded(open_image(source.shard.read(numbers[key]), key), key).image
+            except (InputError, OSError) as error:
+                yield key, str(error), None
+                continue
             row = sidecar[key]
             if not same_aspect(image.size, sides(row)):
                 yield key, image, None
@@ -190,7 +197,7 @@ def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, in
         if key in rows:
             try:
                 sizes[key] = upright_size(open_image(source.shard.read(number), key), key)
-            except InputError:
+            except (InputError, OSError):
                 sizes[key] = sides(rows[key])
     return sizes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +153,22 @@ def test_a_detector_of_a_plugin_file(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "40.0" in result.output
     assert "no detector is named 'mine/all'" in detect("a.png", "--detector", "mine/all").output
+    absent = detect("a.png", "--detector", "given", "--plugin", "absent.py")
+    assert absent.exit_code == 2
+    assert "absent.py" in absent.output
+
+
+def test_of_images_that_cannot_be_read_the_others_are_shown_and_imported(folder: Path) -> None:
+    Path("in").mkdir()
+    ramp().save("in/a.png")
+    Path("in/z.png").symlink_to("nowhere.png")
+    images = [{"id": n, "file_name": name, "width": 40, "height": 20} for n, name in enumerate(("a.png", "z.png"))]
+    boxes = [{"id": n, "image_id": n, "category_id": 0, "bbox": [1, 1, 9, 9]} for n in range(2)]
+    contents = {"images": images, "annotations": boxes, "categories": [{"id": 0, "name": "text"}]}
+    Path("coco.json").write_text(json.dumps(contents))
+    done = CliRunner().invoke(app, ["regions", "import", "coco.json", "--format", "coco", "--images", "in"])
+    assert "2 regions of 2 images" in done.output
+    shown = CliRunner().invoke(app, ["regions", "show", "in.regions.parquet", "--images", "in"])
+    assert shown.exit_code == 0
+    assert "Not drawn: " in shown.output
+    assert "1 of 2 images drawn" in shown.output
