@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,12 +16,13 @@ from torch import Tensor
 from insighttok_ref.tokenizer.layouts import GROUPS, KINDS, Tensors, configuration, filled, kind_of, renamed
 from insighttok_ref.tokenizer.model import InsightTokenizer
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
-from regionloss.weights.inert import load_inert
+from regionloss.weights.pickles import broken, read_pickled
 
 #: Entries under which a file keeps the network, in the order of trying them; those of averaged weights come first,
 #: as in the published evaluation code.
 ENTRIES = ("ema", "state_dict", "model")
 SHOWN = 5
+WHAT = "a tokenizer file"
 
 Layout = Literal["ours", "official", "safetensors"]
 
@@ -145,23 +145,16 @@ def _read(path: Path, trust: bool) -> tuple[Any, dict[str, Any] | None]:
     """Return what a file holds, and the configuration if it is one of ours."""
     with path.open("rb") as stream:
         start = stream.read(9)
-    try:
-        if path.suffix == ".safetensors" or start[8:] == b"{":
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, json.loads(metadata["config"]) if "config" in metadata else None
-        if trust:
-            return load_inert(path), None
-        return torch.load(path, map_location="cpu", weights_only=True), None
-    except pickle.UnpicklingError as error:
-        if start[:2] != b"PK" and start[:1] != b"\x80":
-            raise WeightsError(expected(str(path), "a tokenizer file", "a file of another kind")) from error
+    if path.suffix != ".safetensors" and start[8:] != b"{":
         advice = "If you trust where it came from, say --trust (trust=True): what is no tensor is left out, not run."
-        raise WeightsError(expected(str(path), "tensors only", "other objects among them", advice)) from error
-    except Exception as error:  # torch and safetensors raise half a dozen kinds for a broken file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise WeightsError(f"{path}: cannot be read as a tokenizer file ({reason}). Is it whole?") from error
+        return read_pickled(path, WHAT, advice, trust=trust), None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, json.loads(metadata["config"]) if "config" in metadata else None
+    except Exception as error:  # safetensors raises several kinds for a broken file
+        raise broken(path, WHAT, error) from error
 
 
 def _tensors(path: Path, loaded: Any) -> Tensors:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, WeightsError, expected
 from .cache import converted_path, part_path, sha256_of
-from .inert import Inert, load_inert
+from .inert import Inert
+from .pickles import read_pickled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,24 +51,9 @@ def convert(file: str | os.PathLike[str], out: str | os.PathLike[str] | None = N
         raise InputError(expected("out", "another file that ends in '.safetensors'", str(target)))
     if not source.is_file():
         raise WeightsError(f"weight file {source} not found. Check the path.")
-    entry, tensors = tensors_in(source, _read(source), key)
+    entry, tensors = tensors_in(source, read_pickled(source, "a checkpoint", trust=True), key)
     _write(target, tensors, source)
     return Conversion(target, sha256_of(target), entry, len(tensors))
-
-
-def _read(source: Path) -> Any:
-    import zipfile
-
-    if zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as zipped:
-            if any(name.endswith("/constants.pkl") for name in zipped.namelist()):
-                advice = "A program cannot be converted; ask its author for the state dict."
-                raise WeightsError(expected(str(source), "a checkpoint", "a TorchScript program", advice))
-    try:
-        return load_inert(source)
-    except Exception as error:  # whatever a broken or odd pickle raises
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise WeightsError(f"{source}: cannot be read as a checkpoint ({reason}). Is the file whole?") from error
 
 
 def tensors_in(source: Path, loaded: Any, key: str = "") -> tuple[str, dict[str, Tensor]]:

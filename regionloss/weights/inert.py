@@ -9,8 +9,7 @@ does no harm.
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 _KNOWN = {
@@ -63,17 +62,17 @@ class InertUnpickler(pickle.Unpickler):
         import torch
 
         if (module, name) in _KNOWN:
-            return super().find_class(module, name)
+            found = super().find_class(module, name)
+            # A pickle may set attributes of what it gets: of this copy, and not of torch's own function.
+            return (lambda *values: found(*values)) if isinstance(found, FunctionType) else found
         if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
             return dtype
         return type(name, (Inert,), {"__module__": module})
 
 
-def load_inert(file: Path) -> Any:
-    """Read a checkpoint with stand-ins for every class and function that does not build a tensor."""
-    import torch
-
+def inert_reader() -> Any:
+    """Return what `torch.load` takes as a module to unpickle with."""
     reader: Any = ModuleType("inert")
     reader.Unpickler = InertUnpickler
     reader.load = lambda stream, **options: InertUnpickler(stream, **options).load()
-    return torch.load(file, map_location="cpu", weights_only=False, pickle_module=reader)
+    return reader

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WeightsError, expected
 from ..hooks.records import WeightRecord
 from .finding import locate
+from .pickles import broken, read_pickled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,21 +56,15 @@ def _file_of(weights: str | os.PathLike[str] | WeightRecord) -> Path:
 
 
 def _read(file: Path) -> Any:
-    import torch
+    if file.suffix != ".safetensors":
+        advice = f"If you trust where it came from, run 'regionloss weights convert {file} --trust'."
+        return read_pickled(file, "weights", advice)
+    from safetensors.torch import load_file
 
     try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        advice = f"If you trust where it came from, run 'regionloss weights convert {file} --trust'."
-        raise WeightsError(expected(str(file), "tensors only", "other objects among them", advice)) from error
-    except Exception as error:  # torch and safetensors raise half a dozen kinds for a broken file
-        reason = str(error).strip().splitlines()
-        told = f" ({reason[0].rstrip('.')})" if reason else ""
-        raise WeightsError(f"{file}: cannot be read as weights{told}. Is the file whole?") from error
+        return load_file(file)
+    except Exception as error:  # safetensors raises several kinds for a broken file
+        raise broken(file, "weights", error) from error
 
 
 def _tensors(file: Path, loaded: Any, strip_prefix: str) -> dict[str, Tensor]:
