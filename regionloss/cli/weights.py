@@ -124,10 +124,17 @@ def export_weights(
 
 
 @app.command("import")
-def import_weights(bundle: Annotated[Path, typer.Argument(help="What 'export' wrote.")]) -> None:
-    """Copy the files of a bundle into the cache, each checked."""
+def import_weights(
+    bundle: Annotated[Path, typer.Argument(help="What 'export' wrote.")],
+    unverified: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Weights whose file you vouch for, where no hash is registered; repeatable."),
+    ] = None,
+) -> None:
+    """Copy the files of a bundle into the cache, each checked against what is registered here."""
     from ..weights.bundles import import_bundle
 
     console = Console(soft_wrap=True, highlight=False)
-    for line, new in import_bundle(bundle, chosen(None)):
+    vouched = [record.canonical for record in chosen(unverified)] if unverified else []
+    for line, new in import_bundle(bundle, chosen(None), vouched):
         console.print(f"{line.name}: {'imported' if new else 'here already'}, licence: {line.licence}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..hooks.records import WeightRecord
-from ..weights.cache import cache_path, is_meant
+from ..weights.cache import cache_path, hash_of, is_meant
 from ..weights.finding import find
 from ..weights.sources import read_source
 
@@ -58,8 +58,6 @@ def state_of(record: WeightRecord) -> str:
 
 def verdict_of(record: WeightRecord, file: Path) -> tuple[bool, str]:
     """Return whether a file is good, and a word for it."""
-    if not record.sha256:
-        return True, "no hash registered"
-    if is_meant(record, file):
-        return True, "ok"
-    return False, f"wrong hash, expected {record.sha256}, got"
+    if not is_meant(record, file):
+        return False, f"wrong hash, expected {hash_of(record)}, got"
+    return True, "ok" if record.sha256 else "no hash registered"

@@ -8,14 +8,14 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 
 from ..errors import WeightsError, expected
 from ..hooks.records import WeightRecord
-from .cache import check, folder, part_path, refuse, sha256_of, short
+from .cache import check, converted_path, folder, part_path, refuse, sha256_of, short
 from .finding import find
 
 MANIFEST = "manifest.json"
@@ -83,26 +83,52 @@ def _write(bundle: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
         part.unlink(missing_ok=True)
 
 
-def import_bundle(source: str | os.PathLike[str], known: Iterable[WeightRecord] = ()) -> list[tuple[BundledFile, bool]]:
-    """Copy the files of a bundle into the cache; each is checked against the manifest and what is registered.
+def import_bundle(
+    source: str | os.PathLike[str], known: Iterable[WeightRecord] | None = None, unverified: Collection[str] = ()
+) -> list[tuple[BundledFile, bool]]:
+    """Copy the files of a bundle into the cache, each checked against what is registered here.
 
-    All lines are checked for harmless names before anything is written; what is in the cache already is kept.
+    All lines are checked before anything is written; what is in the cache already is kept.
 
     Args:
         source: A folder or `.tar` written by `export_bundle`.
-        known: Records registered here: their hashes count more than the manifest's.
+        known: Records registered here, those of all plugins by default; no others are taken.
+        unverified: Names of weights whose file is taken on your word, since no hash can be compared: none is
+            registered, or the file was converted.
 
     Returns:
         The files, and whether each is new to the cache.
 
     Raises:
-        WeightsError: No bundle, a name that leads elsewhere, a missing file, or a wrong hash.
+        WeightsError: No bundle; a name that is not registered or leads elsewhere; a missing file; a wrong hash; a
+            file that nothing vouches for.
     """
     bundle = Path(source).expanduser()
+    if known is None:
+        from ..hooks.catalogue import catalogue  # lazily: what is given needs no plugin
+
+        known = catalogue().weights()
     records = {record.canonical: record for record in known}
     with _opened(bundle) as stream_of:
         lines = _manifest(bundle, stream_of)
-        return [(line, _bring(bundle, line, records.get(line.name), stream_of)) for line in lines]
+        for line in lines:
+            _vouch(bundle, line, records.get(line.name), unverified)
+        return [(line, _bring(bundle, line, records[line.name], stream_of)) for line in lines]
+
+
+def _vouch(bundle: Path, line: BundledFile, record: WeightRecord | None, unverified: Collection[str]) -> None:
+    """Raise a WeightsError for a line that is of no record, or whose file only the user can vouch for."""
+    where = f"weights '{line.name}' in {bundle}"
+    if record is None:
+        advice = "Install the plugin that registers them, or leave them out of the bundle."
+        raise WeightsError(expected(where, "weights that a plugin registers here", "another name", advice))
+    converted = record.needs_conversion and line.filename == converted_path(Path(record.filename)).name
+    if line.filename != record.filename and not converted:
+        raise WeightsError(expected(where, f"file '{record.filename}'", f"'{line.filename}'", "Export it again."))
+    if (converted or not record.sha256) and not {record.canonical, record.name} & set(unverified):
+        got = "a converted file, whose hash nobody has registered" if converted else "one without a registered hash"
+        advice = f"If you trust where the bundle came from, say --unverified {record.canonical}."
+        raise WeightsError(expected(where, "a file that can be compared", got, advice))
 
 
 @contextlib.contextmanager
@@ -141,7 +167,9 @@ def _manifest(bundle: Path, stream_of: Callable[[str], IO[bytes]]) -> list[Bundl
         if content["version"] != 1:
             raise WeightsError(expected(f"bundle {bundle}", "version 1", str(content["version"]), "Update regionloss."))
         lines = [BundledFile(**entry) for entry in content["files"]]
-    except (ValueError, KeyError, TypeError) as error:
+        if any(not isinstance(text, str) for line in lines for text in (line.name, line.filename, line.sha256)):
+            raise TypeError("a name or hash is no text")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"bundle {bundle}: its {MANIFEST} cannot be read ({error}). Export it again.") from error
     for line in lines:
         if not _is_plain(line.filename):
@@ -158,19 +186,16 @@ def _is_plain(name: object) -> bool:
     return PureWindowsPath(name).name == name and ":" not in name
 
 
-def _bring(bundle: Path, line: BundledFile, record: WeightRecord | None, stream_of: Callable[[str], IO[bytes]]) -> bool:
+def _bring(bundle: Path, line: BundledFile, record: WeightRecord, stream_of: Callable[[str], IO[bytes]]) -> bool:
     """Copy one file into the cache unless it is there; return whether it was new."""
     target, where = folder() / line.filename, f"weights '{line.name}' in {bundle}"
-    if record is not None and Path(line.filename).stem != Path(record.filename).stem:
-        raise WeightsError(expected(where, f"file '{record.filename}'", f"'{line.filename}'", "Export it again."))
     part = part_path(target)
     try:
         with stream_of(line.filename) as stream, part.open("wb") as out:
             shutil.copyfileobj(stream, out, 1 << 20)
         if (got := sha256_of(part)) != line.sha256:
             raise WeightsError(expected(where, f"sha256 {short(line.sha256)}", short(got), "Copy the bundle again."))
-        if record is not None:
-            refuse(record, part, where, "It is not the file that is registered here.")
+        refuse(record, part, where, "It is not the file that is registered here.")
         if target.is_file():
             if sha256_of(target) == line.sha256:
                 return False

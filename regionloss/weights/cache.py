@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import platformdirs
 
 from ..errors import WeightsError, expected
 from ..hooks.records import WeightRecord
+
+
+_NAMED = re.compile(r"https://download\.(?:pytorch\.org|openmmlab\.com)/.*-([0-9a-f]{8})\.pth")
 
 
 def home() -> Path:
@@ -53,14 +57,22 @@ def short(sha256: str) -> str:
     return f"{sha256[:8]}..."
 
 
+def hash_of(record: WeightRecord) -> str:
+    """Return the sha256 that a record's file has, or how it begins (hosts that write that into names), or nothing."""
+    named = _NAMED.fullmatch(record.source)
+    return record.sha256.lower() or (named[1] if named else "")
+
+
 def is_meant(record: WeightRecord, file: Path) -> bool:
     """Whether a file is the one that a record means: of its hash, or converted from a file of its hash.
 
-    A record without a hash (no copy could be had to take it from) takes any file.
+    A record without a hash (no copy could be had to take it from) takes any file, but one of another hash than its
+    name says.
     """
-    if not record.sha256 or sha256_of(file) == record.sha256.lower():
+    wanted = hash_of(record)
+    if sha256_of(file).startswith(wanted):
         return True
-    return record.needs_conversion and origin_of(file) == record.sha256.lower()
+    return record.needs_conversion and origin_of(file).startswith(wanted)
 
 
 def check(record: WeightRecord, file: Path) -> Path:
@@ -77,7 +89,7 @@ def refuse(record: WeightRecord, file: Path, where: str, advice: str) -> Path:
     """Raise a WeightsError with this place and advice if a file is not the one that a record means."""
     if is_meant(record, file):
         return file
-    raise WeightsError(expected(where, f"sha256 {short(record.sha256)}", short(sha256_of(file)), advice))
+    raise WeightsError(expected(where, f"sha256 {short(hash_of(record))}", short(sha256_of(file)), advice))
 
 
 def origin_of(file: Path) -> str:

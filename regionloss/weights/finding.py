@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import WeightsError
 from ..hooks.records import WeightRecord
-from .cache import cache_path, check, converted_path, folder, origin_of, short
+from .cache import cache_path, check, converted_path, folder, is_meant, origin_of, short
 from .installed import installed_file, of_its_own
 from .sources import read_source
 
@@ -52,7 +52,9 @@ def locate(weights: str | WeightRecord, path: str | os.PathLike[str] | None = No
     found = find(record)
     if found is None:
         raise WeightsError(missing(record))
-    return check(record, found)
+    if is_meant(record, found):
+        return found
+    return check(record, installed_file(record) or found)  # what lies in the cache hides no good copy
 
 
 def find(record: WeightRecord) -> Path | None:
@@ -62,6 +64,8 @@ def find(record: WeightRecord) -> Path | None:
         converted = converted_path(cached)
         if converted.is_file() and (not record.sha256 or origin_of(converted) == record.sha256.lower()):
             return converted
+    if not record.sha256 and (brought := installed_file(record)):
+        return brought  # no hash tells whether the cached one is the same
     return cached if cached.is_file() else installed_file(record)
 
 

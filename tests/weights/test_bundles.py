@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -78,7 +79,9 @@ def test_a_converted_file_travels(cache: Path, tmp_path: Path, record: Record, e
     (line,) = export_bundle(tmp_path / "bundle.tar", [unconverted])
     assert line.filename == "a.safetensors"
     new = elsewhere()
-    import_bundle(tmp_path / "bundle.tar", [unconverted])
+    with pytest.raises(WeightsError, match=r"got a converted file, whose hash nobody has registered\. .*--unverified"):
+        import_bundle(tmp_path / "bundle.tar", [unconverted])
+    import_bundle(tmp_path / "bundle.tar", [unconverted], ["tiny/a"])
     assert locate(unconverted) == new / "a.safetensors"
 
 
@@ -122,17 +125,18 @@ def test_a_name_that_leads_elsewhere_is_refused(
     assert not cache.exists()
 
 
-def test_a_link_is_no_file(tmp_path: Path, cache: Path) -> None:
+def test_a_link_is_no_file(tmp_path: Path, cache: Path, record: Record) -> None:
     bundle = bundle_of(tmp_path / "bundle", "x.pt")
+    known = [record(name="x", filename="x.pt")]
     (bundle / "x.pt").unlink()
     (bundle / "x.pt").symlink_to("/etc/passwd")
     with pytest.raises(WeightsError, match=r"bundle .*: expected a file 'x\.pt', got none\."):
-        import_bundle(bundle)
+        import_bundle(bundle, known)
     with tarfile.open(tmp_path / "bundle.tar", "w") as out:
         out.add(bundle / "manifest.json", "manifest.json")
         out.add(bundle / "x.pt", "x.pt")
     with pytest.raises(WeightsError, match=r"bundle .*: expected a file 'x\.pt', got none\."):
-        import_bundle(tmp_path / "bundle.tar")
+        import_bundle(tmp_path / "bundle.tar", known)
     assert list(cache.iterdir()) == []
 
 
@@ -152,6 +156,50 @@ def test_hashes_are_checked(filled: Path, tmp_path: Path, record: Record, conten
     with pytest.raises(WeightsError, match=r"expected file 'a\.pt', got 'b\.pt'"):
         import_bundle(taken, [record()])
     assert [file.name for file in filled.iterdir()] == ["b.pt"]
+
+
+@pytest.mark.parametrize("name", ["tiny/x", "a", "tiny/b", "tiny/A", "", "core/a"])
+def test_a_name_that_is_not_registered_brings_no_file(
+    name: str, tmp_path: Path, cache: Path, record: Record, content: Content
+) -> None:
+    """Not under a registered file name, either: it would hide the copy of an installed package."""
+    bundle = bundle_of(tmp_path / "bundle", "a.pt", content["a.pt"], name=name, sha256=record().sha256)
+    with pytest.raises(WeightsError, match="expected weights that a plugin registers here, got another name"):
+        import_bundle(bundle, [record()], [name])
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("word", [[], ["tiny/b"], ["tiny/a"]])
+def test_a_file_without_a_registered_hash_needs_a_word(
+    word: list[str], tmp_path: Path, cache: Path, record: Record
+) -> None:
+    planted = bundle_of(tmp_path / "bundle", "a.pt", b"bad!", name="tiny/a", sha256=hashlib.sha256(b"bad!").hexdigest())
+    unknown = record(sha256="", size=0)
+    if "tiny/a" in word:
+        assert [new for _, new in import_bundle(planted, [unknown], word)] == [True]
+        assert locate(unknown).read_bytes() == b"bad!"
+        return
+    with pytest.raises(WeightsError) as error:
+        import_bundle(planted, [unknown], word)
+    assert str(error.value) == (
+        f"weights 'tiny/a' in {planted}: expected a file that can be compared, got one without a registered hash. "
+        "If you trust where the bundle came from, say --unverified tiny/a."
+    )
+    assert not cache.exists()
+
+
+def test_a_word_does_not_replace_a_hash(tmp_path: Path, record: Record) -> None:
+    planted = bundle_of(tmp_path / "bundle", "a.pt", b"bad!", name="tiny/a", sha256=hashlib.sha256(b"bad!").hexdigest())
+    with pytest.raises(WeightsError, match="It is not the file that is registered here"):
+        import_bundle(planted, [record()], ["tiny/a"])
+
+
+def test_nothing_is_written_where_one_line_is_refused(filled: Path, tmp_path: Path, record: Record) -> None:
+    export_bundle(tmp_path / "bundle", [record("a.pt"), record("b.pt")])
+    (filled / "a.pt").unlink()
+    with pytest.raises(WeightsError, match="weights 'tiny/b' in .* got another name"):
+        import_bundle(tmp_path / "bundle", [record("a.pt")])
+    assert not (filled / "a.pt").exists()
 
 
 def test_a_file_that_is_here_is_never_overwritten(filled: Path, tmp_path: Path, record: Record) -> None:

@@ -91,6 +91,29 @@ def test_without_a_registered_hash_any_file_serves(cache: Path, record: Record) 
     assert locate(record(sha256="")) == file
 
 
+def test_without_a_registered_hash_the_installed_copy_comes_first(
+    cache: Path, record: Record, content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = installed(tmp_path / "site", content["a.pt"], monkeypatch)
+    put(cache / "a.pt", b"planted")
+    assert locate(record(sha256="")) == inside
+    assert locate(record()) == inside  # nor does it hide the good copy where the hash is known
+
+
+@pytest.mark.parametrize("host", ["pytorch.org/models", "openmmlab.com/mmocr"])
+def test_the_digits_in_a_name_count_where_no_hash_is_registered(
+    cache: Path, record: Record, content: Content, host: str
+) -> None:
+    """As torch.hub and MMEngine compare them: the first eight of the sha256."""
+    name = f"a-{digest(content['a.pt'])[:8]}.pth"
+    named = record(sha256="", filename=name, source=f"https://download.{host}/{name}")
+    file = put(cache / name, content["a.pt"])
+    assert locate(named) == file
+    put(file, b"bad!")
+    with pytest.raises(WeightsError, match=f"expected sha256 {digest(content['a.pt'])[:8]}..., got"):
+        locate(named)
+
+
 def test_given_path_comes_before_the_cache(cache: Path, record: Record, content: Content, tmp_path: Path) -> None:
     put(cache / "a.pt", b"never looked at")
     mine = put(tmp_path / "mine.pt", content["a.pt"])
