@@ -13,26 +13,42 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from insighttok_ref.tokenizer.layouts import GROUPS, KINDS, Tensors, configuration, filled, kind_of, renamed
+from insighttok_ref.tokenizer.candidates import Candidate, candidates
+from insighttok_ref.tokenizer.codes import Codes, choose
+from insighttok_ref.tokenizer.layouts import (
+    GROUPS,
+    KINDS,
+    Tensors,
+    configuration,
+    filled,
+    kind_of,
+    other_layers,
+    renamed,
+)
 from insighttok_ref.tokenizer.model import InsightTokenizer
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
+from regionloss.weights.entries import entries
 from regionloss.weights.pickles import broken, read_pickled
 
-#: Entries under which a file keeps the network, in the order of trying them; those of averaged weights come first,
-#: as in the published evaluation code.
-ENTRIES = ("ema", "state_dict", "model")
+#: What is read of a folder: the tokenizer of a run, the state of its newest checkpoint, DeepSpeed's weights.
+PLACES = ("tokenizer.safetensors", "state.pt", "step-*[0-9]/state.pt", "checkpoints/step-*[0-9]/state.pt")
+DEEPSPEED = ("mp_rank_00_model_states.pt", "*/mp_rank_00_model_states.pt")
 SHOWN = 5
+#: Entries that tell the state of a run of ours.
+OF_A_RUN = {"part", "finished"}
 WHAT = "a tokenizer file"
 
 Layout = Literal["ours", "official", "safetensors"]
 
 
 class Found(NamedTuple):
-    """A tokenizer that was read: the model, the kind of its file, and what the file lacked and was filled in."""
+    """A tokenizer that was read: the model, the kind of its file, what the file lacked and was filled in, and
+    sentences on what was taken where the file leaves a choice."""
 
     model: InsightTokenizer
     kind: str
     filled: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def save_tokenizer(model: InsightTokenizer, path: Path, layout: Layout = "ours") -> None:
@@ -98,42 +114,109 @@ def load_tokenizer(path: Path) -> InsightTokenizer:
     return read_tokenizer(path).model
 
 
-def read_tokenizer(path: Path, kind: str | None = None, *, trust: bool = False) -> Found:
+def read_tokenizer(path: Path, kind: str | None = None, *, trust: bool = False, codebook: Codes | None = None) -> Found:
     """Read a tokenizer file: ours, the published InsightTok's, a VQGAN of taming-transformers or of LlamaGen.
 
-    The configuration of the last three is inferred from names and shapes.
+    The configuration of the last three is inferred from names and shapes. Where a file has several networks, or one
+    behind prefixes, averaged weights are taken if they are whole, and what was taken is said.
 
     Args:
-        path: The file.
+        path: The file, or the folder of a run, of one of its checkpoints, or of DeepSpeed's.
         kind: One of "ours", "official", "taming", "llamagen"; None to see for oneself.
         trust: Also read pickles that hold more than tensors; what else they hold is not run.
+        codebook: "normalised" or "plain": how codes are compared; None to see for oneself.
 
     Raises:
         UnknownNameError: There is no such kind.
-        WeightsError: The file is absent, broken, of another kind, or does not hold what its kind has.
+        WeightsError: The file is absent, broken, of another kind, does not hold what its kind has, or does not show
+            how codes are compared.
     """
     if kind is not None and kind not in KINDS:
         raise UnknownNameError(f"no kind of tokenizer file is named {kind!r}. {did_you_mean(kind, KINDS)}")
-    loaded, config = _read(_file(path), trust)
-    tensors = _tensors(path, loaded)
+    path = file_of(path)
+    loaded, config = _read(path, trust)
+    if config is not None:
+        found = [Candidate("", loaded)]
+    else:
+        found, config = candidates(loaded), _own_config(loaded, path)
+    problems: list[tuple[int, WeightsError]] = []
+    notes: list[str] = []
+    for one in found:
+        try:
+            whole = _found(one, loaded, config, kind, codebook, str(path))
+        except WeightsError as error:
+            problems.append((len(one.tensors), error))
+            notes.append(f"No whole tokenizer is in {one.where}." if one.where else "")
+            continue
+        taken = f"Read from {one.where}." if one.where else ""
+        return whole._replace(notes=tuple(filter(None, (*notes, taken, *whole.notes))))
+    if not problems:
+        raise _nothing(path, loaded)
+    raise max(problems, key=lambda problem: problem[0])[1]
+
+
+def _found(
+    one: Candidate, loaded: Any, config: dict[str, Any] | None, kind: str | None, codebook: Codes | None, where: str
+) -> Found:
+    """Return the tokenizer that a candidate is, or raise a WeightsError that says why it is none."""
+    tensors = one.tensors
     seen = "ours" if config is not None else kind_of(tensors)
     if seen is None:
-        names = ", ".join(list(tensors)[:SHOWN]) or "none"
-        raise WeightsError(expected(str(path), "the weights of a VQ tokenizer", f"tensors such as {names}"))
+        raise _nothing(Path(where), tensors)
     if kind is not None and kind != seen:
-        raise WeightsError(expected(str(path), f"a file of kind '{kind}'", f"one of kind '{seen}'", f"Say '{seen}'."))
-    added: tuple[str, ...] = ()
-    if config is None:
-        tensors = renamed(tensors, seen)
-        config = configuration(tensors, seen, str(path))
-        tensors, added = filled(tensors, config, seen)
-    return Found(_build(config, tensors, str(path)), seen, added)
+        raise WeightsError(expected(where, f"a file of kind '{kind}'", f"one of kind '{seen}'", f"Say '{seen}'."))
+    if config is not None:
+        model = _build(config, tensors, where)
+        if codebook not in (None, "normalised" if model.quantize.l2_normalize else "plain"):
+            raise WeightsError(expected(where, f"codes that are {codebook}", "others, as its configuration says"))
+        return Found(model, seen, ())
+    tensors = renamed(tensors, seen)
+    normalised, told = choose(codebook, tensors, seen, loaded, where)
+    config = configuration(tensors, seen, where, normalised)
+    tensors, added = filled(tensors, config, seen)
+    return Found(_build(config, tensors, where), seen, added, (told,) if told else ())
 
 
-def _file(path: Path) -> Path:
-    """Return the file to read; here folders of runs will be understood."""
+def _own_config(loaded: Any, path: Path) -> dict[str, Any] | None:
+    """Return the configuration that the state of a stopped run holds."""
+    if not isinstance(loaded, Mapping) or not {*OF_A_RUN, "tokenizer"} <= loaded.keys():
+        return None
+    try:
+        config: dict[str, Any] = json.loads(loaded["tokenizer"])
+    except (TypeError, ValueError, RecursionError) as error:
+        raise broken(path, WHAT, error) from error
+    return config
+
+
+def _nothing(path: Path, loaded: Any) -> WeightsError:
+    """Return the sentence for a file that holds no tokenizer."""
+    if isinstance(loaded, Mapping) and "optimizer_state_dict" in loaded:
+        advice = "Name the file that ends in 'model_states.pt' beside it."
+        return WeightsError(expected(str(path), "the weights of a VQ tokenizer", "the state of an optimizer", advice))
+    if isinstance(loaded, Mapping) and loaded.keys() >= OF_A_RUN:
+        advice = "Name the 'tokenizer.safetensors' in the folder of a finished part."
+        return WeightsError(expected(str(path), "a tokenizer", "the state of a run between two parts", advice))
+    known = [name for _, tensors in entries(loaded) for name in tensors]
+    if known:
+        got = f"tensors such as {', '.join(known[:SHOWN])}"
+        return WeightsError(expected(str(path), "the weights of a VQ tokenizer", got))
+    return WeightsError(
+        expected(str(path), "tensors by name", "an empty dict" if loaded == {} else type(loaded).__name__)
+    )
+
+
+def file_of(path: Path) -> Path:
+    """Return the file to read: in the folder of a run, of a checkpoint, or of DeepSpeed, the one that is meant.
+
+    Raises:
+        WeightsError: There is none, or it is empty.
+    """
     if path.is_dir():
-        raise WeightsError(expected(str(path), "a tokenizer file", "a folder", "Name a file in it."))
+        places = (place for pattern in (*PLACES, *DEEPSPEED) for place in sorted(path.glob(pattern), reverse=True))
+        found = next((place for place in places if place.is_file()), None)
+        if found is None:
+            raise WeightsError(expected(str(path), "a tokenizer file", "a folder", "Name a file in it."))
+        path = found
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file. Check the path.")
     if not path.stat().st_size:
@@ -155,18 +238,6 @@ def _read(path: Path, trust: bool) -> tuple[Any, dict[str, Any] | None]:
         return tensors, json.loads(metadata["config"]) if "config" in metadata else None
     except Exception as error:  # safetensors raises several kinds for a broken file
         raise broken(path, WHAT, error) from error
-
-
-def _tensors(path: Path, loaded: Any) -> Tensors:
-    """Return the tensors of the network, wherever the file keeps them."""
-    if isinstance(loaded, Mapping):
-        for part in [*(loaded.get(entry) for entry in ENTRIES), loaded]:
-            if isinstance(part, Mapping):
-                found = {str(name): value for name, value in part.items() if isinstance(value, Tensor)}
-                if found:
-                    return {name.removeprefix("module.").removeprefix("_orig_mod."): found[name] for name in found}
-    got = "an empty dict" if loaded == {} else type(loaded).__name__
-    raise WeightsError(expected(str(path), "tensors by name", got))
 
 
 def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> InsightTokenizer:
@@ -202,4 +273,5 @@ def _same_names(wanted: Mapping[str, Tensor], tensors: Tensors, where: str) -> N
             problems.append(f"{what} {', '.join(names[:SHOWN])}{more}")
     if problems:
         wanted_of = f"the {len(wanted)} tensors of such a tokenizer"
-        raise WeightsError(expected(where, wanted_of, f"a file {' and '.join(problems)}", "Is it whole?"))
+        got = f"a file {' and '.join(problems)}"
+        raise WeightsError(expected(where, wanted_of, got, other_layers(wanted, tensors) or "Is it whole?"))

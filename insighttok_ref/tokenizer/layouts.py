@@ -21,6 +21,8 @@ GROUPS = 32
 RESOLUTION = 256
 CODES = "quantize.embedding.weight"
 PARTS = ("encoder.", "decoder.", "quantize.", "quant_conv.", "post_quant_conv.")
+AVERAGED = ("quantize.cluster_size", "quantize.embed_avg")
+AVERAGES = ("quantize.embedding.cluster_size", "quantize.embedding.embed_avg")
 #: LlamaGen lists the blocks of the middle, where the others name them.
 MIDDLE = {"0": "block_1", "1": "attn_1", "2": "block_2"}
 
@@ -31,7 +33,7 @@ def kind_of(tensors: Mapping[str, Tensor]) -> str | None:
         return "llamagen"
     if not any(name.startswith(("encoder.down.", "decoder.up.")) for name in tensors):
         return None
-    return "official" if {"quantize.cluster_size", "quantize.embed_avg"} & tensors.keys() else "taming"
+    return "official" if set(AVERAGED) & tensors.keys() else "taming"
 
 
 def renamed(tensors: Tensors, kind: str) -> Tensors:
@@ -43,6 +45,11 @@ def renamed(tensors: Tensors, kind: str) -> Tensors:
     if kind != "official":
         # Losses and discriminators of a training checkpoint.
         tensors = {name: value for name, value in tensors.items() if name.startswith(PARTS)}
+    if kind == "taming":  # its quantiser with moving averages keeps them beside the codes
+        return {
+            name.replace("quantize.embedding.", "quantize.") if name in AVERAGES else name: value
+            for name, value in tensors.items()
+        }
     if kind != "llamagen":
         return tensors
     last = max((int(m[1]) for name in tensors if (m := re.match(r"decoder\.conv_blocks\.(\d+)\.", name))), default=0)
@@ -57,14 +64,18 @@ def _from_llamagen(name: str, last: int) -> str:
     return re.sub(r"^((?:encoder\.down|decoder\.up)\.\d+)\.res\.", r"\1.block.", name)
 
 
-def configuration(tensors: Tensors, kind: str, where: str) -> dict[str, Any]:
-    """Return the arguments of `InsightTokenizer` that names and shapes tell.
+def configuration(tensors: Tensors, kind: str, where: str, normalised: bool) -> dict[str, Any]:
+    """Return the arguments of `InsightTokenizer` that names and shapes tell, and how its codes are compared.
 
     Raises:
         WeightsError: A tensor that decides them is missing, or is of no such model.
     """
     needed = ("encoder.conv_in.weight", "encoder.conv_out.weight", CODES)
     missing = [name for name in needed if name not in tensors]
+    if missing == [CODES] and kind != "official":
+        others = [name for name in tensors if name.startswith("quantize.")]
+        got = f"another quantiser ({', '.join(others[:3])})" if others else "an autoencoder without codes"
+        raise WeightsError(expected(where, f"a table of codes, '{CODES}'", got, "It is not supported."))
     if missing:
         raise WeightsError(expected(where, f"a VQ tokenizer of kind '{kind}'", f"one without {', '.join(missing)}"))
     stem, head, codes = (tensors[name] for name in needed)
@@ -80,7 +91,6 @@ def configuration(tensors: Tensors, kind: str, where: str) -> dict[str, Any]:
         raise WeightsError(expected(where, f"a VQ tokenizer of kind '{kind}'", f"one without {what}"))
     resolution = max(RESOLUTION, 2 ** (levels - 1))
     attended = [i for i in range(levels) if any(f"{side}.{i}.attn.0.q.weight" in tensors for side in SIDES)]
-    plain = {"l2_normalize": False} if kind == "taming" else {}
     return {
         "ch": stem.shape[0],
         "ch_mult": tuple(width.shape[0] // stem.shape[0] for width in widths if width is not None),
@@ -91,7 +101,10 @@ def configuration(tensors: Tensors, kind: str, where: str) -> dict[str, Any]:
         "codebook_size": codes.shape[0],
         "code_dim": codes.shape[1],
         "norm_groups": GROUPS,
-        "quantizer": plain if "quantize.codebook_used" in tensors else {**plain, "track_usage": False},
+        "quantizer": {
+            **({} if normalised else {"l2_normalize": False}),
+            **({} if "quantize.codebook_used" in tensors else {"track_usage": False}),
+        },
     }
 
 
@@ -111,8 +124,20 @@ def filled(tensors: Tensors, config: Mapping[str, Any], kind: str) -> tuple[Tens
     if kind == "official":
         return tensors, ()
     codes = tensors[CODES].float()
-    mean = codes if kind == "taming" else F.normalize(codes, dim=-1)
+    mean = F.normalize(codes, dim=-1) if config["quantizer"].get("l2_normalize", True) else codes
     added = {"quantize.cluster_size": torch.ones(len(codes)), "quantize.embed_avg": mean.clone()}
     if config["quantizer"].get("track_usage", True) and tensors["quantize.codebook_used"].shape != (USAGE_WINDOW,):
         added["quantize.codebook_used"] = torch.zeros(USAGE_WINDOW)
+    added = {name: value for name, value in added.items() if name not in AVERAGED or name not in tensors}
     return {**tensors, **added}, tuple(added)
+
+
+def other_layers(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
+    """Return what a whole file has that is not supported; empty where tensors are merely missing."""
+    for side in ("encoder.mid", "decoder.mid"):
+        if f"{side}.block_1.conv1.weight" in tensors and f"{side}.attn_1.q.weight" not in tensors:
+            return "A tokenizer without attention in the middle is not supported."
+    layers = ("encoder.", "decoder.", "quantize.")
+    if any(name not in wanted and name.startswith(layers) for name in tensors):
+        return "A tokenizer with other layers than the published ones is not supported."
+    return ""

@@ -15,6 +15,7 @@ import torch
 from insighttok_ref.tokenizer.ranks import rank_and_size
 from insighttok_ref.training.distributed import barrier, gather_objects
 from regionloss.errors import WeightsError, expected
+from regionloss.weights.pickles import read_pickled
 
 VERSION = 2
 MANIFEST = "manifest.json"
@@ -95,11 +96,26 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     Raises:
         WeightsError: Another version wrote it.
     """
-    state = torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
+    state = read_saved(checkpoint / STATE)
     if state.get("version") != VERSION:
         wanted = f"a checkpoint of version {VERSION}"
         raise WeightsError(expected(str(checkpoint), wanted, f"version {state.get('version')}"))
-    return dict(state)
+    return state
+
+
+def read_saved(file: Path) -> dict[str, Any]:
+    """Return what a run has written into a file of its checkpoint, on the CPU; nothing in it is run.
+
+    Raises:
+        WeightsError: It is absent, broken, or holds more than tensors and plain data.
+    """
+    if not file.is_file():
+        advice = "Another version of regionloss wrote the checkpoint, or it is not whole."
+        raise WeightsError(expected(str(file), "a file of the checkpoint", "none", advice))
+    found = read_pickled(file, "a file of a checkpoint", "A run writes no such file: do not trust it.")
+    if not isinstance(found, dict):
+        raise WeightsError(expected(str(file), "what a run writes", type(found).__name__))
+    return found
 
 
 def write_manifest(folder: Path) -> None:

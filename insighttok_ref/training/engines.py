@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from insighttok_ref.tokenizer.ranks import rank_and_size
+from insighttok_ref.training.checkpoint import read_saved
 from regionloss.data.loading import Share
 from regionloss.errors import InputError, PluginError, expected
 
@@ -117,7 +118,7 @@ class PlainEngine:
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote."""
-        self.optimizer.load_state_dict(torch.load(folder / f"{self.key}.pt", map_location="cpu", weights_only=True))
+        self.optimizer.load_state_dict(read_saved(folder / f"{self.key}.pt"))
 
 
 def average_gradients(parameters: list[nn.Parameter]) -> None:
@@ -187,13 +188,34 @@ class DeepSpeedEngine:
             return None
         return nn.utils.get_total_norm([p.grad for p in self.engine.module.parameters() if p.grad is not None])
 
+    @property
+    def _inner(self) -> torch.optim.Optimizer:
+        """Torch's own optimizer: of the weights at stage 0, else of this rank's share of them, flat."""
+        inner: torch.optim.Optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
+        return inner
+
     def save(self, folder: Path) -> None:
-        """Write every rank's shard."""
-        self.engine.save_checkpoint(str(folder), tag=self.key, save_latest=False)
+        """Write every rank's shard: tensors and numbers, where DeepSpeed's own files hold objects and run them."""
+        if self._shard() == rank_and_size()[0]:
+            state = {"optimizer": self._inner.state_dict(), "weights": self._weights()}
+            torch.save(state, folder / f"{self.key}-{self._shard():05d}.pt")
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote."""
-        self.engine.load_checkpoint(str(folder), tag=self.key, load_lr_scheduler_states=False)
+        state = read_saved(folder / f"{self.key}-{self._shard():05d}.pt")
+        self._inner.load_state_dict(state["optimizer"])
+        for weight, saved in zip(self._weights(), state["weights"], strict=True):
+            weight.copy_(saved)
+
+    def _shard(self) -> int:
+        """The rank whose state is this one's: at stage 0 all have the same."""
+        return rank_and_size()[0] if self.engine.zero_optimization_stage() else 0
+
+    def _weights(self) -> list[Tensor]:
+        """The optimizer's own copy of this rank's share, which no module holds; none at stage 0."""
+        if not self.engine.zero_optimization_stage():
+            return []
+        return [weight.detach() for group in self._inner.param_groups for weight in group["params"]]
 
 
 def import_deepspeed(device: torch.device) -> Any:

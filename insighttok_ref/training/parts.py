@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from insighttok_ref.tokenizer.checkpoints import load_tokenizer, save_tokenizer
 from insighttok_ref.tokenizer.model import InsightTokenizer
 from insighttok_ref.tokenizer.ranks import rank_and_size
 from insighttok_ref.training.averaging import WeightAverage
+from insighttok_ref.training.checkpoint import read_saved
 from insighttok_ref.training.engines import build_engine
 from insighttok_ref.training.loop import PartState
 from insighttok_ref.training.options import build_tokenizer
@@ -180,6 +182,7 @@ def snapshot(state: PartState) -> dict[str, Any]:
         "part": state.part.name,
         "step": state.step,
         "seconds": state.seconds,
+        "tokenizer": json.dumps(state.model.config),  # so that others can read what a stopped run has learnt
         "model": state.model.state_dict(),
         "adversary": state.adversary.state_dict() if state.adversary is not None else None,
         "average": state.average.model.state_dict() if state.average is not None else None,
@@ -213,7 +216,7 @@ def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
         state.average.model.load_state_dict(saved["average"])
     mine = folder / random_file(rank_and_size()[0])
     if mine.is_file():  # a rank more than before draws on from its seed
-        own = torch.load(mine, map_location="cpu", weights_only=True)
+        own = read_saved(mine)
         set_random_state(own)
         for name, buffer in own_buffers(state.model).items():
             buffer.copy_(own[name])

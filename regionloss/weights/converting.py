@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, WeightsError, expected
 from .cache import converted_path, part_path, sha256_of
-from .inert import Inert
+from .entries import entries
 from .pickles import read_pickled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: Entries under which training frameworks keep the network, in the order of trying them.
-WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "model", "net", "network")
+WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "model", "module", "net", "network")
 
 
 @dataclass(frozen=True)
@@ -58,32 +58,17 @@ def convert(file: str | os.PathLike[str], out: str | os.PathLike[str] | None = N
 
 def tensors_in(source: Path, loaded: Any, key: str = "") -> tuple[str, dict[str, Tensor]]:
     """Return the entry that holds the network (empty for the whole file), and its tensors by name."""
+    found = dict(entries(loaded))
     if key:
-        if not isinstance(loaded, Mapping) or key not in loaded:
+        if key not in found:
             names = ", ".join(map(str, loaded)) if isinstance(loaded, Mapping) else type(loaded).__name__
             raise WeightsError(expected(str(source), f"an entry '{key}'", names, "Choose another key."))
-        entries = [key]
-    else:
-        entries = [name for name in WRAPPERS if isinstance(loaded, Mapping) and name in loaded] + [""]
-    for entry in entries:
-        if tensors := dict(_flatten(loaded[entry] if entry else loaded)):
-            return entry, tensors
+        return key, found[key]
+    inner = list(found)
+    for entry in (*WRAPPERS, "", *(inner if len(inner) == 1 else ())):
+        if entry in found:
+            return entry, found[entry]
     raise WeightsError(expected(str(source), "tensors by name", "none", "Name the entry that holds them with --key."))
-
-
-def _flatten(value: Any) -> list[tuple[str, Tensor]]:
-    """Return the tensors of a state dict, or of a module that was saved whole (and is a stand-in now)."""
-    from torch import Tensor
-
-    if isinstance(value, Mapping):
-        return [(str(name), tensor) for name, tensor in value.items() if isinstance(tensor, Tensor)]
-    if not isinstance(value, Inert):
-        return []
-    state = vars(value)
-    found = [pair for part in ("_parameters", "_buffers") for pair in _flatten(state.get(part, {}))]
-    for child, module in state.get("_modules", {}).items():
-        found += [(f"{child}.{name}", tensor) for name, tensor in _flatten(module)]
-    return found
 
 
 def _write(target: Path, tensors: dict[str, Tensor], source: Path) -> None:
