@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from insighttok_ref.cli.checkpoint import Codebook
 from regionloss.errors import InputError, PluginError, UnknownNameError, WeightsError, did_you_mean, expected
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def calibrate(
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Read a checkpoint that holds more than tensors.")] = False,
+    codebook: Codebook = None,
     out: Annotated[Path, typer.Option(help="Plot to write; the numbers go beside it, as JSON.")] = Path(
         "calibration.png"
     ),
@@ -66,7 +68,7 @@ def calibrate(
     check_suffix(out)
     parsed(degrade)
     place = str(chosen(device))
-    model = load(tokenizer, size, trust, place)
+    model = load(tokenizer, size, trust, place, codebook)
     loaded, beside = load_choice(terms), perceptual_loss(perceptual)
     built = build_terms(loaded)
     standard, reasons = standards(reference)
@@ -124,16 +126,20 @@ class Run(NamedTuple):
         return measure(samples(found, self.model, self.degrade, self.device), terms, beside, last)
 
 
-def load(tokenizer: Path | None, size: int, trust: bool, device: str) -> InsightTokenizer | None:
+def load(
+    tokenizer: Path | None, size: int, trust: bool, device: str, codebook: Codebook = None
+) -> InsightTokenizer | None:
     """Return the tokenizer, if there is one."""
     if tokenizer is None:
         return None
     from insighttok_ref.cli.reconstruct import check_size
     from insighttok_ref.tokenizer.checkpoints import read_tokenizer
 
-    model = read_tokenizer(tokenizer, trust=trust).model
-    check_size(size, model.downsampling)
-    return model.to(device)
+    found = read_tokenizer(tokenizer, trust=trust, codebook=codebook)
+    for note in found.notes:
+        typer.echo(note)
+    check_size(size, found.model.downsampling)
+    return found.model.to(device)
 
 
 def perceptual_loss(name: str) -> tuple[str, PerceptualLoss] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,13 @@ from regionloss.errors import InputError, expected
 if TYPE_CHECKING:
     from insighttok_ref.tokenizer.model import InsightTokenizer
 
+Codebook = Annotated[
+    Literal["normalised", "plain"] | None,
+    typer.Option(
+        help="How codes are compared where the file does not show it: normalised is LlamaGen's default.",
+        show_default=False,
+    ),
+]
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Convert tokenizer checkpoints.")
 
 
@@ -44,7 +51,7 @@ def checkpoint() -> None:
 
 @app.command()
 def convert(
-    file: Annotated[Path, typer.Argument(metavar="IN", help="The file to read.")],
+    file: Annotated[Path, typer.Argument(metavar="IN", help="The file, or folder of a run, to read.")],
     source: Annotated[
         Source | None, typer.Option("--from", help="Its kind; seen by itself if not said.", show_default=False)
     ] = None,
@@ -60,15 +67,16 @@ def convert(
     trust: Annotated[
         bool, typer.Option("--trust", help="Also read a pickle that holds more than tensors; nothing in it is run.")
     ] = False,
+    codebook: Codebook = None,
 ) -> None:
     """Read a tokenizer of InsightTok, taming-transformers or LlamaGen; write it as another kind."""
     target = out or file.with_name(f"{file.stem}-{goal.value}{SUFFIXES[goal][0]}")
     check_target(file, target, goal, force)
     from insighttok_ref.tokenizer.checkpoints import read_tokenizer, save_tokenizer
 
-    found = read_tokenizer(file, source.value if source else None, trust=trust)
+    found = read_tokenizer(file, source.value if source else None, trust=trust, codebook=codebook)
     save_tokenizer(found.model, target, goal.value)
-    typer.echo(f"{found.kind}: {described(found.model)}.")
+    typer.echo("\n".join((f"{found.kind}: {described(found.model)}.", *found.notes)))
     if found.filled and goal is not Goal.safetensors:
         typer.echo(f"Not in the file: {', '.join(found.filled)}. They begin as if each code had one token: itself.")
     typer.echo(f"Written to {target}.")

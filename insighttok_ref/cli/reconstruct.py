@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from insighttok_ref.cli.checkpoint import Codebook
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def reconstruct(
     trust: Annotated[
         bool, typer.Option("--trust", help="Also read a checkpoint that holds more than tensors; nothing is run.")
     ] = False,
+    codebook: Codebook = None,
 ) -> None:
     """Reconstruct images with a tokenizer: a picture that shows both side by side, and PSNR."""
     from insighttok_ref.tokenizer.checkpoints import read_tokenizer
@@ -60,7 +62,10 @@ def reconstruct(
     files, skipped = list(listed(images)), 0
     targets = places(files, save)
     protect([path for path, _ in files], [out, *targets])
-    model = read_tokenizer(checkpoint, trust=trust).model.to(chosen(device))
+    found = read_tokenizer(checkpoint, trust=trust, codebook=codebook)
+    for note in found.notes:
+        typer.echo(note)
+    model = found.model.to(chosen(device))
     check_size(size, model.downsampling)
     rows: list[list[str]] = []
     drawn: list[tuple[Image.Image, Image.Image, str]] = []

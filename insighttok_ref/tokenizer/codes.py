@@ -10,6 +10,7 @@ from torch import Tensor
 
 from insighttok_ref.tokenizer.layouts import CODES, Tensors
 from regionloss.errors import InputError, WeightsError, expected
+from regionloss.weights.entries import bare, entries
 from regionloss.weights.inert import Inert
 
 Codes = Literal["normalised", "plain"]
@@ -42,7 +43,10 @@ def choose(chosen: Codes | None, tensors: Tensors, kind: str, loaded: Any, where
         return chosen == "normalised", f"Codes are {chosen}, as you say."
     if kind != "llamagen" or CODES not in tensors:
         return kind != "taming", ""
-    if (seen := _seen(tensors[CODES])) is not None:
+    tables = [table for _, held in entries(loaded) for name, table in held.items() if bare(name).endswith(CODES)]
+    shown = {seen for table in tables if (seen := _seen(table)) is not None}
+    if len(shown) == 1:  # averaged codes may hide what the others show
+        (seen,) = shown
         return seen, f"Codes are {'normalised' if seen else 'plain'}, as those that no token has moved show."
     said = set(_said(loaded, 6))
     if len(said) == 1:
@@ -62,11 +66,14 @@ def _seen(codes: Tensor) -> bool | None:
 
     LlamaGen draws them from [-1/K, 1/K], and brings them to unit length if it is going to compare them so.
     """
-    exact, codes = codes.dtype == torch.float32, codes.double()
+    if codes.ndim != 2 or not codes.is_floating_point():
+        return None
+    close, exact = CLOSE + torch.finfo(codes.dtype).eps, codes.dtype == torch.float32
+    codes = codes.double()
     lengths = codes.norm(dim=1)
     if bool(((codes.abs().amax(1) <= 1 / len(codes)) & (lengths > 0) & (lengths < SHORT)).any()):
         return False
-    if bool(((lengths - 1).abs() <= CLOSE).all()):
+    if bool(((lengths - 1).abs() <= close).all()):
         return True  # both ways give the same
     unmoved = float(((lengths - 1).abs() <= EXACT).double().mean())
     return True if exact and unmoved >= SHARE else None

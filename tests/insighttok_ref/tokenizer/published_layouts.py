@@ -86,11 +86,11 @@ def double(style: str, code_dim: int, seed: int = 0) -> Weights:
     return make.weights
 
 
-def forward(w: Weights, style: str, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices (B, h * w) and reconstruction of the published model."""
+def forward(w: Weights, style: str, x: Tensor, l2_norm: bool = True) -> tuple[Tensor, Tensor]:
+    """Indices (B, h * w) and reconstruction of the published model; `l2_norm` is LlamaGen's option."""
     h = conv(w, "quant_conv", run(w, style, "encoder", x), 0)
     codes, z = w["quantize.embedding.weight"], h.permute(0, 2, 3, 1)
-    if style == "llamagen":
+    if style == "llamagen" and l2_norm:
         codes, z = (v / v.norm(dim=-1, keepdim=True) for v in (codes, z))
     ids = (z.unsqueeze(-2) - codes).square().sum(-1).argmin(-1)
     return ids.flatten(1), run(w, style, "decoder", conv(w, "post_quant_conv", codes[ids].permute(0, 3, 1, 2), 0))
