@@ -197,7 +197,7 @@ def test_a_word_does_not_replace_a_hash(tmp_path: Path, record: Record) -> None:
 def test_nothing_is_written_where_one_line_is_refused(filled: Path, tmp_path: Path, record: Record) -> None:
     export_bundle(tmp_path / "bundle", [record("a.pt"), record("b.pt")])
     (filled / "a.pt").unlink()
-    with pytest.raises(WeightsError, match="weights 'tiny/b' in .* got another name"):
+    with pytest.raises(WeightsError, match=r"weights 'tiny/b' in .* got another name"):
         import_bundle(tmp_path / "bundle", [record("a.pt")])
     assert not (filled / "a.pt").exists()
 

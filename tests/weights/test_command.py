@@ -193,6 +193,23 @@ def test_export_and_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert run("import", tmp_path / "absent.tar").exit_code == 1
 
 
+def test_import_of_an_unverified_file(
+    tmp_path: Path, record: Record, plugin: Plugin, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin(record(sha256="", size=0))
+    cache.mkdir(parents=True)
+    (cache / "a.pt").write_bytes(b"mine")
+    assert run("export", tmp_path / "bundle.tar", "a").exit_code == 0
+    monkeypatch.setenv("REGIONLOSS_HOME", str(tmp_path / "elsewhere"))
+    asked = run("import", tmp_path / "bundle.tar")
+    assert asked.exit_code == 1
+    assert "--unverified" in asked.stderr
+    assert not (tmp_path / "elsewhere" / "weights" / "a.pt").exists()
+    assert run("import", tmp_path / "bundle.tar", "--unverified", "none").exit_code == 2
+    assert run("import", tmp_path / "bundle.tar", "--unverified", "a").exit_code == 0
+    assert (tmp_path / "elsewhere" / "weights" / "a.pt").read_bytes() == b"mine"
+
+
 def test_a_checkpoint_that_needs_conversion_from_fetch_to_tensors(
     tmp_path: Path, record: Record, plugin: Plugin, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

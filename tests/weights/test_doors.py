@@ -1,4 +1,4 @@
-"""Files of strangers come in through one door, and nothing that they bring is run: by the sources, and by real files."""
+"""Files of strangers come in through one door, and nothing that they bring is run: by sources and real files."""
 
 from __future__ import annotations
 

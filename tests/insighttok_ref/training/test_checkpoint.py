@@ -87,6 +87,36 @@ def test_a_damaged_one_is_refused_by_name(tmp_path: Path, harm, sentence: str) -
         checkpoints.newest()
 
 
+@pytest.mark.parametrize("place", ["shards/rank-0.pt", "a/b/c.pt"])
+def test_files_in_folders_are_hashed_too(tmp_path: Path, place: str) -> None:
+    """Against the bytes: what an engine writes into folders of its own is looked at like the rest."""
+    checkpoints = Checkpoints(tmp_path)
+
+    def write(folder: Path) -> None:
+        (folder / place).parent.mkdir(parents=True)
+        (folder / place).write_bytes(b"abc")
+
+    folder = checkpoints.save(1, {}, write)
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    assert files.keys() == {"state.pt", place}
+    # The digest of FIPS 180-2, appendix B.1.
+    assert files[place]["sha256"].startswith("ba7816bf8f01cfea414140de5dae2223")
+    (folder / place).write_bytes(b"abd")
+    with pytest.raises(WeightsError, match=f"{place}: expected the contents that were saved"):
+        checkpoints.newest()
+    (folder / place).unlink()
+    with pytest.raises(WeightsError, match=f"{place}: expected a file of 3 bytes, got none"):
+        checkpoints.newest()
+
+
+def test_a_state_that_holds_no_state_is_a_sentence(tmp_path: Path) -> None:
+    folder = saved(tmp_path, 1).newest()
+    for content, sentence in (([1], "what a run writes, got list"), ({"hook": Path("x")}, "got other objects")):
+        torch.save(content, folder / "state.pt")
+        with pytest.raises(WeightsError, match=sentence):
+            read_state(folder)
+
+
 def test_none_and_another_version(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="expected checkpoints, got none"):
         Checkpoints(tmp_path).newest()
