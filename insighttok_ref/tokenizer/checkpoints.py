@@ -274,4 +274,5 @@ def _same_names(wanted: Mapping[str, Tensor], tensors: Tensors, where: str) -> N
     if problems:
         wanted_of = f"the {len(wanted)} tensors of such a tokenizer"
         got = f"a file {' and '.join(problems)}"
-        raise WeightsError(expected(where, wanted_of, got, other_layers(wanted, tensors) or "Is it whole?"))
+        advice = other_layers(wanted, tensors) or ("Is it whole?" if wanted.keys() - tensors.keys() else "")
+        raise WeightsError(expected(where, wanted_of, got, advice))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import WeightsError, expected
 from ..hooks.records import WeightRecord
+from .entries import entries
 from .finding import locate
 from .pickles import broken, read_pickled
 
@@ -26,7 +27,7 @@ def load_state_dict(
 
     Args:
         weights: Name of weights, or a file: a `Path`, or text that ends as weight files do or names a file.
-        key: Entry that holds the tensors where a file wraps them, such as `"state_dict"`.
+        key: Entry that holds the tensors where a file wraps them, such as `"state_dict"`, or `"ema.module"` of two.
         strip_prefix: Taken off the names that begin with it, such as `"module."`.
 
     Returns:
@@ -38,9 +39,7 @@ def load_state_dict(
     file = _file_of(weights)
     loaded = _read(file)
     if key is not None:
-        if not isinstance(loaded, Mapping) or key not in loaded:
-            raise WeightsError(expected(str(file), f"an entry '{key}'", _describe(loaded), "Choose another key."))
-        loaded = loaded[key]
+        loaded = _entry(file, loaded, key)
     return _tensors(file, loaded, strip_prefix)
 
 
@@ -67,6 +66,18 @@ def _read(file: Path) -> Any:
         raise broken(file, "weights", error) from error
 
 
+def _entry(file: Path, loaded: Any, key: str) -> Any:
+    """Return an entry, or one inside another, their names joined by a dot."""
+    value, rest = loaded, key
+    while rest:
+        whole = isinstance(value, Mapping) and rest in value
+        name, _, rest = (rest, "", "") if whole else rest.partition(".")
+        if not isinstance(value, Mapping) or name not in value:
+            raise WeightsError(expected(str(file), f"an entry '{key}'", _describe(loaded), "Choose another key."))
+        value = value[name]
+    return value
+
+
 def _tensors(file: Path, loaded: Any, strip_prefix: str) -> dict[str, Tensor]:
     from torch import Tensor
 
@@ -75,8 +86,8 @@ def _tensors(file: Path, loaded: Any, strip_prefix: str) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, value in loaded.items():
         if not isinstance(value, Tensor):
-            keys = [str(k) for k, v in loaded.items() if isinstance(v, Mapping)]
-            advice = f"Choose the entry that holds them: key={keys[0]!r}." if keys else ""
+            key = next((entry.path for entry in entries(loaded) if entry.path), "")
+            advice = f"Choose the entry that holds them: key={key!r}." if key else ""
             raise WeightsError(expected(f"{file}, entry '{name}'", "a tensor", _describe(value), advice))
         tensors[str(name).removeprefix(strip_prefix)] = value
     return tensors

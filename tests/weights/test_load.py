@@ -69,6 +69,28 @@ def test_a_wrapped_state_dict_is_unwrapped_when_asked(tmp_path: Path, network: n
     )
 
 
+def test_entries_in_entries(tmp_path: Path, network: nn.Module) -> None:
+    """As averages are kept, beside their decay; names may hold dots themselves."""
+    held = {"args": {"lr": 1}, "ema": {"decay": 0.9, "module": network.state_dict()}, "a.b": {"w": torch.ones(1)}}
+    torch.save(held, tmp_path / "x.pth")
+    assert same(load_state_dict(tmp_path / "x.pth", key="ema.module"), network.state_dict())
+    assert load_state_dict(tmp_path / "x.pth", key="a.b")["w"] == 1
+    with pytest.raises(WeightsError, match=r"Choose the entry that holds them: key='ema\.module'\."):
+        load_state_dict(tmp_path / "x.pth")
+    for key in ("ema.model", "ema.module.1.weight.x", "ema."):
+        with pytest.raises(WeightsError, match=f"expected (an entry '{key}'|tensors by name|a tensor)"):
+            load_state_dict(tmp_path / "x.pth", key=key)
+    del held["a.b"]
+    torch.save(held, tmp_path / "x.pth")
+    done = convert(tmp_path / "x.pth")
+    assert (done.entry, same(load_state_dict(done.path), network.state_dict())) == ("ema.module", True)
+
+
+def test_deepspeeds_module_is_converted(tmp_path: Path, network: nn.Module) -> None:
+    torch.save({"module": network.state_dict(), "optimizer": {"state": {0: {"m": torch.ones(1)}}}}, tmp_path / "x.pth")
+    assert convert(tmp_path / "x.pth").entry == "module"
+
+
 def test_more_than_tensors_names_the_command() -> None:
     file = DATA / "mmengine_checkpoint.pth"
     with pytest.raises(WeightsError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,25 @@ def test_official_files_are_refused_where_they_cannot_say(tmp_path: Path, option
     with pytest.raises(InputError, match=sentence):
         save_tokenizer(model, tmp_path / "x.pt", "official")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("trust", [True, False])
+def test_a_program_is_refused_with_and_without_trust(tmp_path: Path, trust: bool) -> None:
+    torch.jit.script(torch.nn.Conv2d(3, 3, 1)).save(str(tmp_path / "x.pt"))
+    with pytest.raises(WeightsError, match="expected a tokenizer file, got a TorchScript program"):
+        read_tokenizer(tmp_path / "x.pt", trust=trust)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_trust_runs_nothing(tmp_path: Path, golden_a: Golden, zipped: bool) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    held = {"model": golden_a.weights(), "hook": Hostile()}
+    torch.save(held, tmp_path / "x.pt", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match="got other objects among them"):
+        read_tokenizer(tmp_path / "x.pt")
+    assert read_tokenizer(tmp_path / "x.pt", trust=True).kind == "official"
+    assert not (tmp_path / "ran").exists()
