@@ -51,8 +51,6 @@ def choose(chosen: Codes | None, tensors: Tensors, kind: str, loaded: Any, where
     said = set(_said(loaded, 6))
     if len(said) == 1:
         (normalised,) = said
-    # LlamaGen's own script writes True whatever the model is: lengths have to agree.
-    if said == {False} or (said == {True} and bool((tensors[CODES].double().norm(dim=1) >= SHORT).all())):
         return normalised, f"Codes are {'normalised' if normalised else 'plain'}, as the file's options say."
     advice = (
         "Say --codebook normalised (LlamaGen's default) or --codebook plain (codebook_l2_norm=False); "
@@ -86,4 +84,5 @@ def _said(value: Any, depth: int) -> Iterator[bool]:
         if name in OPTIONS and isinstance(child, bool):
             yield child
         else:
-            yield from _said(child, depth - 1)
+            # LlamaGen's own script has True among its arguments whatever the model is, which never sees it.
+            yield from (said for said in _said(child, depth - 1) if not (said and name == "args"))
