@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
 
 from insighttok_ref.training.distributed import join
 from insighttok_ref.training.engines import Engine, OptimizerOptions, PlainEngine, build_engine
@@ -65,11 +66,12 @@ class Game:
         fake, real = self.discriminator(made.detach()), self.discriminator(x)
         return pixels + norms[0] / (norms[1] + 1e-4) * heard, (1 + fake).relu().mean() + (1 - real).relu().mean()
 
-    def play(self, engines: tuple[Engine, Engine], steps: range) -> list[Tensor]:
+    def play(self, engines: tuple[Engine, Engine], steps: range, seed: int = 0) -> list[Tensor]:
         norms = []
         for step in steps:
             for micro in range(SHARE.accumulation):
-                x = torch.randn(SHARE.images, 3, 8, 8, generator=torch.Generator().manual_seed(10 * step + micro))
+                random = torch.Generator().manual_seed(seed + 10 * step + micro)
+                x = torch.randn(SHARE.images, 3, 8, 8, generator=random)
                 for engine, loss in zip(engines, self.losses(x), strict=True):
                     engine.backward(loss)
             norms += [engine.step(1e-2 / (1 + step)) for engine in engines]
@@ -138,6 +140,38 @@ def test_engines_go_on_bit_for_bit(name: str, stage: int, tmp_path: Path) -> Non
     resumed.discriminator.load_state_dict(broken.discriminator.state_dict())
     resumed.play(again, range(2, 5))
     assert all(torch.equal(a, b) for a, b in zip(resumed.weights(), whole.weights(), strict=True))
+
+
+def rank_main(rank: int, folder: str) -> None:
+    """One of two ranks: each stage goes on from its files to what it has been without a stop."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{folder}/group", rank=rank, world_size=2)
+    for name, stage in ENGINES:
+        place = Path(folder) / f"{name}-{stage}"
+        place.mkdir(exist_ok=True)
+        whole, resumed = Game(), Game()
+        begun = engines(whole, name, stage)
+        whole.play(begun, range(2), seed=100 * rank)
+        dist.barrier()
+        for engine in begun:
+            engine.save(place)
+        dist.barrier()
+        resumed.generator.load_state_dict(whole.generator.state_dict())
+        resumed.discriminator.load_state_dict(whole.discriminator.state_dict())
+        again = engines(resumed, name, stage)
+        for engine in again:
+            engine.load(place)
+        for game, players in ((whole, begun), (resumed, again)):
+            game.play(players, range(2, 5), seed=100 * rank)
+        assert all(torch.equal(a, b) for a, b in zip(resumed.weights(), whole.weights(), strict=True)), (name, stage)
+        shards = 2 if stage else 1
+        assert len(list(place.glob("tokenizer*.pt"))) == shards
+    dist.destroy_process_group()
+
+
+def test_two_ranks_go_on_bit_for_bit(tmp_path: Path) -> None:
+    pytest.importorskip("deepspeed")
+    torch.multiprocessing.start_processes(rank_main, (str(tmp_path),), nprocs=2, start_method="spawn")
 
 
 def test_what_is_frozen_is_no_engines() -> None:

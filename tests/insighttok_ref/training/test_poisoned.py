@@ -14,7 +14,7 @@ from insighttok_ref.tokenizer.checkpoints import read_tokenizer
 from insighttok_ref.training.checkpoint import Checkpoints, write_manifest
 from insighttok_ref.training.stopping import StoppedError
 from regionloss.errors import WeightsError
-from tests.insighttok_ref.training.test_phases import DEEPSPEED, interrupt, prepare, stop, train
+from tests.insighttok_ref.training.test_phases import DEEPSPEED, OPTIONS, interrupt, prepare, stop, train
 
 OVERRIDES = {"plain": (), "deepspeed": (DEEPSPEED,)}
 FILES = {
@@ -64,6 +64,13 @@ def test_no_file_of_a_checkpoint_is_run(stopped: tuple[str, Path], tmp_path: Pat
         with pytest.raises(WeightsError, match=rf"{name}: expected tensors only, got other .* do not trust it"):
             train(prepare(out, *OVERRIDES[engine], resume=True))
         assert not trace.exists()
+
+
+def test_nothing_to_start_from_is_run(tmp_path: Path) -> None:
+    torch.save({"model": {"w": torch.ones(1)}, "hook": Hostile(tmp_path / "ran")}, tmp_path / "x.pt")
+    with pytest.raises(WeightsError, match=r"x\.pt: expected tensors only, got other objects among them"):
+        train(prepare(tmp_path / "run", f"{OPTIONS}start_from={tmp_path / 'x.pt'}"))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_state_of_a_stopped_run_is_a_tokenizer(stopped: tuple[str, Path]) -> None:
