@@ -10,8 +10,7 @@ from torch import Tensor
 
 from insighttok_ref.tokenizer.layouts import CODES, Tensors
 from regionloss.errors import InputError, WeightsError, expected
-from regionloss.weights.entries import bare, entries
-from regionloss.weights.inert import Inert
+from regionloss.weights.entries import bare, entries, walk
 
 Codes = Literal["normalised", "plain"]
 
@@ -48,7 +47,7 @@ def choose(chosen: Codes | None, tensors: Tensors, kind: str, loaded: Any, where
     if len(shown) == 1:  # averaged codes may hide what the others show
         (seen,) = shown
         return seen, f"Codes are {'normalised' if seen else 'plain'}, as those that no token has moved show."
-    said = set(_said(loaded, 6))
+    said = set(_said(loaded))
     if len(said) == 1:
         (normalised,) = said
         return normalised, f"Codes are {'normalised' if normalised else 'plain'}, as the file's options say."
@@ -77,12 +76,11 @@ def _seen(codes: Tensor) -> bool | None:
     return True if exact and unmoved >= SHARE else None
 
 
-def _said(value: Any, depth: int) -> Iterator[bool]:
+def _said(loaded: Any) -> Iterator[bool]:
     """Yield what options anywhere in a file say."""
-    held = vars(value) if isinstance(value, Inert) else value
-    for name, child in held.items() if isinstance(held, Mapping) and depth else ():
-        if name in OPTIONS and isinstance(child, bool):
-            yield child
-        else:
+    for path, held in walk(loaded):
+        for name in OPTIONS if isinstance(held, Mapping) else ():
+            said = held.get(name)
             # LlamaGen's own script has True among its arguments whatever the model is, which never sees it.
-            yield from (said for said in _said(child, depth - 1) if not (said and name == "args"))
+            if isinstance(said, bool) and not (said and "args" in path.split(".")):
+                yield said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 
 #: What DistributedDataParallel, torch.compile, Fabric and FSDP put into the names of what they wrap.
 WRAPPERS = frozenset({"module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-#: Entries in entries in entries are looked into so deep.
-DEPTH = 8
+#: Entries in entries in entries are looked into so deep, and so many modules of one that was saved whole.
+DEPTH, MODULES = 8, 10_000
 
 
 class Entry(NamedTuple):
@@ -25,31 +26,46 @@ class Entry(NamedTuple):
 
 def entries(loaded: Any) -> Iterator[Entry]:
     """Yield every mapping of a checkpoint that has tensors, and every module that was saved whole, outermost first."""
-    return _walk(loaded, "", DEPTH)
+    for path, value in walk(loaded):
+        if tensors := _tensors_of(value):
+            yield Entry(path, tensors)
 
 
-def _walk(value: Any, path: str, depth: int) -> Iterator[Entry]:
-    if tensors := tensors_of(value):
-        yield Entry(path, tensors)
-    children = vars(value) if isinstance(value, Inert) and "_modules" not in vars(value) else value
-    if isinstance(children, Mapping) and depth:
-        for name, child in children.items():
-            yield from _walk(child, f"{path}.{name}" if path else str(name), depth - 1)
+def walk(loaded: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every mapping of a checkpoint with its path, outermost first, each once: a file may hold itself.
+
+    Objects that were not built count as mappings of what they held, but for modules, which are yielded as they are.
+    """
+    todo, seen = deque([("", loaded, 0)]), set[int]()
+    while todo:
+        path, value, depth = todo.popleft()
+        if isinstance(value, Inert) and "_modules" not in vars(value):
+            value = vars(value)
+        if id(value) in seen or not isinstance(value, Mapping | Inert):
+            continue
+        seen.add(id(value))
+        yield path, value
+        if isinstance(value, Mapping) and depth < DEPTH:
+            todo += [(f"{path}.{name}" if path else str(name), child, depth + 1) for name, child in value.items()]
 
 
-def tensors_of(value: Any, depth: int = 100) -> dict[str, Tensor]:
+def _tensors_of(value: Any) -> dict[str, Tensor]:
     """Return the tensors of a state dict, or of a module that was saved whole (and is a stand-in now)."""
     from torch import Tensor
 
-    if isinstance(value, Mapping):
-        return {str(name): tensor for name, tensor in value.items() if isinstance(tensor, Tensor)}
-    if not isinstance(value, Inert) or not depth:
-        return {}
-    state = vars(value)
-    found = {**tensors_of(state.get("_parameters")), **tensors_of(state.get("_buffers"))}
-    modules = state.get("_modules")
-    for child, module in modules.items() if isinstance(modules, Mapping) else ():
-        found |= {f"{child}.{name}": tensor for name, tensor in tensors_of(module, depth - 1).items()}
+    found: dict[str, Tensor] = {}
+    todo: deque[tuple[str, Any]] = deque([("", value)])
+    for _ in range(MODULES):
+        if not todo:
+            break
+        prefix, one = todo.popleft()
+        if isinstance(one, Mapping):
+            found |= {f"{prefix}{name}": tensor for name, tensor in one.items() if isinstance(tensor, Tensor)}
+        elif isinstance(one, Inert):
+            state = vars(one)
+            todo += [(prefix, state.get(part)) for part in ("_parameters", "_buffers")]
+            modules = state.get("_modules")
+            todo += [(f"{prefix}{name}.", m) for name, m in modules.items()] if isinstance(modules, Mapping) else []
     return found
 
 

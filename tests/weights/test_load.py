@@ -75,15 +75,27 @@ def test_entries_in_entries(tmp_path: Path, network: nn.Module) -> None:
     torch.save(held, tmp_path / "x.pth")
     assert same(load_state_dict(tmp_path / "x.pth", key="ema.module"), network.state_dict())
     assert load_state_dict(tmp_path / "x.pth", key="a.b")["w"] == 1
-    with pytest.raises(WeightsError, match=r"Choose the entry that holds them: key='ema\.module'\."):
-        load_state_dict(tmp_path / "x.pth")
     for key in ("ema.model", "ema.module.1.weight.x", "ema."):
         with pytest.raises(WeightsError, match=f"expected (an entry '{key}'|tensors by name|a tensor)"):
             load_state_dict(tmp_path / "x.pth", key=key)
     del held["a.b"]
     torch.save(held, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match=r"Choose the entry that holds them: key='ema\.module'\."):
+        load_state_dict(tmp_path / "x.pth")
     done = convert(tmp_path / "x.pth")
     assert (done.entry, same(load_state_dict(done.path), network.state_dict())) == ("ema.module", True)
+
+
+def test_what_holds_itself_ends(tmp_path: Path, network: nn.Module) -> None:
+    """A crafted file may, a thousand times over; so may a module that was saved whole."""
+    held: dict[str, Any] = {str(number): {} for number in range(200)}
+    for value in held.values():
+        value.update(held)
+    network[1].a = network[1].b = network  # type: ignore[union-attr, assignment]
+    held |= {"state_dict": {"w": torch.ones(2)}, "net": network}
+    torch.save(held, tmp_path / "x.pth")
+    assert convert(tmp_path / "x.pth").entry == "state_dict"
+    convert(tmp_path / "x.pth", key="net")
 
 
 def test_deepspeeds_module_is_converted(tmp_path: Path, network: nn.Module) -> None:
