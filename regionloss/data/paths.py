@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, expected
@@ -118,13 +119,40 @@ def exists(path: str) -> bool:
 
 def names_below(folder: str) -> list[str]:
     """Return the files below a folder as paths from there, sorted; hidden ones are left out."""
-    if is_local(folder):
-        below = (os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names)
-        names = [name.replace(os.sep, "/") for name in below]
-    else:
+    return below(folder)[0]
+
+
+def below(folder: str) -> tuple[list[str], list[str]]:
+    """Return the files below a folder as paths from there, and the folders that are not looked through; both sorted.
+
+    Links to folders are followed, each folder is looked through once: under its own name, if it has one there. What is
+    hidden is left out.
+    """
+    if not is_local(folder):
         system, inner = file_system(folder)
         names = [name[len(inner.rstrip("/")) + 1 :] for name in system.find(inner)]
-    return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")))
+        return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/"))), []
+    files, closed, seen, links = list[str](), list[str](), set[str](), [folder]
+    while links:
+        for at, inside, names in os.walk(links.pop(0), onerror=lambda error: closed.append(str(error.filename))):
+            if (real := os.path.realpath(at)) in seen or (seen and leads_up(at, folder)):
+                closed.append(at)
+                inside.clear()
+                continue
+            seen.add(real)
+            inside[:] = sorted(name for name in inside if not name.startswith("."))
+            links += [path for name in inside if os.path.islink(path := os.path.join(at, name))]
+            files += [os.path.join(at, name) for name in names if not name.startswith(".")]
+    files, closed = (
+        [os.path.relpath(path, folder).replace(os.sep, "/") for path in found] for found in (files, closed)
+    )
+    return sorted(files), sorted(closed)
+
+
+def leads_up(link: str, folder: str) -> bool:
+    """Whether a link leads to what it lies in itself, or to what a folder lies in."""
+    target = Path(os.path.realpath(link))
+    return any(Path(os.path.realpath(path)).is_relative_to(target) for path in (os.path.dirname(link), folder))
 
 
 def printable(name: str) -> str:
@@ -135,6 +163,12 @@ def printable(name: str) -> str:
         'caf\\xe9'
     """
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def suffix_of(name: str) -> str:
+    """Return a file's suffix; its name where it has none."""
+    base = printable(os.path.basename(name))
+    return os.path.splitext(base)[1] or base
 
 
 def is_image(name: str) -> bool:
