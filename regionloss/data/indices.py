@@ -14,8 +14,9 @@ from threading import get_ident
 from typing import IO, Any
 
 from ..errors import InputError, expected
+from .addresses import unsigned
 from .keys import FIRST, is_plain, key_of, normal, rule_of
-from .paths import file_system, is_local, printable
+from .paths import file_system, is_local, named_failures, printable
 from .tars import read_contents
 
 INDEX_VERSION = 4
@@ -111,8 +112,8 @@ def headline(images: int, problem: str, rule: str, left: Mapping[str, list[str]]
 
 def place(path: str, cache: Path) -> Path:
     """Return where the index of a file is kept."""
-    whole = os.path.abspath(path) if is_local(path) else path
-    return cache / f"{sha256(whole.encode()).hexdigest()[:32]}.jsonl"
+    name = os.path.abspath(path) if is_local(path) else unsigned(path)
+    return cache / f"{sha256(name.encode()).hexdigest()[:32]}.jsonl"
 
 
 def from_cache(path: str, cache: Path, whole: bool) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -129,18 +130,19 @@ def signature(path: str) -> list[str]:
     """Return what tells that a file has changed.
 
     Raises:
-        InputError: There is no such file.
+        InputError: There is no such file, or it cannot be asked for.
     """
     try:
         if is_local(path):
             status = os.stat(path)
             return [os.path.abspath(path), str(status.st_size), str(status.st_mtime_ns)]
         system, inner = file_system(path)
-        info = system.info(inner)
+        with named_failures(path):
+            info = system.info(inner)
     except FileNotFoundError as error:
         raise InputError(expected(path, "a tar file or a folder of images", "nothing there")) from error
     known = ("ETag", "etag", "mtime", "LastModified", "updated", "created")
-    return [path, str(info.get("size")), *(str(info[name]) for name in known if name in info)]
+    return [unsigned(path), str(info.get("size")), *(str(info[name]) for name in known if name in info)]
 
 
 def mark_of(path: str) -> str:
@@ -150,11 +152,13 @@ def mark_of(path: str) -> str:
         FileNotFoundError: There is none.
     """
     system, inner = file_system(path)
-    size = int(system.info(inner)["size"])
-    # By name: what comes second is not the same in every file system.
-    ends = system.cat_file(inner, start=0, end=min(ENDS, size)) if size else b""
-    if size > ENDS:
-        ends += system.cat_file(inner, start=max(ENDS, size - ENDS), end=size)
+    with named_failures(path):
+        if (size := system.info(inner)["size"]) is None:
+            raise InputError(expected(unsigned(path), "a server that says how long a file is", "one that does not"))
+        # By name: what comes second is not the same in every file system.
+        ends = system.cat_file(inner, start=0, end=min(ENDS, size)) if size else b""
+        if size > ENDS:
+            ends += system.cat_file(inner, start=max(ENDS, size - ENDS), end=size)
     return f"{size}-{sha256(ends).hexdigest()[:32]}"
 
 
@@ -186,5 +190,5 @@ def opened(path: str) -> Iterator[IO[bytes]]:
             yield local
     else:
         system, inner = file_system(path)
-        with system.open(inner, "rb") as remote:
+        with named_failures(path), system.open(inner, "rb") as remote:
             yield remote

@@ -13,7 +13,7 @@ from .images import ImageError
 from .indices import Head, Index, head_of, headed, headline, index_folder, indexed
 from .keys import normal
 from .omissions import omissions
-from .paths import below, expand, file_system, is_folder, is_image, is_local, names_below, printable
+from .paths import below, expand, file_system, is_folder, is_image, is_local, named_failures, names_below, printable
 
 THREADS = 16
 #: Told how many are done, of how many.
@@ -109,7 +109,8 @@ class TarShard:
             contents = os.pread(self._descriptor(), size, start)
         else:
             system, inner = file_system(self.path)
-            contents = system.cat_file(inner, start=start, end=start + size)
+            with named_failures(self.path):
+                contents = system.cat_file(inner, start=start, end=start + size)
         if len(contents) != size:
             got = f"{len(contents)} of '{index.keys[number]}'"
             raise ImageError(expected(self.path, f"{size} bytes", got, "The file has changed since it was indexed."))
@@ -170,7 +171,8 @@ class FolderShard:
         if is_local(path):
             return Path(path).read_bytes()
         system, inner = file_system(path)
-        contents: bytes = system.cat_file(inner)
+        with named_failures(path):
+            contents: bytes = system.cat_file(inner)
         return contents
 
     def forget(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, expected
+from .addresses import unsigned
 from .keys import normal
 from .paths import file_system
 from .writing import write_whole
@@ -162,8 +163,10 @@ def sidecar_path(folder: str, shard: str) -> str:
     Example:
         >>> sidecar_path("regions", "laion/00000.tar")
         'regions/00000.regions.parquet'
+        >>> sidecar_path("regions", "https://bucket/00000.tar?X-Amz-Signature=5e7a")
+        'regions/00000.regions.parquet'
     """
-    whole = shard.replace(os.sep, "/").rstrip("/")
+    whole = unsigned(shard).replace(os.sep, "/").rstrip("/")
     if whole.rpartition("/")[2] in ("", ".", "..") and "://" not in whole:
         whole = os.path.abspath(shard).replace(os.sep, "/")
     above, slash, name = whole.rpartition("/")

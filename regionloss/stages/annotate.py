@@ -10,6 +10,7 @@ from itertools import groupby
 
 import torch
 
+from ..data.addresses import unsigned
 from ..data.indices import mark_of
 from ..data.paths import is_local
 from ..data.sidecars import Scan, Sidecar, read_book, read_sidecar, with_scan, without_detector, write_sidecar
@@ -121,10 +122,10 @@ class Annotator:
         except FileNotFoundError:
             work.failed = f"{job.shard}: there is no such file."
         except (InputError, OSError) as error:
-            work.failed = str(error)
+            work.failed = unsigned(str(error))
         except Exception as error:
             # File systems raise what they like: the shard is named, the others go on.
-            work.failed = f"{job.shard}: {type(error).__name__}: {error}"
+            work.failed = unsigned(f"{job.shard}: {type(error).__name__}: {error}")
         return work
 
     def load(self, chunk: Chunk) -> list[Picture | Unreadable]:

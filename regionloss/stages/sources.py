@@ -13,9 +13,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..data.addresses import address
 from ..data.indices import mark_of
 from ..data.keys import normal
-from ..data.paths import expand, file_system, is_folder, is_image, is_local, names_below, printable, suffix_of
+from ..data.paths import (
+    expand,
+    file_system,
+    is_folder,
+    is_image,
+    is_local,
+    is_tar,
+    named_failures,
+    names_below,
+    printable,
+    suffix_of,
+)
 from ..data.shards import FolderShard, TarShard, tars_below
 from ..data.sidecars import sidecar_path
 from ..data.tars import GZIP
@@ -61,7 +73,7 @@ def jobs_of(patterns: Sequence[str], out: str = "") -> list[Job]:
         InputError: Nothing is there, or two shards would have one side-car.
     """
     shards: list[str] = []
-    for path in (name.removeprefix("file://") for name in expand(list(patterns))):
+    for path in expand(list(patterns)):
         if is_tar(path) or not is_folder(path):
             shards.append(path)
             continue
@@ -84,11 +96,6 @@ def jobs_of(patterns: Sequence[str], out: str = "") -> list[Job]:
 def is_folder_shard(path: str) -> bool:
     """Whether a shard is a folder of images."""
     return not is_tar(path) and is_folder(path)
-
-
-def is_tar(path: str) -> bool:
-    """Whether a name says that it is a tar file."""
-    return path.endswith((".tar", ".tar.gz", ".tgz"))
 
 
 def marks_of(folder: str) -> dict[str, str]:
@@ -116,7 +123,7 @@ def status(path: str) -> os.stat_result:
 
 def place_of(path: str) -> str:
     """Return a shard's path or address as it is from everywhere."""
-    return os.path.abspath(path) if is_local(path) else path
+    return os.path.abspath(path) if is_local(path) else address(path)
 
 
 def open_source(path: str) -> Source:
@@ -126,6 +133,7 @@ def open_source(path: str) -> Source:
         FileNotFoundError: There is none.
         InputError: A folder without images, or what needs a package that is missing.
     """
+    path = address(path)
     if is_folder_shard(path):
         others = Counter(suffix_of(name) for name in names_below(path) if not is_image(name))
         return Source(FolderShard(path), marks=marks_of(path), others=dict(sorted(others.items())))
@@ -146,7 +154,8 @@ def copy(path: str, local: str) -> None:
     """Copy a tar file to this machine, unpacked; of one that is damaged, what comes before the damage."""
     if not is_local(path):
         system, inner = file_system(path)
-        system.get_file(inner, f"{local}.packed")
+        with named_failures(path):
+            system.get_file(inner, f"{local}.packed")
         path = f"{local}.packed"
     with open(path, "rb") as there, open(local, "wb") as here:
         packed = there.read(2) == GZIP
