@@ -85,6 +85,9 @@ def jobs_of(patterns: Sequence[str], out: str = "") -> list[Job]:
     jobs: dict[str, Job] = {}
     for shard in dict.fromkeys(shards):
         job = Job(shard, sidecar_path(out.removeprefix("file://"), shard))
+        if "http://" in job.target or "https://" in job.target:
+            advice = "Name a folder of this machine, or of a store."
+            raise InputError(expected("--out", "a folder for side-cars", f"'{job.target}', on the web", advice))
         if job.target in jobs:
             got = f"'{jobs[job.target].shard}' and '{shard}'"
             advice = "Annotate them in two runs, each with its own --out."
