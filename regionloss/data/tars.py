@@ -43,7 +43,7 @@ class Contents:
         name, base = printable(member.name), posixpath.basename(member.name)
         image = is_image(base) and not base.startswith(".")
         if image and member.isfile() and not member.issparse():
-            path = posixpath.normpath(name).lstrip("/")
+            path = "/".join(part for part in name.split("/") if part not in ("", "."))
             self.twice += [name] * (path in self.images)
             self.images[path] = member
         elif not member.isdir():
