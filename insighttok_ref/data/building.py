@@ -131,7 +131,7 @@ def image_source(
     shards = ShardSet(find_shards(source.images or ""), Counting(f"{name}: shards whose images are counted"))
     problems, annotations = list(shards.problems), None
     if source.regions is not None:
-        problems += check_found(source.regions, [shard.path for shard in shards.shards])
+        problems += check_found(source.regions, [shard.path for shard in shards.shards], shards.heads)
         check_kinds(source.regions, source.kinds or (), [shard.path for shard in shards.shards])
         annotations = Sidecars(source.regions, source.kinds)
     framing = Framing(options.image_size, source.augment or options.augment, flip_pairs)

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ..data.indices import Head
+from ..data.omissions import omissions
 from ..stages.base import Report, Tick
 from .printing import counted, print_table
 
@@ -32,6 +34,7 @@ class Following:
         self.totals: Counter[str] = Counter()
         self.regions: Counter[str] = Counter()
         self.named: Counter[str] = Counter()
+        self.heads: dict[str, Head] = {}
 
     def follow(self, start: Callable[[Tick], Iterator[Report]]) -> None:
         """Take the reports as they come."""
@@ -67,6 +70,7 @@ class Following:
         self.images = max(self.images, self.totals["images"])
         self.regions.update(report.regions)
         self.named.update(report.named)
+        self.heads[report.job.shard] = report.head
         if self.quiet and time.monotonic() - self.said > EVERY:
             self.said = time.monotonic()
             typer.echo(
@@ -86,5 +90,7 @@ class Following:
         rows += [[f"{kind} regions", str(count)] for kind, count in sorted(self.regions.items())]
         rows += [[reason, f"{count}, named in the stats"] for reason, count in sorted(self.named.items())]
         print_table("annotated", ["", ""], rows)
+        for sentence in omissions(self.heads):
+            typer.echo(sentence)
         if self.named["not looked at"]:
             typer.echo("What detectors raised errors for, the same command looks at again.")

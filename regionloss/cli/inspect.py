@@ -114,12 +114,13 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     """Return the regions that a side-car has of an image, by kind."""
     from ..data.annotating import kind_regions
     from ..data.joining import same_aspect
+    from ..data.keys import normal
     from ..data.sidecars import read_sidecar, scanned_kinds
     from .regions_files import chosen_keys, located
 
     place = located(sidecar)
     rows = read_sidecar(place)
-    whole = path.resolve().as_posix()
+    (whole,) = normal([path.resolve().as_posix()])
     names = [key for key in rows.places if whole.endswith(f"/{key}") or key.rpartition("/")[2] == path.stem]
     key = max(names, key=len) if names else chosen_keys(place, rows, [path.name], 1)[0]
     row = rows[key]

@@ -73,6 +73,9 @@ def rows_by_key(paths: Sequence[str]) -> Iterator[Row]:
 
 def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) -> list[str]:
     """Return the keys that are named, or the first of those with regions, then of those without."""
+    from ..data.keys import normal
+
+    keys = normal(keys)
     for key in keys:
         if key not in sidecar:
             raise UnknownNameError(f"{path} has no image '{key}'. {did_you_mean(key, list(sidecar.places)[:1000])}")
@@ -116,14 +119,14 @@ def pictures(
 
 def opened_shard(path: str) -> Source:
     """Open a shard; raise InputError where there is none."""
+    from ..data.addresses import unsigned
     from ..stages.sources import open_source
 
     try:
         return open_source(path)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(
-            expected("--images", "a tar file or a folder of images", f"'{path}', which is none")
-        ) from error
+        got = f"'{unsigned(path)}', which is none"
+        raise InputError(expected("--images", "a tar file or a folder of images", got)) from error
 
 
 def advice_on_keys(keys: Sequence[str]) -> str:
@@ -140,13 +143,15 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
     Returns:
         The imported rows that it holds now, and sentences about those that it does not.
     """
+    from ..data.addresses import address
     from ..data.formats.rows import sides
     from ..data.joining import same_aspect
     from ..data.writing import alone
 
+    images = address(images)
     source = opened_shard(images)
     try:
-        keys = source.shard.keys()
+        keys, rule = source.shard.keys(), source.shard.head.rule
         sizes = sizes_of(source, imported.rows)
     finally:
         source.close()
@@ -156,22 +161,31 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
         wanted = "images that the file describes"
         raise InputError(expected(f"--images '{images}'", wanted, "none of them", " ".join(left)))
     with alone(target):
-        add(target, images, keys, held, sizes)
+        add(target, images, keys, held, sizes, rule)
     return held, left
 
 
 def add(
-    target: str, images: str, keys: Sequence[str], held: Sequence[Row], sizes: Mapping[str, tuple[int, int]]
+    target: str,
+    images: str,
+    keys: Sequence[str],
+    held: Sequence[Row],
+    sizes: Mapping[str, tuple[int, int]],
+    rule: str,
 ) -> None:
     """Write imported rows into a side-car."""
     from ..data.formats.rows import sides, with_import
     from ..data.joining import same_aspect
+    from ..data.keys import same_rule
     from ..data.sidecars import Sidecar, read_sidecar, write_sidecar
 
     try:
         known = read_sidecar(target)
     except FileNotFoundError:
         known = Sidecar.of([])
+    if len(known) and not same_rule(known.rule, rule):
+        got = "those of a side-car from before, up to the first"
+        raise InputError(expected(target, f"keys up to the {rule}", got, "Annotate again, or remove the side-car."))
     if len(known) and not known.places.keys() & set(keys):
         got = f"that of another shard, with keys such as '{next(iter(known.places))}'"
         raise InputError(expected(target, f"the side-car of {images}", got, "Say another --out."))
@@ -184,7 +198,7 @@ def add(
             complete = ()  # no detector has looked at this image
         rows[key] = with_import(rows[key], row)
     ordered = [rows[key] for key in keys if key in rows]
-    write_sidecar(target, Sidecar.of(ordered, complete, known.shard, known.files))
+    write_sidecar(target, Sidecar.of(ordered, complete, known.shard, known.files, known.rule if len(known) else rule))
 
 
 def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:

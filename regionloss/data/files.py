@@ -112,5 +112,7 @@ def contents_of(shard: Shard, place: int, where: str) -> bytes:
     """Return an image file's contents; raises ImageError where the file system does not give them."""
     try:
         return shard.read(place)
-    except OSError as error:
-        raise ImageError(f"{where}: cannot be read ({error}).") from error
+    except ImageError:
+        raise
+    except (InputError, OSError) as error:
+        raise ImageError(f"{where}: cannot be read ({str(error).rstrip('.')}).") from error

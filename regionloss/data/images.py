@@ -29,15 +29,16 @@ class ImageError(InputError):
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder, hidden ones left out, in a fixed order.
+    """Return the image files below a folder, hidden ones left out, in a fixed order; links to folders are followed.
 
     Raises:
         InputError: Not a folder, or no image file in it.
     """
     if not folder.is_dir():
         raise InputError(expected("images", "a folder of images", f"'{folder}', which is none"))
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    paths = sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    from .paths import is_image, names_below  # which have the suffixes from here
+
+    paths = sorted(path for name in names_below(str(folder)) if is_image(name) and (path := folder / name).is_file())
     if not paths:
         raise InputError(expected(f"images ('{folder}')", f"files such as {', '.join(sorted(SUFFIXES))}", "none"))
     return paths

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import tarfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from threading import get_ident
 from typing import IO, Any
 
 from ..errors import InputError, expected
-from .paths import file_system, is_image, is_local, printable
+from .addresses import unsigned
+from .keys import FIRST, is_plain, key_of, normal, rule_of
+from .paths import file_system, is_local, named_failures, printable
+from .tars import read_contents
 
-INDEX_VERSION = 3
-GZIP = b"\x1f\x8b"
+INDEX_VERSION = 4
 #: Bytes of a file's beginning and end that its mark is made of.
 ENDS = 1 << 16
-#: Bytes behind the end in which nothing but zeros is expected: more than any tar program fills up to.
-BEHIND = 1 << 16
+#: How many names a head has of what is not used.
+FEW = 3
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,22 @@ class Index:
     """What a tar file holds: keys, and where each image's bytes lie.
 
     Args:
-        keys: By image; WebDataset's: the member's path up to the first dot of its name.
+        keys: By image: the member's path up to a dot of its name.
         offsets: First byte of each.
         sizes: Bytes of each.
         problem: What ended the reading too early; empty where nothing did.
+        rule: Up to which dot (see `rule_of`).
+        others: How many members are no images, by suffix.
+        left: Names of members that are not used, by reason (see `omissions`).
     """
 
     keys: list[str]
     offsets: list[int]
     sizes: list[int]
     problem: str = ""
+    rule: str = FIRST
+    others: dict[str, int] = field(default_factory=dict)
+    left: dict[str, list[str]] = field(default_factory=dict)
 
 
 def index_folder() -> Path:
@@ -52,10 +60,21 @@ def index_folder() -> Path:
 
 @dataclass(frozen=True)
 class Head:
-    """What is known of a tar file without reading its index: how many images, and what is wrong with it."""
+    """What is known of a shard without reading its index.
+
+    Args:
+        images: How many there are.
+        problem: What is wrong with it; empty where nothing is.
+        rule: Up to which dot of a name keys reach; empty for a folder, where they are whole names.
+        counts: How many images are not used, by reason.
+        first: Names of the first of them.
+    """
 
     images: int
     problem: str = ""
+    rule: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    first: dict[str, list[str]] = field(default_factory=dict)
 
 
 def headed(path: str, cache: Path) -> Head:
@@ -68,10 +87,9 @@ def headed(path: str, cache: Path) -> Head:
 def indexed(path: str, cache: Path) -> Index:
     """Return the index of a tar file, from the cache where it is of this very file."""
     if (kept := from_cache(path, cache, whole=True)) is not None:
-        return Index(**kept[1], problem=kept[0]["problem"])
+        return Index(**kept[1])
     index = scan(path)
-    first = {"version": INDEX_VERSION, "stamp": signature(path), **asdict(head_of(index))}
-    body = {"keys": index.keys, "offsets": index.offsets, "sizes": index.sizes}
+    first, body = {"version": INDEX_VERSION, "stamp": signature(path), **asdict(head_of(index))}, asdict(index)
     with suppress(OSError):  # A folder that cannot be written to costs time, no more.
         cache.mkdir(parents=True, exist_ok=True)
         temporary = place(path, cache).with_suffix(f".{os.getpid()}-{get_ident()}.tmp")
@@ -82,13 +100,20 @@ def indexed(path: str, cache: Path) -> Index:
 
 def head_of(index: Index) -> Head:
     """Return what an index says in short."""
-    return Head(len(index.keys), index.problem)
+    return headline(len(index.keys), index.problem, index.rule, index.left)
+
+
+def headline(images: int, problem: str, rule: str, left: Mapping[str, list[str]]) -> Head:
+    """Return a head that names the first of what is not used."""
+    some = {reason: names for reason, names in left.items() if names}
+    counts, first = {r: len(names) for r, names in some.items()}, {r: names[:FEW] for r, names in some.items()}
+    return Head(images, problem, rule, counts, first)
 
 
 def place(path: str, cache: Path) -> Path:
     """Return where the index of a file is kept."""
-    whole = os.path.abspath(path) if is_local(path) else path
-    return cache / f"{sha256(whole.encode()).hexdigest()[:32]}.jsonl"
+    name = os.path.abspath(path) if is_local(path) else unsigned(path)
+    return cache / f"{sha256(name.encode()).hexdigest()[:32]}.jsonl"
 
 
 def from_cache(path: str, cache: Path, whole: bool) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -105,18 +130,19 @@ def signature(path: str) -> list[str]:
     """Return what tells that a file has changed.
 
     Raises:
-        InputError: There is no such file.
+        InputError: There is no such file, or it cannot be asked for.
     """
     try:
         if is_local(path):
             status = os.stat(path)
             return [os.path.abspath(path), str(status.st_size), str(status.st_mtime_ns)]
         system, inner = file_system(path)
-        info = system.info(inner)
+        with named_failures(path):
+            info = system.info(inner)
     except FileNotFoundError as error:
         raise InputError(expected(path, "a tar file or a folder of images", "nothing there")) from error
     known = ("ETag", "etag", "mtime", "LastModified", "updated", "created")
-    return [path, str(info.get("size")), *(str(info[name]) for name in known if name in info)]
+    return [unsigned(path), str(info.get("size")), *(str(info[name]) for name in known if name in info)]
 
 
 def mark_of(path: str) -> str:
@@ -126,59 +152,34 @@ def mark_of(path: str) -> str:
         FileNotFoundError: There is none.
     """
     system, inner = file_system(path)
-    size = int(system.info(inner)["size"])
-    # By name: what comes second is not the same in every file system.
-    ends = system.cat_file(inner, start=0, end=min(ENDS, size)) if size else b""
-    if size > ENDS:
-        ends += system.cat_file(inner, start=max(ENDS, size - ENDS), end=size)
+    with named_failures(path):
+        if (size := system.info(inner)["size"]) is None:
+            raise InputError(expected(unsigned(path), "a server that says how long a file is", "one that does not"))
+        # By name: what comes second is not the same in every file system.
+        ends = system.cat_file(inner, start=0, end=min(ENDS, size)) if size else b""
+        if size > ENDS:
+            ends += system.cat_file(inner, start=max(ENDS, size - ENDS), end=size)
     return f"{size}-{sha256(ends).hexdigest()[:32]}"
 
 
 def scan(path: str) -> Index:
-    """Read a tar file's headers. What follows damage is lost, what came before it is not."""
-    found: dict[str, tarfile.TarInfo] = {}
-    problem = ""
+    """Read a tar file's headers, and choose the image of each key: the first of plain name, or the first."""
     with opened(path) as handle:
-        size = handle.seek(0, os.SEEK_END)
-        handle.seek(0)
-        try:
-            with tarfile.open(fileobj=handle, mode="r:") as archive:
-                for member in images_of(archive):
-                    if member.offset_data + member.size > size:
-                        raise tarfile.ReadError("unexpected end of data")
-                    key = key_of(member.name)
-                    # Of 7.jpg and 7.mask.png the first is the image.
-                    if key not in found or (is_plain(member.name) and not is_plain(found[key].name)):
-                        found[key] = member
-                check_end(archive, handle)
-        except (tarfile.TarError, OSError, EOFError) as error:
-            handle.seek(0)
-            reason = "it is compressed: unpack it" if handle.read(2) == GZIP else error
-            problem = f"{path}: cannot be read to its end ({reason}). {len(found)} images before that are used."
-    members = found.values()
-    return Index(list(found), [m.offset_data for m in members], [m.size for m in members], problem)
-
-
-def images_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the members that are images, hidden files (a Mac's `._00012.jpg`) left out."""
-    for member in archive:
-        if member.isfile() and is_image(member.name) and not os.path.basename(member.name).startswith("."):
-            yield member
-
-
-def check_end(archive: tarfile.TarFile, handle: IO[bytes]) -> None:
-    """Raise ReadError where the mark of the end is missing: `tarfile` passes over a header that is cut off."""
-    members = archive.getmembers()
-    handle.seek(-(-(members[-1].offset_data + members[-1].size) // 512) * 512 if members else 0)
-    if handle.read(512) != bytes(512):
-        raise tarfile.ReadError("no mark of its end")
-    if any(handle.read(BEHIND)):
-        raise tarfile.ReadError("more follows behind its end, as where tar files were joined")
-
-
-def is_plain(name: str) -> bool:
-    """Whether a member's name has one dot only."""
-    return os.path.basename(name).count(".") == 1
+        found = read_contents(handle)
+    names = {printable(member.name): member for member in found.images.values()}
+    rule = rule_of(names, found.others)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[key_of(name, rule)].append(name)
+    chosen = {key: next(filter(is_plain, group), group[0]) for key, group in groups.items()}
+    problem = ""
+    if found.problem:
+        problem = f"{path}: cannot be read to its end ({found.problem}). {len(chosen)} images before that are used."
+    members = [names[name] for name in chosen.values()]
+    hidden = [name for key, group in groups.items() for name in group if name != chosen[key]]
+    left = {"hidden": hidden, "twice": found.twice, "left out": found.left}
+    keys, offsets, sizes = normal(list(chosen)), [m.offset_data for m in members], [m.size for m in members]
+    return Index(keys, offsets, sizes, problem, rule, dict(sorted(found.counts.items())), left)
 
 
 @contextmanager
@@ -189,17 +190,5 @@ def opened(path: str) -> Iterator[IO[bytes]]:
             yield local
     else:
         system, inner = file_system(path)
-        with system.open(inner, "rb") as remote:
+        with named_failures(path), system.open(inner, "rb") as remote:
             yield remote
-
-
-def key_of(name: str) -> str:
-    """Return WebDataset's key of a member: its path up to the first dot of its name.
-
-    Example:
-        >>> key_of("./a.b/00012.seg.png")
-        'a.b/00012'
-    """
-    folder, _, base = printable(name).removeprefix("./").rpartition("/")
-    key = base.partition(".")[0]
-    return f"{folder}/{key}" if folder else key

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,8 @@ import torch
 from ..collation import LooseRegions
 from ..errors import InputError, did_you_mean, expected
 from ..regions import Regions
-from .indices import mark_of
+from .indices import Head, mark_of
+from .keys import LAST
 from .paths import exists, is_local
 from .sidecars import read_book, read_sidecar, scanned_kinds, sidecar_path
 
@@ -159,8 +161,13 @@ def fixed(lists: Any, length: int) -> np.ndarray:
     return rows
 
 
-def check_found(folder: str, shards: Sequence[str]) -> list[str]:
+def check_found(folder: str, shards: Sequence[str], heads: Mapping[str, Head] = MappingProxyType({})) -> list[str]:
     """Return sentences for shards without side-car, and for those whose side-car is of another state of them.
+
+    Args:
+        folder: Of side-cars.
+        shards: Paths or addresses.
+        heads: What is known of them, by path.
 
     Raises:
         InputError: None of them has one, or two shards have the same: keys of one would find regions of the other.
@@ -181,9 +188,22 @@ def check_found(folder: str, shards: Sequence[str]) -> list[str]:
     with ThreadPoolExecutor(THREADS) as pool:
         there = [shard for shard in shards if shard not in set(missing)]
         others = [s for s, same in zip(there, pool.map(partial(is_of, folder), there), strict=True) if not same]
-    facts = ((missing, "have no side-car"), (others, "have changed since they were annotated: annotate them again"))
+    keyed = [shard for shard in there if shard in heads and is_keyed_otherwise(folder, shard, heads[shard])]
+    facts = (
+        (missing, "have no side-car"),
+        (others, "have changed since they were annotated: annotate them again"),
+        (keyed, "have side-cars in which other images have their keys: annotate them again"),
+    )
     told = f"{folder}: {{}} of {len(shards)} shards {{}}, the first is {{}}."
     return [told.format(len(found), fact, found[0]) for found, fact in facts if found]
+
+
+def is_keyed_otherwise(folder: str, shard: str, head: Head) -> bool:
+    """Whether a shard's side-car has keys up to another dot, or took the first of two images of one name."""
+    if head.rule != LAST and not head.counts.get("twice"):
+        return False
+    rule = read_book(sidecar_path(folder, shard)).rule
+    return not rule or rule != head.rule
 
 
 def is_of(folder: str, shard: str) -> bool:

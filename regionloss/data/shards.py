@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import InputError, expected
 from .images import ImageError
-from .indices import Index, headed, index_folder, indexed
-from .paths import expand, file_system, is_folder, is_image, is_local, names_below, printable
+from .indices import Head, Index, head_of, headed, headline, index_folder, indexed
+from .keys import normal
+from .omissions import omissions
+from .paths import below, expand, file_system, is_folder, is_image, is_local, named_failures, names_below, printable
 
 THREADS = 16
 #: Told how many are done, of how many.
@@ -24,8 +26,13 @@ class Shard(Protocol):
     path: str
 
     @property
-    def problem(self) -> str:
-        """What is wrong with it; empty where nothing is."""
+    def head(self) -> Head:
+        """What is known of it in short."""
+        ...
+
+    @property
+    def left(self) -> Mapping[str, list[str]]:
+        """Names of what is not used, by reason (see `omissions`)."""
         ...
 
     def __len__(self) -> int:
@@ -69,12 +76,22 @@ class TarShard:
 
     def __len__(self) -> int:
         """How many images there are."""
-        return headed(self.path, self.cache).images if self._index is None else len(self._index.keys)
+        return self.head.images
+
+    @property
+    def head(self) -> Head:
+        """What is known of it in short."""
+        return headed(self.path, self.cache) if self._index is None else head_of(self._index)
+
+    @property
+    def left(self) -> Mapping[str, list[str]]:
+        """Names of members that are not used, by reason."""
+        return self.index().left
 
     @property
     def problem(self) -> str:
         """What ended the reading of the file too early; empty where nothing did."""
-        return headed(self.path, self.cache).problem if self._index is None else self._index.problem
+        return self.head.problem
 
     def keys(self) -> list[str]:
         """Return the key of each image, in order."""
@@ -92,7 +109,8 @@ class TarShard:
             contents = os.pread(self._descriptor(), size, start)
         else:
             system, inner = file_system(self.path)
-            contents = system.cat_file(inner, start=start, end=start + size)
+            with named_failures(self.path):
+                contents = system.cat_file(inner, start=start, end=start + size)
         if len(contents) != size:
             got = f"{len(contents)} of '{index.keys[number]}'"
             raise ImageError(expected(self.path, f"{size} bytes", got, "The file has changed since it was indexed."))
@@ -127,14 +145,21 @@ class FolderShard:
 
     def __init__(self, path: str) -> None:
         self.path, self.problem = path, ""
-        self._names = [name for name in names_below(path) if is_image(name)]
-        self._keys = [printable(name) for name in self._names]
+        names, closed = below(path)
+        self.left = {"closed": closed}
+        self._names = [name for name in names if is_image(name)]
+        self._keys = normal(list(map(printable, self._names)))
         if not self._keys:
             raise InputError(expected(path, "a folder of images, or of tar files", "a folder with neither"))
 
     def __len__(self) -> int:
         """How many images there are."""
         return len(self._keys)
+
+    @property
+    def head(self) -> Head:
+        """What is known of it in short."""
+        return headline(len(self._keys), self.problem, "", self.left)
 
     def keys(self) -> list[str]:
         """Return the key of each image, in order."""
@@ -146,7 +171,8 @@ class FolderShard:
         if is_local(path):
             return Path(path).read_bytes()
         system, inner = file_system(path)
-        contents: bytes = system.cat_file(inner)
+        with named_failures(path):
+            contents: bytes = system.cat_file(inner)
         return contents
 
     def forget(self) -> None:
@@ -196,6 +222,10 @@ class ShardSet:
         shards: The shards; those whose index is not known yet are read by several threads.
         tick: Told how many are counted, of how many.
 
+    Attributes:
+        heads: What is known of each in short, by path.
+        problems: Sentences on what is wrong with shards, and on images that are not used.
+
     Raises:
         InputError: A shard that is not there.
     """
@@ -206,4 +236,5 @@ class ShardSet:
             for length in pool.map(len, self.shards):
                 self.lengths.append(length)
                 tick(len(self.lengths), len(self.shards))
-            self.problems = [problem for problem in pool.map(lambda shard: shard.problem, self.shards) if problem]
+            self.heads = dict(zip((s.path for s in self.shards), pool.map(lambda s: s.head, self.shards), strict=True))
+        self.problems = [head.problem for head in self.heads.values() if head.problem] + omissions(self.heads)

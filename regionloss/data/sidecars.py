@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import InputError, expected
+from .addresses import unsigned
+from .keys import normal
 from .paths import file_system
 from .writing import write_whole
 
@@ -55,6 +57,7 @@ class Book(NamedTuple):
     scans: tuple[Scan, ...]
     shard: str
     files: Mapping[str, str]
+    rule: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +69,14 @@ class Sidecar:
         scans: Looked at every image of the shard that can be read.
         shard: What tells that the shard itself has changed; empty where nobody knows.
         files: The same of each file, by key, where the shard is a folder.
+        rule: Up to which dot of a member's name keys reach (see `keys`); empty for a folder, or where nobody knows.
     """
 
     table: pa.Table
     scans: tuple[Scan, ...] = ()
     shard: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    rule: str = ""
 
     @classmethod
     def of(
@@ -80,6 +85,7 @@ class Sidecar:
         scans: Sequence[Scan] = (),
         shard: str = "",
         files: Mapping[str, str] | None = None,
+        rule: str = "",
     ) -> Sidecar:
         """Build a side-car of rows (see `docs/reference/side-car.md`).
 
@@ -92,7 +98,7 @@ class Sidecar:
             table = pa.Table.from_pylist(list(rows), schema=schema())
         except (pa.ArrowException, TypeError, KeyError, ValueError) as error:
             raise InputError(expected("side-car", "rows of its schema", str(error).rstrip("."))) from error
-        sidecar = cls(table, tuple(scans), shard, dict(files or {}))
+        sidecar = cls(table, tuple(scans), shard, dict(files or {}), rule)
         _ = sidecar.places
         return sidecar
 
@@ -157,8 +163,10 @@ def sidecar_path(folder: str, shard: str) -> str:
     Example:
         >>> sidecar_path("regions", "laion/00000.tar")
         'regions/00000.regions.parquet'
+        >>> sidecar_path("regions", "https://bucket/00000.tar?X-Amz-Signature=5e7a")
+        'regions/00000.regions.parquet'
     """
-    whole = shard.replace(os.sep, "/").rstrip("/")
+    whole = unsigned(shard).replace(os.sep, "/").rstrip("/")
     if whole.rpartition("/")[2] in ("", ".", "..") and "://" not in whole:
         whole = os.path.abspath(shard).replace(os.sep, "/")
     above, slash, name = whole.rpartition("/")
@@ -188,12 +196,23 @@ def read_sidecar(path: str) -> Sidecar:
     try:
         # Threads of the reader that still run when Python ends abort the process.
         with pq.ParquetFile(pa.BufferReader(contents), pre_buffer=False, page_checksum_verification=True) as opened:
-            table = opened.read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+            table = with_normal_keys(opened.read(use_threads=False))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         got = f"a file that cannot be read ({str(error).rstrip('.')})"
         raise DamagedError(expected(path, "a side-car of regions", got, "Remove it and annotate again.")) from error
-    scans, shard, files = book_of(path, table.schema)
-    return Sidecar(table.replace_schema_metadata(None), scans, shard, files)
+    book = book_of(path, table.schema)
+    return Sidecar(table.replace_schema_metadata(None), *book)
+
+
+def with_normal_keys(table: pa.Table) -> pa.Table:
+    """Return a table with keys as they are compared, whoever wrote it."""
+    import pyarrow as pa
+
+    place = table.schema.get_field_index("key")
+    if place < 0 or not pa.types.is_string(table.schema.field(place).type):
+        return table  # of another schema, which is said where it is compared
+    keys = pa.array(normal(table.column(place).to_pylist()), pa.string())
+    return table.set_column(place, table.schema.field(place), keys)
 
 
 def read_book(path: str) -> Book:
@@ -233,7 +252,9 @@ def book_of(path: str, found: pa.Schema) -> Book:
         got = f"the columns {', '.join(found.names)}"
         raise InputError(expected(path, f"the schema of version {SIDECAR_VERSION}", got, "See side-car.md."))
     book = json.loads(notes.get(BOOK_KEY, b"{}"))
-    return Book(tuple(Scan(**scan) for scan in book.get("scans", ())), book.get("shard", ""), book.get("files", {}))
+    scans, files = tuple(Scan(**scan) for scan in book.get("scans", ())), book.get("files", {})
+    files = dict(zip(normal(list(files)), files.values(), strict=True))
+    return Book(scans, book.get("shard", ""), files, book.get("keys", ""))
 
 
 def write_sidecar(path: str, sidecar: Sidecar) -> None:
@@ -246,7 +267,8 @@ def write_sidecar(path: str, sidecar: Sidecar) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    book = {"scans": [asdict(s) for s in sidecar.scans], "shard": sidecar.shard, "files": dict(sidecar.files)}
+    scans, files = [asdict(scan) for scan in sidecar.scans], dict(sidecar.files)
+    book = {"scans": scans, "shard": sidecar.shard, "files": files, "keys": sidecar.rule}
     notes = {VERSION_KEY: str(SIDECAR_VERSION), BOOK_KEY: json.dumps(book, sort_keys=True)}
     buffer = pa.BufferOutputStream()
     table = sidecar.table.replace_schema_metadata(notes)

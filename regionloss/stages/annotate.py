@@ -10,6 +10,7 @@ from itertools import groupby
 
 import torch
 
+from ..data.addresses import unsigned
 from ..data.indices import mark_of
 from ..data.paths import is_local
 from ..data.sidecars import Scan, Sidecar, read_book, read_sidecar, with_scan, without_detector, write_sidecar
@@ -21,7 +22,7 @@ from .decoding import Decoders, Picture, Unreadable, ahead
 from .looking import batches, look, to_batch
 from .naming import Named, build, scan_of
 from .sources import Source, is_folder_shard, marks_of, open_source
-from .stats import OUTSIDE, REFUSED, add_names, counts, write_stats
+from .stats import OUTSIDE, REFUSED, add_names, counts, hid_images, write_stats
 from .work import Work, join_others, recall, row_of
 
 MAX_SIDE = 1600
@@ -104,7 +105,7 @@ class Annotator:
         try:
             # Object stores vouch for what they hold; a disk's side-car is read whole, with its checksums.
             book = read_sidecar(job.target) if is_local(job.target) else read_book(job.target)
-            if not set(self.scans) <= set(book.scans):
+            if not set(self.scans) <= set(book.scans) or (not book.rule and hid_images(job.target)):
                 return False
             if is_folder_shard(job.shard):
                 return marks_of(job.shard) == book.files
@@ -121,10 +122,10 @@ class Annotator:
         except FileNotFoundError:
             work.failed = f"{job.shard}: there is no such file."
         except (InputError, OSError) as error:
-            work.failed = str(error)
+            work.failed = unsigned(str(error))
         except Exception as error:
             # File systems raise what they like: the shard is named, the others go on.
-            work.failed = f"{job.shard}: {type(error).__name__}: {error}"
+            work.failed = unsigned(f"{job.shard}: {type(error).__name__}: {error}")
         return work
 
     def load(self, chunk: Chunk) -> list[Picture | Unreadable]:
@@ -180,9 +181,10 @@ class Annotator:
     def written(self, work: Work, source: Source) -> Report:
         """Write what was found in a shard, unless it was not looked at at all."""
         keys, named = source.shard.keys(), {reason: len(names) for reason, names in work.names.items()}
-        named |= {"shard cut off": 1} if source.shard.problem else {}
+        head = source.shard.head
+        named |= ({"shard cut off": 1} if head.problem else {}) | head.counts
         rows = [work.rows[key] for key in keys if key in work.rows and work.rows[key]["scans"]]
-        sidecar = Sidecar.of(rows, self.complete(work, keys), source.mark, source.marks)
+        sidecar = Sidecar.of(rows, self.complete(work, keys), source.mark, source.marks, head.rule)
         unreadable = "" if keys else source.shard.problem.replace(source.shard.path, work.job.shard)
         failed = self.hopeless(work) or unreadable
         try:
@@ -196,7 +198,7 @@ class Annotator:
             raise RegionLossError(f"{work.job.target}: cannot be written ({reason}). {advice}") from error
         seconds = time.monotonic() - work.started
         found = counts(rows, {scan.detector for scan in self.scans})
-        return Report(work.job, len(keys), 0 if failed else len(rows), found, named, seconds, failed)
+        return Report(work.job, len(keys), 0 if failed else len(rows), found, named, seconds, failed, head)
 
     def complete(self, work: Work, keys: Sequence[str]) -> list[Scan]:
         """Return the scans that looked at every image of a shard; what a detector cannot show a dot for is no gap."""

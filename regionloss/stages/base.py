@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..data.indices import Head
 from ..errors import InputError, expected
 
 #: Told how many images more are done.
@@ -41,6 +42,7 @@ class Report:
         named: How many images are named in the stats, by reason.
         seconds: From its first image to its end.
         failed: Why there is no target; empty where there is one.
+        head: What is to be told of the shard.
     """
 
     job: Job
@@ -50,6 +52,7 @@ class Report:
     named: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     failed: str = ""
+    head: Head = field(default_factory=lambda: Head(0))
 
 
 class Stage(Protocol):

@@ -8,7 +8,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
+from ..data.keys import key_of
+from ..data.omissions import REASONS
 from ..data.paths import file_system
+from ..data.shards import Shard
 from ..data.sidecars import SIDECAR_VERSION, Row, Sidecar, stats_path
 from ..data.writing import write_whole
 from .base import Job
@@ -31,8 +34,7 @@ def counts(rows: Iterable[Row], detectors: Collection[str] | None = None) -> dic
 def write_stats(job: Job, source: Source, sidecar: Sidecar, names: Names) -> None:
     """Write the stats of a shard; they are the same whenever and however it is annotated."""
     found = {reason: dict(sorted(named.items())) for reason, named in sorted(names.items()) if named}
-    if source.hidden:
-        found["hidden"] = dict.fromkeys(source.hidden, "Another image of this key comes first.")
+    found |= left_out(source.shard)
     stats = {
         "version": SIDECAR_VERSION,
         "shard": place_of(job.shard),
@@ -40,14 +42,25 @@ def write_stats(job: Job, source: Source, sidecar: Sidecar, names: Names) -> Non
         "rows": len(sidecar),
         "regions": dict(sorted(counts(sidecar.rows()).items())),
         "scans": [asdict(scan) for scan in sidecar.scans],
+        "keys": source.shard.head.rule,
         "problem": source.shard.problem.replace(source.shard.path, job.shard),
         "other_files": source.others,
-        "counts": {reason: len(named) for reason, named in found.items()},
+        "counts": {reason: len(named) for reason, named in found.items()} | source.shard.head.counts,
         "named": found,
     }
     # A path that is not UTF-8 is spelled as JSON spells it.
     text = json.dumps(stats, indent=1, ensure_ascii=False) + "\n"
     write_whole(stats_path(job.target), text.encode("utf-8", "backslashreplace"))
+
+
+def left_out(shard: Shard) -> Names:
+    """Return what reading a shard left out: reason -> key -> names."""
+    found: Names = defaultdict(dict)
+    for reason, names in shard.left.items():
+        for name in names:
+            key = key_of(name, shard.head.rule) if shard.head.rule else name
+            found[reason][key] = f"{found[reason].get(key, 'Not used:')} '{name}'"
+    return found
 
 
 def read_stats(sidecar: str) -> dict[str, Any]:
@@ -58,6 +71,11 @@ def read_stats(sidecar: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def hid_images(sidecar: str) -> bool:
+    """Whether the stats beside a side-car say that images hid one another."""
+    return bool(read_stats(sidecar).get("counts", {}).get("hidden"))
 
 
 def other_shard(job: Job, source: Source, known: Sidecar) -> str:
@@ -86,7 +104,7 @@ def kept_names(sidecar: str, kept: Iterable[str], again: Iterable[str], detector
     for reason, named in read_stats(sidecar).get("named", {}).items():
         for key, why in named.items():
             theirs = [one for one in why.splitlines() if one.partition(" ")[0].rstrip(":") not in own]
-            if reason != "hidden" and key in wanted:
+            if reason not in REASONS and key in wanted:
                 found[reason][key] = why
             elif key in others and (theirs if reason in BY_DETECTOR else reason == RESHAPED):
                 found[reason][key] = "\n".join(theirs)

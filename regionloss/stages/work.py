@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..data.joining import same_aspect
+from ..data.keys import same_rule
 from ..data.sidecars import DamagedError, Row, Scan, Sidecar, read_sidecar, with_scan
 from ..errors import InputError, expected
 from .base import Job
 from .decoding import Picture
 from .sources import Source
-from .stats import RESHAPED, Names, add_names, kept_names, other_shard
+from .stats import RESHAPED, Names, add_names, hid_images, kept_names, other_shard
 
 #: Options of a scan that no detector made: they tell at least how it was shown the images.
 IMPORTED = "{}"
@@ -57,7 +58,7 @@ def recall(work: Work, source: Source, own: Sequence[Scan]) -> None:
     """
     keys, known = source.shard.keys(), earlier(work.job, source)
     work.known = known.table
-    if known.shard in ("", source.mark):  # imported regions do not know of what they are
+    if is_same(work.job, source, known):
         marks = {**source.marks, **known.files}
         same = [key for key in keys if key in known and marks.get(key) == source.marks.get(key)]
         work.rows, work.scans = {key: known[key] for key in same}, known.scans
@@ -71,6 +72,13 @@ def recall(work: Work, source: Source, own: Sequence[Scan]) -> None:
             work.missing[number] = missing
     again = {keys[number] for number in work.missing}
     work.names.update(kept_names(work.job.target, set(work.rows) - again, again, [scan.detector for scan in own]))
+
+
+def is_same(job: Job, source: Source, known: Sidecar) -> bool:
+    """Whether a side-car is of a shard as it is now, and by the names that its images have now."""
+    if known.shard not in ("", source.mark):  # imported regions do not know of what they are
+        return False
+    return same_rule(known.rule, source.shard.head.rule) and bool(known.rule or not hid_images(job.target))
 
 
 def earlier(job: Job, source: Source) -> Sidecar:

@@ -137,6 +137,15 @@ def test_a_truncated_file_is_named(tmp_path: Path):
         read_image(path)
 
 
+def test_images_behind_links_to_folders_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.png").touch()
+    for name, target in {"more": "../elsewhere", "loop": "."}.items():
+        (tmp_path / "photos" / name).symlink_to(target)
+    assert list_images(tmp_path / "photos") == [tmp_path / "photos" / "more" / "a.png"]
+
+
 def test_images_are_listed_in_order_without_hidden_ones(tmp_path: Path):
     for name in ("b.PNG", "sub/a.jpg", "a.jpeg", ".thumbs/c.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -20,8 +20,9 @@ from PIL import Image
 from regionloss.data import indices
 from regionloss.data.indices import key_of
 from regionloss.data.paths import expand
-from regionloss.data.shards import FolderShard, TarShard, find_shards
+from regionloss.data.shards import FolderShard, ShardSet, TarShard, find_shards
 from regionloss.errors import InputError
+from regionloss.stages.sources import open_source
 
 
 def png(shade: int, size: tuple[int, int] = (12, 10)) -> bytes:
@@ -173,6 +174,37 @@ def test_folders_hold_images_or_tar_files(tmp_path: Path) -> None:
     write_tar(tmp_path / "tars" / "1.tar", {"0.jpg": b"x"})
     write_tar(tmp_path / "tars" / "0.tar", {"0.jpg": b"x"})
     assert [Path(s.path).name for s in find_shards(str(tmp_path / "tars"), tmp_path / "c")] == ["0.tar", "1.tar"]
+
+
+def test_links_to_folders_are_followed_each_folder_once(tmp_path: Path) -> None:
+    """Loops, links to what the folder lies in, two links to one folder, and one into the folder itself."""
+    photos, elsewhere = tmp_path / "data" / "photos", tmp_path / "elsewhere"
+    for path in (
+        photos / "sub" / "a.jpg",
+        photos / "b.jpg",
+        elsewhere / "deep" / "c.jpg",
+        tmp_path / "data" / "no.jpg",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(path.name.encode())
+    links = {"more": elsewhere, "self": photos, "up": "..", "sub/back": "..", "again": elsewhere, "known": "sub"}
+    links |= {"deeper": elsewhere / "deep", ".hidden": elsewhere, "nothing": "nowhere"}
+    for name, target in links.items():
+        (photos / name).symlink_to(target)
+    (elsewhere / "home").symlink_to(tmp_path)
+    (elsewhere / "deep" / "round").symlink_to("..")
+    (photos / "one.png").symlink_to(elsewhere / "deep" / "c.jpg")
+    shards = ShardSet([shard := FolderShard(str(photos))])
+    found = {key: shard.read(number) for number, key in enumerate(shard.keys())}
+    assert found == {"again/deep/c.jpg": b"c.jpg", "b.jpg": b"b.jpg", "one.png": b"c.jpg", "sub/a.jpg": b"a.jpg"}
+    assert shard.left == {
+        "closed": ["again/deep/round", "again/home", "deeper", "known", "more", "self", "sub/back", "up"]
+    }
+    (note,) = shards.problems
+    assert note.startswith(
+        "Folders left out, as they cannot be opened or are links to what is looked through anyway: 8"
+    )
+    assert open_source(str(photos)).others == {"nothing": 1}
 
 
 def test_braces_are_those_of_webdataset() -> None:
