@@ -6,7 +6,7 @@ BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PARTS := -e . $(addprefix -e ,$(PLUGINS))
 
-.PHONY: demo test setup weights lint lock benchmarks wheels clean
+.PHONY: demo test setup weights lint lock benchmarks wheels docs clean
 
 demo: weights            ## train the quickstart and write its report
 	$(BIN)/regionloss train recipes/quickstart.yaml
@@ -46,9 +46,13 @@ benchmarks: weights
 	$(BIN)/python -m benchmarks.table11
 	$(BIN)/python -m benchmarks.table12
 
-wheels: setup            ## every distribution, into dist/
+wheels: setup            ## every distribution as wheel and source archive, into dist/, checked
 	for part in . $(PLUGINS); do \
-		$(BIN)/python -m build --wheel --installer uv --outdir dist $$part || exit; done
+		$(BIN)/python -m build --installer uv --outdir dist $$part || exit; done
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+
+docs: setup              ## the site of these pages, into dist/site; a dead link is an error
+	$(BIN)/python -m sphinx --quiet -W --keep-going -c docs . dist/site
 
 clean:
 	rm -rf .venv dist runs

@@ -26,7 +26,13 @@ BUCKET = 2**24  # gradients in one reduction: 64 MiB of float32
 
 
 class OptimizerOptions(BaseModel):
-    """Adam with the constants of VQGAN training; the learning rate is a phase's own."""
+    """Adam with the constants of VQGAN training; the learning rate is a phase's own.
+
+    Args:
+        betas: Decays of the first and second moments.
+        weight_decay: AdamW's, decoupled from the gradients.
+        clip: Largest norm of the gradients of a step.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

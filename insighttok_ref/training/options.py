@@ -39,11 +39,13 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
     make: Any = TypedDict
     made = make(f"{target.__name__}Options", {name: NotRequired[annotations[name]] for name in names})
     made.__pydantic_config__ = ConfigDict(extra="forbid")
+    made.__constructor__ = target  # what the reference of recipes reads
     return made
 
 
 QuantizerOptions = options_of(EMAQuantizer, "codebook_size", "code_dim")
-ModelOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Literal[tuple(PRESETS)])
+Preset = Annotated[Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")]
+ModelOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Preset)
 
 #: Folders of a run that are not a phase's.
 TAKEN = ("checkpoints", "tensorboard", "wandb")

@@ -14,7 +14,12 @@ class _Strict(BaseModel):
 
 
 class Part(_Strict):
-    """A component that replaces a term's own, or other options for it."""
+    """A component that replaces a term's own, or other options for it.
+
+    Args:
+        name: Name of the component; the term's own where it is not said.
+        options: Options of its constructor.
+    """
 
     name: str | None = None
     options: dict[str, Any] = {}
@@ -23,7 +28,16 @@ class Part(_Strict):
 class TermUse(_Strict):
     """A registered term, with a weight, and what is to be different in it.
 
-    `kind` names the kind of region that it reads instead of its own; a term of no kind needs it.
+    Args:
+        use: Name of the term, as `regionloss components term` lists it.
+        kind: Kind of region that it reads, instead of its own; a term of no kind needs it.
+        weight: Weight in the sum (InsightTok, eq. 3).
+        start_step: First step at which it counts.
+        detector: Name of another detector, or its name and options.
+        extractor: The same for what cuts the crops.
+        backbone: The same for the recogniser.
+        distance: The same for what compares its features.
+        weighting: The same for what weighs the regions.
     """
 
     use: str
@@ -48,7 +62,12 @@ class TermUse(_Strict):
 
 
 class TrainerUse(_Strict):
-    """The trainer and its options."""
+    """The trainer and its options.
+
+    Args:
+        name: Name of a trainer; those of the reference build are below.
+        options: Options of its constructor.
+    """
 
     name: str
     options: dict[str, Any] = {}
@@ -63,7 +82,15 @@ class TermsFile(_Strict):
 
 
 class Recipe(_Strict):
-    """A whole training run."""
+    """A whole training run.
+
+    Args:
+        version: Version of the recipe's form.
+        seed: Seed of weights, images and their order.
+        plugins: Files of plugins beside the recipe, or names of modules.
+        terms: Region terms, by the names that logs and phases give them.
+        trainer: What trains, and how.
+    """
 
     version: Literal[1]
     seed: Annotated[int, Field(ge=0)] = 0

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import importlib.util
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from docs.generator.__main__ import pages
 from regionloss.cli.main import COMMANDS
 from tests.docs.blocks import Runner, blocks_of
 
@@ -99,13 +100,44 @@ def test_every_page_can_be_found_from_the_index() -> None:
 
 
 def test_generated_pages_are_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for path, text in module.pages().items():
-        assert path.read_text(encoding="utf-8") == text, "run python docs/make_reference.py"
+    for path, text in pages().items():
+        assert path.read_text(encoding="utf-8") == text, "run python -m docs.generator"
+
+
+def keys_below(options: object) -> Iterator[str]:
+    """Yield the keys of a recipe's options, to their depth."""
+    if isinstance(options, dict):
+        for key, value in options.items():
+            yield key
+            yield from keys_below(value)
+    elif isinstance(options, list):
+        for value in options:
+            yield from keys_below(value)
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.yaml")), ids=name_of)
+def test_the_recipe_page_has_every_key_that_a_shipped_recipe_uses(recipe: Path) -> None:
+    read = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    chosen = {*read["terms"], *read["trainer"]["options"]["data"].get("sources", {})}
+    chosen |= {*read["trainer"]["options"].get("evaluation", {}).get("judges", {})}
+    chosen |= {arm for phase in read["trainer"]["options"]["phases"] for arm in phase.get("arms", {})}
+    page = (ROOT / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8")
+    keys = set(keys_below(read)) - chosen
+    assert {"steps", "terms"} <= keys
+    assert not [key for key in keys if f"| `{key}` | " not in page]
+
+
+def test_the_recipe_page_says_type_default_and_meaning() -> None:
+    page = (ROOT / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8")
+    for row in (
+        "| `zero_stage` | whole number | `1` | What DeepSpeed shards",
+        "| `listen_from` | whole number at least 0 | `0` | First step at which the tokenizer hears it",
+        "| `term_weights` | mapping: number at least 0 | `{}` | Weights of terms in this phase",
+        "| `sources` | mapping: keys of `trainer.options.data.sources.NAME` |  | By the name",
+    ):
+        assert row in page
+    empty = [line for line in page.splitlines() if re.match(r"\| `\w+` \|", line) and line.endswith("|  |")]
+    assert not empty
 
 
 def test_the_command_line_page_has_every_command_of_ours() -> None:

@@ -22,12 +22,12 @@ from tests.docs.blocks import Block, blocks_of
 from tests.hosts.doubles import CODES, DOUBLES, EXTRA
 
 pytestmark = pytest.mark.weights
-GUIDES = Path(__file__).parents[2] / "docs" / "how-to"
+GUIDES = Path(__file__).parents[2] / "docs" / "how-to" / "wrap"
 MOST_LINES = 10
 
 
 def diffs(name: str) -> list[Block]:
-    return [block for block in blocks_of(GUIDES / f"wrap-{name}.md") if block.language == "diff"]
+    return [block for block in blocks_of(GUIDES / f"{name}.md") if block.language == "diff"]
 
 
 def hunks(block: Block) -> list[str]:
@@ -184,7 +184,7 @@ def run(code: str, names: dict[str, Any]) -> None:
 @pytest.fixture
 def terms_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (shown,) = [b for b in blocks_of(GUIDES / "wrap-any-loss.md") if b.language == "yaml"]
+    (shown,) = [b for b in blocks_of(GUIDES / "any-loss.md") if b.language == "yaml"]
     Path("text_face.yaml").write_text(shown.text)
 
 

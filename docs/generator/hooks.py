@@ -1,24 +1,16 @@
-"""Writes the reference page of the hooks from their specifications.
-
-`python -m regionloss.hooks.reference docs/reference/hooks.md`; without a path the page is printed.
-"""
+"""The reference of the hooks, from their specifications."""
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, get_type_hints
 
-from . import specs
-from .manager import HOOKS
+from docs.generator.text import BY, arguments
+from regionloss.hooks import specs
+from regionloss.hooks.manager import HOOKS
 
 INTRODUCTION = """\
-# Hooks
-
-<!-- Written by `python -m regionloss.hooks.reference docs/reference/hooks.md`; a test compares the two. -->
-
 A plugin is a small module that implements some of the hooks below and imports nothing heavy. Each hook receives a
 function `register` and calls it once for each thing that the plugin brings. Targets are strings
 `"package.module:Name"`: they are imported when a recipe or a caller names the component, never before.
@@ -70,7 +62,7 @@ Lower-case letters and digits, with `-`, `_` or `.` between them.
 
 def page() -> str:
     """Return the whole page as Markdown."""
-    parts = [INTRODUCTION]
+    parts = [f"# Hooks\n\n{BY}\n\n{INTRODUCTION}"]
     for hook in HOOKS:
         function = getattr(specs, hook)
         register = get_type_hints(function)["register"]
@@ -99,25 +91,3 @@ def _signature(call: Callable[..., Any]) -> str:
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
         shown.append(f"{parameter.name}: {parameter.annotation}{default}")
     return f"register({', '.join(shown)})"
-
-
-def arguments(documentation: str) -> list[tuple[str, str]]:
-    """Return name and meaning of each line under `Args:`."""
-    found: list[tuple[str, str]] = []
-    lines = documentation.partition("Args:\n")[2].splitlines()
-    for line in lines:
-        if not line.startswith("    "):
-            break
-        name, colon, text = line.strip().partition(": ")
-        if colon and line[4] != " ":
-            found.append((name, text))
-        else:
-            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
-    return found
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(page(), encoding="utf-8")
-    else:
-        print(page(), end="")

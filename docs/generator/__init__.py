@@ -1,0 +1,1 @@
+"""Writes what the docs take from the code."""
