@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,7 +61,7 @@ def load(recipe: str | None, overrides: list[str], resume: Path | None) -> Loade
     """Load the recipe that was named, or else the one of the run to go on from."""
     from ..recipe.load import load_begun, load_recipe
 
-    if resume is None or (recipe is not None and ("=" not in recipe or Path(recipe).is_file())):
+    if resume is None or (recipe is not None and ("=" not in recipe or os.path.isfile(recipe))):
         if recipe is None:
             advice = "Name one; 'regionloss train --help' says more."
             raise InputError(expected("RECIPE", "a file, or the name of a shipped recipe", "nothing", advice))

@@ -162,7 +162,7 @@ def installed_plugins() -> list[tuple[Plugin, str]]:
 
 def file_plugin(path: Path) -> Plugin:
     """Return the plugin that a Python file stands for; its version is the hash of the file."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "absent"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if os.path.isfile(path) else "absent"
     return Plugin(path.stem.replace("_", "-"), str(path), f"{FILE_VERSION}{digest}", path)
 
 
@@ -176,9 +176,9 @@ def _file_importer(path: Path) -> Callable[[], ModuleType]:
 
 def import_file(path: Path) -> ModuleType:
     """Import a Python file under a name of its own, so that it never hides an installed module."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise PluginError(f"there is no file '{path}'. Paths in 'plugins' are relative to the recipe.")
-    digest = hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(os.fsencode(path.resolve()) + path.read_bytes()).hexdigest()[:12]
     name = f"regionloss_file_{path.stem}_{digest}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from .finding import find_recipe
 from .options import component_problems
 from .overrides import override
 from .schema import Recipe, TermsFile
-from .source import Source, read_source
+from .source import RESOLVED, Source, read_source
 
 S = TypeVar("S", Recipe, TermsFile)
 
@@ -61,7 +62,7 @@ def load_begun(run: Path, overrides: Iterable[str] = ()) -> Loaded[Recipe]:
     Raises:
         RecipeError: There is no such file, or a plugin has gone; and as for `load_recipe`.
     """
-    written = read_source(run / "resolved.yaml")
+    written = read_source(run / "resolved.yaml", RESOLVED)
     whole = written.data if isinstance(written.data, dict) else {}
     if not isinstance(whole.get("file"), str) or not isinstance(whole.get("recipe"), dict):
         wanted = "the keys 'recipe' and 'file', as a run writes them"
@@ -103,7 +104,7 @@ def _catalogue_for(data: Any, path: Path) -> tuple[Catalogue, list[Problem]]:
     names = data.get("plugins") if isinstance(data, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
         return catalogue(), []
-    files = [(path.parent / name).resolve() for name in names]
+    files = [Path(os.path.realpath(path.parent / name)) for name in names]  # a loop of links is no file
     known = build_catalogue(files=files)
     broken = {broken.plugin.file: broken for broken in known.broken if broken.plugin.file}
     problems = [

@@ -66,7 +66,7 @@ class Recipe(_Strict):
     """A whole training run."""
 
     version: Literal[1]
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     plugins: tuple[str, ...] = ()
     terms: dict[str, TermUse] = {}
     trainer: TrainerUse
