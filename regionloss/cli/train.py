@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, expected
-from .check import Overrides
+from .check import Overrides, tell_unchecked
 
 if TYPE_CHECKING:
     from ..recipe.load import Loaded
@@ -45,6 +45,7 @@ def train(
     def prepare() -> tuple[Any, TrainingRun]:
         check_folders(out, resume)
         loaded = load(recipe, overrides or [], resume)
+        tell_unchecked(loaded.unchecked, err=True)
         return begin(loaded, out or resume or free_folder(loaded.path.stem), resume)
 
     def follow(folder: str) -> tuple[Any, TrainingRun]:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
-from ..errors import did_you_mean
+from ..errors import RegionLossError, did_you_mean
 
 Path = tuple[str | int, ...]
 #: Pydantic's details by path in the data; True beside the path where they say that a key is missing.
@@ -37,10 +37,19 @@ WORDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One mistake: the path of keys that leads to it, and what was expected and came."""
+    """One mistake: the path of keys that leads to it, and what was expected and came.
+
+    Args:
+        path: Of keys.
+        sentence: What was expected, and what came.
+        cause: The error of a part that could not be found or imported, and hence not be looked at.
+        spare: Such a part can be done without.
+    """
 
     path: Path
     sentence: str
+    cause: type[RegionLossError] | None = None
+    spare: bool = False
 
     def __str__(self) -> str:
         return f"{dotted(self.path)}: {self.sentence}" if self.path else self.sentence
