@@ -60,6 +60,8 @@ def check_images(images: Tensor, where: str) -> None:
         advice = ""
     if images.ndim != 4 or images.shape[1] != 3:
         raise InputError(expected(where, "(B, 3, H, W)", str(tuple(images.shape)), advice))
+    if images.layout != torch.strided:
+        raise InputError(expected(where, "a dense tensor", str(images.layout), "Convert: images.to_dense()."))
     if not images.is_floating_point():
         advice = "Convert: images.float() / 127.5 - 1."
         raise InputError(expected(where, "floating point values in [-1, 1]", str(images.dtype), advice))
@@ -99,6 +101,13 @@ def check_regions(regions: Regions, images: Tensor) -> None:
         last = int(regions.image_index.max())
         if last >= len(images):
             raise InputError(expected(f"{where}.image_index", f"0 to {len(images) - 1}", str(last)))
+
+
+def number_of(value: object, where: str, wanted: str, low: float, high: float, *, whole: bool = False) -> None:
+    """Raise InputError unless an option is a number from `low` to `high`, which `wanted` says in words."""
+    kind = int if whole else int | float
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        raise InputError(expected(where, wanted, repr(value)[:60]))
 
 
 def check_finite(images: Tensor, where: str) -> None:

@@ -36,6 +36,8 @@ def find_recipe(name: str | Path) -> Path:
     Raises:
         RecipeError: There is neither.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise RecipeError(expected("recipe", "a path, or the name of a shipped recipe", type(name).__name__))
     path = Path(name)
     there = os.path.isfile(path)  # pathlib's raises for what cannot be a path
     if path.suffix in (".yaml", ".yml") or there:

@@ -23,8 +23,9 @@ def override(source: Source, overrides: Iterable[str]) -> Source:
         source: The recipe as it was written.
         overrides: `key.path=value` each; a number in the path is the index of a list, the value is YAML.
     """
+    several = isinstance(overrides, Iterable) and not isinstance(overrides, str)
     data, places, problems = copy.deepcopy(source.data), dict(source.places), list(source.problems)
-    for text in overrides:
+    for text in map(str, overrides if several else [overrides]):
         where = f"override '{short(text)}'"
         try:
             path, value = parse_override(text)
