@@ -185,7 +185,8 @@ def check_types(regions: Regions) -> None:
     if not isinstance(size, tuple | list | torch.Size) or len(size) != 2 or not all(isinstance(n, int) for n in size):
         raise InputError(expected("image_size", "(H, W) in pixels", str(size)))
     if regions.texts is not None and not isinstance(regions.texts, tuple | list):
-        raise InputError(expected("texts", "a tuple of strings", f"{type(regions.texts).__name__}"))
+        got = f"one string, {regions.texts!r}" if isinstance(regions.texts, str) else type(regions.texts).__name__
+        raise InputError(expected("texts", "a tuple of strings", got))
     if not (regions.num_images is None or isinstance(regions.num_images, int)):
         raise InputError(expected("num_images", "a whole number or None", repr(regions.num_images)[:60]))
 

@@ -117,7 +117,6 @@ def odd(rng: random.Random, value: Any) -> Any:
         wrong = (
             value[None], value[0], value[..., :-1], value[:0], value.double(), value.half(), value.long(), value.bool(),
             value.numpy(), value.tolist(), value * math.nan, value * math.inf, value * 1e30, value.float().neg(), 
-            value.to("meta"),
             value.flatten(), value.mT if value.ndim > 1 else value, torch.tensor(0.5), torch.cat([value, value]),
             value.to_sparse(), value.to(torch.complex64),
         )  # fmt: skip
