@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from .judging import LIMIT, fault_of
+from .judging import LONGEST_WAIT, fault_of
 from .subjects import SUBJECTS
 
 
@@ -31,7 +31,7 @@ def main(
     for name in chosen:
         started, before = time.monotonic(), faults
         for number in range(first, first + count):
-            faulthandler.dump_traceback_later(10 * LIMIT, exit=True)  # what not even a signal ends
+            faulthandler.dump_traceback_later(2 * LONGEST_WAIT, exit=True)  # what not even a signal ends
             if fault := fault_of(SUBJECTS[name], name, number):
                 faults += 1
                 typer.echo(f"{name} --seed {number}: {fault}")

@@ -18,8 +18,12 @@ from regionloss.hooks import hookimpl
 
 
 @hookimpl
-def register_weightings(register):
-    pass
+def register_area_weightings(register):
+    register("own", "plug:Own", licence="MIT", summary="one for all")
+
+
+class Own:
+    def __init__(self, power: float = 1.0) -> None: ...
 """
 SAMPLE: dict[str, Any] = {
     "version": 1,
@@ -54,8 +58,9 @@ def bomb(rng: random.Random) -> str:
 
 def text_of(rng: random.Random) -> str:
     """Return the text of a recipe."""
-    how = rng.randrange(6)
-    text = yaml.safe_dump(SAMPLE, sort_keys=False)
+    how = rng.randrange(8)
+    sample = SAMPLE | {"plugins": ["./plug.py"]} if rng.random() < 0.15 else SAMPLE
+    text = yaml.safe_dump(sample, sort_keys=False)
     if how == 0:
         return bytes_of(rng, text.encode()).decode("utf-8", "surrogateescape")
     if how == 1:
@@ -67,7 +72,7 @@ def text_of(rng: random.Random) -> str:
         return text.replace(f"{key}:", "was:", 1) + f"\n{key}: {rng.choice(WRITTEN)}\n"
     if how == 3:
         return f"{bomb(rng)}\n{text}"
-    return yaml.safe_dump(values_of(rng, SAMPLE), sort_keys=False, allow_unicode=True, width=10_000)
+    return yaml.safe_dump(values_of(rng, sample), sort_keys=False, allow_unicode=True, width=10_000)
 
 
 def override_of(rng: random.Random) -> str:
