@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,11 @@ def text_of(rng: random.Random) -> str:
         return text.replace(f"{key}:", "was:", 1) + f"\n{key}: {rng.choice(WRITTEN)}\n"
     if how == 3:
         return f"{bomb(rng)}\n{text}"
-    return yaml.safe_dump(values_of(rng, sample), sort_keys=False, allow_unicode=True, width=10_000)
+    data = values_of(rng, sample)
+    try:
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=10_000)
+    except RecursionError:
+        return json.dumps(data)
 
 
 def override_of(rng: random.Random) -> str:
