@@ -60,6 +60,8 @@ def check_images(images: Tensor, where: str) -> None:
         advice = ""
     if images.ndim != 4 or images.shape[1] != 3:
         raise InputError(expected(where, "(B, 3, H, W)", str(tuple(images.shape)), advice))
+    if images.layout != torch.strided:
+        raise InputError(expected(where, "a dense tensor", str(images.layout), "Convert: images.to_dense()."))
     if not images.is_floating_point():
         advice = "Convert: images.float() / 127.5 - 1."
         raise InputError(expected(where, "floating point values in [-1, 1]", str(images.dtype), advice))
@@ -101,8 +103,17 @@ def check_regions(regions: Regions, images: Tensor) -> None:
             raise InputError(expected(f"{where}.image_index", f"0 to {len(images) - 1}", str(last)))
 
 
+def number_of(value: object, where: str, wanted: str, low: float, high: float, *, whole: bool = False) -> None:
+    """Raise InputError unless an option is a number from `low` to `high`, which `wanted` says in words."""
+    kind = int if whole else int | float
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        raise InputError(expected(where, wanted, repr(value)[:60]))
+
+
 def check_finite(images: Tensor, where: str) -> None:
     """Raise NotFiniteError for NaN or infinite values. Reads values back from the device: for first calls only."""
+    if images.device.type == "meta":  # holds no values
+        return
     bad = int((~images.detach().isfinite()).any(dim=3).any(dim=2).any(dim=1).sum())
     if bad:
         got = f"NaN or inf in {bad} of {len(images)} images"
@@ -122,7 +133,7 @@ def check_range(images: Tensor, value_range: tuple[float, float], where: str) ->
     Reads values back from the device: for first calls only.
     """
     check_finite(images, where)
-    if images.numel() == 0:
+    if images.numel() == 0 or images.device.type == "meta":
         return
     low, high = (float(v) for v in torch.aminmax(images.detach().float()))
     wanted = f"values in [{value_range[0]:g}, {value_range[1]:g}]"

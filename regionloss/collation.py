@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from . import region_ops
+from .checks import number_of
 from .errors import InputError, expected
 from .region_ops import Draws
 from .regions import Regions, check_values
@@ -57,12 +59,16 @@ class RegionFilter:
     pad_to: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("min_visible", "drop"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(expected(f"filter: {name}", "a share from 0 to 1", str(getattr(self, name))))
+        for name, high in (("min_side", math.inf), ("min_visible", 1), ("drop", 1)):
+            wanted = "a share from 0 to 1" if high == 1 else "pixels, 0 or more"
+            number_of(getattr(self, name), f"filter: {name}", wanted, 0, high)
         for name in ("per_image", "per_batch"):
-            if (limit := getattr(self, name)) is not None and limit < 0:
-                raise InputError(expected(f"filter: {name}", "0 or more, or none", str(limit)))
+            if (limit := getattr(self, name)) is not None:
+                number_of(limit, f"filter: {name}", "0 or more, or none", 0, math.inf, whole=True)
+        if self.pad_to is not None and not isinstance(self.pad_to, tuple | list):
+            raise InputError(expected("filter: pad_to", "counts such as (4, 8), or none", repr(self.pad_to)[:60]))
+        for count in self.pad_to or ():
+            number_of(count, "filter: pad_to", "counts of 0 or more", 0, math.inf, whole=True)
         if self.choose not in ("largest", "random"):
             raise InputError(expected("filter: choose", "'largest' or 'random'", repr(self.choose)))
 
@@ -88,6 +94,13 @@ def collate_regions(
     Raises:
         InputError: Images of different sizes.
     """
+    if not isinstance(per_image, Sequence) or isinstance(per_image, str | bytes):
+        raise InputError(expected("collate", "a list, the regions by kind of each image", type(per_image).__name__))
+    if filters is not None and not isinstance(filters, Mapping):
+        raise InputError(expected("filters", "a RegionFilter by kind, or none", type(filters).__name__))
+    for kind, rules in (filters or {}).items():
+        if not isinstance(rules, RegionFilter):
+            raise InputError(expected(f"filters['{kind}']", "a RegionFilter", type(rules).__name__))
     for regions in per_image:
         if not isinstance(regions, Mapping):
             advice = "For example [{'text': Regions(...)}, {}]."

@@ -28,6 +28,8 @@ def detect(images: Tensor, detector: str | Detector, options: Mapping[str, objec
     """
     check_images(images, "images")
     check_range(images, (-1.0, 1.0), "images")
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(expected("options", "the detector's options by name", type(options).__name__))
     if isinstance(detector, str):
         from .hooks.catalogue import catalogue
 

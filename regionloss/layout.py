@@ -49,7 +49,7 @@ class Layout:
         rank = rank_in_image(image_index)
         row = (per_image.cumsum(0) - per_image)[image] + rank // slots
         rows = images.repeat_interleave(per_image)
-        in_order = num_images is not None and torch.equal(rows, torch.arange(num_images))
+        in_order = len(rows) == num_images and torch.equal(rows, torch.arange(num_images))
         bare = side[spread == 0]
         return cls(
             None if in_order else rows,

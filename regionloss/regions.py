@@ -176,13 +176,19 @@ def check_types(regions: Regions) -> None:
         if not isinstance(value, Tensor) and not (value is None and name not in needed):
             advice = f"Convert: torch.as_tensor({name})."
             raise InputError(expected(name, "a tensor", type(value).__name__, advice))
+        if value is not None and (value.layout != torch.strided or value.device != regions.boxes.device):
+            wanted = f"a dense tensor on {regions.boxes.device}, where the boxes are"
+            raise InputError(expected(name, wanted, f"{value.layout} on {value.device}"))
     if not isinstance(regions.kind, str) or not regions.kind:
         raise InputError(expected("kind", "a name such as 'text'", repr(regions.kind)))
     size = regions.image_size
     if not isinstance(size, tuple | list | torch.Size) or len(size) != 2 or not all(isinstance(n, int) for n in size):
         raise InputError(expected("image_size", "(H, W) in pixels", str(size)))
-    if isinstance(regions.texts, str):
-        raise InputError(expected("texts", "a tuple of strings", f"one string, {regions.texts!r}"))
+    if regions.texts is not None and not isinstance(regions.texts, tuple | list):
+        got = f"one string, {regions.texts!r}" if isinstance(regions.texts, str) else type(regions.texts).__name__
+        raise InputError(expected("texts", "a tuple of strings", got))
+    if not (regions.num_images is None or isinstance(regions.num_images, int)):
+        raise InputError(expected("num_images", "a whole number or None", repr(regions.num_images)[:60]))
 
 
 def check_shapes(regions: Regions) -> None:

@@ -27,7 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "checks": {"errors", "regions"},
     "judges": {"regions"},
     "region_ops": {"errors", "regions"},
-    "collation": {"errors", "regions", "region_ops"},
+    "collation": {"checks", "errors", "regions", "region_ops"},
     **{room: set(BASE) for room in STAGES},
     "backbones": BASE | {"weights"},  # core's own networks read their files
     "reduction": BASE,

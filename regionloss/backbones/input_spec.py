@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..checks import number_of, range_of
 from ..errors import InputError, expected
 from ..tensors import constants
 
@@ -38,11 +39,17 @@ class InputSpec:
     def __post_init__(self) -> None:
         if self.channels not in ("RGB", "BGR", "L"):
             raise InputError(expected("InputSpec.channels", "'RGB', 'BGR' or 'L'", repr(self.channels)))
+        for name, low in (("mean", -1e30), ("std", 1e-12)):
+            numbers = getattr(self, name)
+            if not isinstance(numbers, tuple | list):
+                raise InputError(expected(f"InputSpec.{name}", "a tuple of numbers", repr(numbers)[:60]))
+            for number in numbers:
+                wanted = "finite numbers" if name == "mean" else "finite numbers above 0"
+                number_of(number, f"InputSpec.{name}", wanted, low, 1e30)
         if {len(self.mean), len(self.std)} - {1, len(self.channels)}:
             got = f"{len(self.mean)} and {len(self.std)}"
             raise InputError(expected("InputSpec.mean, std", f"one number or {len(self.channels)}", got))
-        if self.value_range[0] >= self.value_range[1]:
-            raise InputError(expected("InputSpec.value_range", "(low, high) with low < high", str(self.value_range)))
+        range_of(self.value_range, "InputSpec.value_range")
 
     def __call__(self, crops: Tensor) -> Tensor:
         """Return crops (R, 3, h, w) in [-1, 1], RGB, as the network wants them."""

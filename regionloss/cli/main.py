@@ -19,7 +19,7 @@ from .sentences import SentenceGroup
 #: Command -> where it is, and its line in `--help` (the first line of its docstring; a test compares the two).
 COMMANDS = {
     "train": ("regionloss.cli.train:train", "Run a recipe's trainer."),
-    "check": ("regionloss.cli.check:check", "Check a recipe and list all its mistakes."),
+    "check": ("regionloss.cli.check:check", "Check a recipe and list all its mistakes; runs the recipe's plugins."),
     "show": ("regionloss.cli.show:show", "Show a recipe with its defaults, versions and licences."),
     "plugins": ("regionloss.cli.plugins:plugins", "List the plugins and what each brings."),
     "plugin": ("regionloss.cli.plugin:app", "Write a plugin of your own, and check it."),

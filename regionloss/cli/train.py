@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import InputError, expected
-from .check import Overrides
+from .check import Overrides, tell_unchecked
 
 if TYPE_CHECKING:
     from ..recipe.load import Loaded
@@ -44,6 +45,7 @@ def train(
     def prepare() -> tuple[Any, TrainingRun]:
         check_folders(out, resume)
         loaded = load(recipe, overrides or [], resume)
+        tell_unchecked(loaded.unchecked, err=True)
         return begin(loaded, out or resume or free_folder(loaded.path.stem), resume)
 
     def follow(folder: str) -> tuple[Any, TrainingRun]:
@@ -60,7 +62,7 @@ def load(recipe: str | None, overrides: list[str], resume: Path | None) -> Loade
     """Load the recipe that was named, or else the one of the run to go on from."""
     from ..recipe.load import load_begun, load_recipe
 
-    if resume is None or (recipe is not None and ("=" not in recipe or Path(recipe).is_file())):
+    if resume is None or (recipe is not None and ("=" not in recipe or os.path.isfile(recipe))):
         if recipe is None:
             advice = "Name one; 'regionloss train --help' says more."
             raise InputError(expected("RECIPE", "a file, or the name of a shipped recipe", "nothing", advice))

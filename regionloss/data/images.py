@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ def read_image(path: str | Path) -> Image.Image:
     Raises:
         ImageError: No such file, not an image, truncated, or too large to decode safely; names the file.
     """
-    if not Path(path).is_file():
+    if not isinstance(path, str | os.PathLike):
+        raise ImageError(expected("path", "the path of an image file", type(path).__name__))
+    if not os.path.isfile(path):
         raise ImageError(f"{path}: there is no such file.")
     with readable(str(path)), Image.open(path) as opened:
         return upright(opened).copy()

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -162,7 +163,10 @@ def installed_plugins() -> list[tuple[Plugin, str]]:
 
 def file_plugin(path: Path) -> Plugin:
     """Return the plugin that a Python file stands for; its version is the hash of the file."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "absent"
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except (OSError, ValueError):
+        digest = "absent"
     return Plugin(path.stem.replace("_", "-"), str(path), f"{FILE_VERSION}{digest}", path)
 
 
@@ -174,21 +178,31 @@ def _file_importer(path: Path) -> Callable[[], ModuleType]:
     return lambda: import_file(path)
 
 
-def import_file(path: Path) -> ModuleType:
-    """Import a Python file under a name of its own, so that it never hides an installed module."""
-    if not path.is_file():
+def file_spec(path: Path) -> ModuleSpec:
+    """Return how a Python file would be imported, under a name of its own, so that it never hides an installed module.
+
+    Raises:
+        PluginError: There is no such file, or it is not one of Python.
+    """
+    if not os.path.isfile(path):
         raise PluginError(f"there is no file '{path}'. Paths in 'plugins' are relative to the recipe.")
-    digest = hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:12]
-    name = f"regionloss_file_{path.stem}_{digest}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise PluginError(f"'{path}' is not a Python file. Name a module that ends in .py.")
+    digest = hashlib.sha256(os.fsencode(path.resolve()) + path.read_bytes()).hexdigest()[:12]
+    spec = importlib.util.spec_from_file_location(f"regionloss_file_{path.stem}_{digest}", path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"'{path}' is not a Python file. Name a module that ends in .py.")
+    return spec
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a Python file once; raises PluginError as `file_spec` does, and whatever the file raises."""
+    spec = file_spec(path)
+    if spec.name not in sys.modules:
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
+        sys.modules[spec.name] = module
         try:
             spec.loader.exec_module(module)
         except BaseException:
-            del sys.modules[name]
+            del sys.modules[spec.name]
             raise
-    return sys.modules[name]
+    return sys.modules[spec.name]

@@ -89,6 +89,6 @@ def _annotation(target: Callable[..., Any], parameter: inspect.Parameter) -> Any
 def _is_data(value: object) -> bool:
     try:
         json.dumps(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False
     return True

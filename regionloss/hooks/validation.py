@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
-from ..errors import did_you_mean
+from ..errors import RegionLossError, did_you_mean
 
 Path = tuple[str | int, ...]
 #: Pydantic's details by path in the data; True beside the path where they say that a key is missing.
@@ -37,10 +37,19 @@ WORDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One mistake: the path of keys that leads to it, and what was expected and came."""
+    """One mistake: the path of keys that leads to it, and what was expected and came.
+
+    Args:
+        path: Of keys.
+        sentence: What was expected, and what came.
+        cause: The error of a part that could not be found or imported, and hence not be looked at.
+        spare: Such a part can be done without.
+    """
 
     path: Path
     sentence: str
+    cause: type[RegionLossError] | None = None
+    spare: bool = False
 
     def __str__(self) -> str:
         return f"{dotted(self.path)}: {self.sentence}" if self.path else self.sentence
@@ -66,25 +75,32 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
         for detail in error.errors(include_url=False):
             path = _path_in(data, detail["loc"], detail["type"])
             found.setdefault((path, detail["type"] in MISSING), []).append(dict(detail))
+    unknown, inner = _unknown(found), {path[:depth] for path, _ in found for depth in range(len(path))}
     problems = [
         Problem(path, _sentence(annotation, data, path, details))
         for (path, missing), details in found.items()
-        if not (missing and _misspelled_beside(path, found)) and not _deeper(path, details, found)
+        if not (missing and _misspelled(path, unknown)) and not (path in inner and _outer(details))
     ]
     return None, problems
 
 
-def _misspelled_beside(path: Path, found: Found) -> bool:
+def _unknown(found: Found) -> dict[Path, list[str]]:
+    """The unknown keys, by the path of the mapping that has them."""
+    keys: dict[Path, list[str]] = {}
+    for (path, _), details in found.items():
+        if path and details[0]["type"] in UNKNOWN:
+            keys.setdefault(path[:-1], []).append(str(path[-1]))
+    return keys
+
+
+def _misspelled(path: Path, unknown: dict[Path, list[str]]) -> bool:
     """A key that is missing because it is misspelled right beside is one mistake, not two."""
-    unknown = [p for (p, _), details in found.items() if details[0]["type"] in UNKNOWN and p[:-1] == path[:-1]]
-    return bool(difflib.get_close_matches(str(path[-1]), [str(p[-1]) for p in unknown], n=1, cutoff=0.6))
+    return bool(path and difflib.get_close_matches(str(path[-1]), unknown.get(path[:-1], []), n=1, cutoff=0.6))
 
 
-def _deeper(path: Path, details: list[dict[str, Any]], found: Found) -> bool:
+def _outer(details: list[dict[str, Any]]) -> bool:
     """Where one member of a union fits but for a mistake inside, the other members' complaints are noise."""
-    if any(detail["type"] == "value_error" for detail in details):
-        return False
-    return any(len(other) > len(path) and other[: len(path)] == path for other, _ in found)
+    return all(detail["type"] != "value_error" for detail in details)
 
 
 def _path_in(data: Any, loc: tuple[int | str, ...], kind: str) -> Path:
@@ -146,7 +162,12 @@ def _wanted(detail: dict[str, Any]) -> str:
 def shown(value: Any) -> str:
     """Return a short `repr` as a recipe would write it."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return short(text.encode("utf-8", "backslashreplace").decode("utf-8"), 60)
+
+
+def short(text: str, most: int = 100) -> str:
+    """Return `text`, cut where it has more than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def schemas(annotation: Any, path: Path) -> Iterator[dict[str, Any]]:

@@ -69,7 +69,9 @@ class LossTerms(nn.Module):
 
     def __init__(self, terms: Mapping[str, Term]) -> None:
         super().__init__()
-        for name, term in dict(terms).items():
+        if not isinstance(terms, Mapping):
+            raise InputError(expected("terms", "a mapping of names to a Term each", type(terms).__name__))
+        for name, term in terms.items():
             if not isinstance(term, Term):
                 advice = "LossTerms.from_names({'text': 1.0}) builds terms by name."
                 raise InputError(expected(f"terms['{name}']", "a Term", type(term).__name__, advice))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 from ..errors import InputError, UnknownNameError, expected
@@ -29,7 +30,7 @@ def load_choice(choice: str, option: str = OPTION) -> Loaded[Recipe] | Loaded[Te
         InputError: A weight that is none, or no terms.
     """
     path = Path(choice)
-    loaded = load_any(path) if path.suffix in (".yaml", ".yml") or path.is_file() else _by_name(choice, option)
+    loaded = load_any(path) if path.suffix in (".yaml", ".yml") or os.path.isfile(path) else _by_name(choice, option)
     if not loaded.recipe.terms:
         raise InputError(expected(option, "terms", f"'{choice}', which has none"))
     return loaded

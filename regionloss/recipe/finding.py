@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..errors import RecipeError, did_you_mean, expected
@@ -35,9 +36,12 @@ def find_recipe(name: str | Path) -> Path:
     Raises:
         RecipeError: There is neither.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise RecipeError(expected("recipe", "a path, or the name of a shipped recipe", type(name).__name__))
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        if not path.is_file():
+    there = os.path.isfile(path)  # pathlib's raises for what cannot be a path
+    if path.suffix in (".yaml", ".yml") or there:
+        if not there:
             raise RecipeError(expected(str(path), "a recipe", "no such file", _advice(path.stem)))
         return path
     known = known_recipes()

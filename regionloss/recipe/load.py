@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,15 +10,15 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from ..errors import RecipeError, expected
+from ..errors import PluginError, RecipeError, UnknownNameError, expected
 from ..hooks.catalogue import Catalogue, build_catalogue, catalogue
-from ..hooks.manager import file_plugin
+from ..hooks.manager import file_plugin, file_spec
 from ..hooks.validation import Problem, check
 from .finding import find_recipe
 from .options import component_problems
 from .overrides import override
 from .schema import Recipe, TermsFile
-from .source import Source, read_source
+from .source import RESOLVED, Source, read_source
 
 S = TypeVar("S", Recipe, TermsFile)
 
@@ -31,12 +32,14 @@ class Loaded(Generic[S]):
         source: The file, for sentences about it.
         path: Where the file lies.
         catalogue: The plugins that it was checked against, those that it names included.
+        unchecked: A line for each part that could not be looked at, though nothing says that it is wrong.
     """
 
     recipe: S
     source: Source
     path: Path
     catalogue: Catalogue
+    unchecked: tuple[str, ...] = ()
 
 
 def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Loaded[Recipe]:
@@ -61,7 +64,7 @@ def load_begun(run: Path, overrides: Iterable[str] = ()) -> Loaded[Recipe]:
     Raises:
         RecipeError: There is no such file, or a plugin has gone; and as for `load_recipe`.
     """
-    written = read_source(run / "resolved.yaml")
+    written = read_source(run / "resolved.yaml", RESOLVED)
     whole = written.data if isinstance(written.data, dict) else {}
     if not isinstance(whole.get("file"), str) or not isinstance(whole.get("recipe"), dict):
         wanted = "the keys 'recipe' and 'file', as a run writes them"
@@ -77,38 +80,71 @@ def load_terms_file(path: str | Path, overrides: Iterable[str] = ()) -> Loaded[T
     return _load(TermsFile, found, override(read_source(found), overrides))
 
 
-def load_any(recipe: str | Path, overrides: Iterable[str] = ()) -> Loaded[Recipe] | Loaded[TermsFile]:
-    """Load a recipe, or a file of terms where it has no key but theirs."""
+def load_any(
+    recipe: str | Path, overrides: Iterable[str] = (), *, run_plugins: bool = True
+) -> Loaded[Recipe] | Loaded[TermsFile]:
+    """Load a recipe, or a file of terms where it has no key but theirs.
+
+    Args:
+        recipe: Path of the file, or name of a shipped recipe.
+        overrides: `key.path=value` each.
+        run_plugins: Whether to run the plugins that it names. Without them, what they may bring is unchecked, and the
+            recipe is not there to be built.
+
+    Raises:
+        RecipeError: As for `load_recipe`.
+    """
     path = find_recipe(recipe)
     source = override(read_source(path), overrides)
     if isinstance(source.data, dict) and source.data.keys() <= TermsFile.model_fields.keys():
-        return _load(TermsFile, path, source)
-    return _load(Recipe, path, source)
+        return _load(TermsFile, path, source, run_plugins)
+    return _load(Recipe, path, source, run_plugins)
 
 
-def _load(schema: type[S], path: Path, source: Source) -> Loaded[S]:
+def _load(schema: type[S], path: Path, source: Source, run_plugins: bool = True) -> Loaded[S]:
     data = {} if source.data is None else source.data
     adapter: TypeAdapter[BaseModel] = TypeAdapter(schema)
     value, problems = check(adapter, schema, data)
-    known, plugin_problems = _catalogue_for(data, path)
-    problems += plugin_problems
-    problems += component_problems(data, known)
-    if problems or source.problems:
-        raise source.error(problems)
-    return Loaded(value, source, path, known)
+    known, others = _against_plugins(data, path) if run_plugins else _without_plugins(data, path)
+    problems += others
+    mistakes = [problem for problem in problems if not problem.spare]
+    if mistakes or source.problems:
+        raise source.error(mistakes)
+    return Loaded(value, source, path, known, tuple(source.line(problem) for problem in problems))
 
 
-def _catalogue_for(data: Any, path: Path) -> tuple[Catalogue, list[Problem]]:
-    """The installed plugins, and those beside the recipe that it names."""
+def _plugin_files(data: Any, path: Path) -> list[Path]:
+    """The plugins that a recipe names, beside which they lie."""
     names = data.get("plugins") if isinstance(data, dict) else None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
-        return catalogue(), []
-    files = [(path.parent / name).resolve() for name in names]
-    known = build_catalogue(files=files)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return []
+    return [Path(os.path.realpath(path.parent / name)) for name in names]  # a loop of links is no file
+
+
+def _against_plugins(data: Any, path: Path) -> tuple[Catalogue, list[Problem]]:
+    """The installed plugins and those of the recipe, which are run; all that is wrong with these and with names."""
+    files = _plugin_files(data, path)
+    known = build_catalogue(files=files) if files else catalogue()
     broken = {broken.plugin.file: broken for broken in known.broken if broken.plugin.file}
     problems = [
         Problem(("plugins", number), f"{file_plugin(file).name}: {broken[file].sentence}")
         for number, file in enumerate(files)
         if file in broken
     ]
+    return known, [*problems, *component_problems(data, known)]
+
+
+def _without_plugins(data: Any, path: Path) -> tuple[Catalogue, list[Problem]]:
+    """The installed plugins alone; a name that they lack may be one of the recipe's plugins."""
+    files, known, problems = _plugin_files(data, path), catalogue(), []
+    for number, file in enumerate(files):
+        place = ("plugins", number)
+        try:
+            file_spec(file)
+            problems.append(Problem(place, f"'{file.name}' was not run.", spare=True))
+        except (PluginError, OSError) as error:
+            problems.append(Problem(place, f"{file_plugin(file).name}: {error}"))
+    for problem in component_problems(data, known):
+        theirs = bool(files) and problem.cause is not None and issubclass(problem.cause, UnknownNameError)
+        problems.append(replace(problem, spare=problem.spare or theirs))
     return known, problems

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from ..errors import RegionLossError, did_you_mean, expected
+from ..errors import RegionLossError, UnknownNameError, did_you_mean, expected
 from ..hooks.catalogue import Catalogue, load_target
 from ..hooks.options import checked_options
 from ..hooks.parts import PARTS, ChosenPart, chosen_parts
@@ -35,7 +36,7 @@ def term_problems(term: dict[str, Any], path: Path, catalogue: Catalogue) -> Ite
     try:
         record = catalogue.term(term["use"])
     except RegionLossError as error:
-        yield Problem((*path, "use"), str(error))
+        yield Problem((*path, "use"), str(error), type(error))
         return
     reads = term.get("kind")
     yield from _kind_problems(reads, record, path, catalogue)
@@ -43,11 +44,12 @@ def term_problems(term: dict[str, Any], path: Path, catalogue: Catalogue) -> Ite
     parts = chosen_parts(record, changes, reads if isinstance(reads, str) else None)
     for kind, part in parts.items():
         if part.name:
-            yield from part_problems(kind, part.name, part.options, (*path, kind), catalogue, part.plugin)
-    found = kind_found(parts["detector"], catalogue)
-    if found and found != (reads or record.kind):
+            found = part_problems(kind, part.name, part.options, (*path, kind), catalogue, part.plugin)
+            yield from found if kind != "detector" else (_spared(problem, kind in changes) for problem in found)
+    finds = kind_found(parts["detector"], catalogue)
+    if finds and finds != (reads or record.kind):
         place = "detector" if "detector" in changes else "use"
-        yield Problem((*path, place), other_kind(parts["detector"].name, found, str(reads or record.kind)))
+        yield Problem((*path, place), other_kind(parts["detector"].name, finds, str(reads or record.kind)))
 
 
 def part_problems(
@@ -57,10 +59,18 @@ def part_problems(
     try:
         target = load_target(catalogue.find(kind, name, plugin=plugin))
     except RegionLossError as error:
-        yield Problem((*path, "name"), str(error))
+        yield Problem((*path, "name"), str(error), type(error))
         return
     for problem in checked_options(target, options)[1]:
         yield Problem((*path, "options", *problem.path), problem.sentence)
+
+
+def _spared(problem: Problem, named: bool) -> Problem:
+    """Training can do without a detector; a name that the recipe misspells is a mistake all the same."""
+    if problem.cause is None or (named and issubclass(problem.cause, UnknownNameError)):
+        return problem
+    advice = "Training on side-cars goes without it; 'regionloss annotate' needs it."
+    return replace(problem, sentence=f"{problem.sentence} {advice}", spare=True)
 
 
 def kind_found(detector: ChosenPart, catalogue: Catalogue) -> str:
@@ -107,7 +117,7 @@ def _kind_problems(kind: Any, record: TermRecord, path: Path, catalogue: Catalog
     try:
         catalogue.region_kind(kind or record.kind)
     except RegionLossError as error:
-        yield Problem((*path, "kind" if kind else "use"), str(error))
+        yield Problem((*path, "kind" if kind else "use"), str(error), type(error))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from typing import Any
 
 from ..errors import RecipeError
 from ..hooks.validation import Path as KeyPath
-from ..hooks.validation import dotted, shown
-from .source import Source, parse_value
+from ..hooks.validation import dotted, short, shown
+from .source import RECIPE, UNWRITABLE, Source, parse_value
+
+_INDEX = re.compile("[0-9]{1,9}")
 
 
 def override(source: Source, overrides: Iterable[str]) -> Source:
@@ -21,16 +23,18 @@ def override(source: Source, overrides: Iterable[str]) -> Source:
         source: The recipe as it was written.
         overrides: `key.path=value` each; a number in the path is the index of a list, the value is YAML.
     """
+    several = isinstance(overrides, Iterable) and not isinstance(overrides, str)
     data, places, problems = copy.deepcopy(source.data), dict(source.places), list(source.problems)
-    for text in overrides:
+    for text in map(str, overrides if several else [overrides]):
+        where = f"override '{short(text)}'"
         try:
             path, value = parse_override(text)
             path = _set(data, path, value)
         except RecipeError as error:
-            problems.append(f"override '{text}': {error}")
+            problems.append(f"{where}: {error}")
             continue
         places = {at: line for at, line in places.items() if at[: len(path)] != path}
-        places[path] = f"override '{text}'"
+        places[path] = where
     return replace(source, data=data, places=places, problems=tuple(problems))
 
 
@@ -39,11 +43,17 @@ def parse_override(text: str) -> tuple[KeyPath, Any]:
     key, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[^.\s]+(\.[^.\s]+)*", key):
         raise RecipeError("expected key.path=value, for example trainer.options.steps=100.")
-    path: KeyPath = tuple(int(part) if part.isdigit() else part for part in key.split("."))
+    path: KeyPath = tuple(int(part) if _INDEX.fullmatch(part) else part for part in key.split("."))
+    if len(path) > RECIPE.levels:
+        raise RecipeError(f"expected at most {RECIPE.levels} keys in a path, got {len(path)}.")
+    if UNWRITABLE.search(key):
+        raise RecipeError(f"expected a key without NUL and halves of characters, got {shown(key)}.")
     try:
-        return path, parse_value(value)
+        return path, parse_value(value, len(path))
     except RecipeError as error:
-        raise RecipeError(f"expected a value in YAML, got {value!r}. Put it in quotes?") from error
+        if error.__cause__ is None:
+            raise RecipeError(str(error).partition(": ")[2]) from error
+        raise RecipeError(f"expected a value in YAML, got {short(repr(value))}. Put it in quotes?") from error
 
 
 def _set(data: Any, path: KeyPath, value: Any) -> KeyPath:
@@ -54,7 +64,7 @@ def _set(data: Any, path: KeyPath, value: Any) -> KeyPath:
         where = dotted(path[:depth]) or "the recipe"
         if isinstance(data, list):
             if not isinstance(part, int) or part >= len(data):
-                raise RecipeError(f"expected an index below {len(data)} in {where}, got '{part}'.")
+                raise RecipeError(f"expected an index below {len(data)} in {where}, got '{short(str(part))}'.")
         elif isinstance(data, dict):
             part = str(part)
             if not last and data.get(part) is None:

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from ..errors import RegionLossError
+from ..errors import PluginError, RegionLossError, UnknownNameError
 from ..hooks.catalogue import Catalogue, load_target
 from ..hooks.options import checked_options
-from ..hooks.parts import chosen_parts
+from ..hooks.parts import ChosenPart, chosen_parts
 from ..hooks.records import Component, Plugin
 from .load import Loaded
 from .schema import Recipe, TermsFile, TermUse
@@ -58,7 +58,9 @@ def _term(use: TermUse, used: _Used) -> dict[str, Any]:
         "start_step": use.start_step,
     }
     for kind, part in chosen_parts(record, use.changes, use.kind).items():
-        if part.name:
+        if kind == "detector":
+            term |= {kind: found} if (found := used.spare(part)) else {}
+        elif part.name:
             term[kind] = used.part(kind, part.name, part.options, part.plugin)
     return term
 
@@ -79,6 +81,16 @@ class _Used:
         self.components[key] = component
         self.weights.setdefault(key, {}).update(self.chosen(component, full))
         return {"name": component.canonical, "options": full}
+
+    def spare(self, detector: ChosenPart) -> dict[str, Any] | None:
+        """Do the same for a detector, which need not be here: then its defaults are not said."""
+        try:
+            return self.part("detector", detector.name, detector.options, detector.plugin) if detector.name else None
+        except UnknownNameError:
+            return None
+        except PluginError:
+            prefix = f"{detector.plugin}/" if detector.plugin and "/" not in detector.name else ""
+            return {"name": prefix + detector.name, "options": to_jsonable_python(detector.options)}
 
     def chosen(self, component: Component, options: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         """Return the weight files of a component by name; an option that names another one replaces its default."""

@@ -93,7 +93,7 @@ class Recipe(_Strict):
     """
 
     version: Literal[1]
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     plugins: tuple[str, ...] = ()
     terms: dict[str, TermUse] = {}
     trainer: TrainerUse

@@ -1,0 +1,133 @@
+"""Tar files of images with odd names, members and headers; annotated, and read as training reads them."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import random
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from regionloss.data.shards import TarShard
+from regionloss.data.sidecars import read_sidecar, sidecar_path, stats_path
+from regionloss.stages.annotate import Annotate, Annotator
+from regionloss.stages.base import Job, Report, silent
+from regionloss.stages.decoding import Picture, Unreadable, decode_all
+from regionloss.stages.naming import resolve
+
+from .damage import NAMES, bytes_of
+from .judging import Fault
+from .pictures import encoded, picture
+
+SPOTS = str(Path(__file__).parents[1] / "stages" / "spots.py")
+SUFFIXES = (".png", ".png", ".png", ".PNG", ".mask.png", ".jpg", ".json", ".txt", "")
+
+
+class Here:
+    """Decoding in this very process: quick, and what kills it is found."""
+
+    def decode(self, keys: Sequence[str], contents: Sequence[bytes]) -> list[Picture | Unreadable]:
+        """Decode several images."""
+        return decode_all(keys, contents, 1600)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+@functools.cache
+def annotator() -> Annotator:
+    """Return a stage that finds what is red; it lives as long as this process."""
+    stage = Annotate(tuple(resolve(["red"], plugins=(SPOTS,))), (SPOTS,), decoders=1)()
+    stage.decoders.close()
+    stage.decoders = Here()  # type: ignore[assignment]
+    return stage
+
+
+def annotated(shard: Path) -> Report:
+    """Annotate a shard; its side-car stands beside it."""
+    (report,) = annotator()([Job(str(shard), sidecar_path("", str(shard)))], silent)
+    return report
+
+
+def members_of(rng: random.Random) -> list[tuple[str, bytes]]:
+    """Return names and contents; each image has a shade of its own."""
+    members = []
+    shared = rng.choice(("1.2.840.113619.2.55.", "Track 1.0 (", "v1.")) if rng.random() < 0.25 else ""
+    for number in range(rng.choice((0, 1, 3, 6))):
+        folder = rng.choice(("", "", "", "./", "a/", "a.b/", "é/", "./x/../"))
+        suffix = rng.choice(SUFFIXES)
+        contents = encoded(picture("L", (20, 16), 60 + number), "png") if suffix.lower().endswith("png") else b"{}"
+        name = f"{shared}{number}" if shared else rng.choice(NAMES)
+        members.append((f"{folder}{name}{suffix}", contents))
+    if members and rng.random() < 0.2:
+        members.append((members[0][0], members[0][1]))
+    return members
+
+
+def tar_of(rng: random.Random, members: list[tuple[str, bytes]]) -> bytes:
+    """Return a tar file, now and then with a link, a folder, a device or a header of a huge size."""
+    out = io.BytesIO()
+    form = rng.choice((tarfile.GNU_FORMAT, tarfile.PAX_FORMAT))
+    with tarfile.open(fileobj=out, mode=rng.choice(("w:", "w:", "w:", "w:gz")), format=form) as archive:
+        for name, contents in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(contents)
+            archive.addfile(info, io.BytesIO(contents))
+        if rng.random() < 0.2:
+            info = tarfile.TarInfo("odd.png")
+            info.type = rng.choice(
+                (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)
+            )
+            info.linkname = rng.choice(("odd.png", "a.png", "/etc/passwd"))
+            archive.addfile(info)
+        if rng.random() < 0.15:
+            info = tarfile.TarInfo("huge.png")
+            info.size = rng.choice((2**33, 2**62, 2**63, 2**70, 2**86))
+            archive.fileobj.write(info.tobuf(tarfile.GNU_FORMAT))
+    return out.getvalue()
+
+
+def images_in(tar: bytes) -> set[str]:
+    """Return the names of the images in a whole tar file, as `tar` would extract them."""
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        names = {Path(member.name) for member in archive if member.isfile() and member.size < 2**30}
+    return {str(name) for name in names if name.suffix.lower() in (".png", ".jpg") and not name.name.startswith(".")}
+
+
+def fuzz(rng: random.Random, folder: Path) -> None:
+    """Annotate a tar file: each image has a row, or is named; then read it as training does: the same images."""
+    members = members_of(rng)
+    tar = tar_of(rng, members)
+    contents = bytes_of(rng, tar) if rng.random() < 0.5 else tar
+    path = folder / "shard.tar"
+    path.write_bytes(contents)
+    report = annotated(path)
+    keys = trained(path)
+    stats = Path(stats_path(sidecar_path("", str(path))))
+    if report.failed:
+        if len(report.failed) > 2_000 or "Error:" in report.failed:
+            raise Fault(f"failed without a sentence: {report.failed[:200]}")
+        return
+    said = json.loads(stats.read_text(encoding="utf-8", errors="surrogateescape"))
+    named = said["named"]
+    rows = set(read_sidecar(sidecar_path("", str(path))).places)
+    if len(rows | set(named.get("unreadable", {}))) < len(keys):
+        raise Fault(f"{len(keys)} images are trained on, {len(rows)} have rows: named are {dict(said['counts'])}")
+    if contents == tar and not said["problem"]:
+        left = [*named.get("hidden", {}), *named.get("left out", {})]
+        if len(keys) + len(left) < len(images_in(tar)):
+            raise Fault(f"of {sorted(images_in(tar))} are read {sorted(keys)}, named {sorted(left)}")
+
+
+def trained(path: Path) -> list[str]:
+    """Return the keys of the images that can be read from a tar file, as training reads it."""
+    shard = TarShard(str(path))
+    keys = shard.keys()
+    for number in range(len(keys)):
+        shard.read(number)
+    shard.forget()
+    if len(set(keys)) < len(keys):
+        raise Fault(f"one key for two images: {sorted(keys)}")
+    return keys
