@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -147,17 +148,51 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
     source = opened_shard(images)
     try:
         keys = source.shard.keys()
-        sizes = sizes_of(source, imported.rows)
+        rows, foreign = keyed(imported.rows, keys, images)
+        sizes = sizes_of(source, rows)
     finally:
         source.close()
-    held = [row for key, row in imported.rows.items() if key in sizes and same_aspect(sizes[key], sides(row))]
-    left = left_out(images, keys, imported.rows, sizes)
-    if imported.rows and not held:
+    held = [row for key, row in rows.items() if same_aspect(sizes[key], sides(row))]
+    left = left_out(images, keys, foreign, rows, sizes)
+    if not held:
         wanted = "images that the file describes"
         raise InputError(expected(f"--images '{images}'", wanted, "none of them", " ".join(left)))
     with alone(target):
         add(target, images, keys, held, sizes)
     return held, left
+
+
+def keyed(rows: Mapping[str, Row], keys: Sequence[str], images: str) -> tuple[dict[str, Row], list[str]]:
+    """Return imported rows by a shard's own keys, and the names that stand for none of its images.
+
+    A name is a key as it is. A tar file has keys without suffix; and a letter with an accent is one sign or two. What
+    names an image second is left out: nobody knows which of two files is meant.
+    """
+    from ..stages.sources import is_tar
+
+    known = {normal(key): key for key in keys} | {key: key for key in keys}
+    found: dict[str, Row] = {}
+    foreign = []
+    for name, row in rows.items():
+        key = next((known[one] for one in (name, *shorter(name, is_tar(images))) if one in known), None)
+        if key is None or key in found:
+            foreign.append(name)
+        else:
+            found[key] = row | {"key": key}
+    return found, foreign
+
+
+def normal(name: str) -> str:
+    """Return a name in which a letter with an accent is one sign."""
+    return unicodedata.normalize("NFC", name)
+
+
+def shorter(name: str, suffixed: bool) -> list[str]:
+    """Return what else a file's key may be; where keys have no suffix, what stands before its first or last dot."""
+    name = normal(name)
+    folder, slash, base = name.rpartition("/")
+    stems = (base.partition(".")[0], base.rpartition(".")[0]) if suffixed else ()
+    return [name, *(f"{folder}{slash}{stem}" for stem in stems if stem)]
 
 
 def add(
@@ -203,16 +238,20 @@ def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, in
 
 
 def left_out(
-    images: str, keys: Sequence[str], rows: Mapping[str, Row], sizes: Mapping[str, tuple[int, int]]
+    images: str,
+    keys: Sequence[str],
+    foreign: Sequence[str],
+    rows: Mapping[str, Row],
+    sizes: Mapping[str, tuple[int, int]],
 ) -> list[str]:
-    """Return a sentence about rows whose images a shard does not hold, and one about those of another aspect."""
+    """Return a sentence about names that stand for no image of a shard, and one about images of another aspect."""
     from ..data.formats.rows import sides
     from ..data.joining import same_aspect
 
     sentences = []
-    if foreign := [key for key in rows if key not in sizes]:
-        where = f"{counted(len(foreign), 'image')} that {images} does not hold, the first is '{foreign[0]}'"
-        sentences.append(f"Left out: {where}. {advice_on_keys(keys)}")
+    if foreign:
+        where = f"{counted(len(foreign), 'image')} that {images} does not hold, the first is"
+        sentences.append(f"Left out: {where} '{foreign[0]}'. {advice_on_keys(keys)}")
     if other := [key for key, size in sizes.items() if not same_aspect(size, sides(rows[key]))]:
         (width, height), (wide, high) = sizes[other[0]], sides(rows[other[0]])
         what = f"the first is '{other[0]}', {width} x {height}, annotated as {wide} x {high}"
