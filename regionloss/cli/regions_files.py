@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
+
+import typer
 
 from ..errors import InputError, UnknownNameError, did_you_mean, expected
 from .printing import counted
@@ -51,9 +53,24 @@ def all_sidecars(paths: Sequence[str]) -> Iterator[tuple[str, Sidecar]]:
         yield path, read_sidecar(path)
 
 
+def usable(path: str, rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows without entries that are no boxes in their images; say at the end how many there were."""
+    from ..data.schema import is_box
+
+    left = 0
+    for row in rows:
+        regions = [region for region in row["regions"] if is_box(region)]
+        left += len(row["regions"]) - len(regions)
+        yield row | {"regions": regions}
+    if left:
+        typer.echo(
+            f"Left out: {counted(left, 'region')} of {path}, no box inside the image, or without score.", err=True
+        )
+
+
 def all_rows(paths: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of side-cars."""
-    return chain.from_iterable(sidecar.rows() for _, sidecar in all_sidecars(paths))
+    return chain.from_iterable(usable(path, sidecar.rows()) for path, sidecar in all_sidecars(paths))
 
 
 def rows_by_key(paths: Sequence[str]) -> Iterator[Row]:
@@ -69,7 +86,7 @@ def rows_by_key(paths: Sequence[str]) -> Iterator[Row]:
                 got = f"'{key}', which {other} has, too"
                 advice = "Export one of them at a time."
                 raise InputError(expected(path, "keys of its own", got, advice))
-        yield from sidecar.rows()
+        yield from usable(path, sidecar.rows())
 
 
 def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) -> list[str]:
@@ -104,7 +121,7 @@ def pictures(
             except (InputError, OSError) as error:
                 yield key, str(error), None
                 continue
-            row = sidecar[key]
+            (row,) = usable(f"'{key}'", [sidecar[key]])
             if not same_aspect(image.size, sides(row)):
                 yield key, image, None
                 continue

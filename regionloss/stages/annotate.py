@@ -196,7 +196,7 @@ class Annotator:
             raise RegionLossError(f"{work.job.target}: cannot be written ({reason}). {advice}") from error
         seconds = time.monotonic() - work.started
         found = counts(rows, {scan.detector for scan in self.scans})
-        return Report(work.job, len(keys), 0 if failed else len(rows), found, named, seconds, failed)
+        return Report(work.job, len(keys), 0 if failed else len(rows), found, named, seconds, failed, work.damage)
 
     def complete(self, work: Work, keys: Sequence[str]) -> list[Scan]:
         """Return the scans that looked at every image of a shard; what a detector cannot show a dot for is no gap."""

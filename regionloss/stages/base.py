@@ -41,6 +41,7 @@ class Report:
         named: How many images are named in the stats, by reason.
         seconds: From its first image to its end.
         failed: Why there is no target; empty where there is one.
+        damage: What was wrong with the target that was there, and what became of it; empty where nothing was.
     """
 
     job: Job
@@ -50,6 +51,7 @@ class Report:
     named: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     failed: str = ""
+    damage: str = ""
 
 
 class Stage(Protocol):

@@ -55,9 +55,12 @@ def read_stats(sidecar: str) -> dict[str, Any]:
     system, inner = file_system(stats_path(sidecar))
     try:
         found = json.loads(system.cat_file(inner))
-    except (OSError, ValueError):
+        named = found.get("named", {}).values()
+        texts = [why for keys in named for why in keys.values()]
+        sound = all(isinstance(text, str) for text in texts) and isinstance(found.get("counts", {}), dict)
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if sound else {}
 
 
 def other_shard(job: Job, source: Source, known: Sidecar) -> str:

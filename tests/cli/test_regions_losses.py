@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
-from regionloss.data.sidecars import read_sidecar, scanned_kinds
+from regionloss.data.sidecars import Scan, Sidecar, read_sidecar, scanned_kinds, write_sidecar
 
 SIZE = (200, 100)
 A, B = ({"id": n, "file_name": f"{name}.png", "width": 200, "height": 100} for n, name in ((1, "a"), (2, "b")))
 BOX = {"image_id": 1, "category_id": 1, "bbox": [20, 10, 60, 40]}
 COCO = {"images": [A, B], "annotations": [BOX], "categories": [{"id": 1, "name": "face"}]}
 QUAD = [20.0, 10.0, 80.0, 10.0, 80.0, 50.0, 22.0, 50.0]
+FORMATS = ("coco", "tokbench", "img2dataset")
 MASK = {"counts": [1, 2], "size": [100, 200]}
 
 
@@ -197,3 +199,23 @@ def test_names_are_keys_with_their_suffix_or_without_and_in_any_spelling(folder:
     annotations = [BOX | {"image_id": n} for n in range(len(images))]
     said = imported(COCO | {"images": images, "annotations": annotations}, "coco", "--images", "photos.tar")
     assert said.startswith("2 regions of 2 images"), said
+
+
+def test_entries_that_are_no_boxes_are_left_out_of_pictures_counts_and_exports(folder: Path) -> None:
+    good = {"kind": "face", "box": [0.1, 0.1, 0.4, 0.5], "score": 0.5, "detector": "some", "keypoints": None}
+    nan = float("nan")
+    odd: list[dict[str, Any]] = [{"box": [nan, 0, 1, 1]}, {"box": [0.4, 0.1, 0.1, 0.5]}, {"score": nan}]
+    odd += [{"box": [2.0, 0, 3, 1]}, {"box": [0, 0, 1, float("inf")]}]
+    points = good | {"keypoints": [float("inf"), 0.5, 0.2, 0.2]}
+    scans = [asdict(Scan("some", kind="face"))]
+    row = {"key": "a.png", "width": 200, "height": 100, "scans": scans}
+    write_sidecar("a.regions.parquet", Sidecar.of([row | {"regions": [points, *(good | one for one in odd)]}]))
+    for words in (
+        ["stats", "a.parquet"],
+        ["show", "a.parquet", "--images", "photos"],
+        *(["export", "a.parquet", "--kind", "face", "--format", form, "--out", "o.json"] for form in FORMATS),
+    ):
+        result = CliRunner().invoke(app, ["regions", *words])
+        assert (result.exit_code, "Left out: 5 regions of" in result.output) == (0, True), result.output
+        if words[-1] == "o.json" and "img2dataset" not in words:
+            json.loads(Path("o.json").read_text(), parse_constant=pytest.fail)

@@ -74,7 +74,7 @@ def kinds_of(imported: Imported, categories: Any) -> dict[str | None, str]:
     for one in map(fields, categories if isinstance(categories, list) else [categories]):
         id, name = ident(one.get("id")), ident(one.get("name"))
         if id is None or name is None or not is_kind(name):
-            imported.drop("categories without id, without name, or with a comma in it", str(name or id))
+            imported.drop("categories without id, without name, or with a comma in it", repr(name or id)[1:-1])
         elif kinds.setdefault(id, name) != name:
             imported.drop("categories of an id that another has", name)
     return kinds

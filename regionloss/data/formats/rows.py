@@ -54,7 +54,7 @@ class Imported:
     def __post_init__(self) -> None:
         for kind in self.kinds:
             if not is_kind(kind):
-                raise InputError(expected("kind of region", "a name without commas", f"'{kind}'"))
+                raise InputError(expected("kind of region", "a name without commas", repr(kind)))
 
     def image(self, key: Any, width: Any, height: Any, kinds: Sequence[str] | None = None) -> Row | None:
         """Return the row of an image, a new one where there is none; images without regions have rows, too.
@@ -165,8 +165,8 @@ def fields(entry: Any) -> Mapping[str, Any]:
 
 
 def is_kind(name: str) -> bool:
-    """Whether a name can be a kind's: commas stand between kinds."""
-    return bool(name) and "," not in name
+    """Whether a name can be a kind's: commas stand between kinds, and numpy drops a NUL at the end."""
+    return bool(name) and not {",", "\0"} & set(name)
 
 
 def number(value: Any) -> float | None:
