@@ -10,6 +10,7 @@ from itertools import groupby
 
 import torch
 
+from ..data.images import MOST_PIXELS
 from ..data.indices import mark_of
 from ..data.paths import is_local
 from ..data.sidecars import Scan, Sidecar, read_book, read_sidecar, with_scan, without_detector, write_sidecar
@@ -21,7 +22,7 @@ from .decoding import Decoders, Picture, Unreadable, ahead
 from .looking import batches, look, to_batch
 from .naming import Named, build, scan_of
 from .sources import Source, is_folder_shard, marks_of, open_source
-from .stats import OUTSIDE, REFUSED, add_names, counts, write_stats
+from .stats import OUTSIDE, REFUSED, add_names, counts, has_too_large, write_stats
 from .work import Work, join_others, recall, row_of
 
 MAX_SIDE = 1600
@@ -44,6 +45,7 @@ class Annotate:
         decoders: Processes that decode.
         device: Where detectors are shown the images.
         threads: Of torch in this process; 0 leaves it as it is.
+        max_pixels: Most pixels of an image that is decoded.
     """
 
     detectors: tuple[Named, ...]
@@ -53,6 +55,7 @@ class Annotate:
     decoders: int = 2
     device: str = "cpu"
     threads: int = 0
+    max_pixels: int = MOST_PIXELS
 
     def __call__(self) -> Annotator:
         """Build the detectors and start the decoding processes.
@@ -79,7 +82,7 @@ class Annotator:
     def __init__(self, options: Annotate, detectors: Mapping[Scan, Detector]) -> None:
         self.options, self.scans, self.detectors = options, tuple(detectors), tuple(detectors.values())
         self.window = 2 * options.decoders + 2
-        self.decoders = Decoders(options.decoders, options.max_side)
+        self.decoders = Decoders(options.decoders, options.max_side, options.max_pixels)
         self.readers, self.openers = ThreadPoolExecutor(self.window), ThreadPoolExecutor(1)
 
     def __call__(self, jobs: Iterable[Job], tick: Tick) -> Iterator[Report]:
@@ -105,6 +108,8 @@ class Annotator:
             # Object stores vouch for what they hold; a disk's side-car is read whole, with its checksums.
             book = read_sidecar(job.target) if is_local(job.target) else read_book(job.target)
             if not set(self.scans) <= set(book.scans):
+                return False
+            if self.options.max_pixels > MOST_PIXELS and has_too_large(job.target):
                 return False
             if is_folder_shard(job.shard):
                 return marks_of(job.shard) == book.files

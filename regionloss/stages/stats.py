@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
+from ..data.images import ALLOW_MORE
 from ..data.paths import file_system
 from ..data.sidecars import SIDECAR_VERSION, Row, Sidecar, stats_path
 from ..data.writing import write_whole
@@ -61,6 +62,11 @@ def read_stats(sidecar: str) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
     return found if sound else {}
+
+
+def has_too_large(sidecar: str) -> bool:
+    """Whether the stats beside a side-car name images that had too many pixels."""
+    return any(ALLOW_MORE in why for why in read_stats(sidecar).get("named", {}).get("unreadable", {}).values())
 
 
 def other_shard(job: Job, source: Source, known: Sidecar) -> str:

@@ -257,3 +257,19 @@ def test_stats_that_cannot_be_read_are_written_anew(tmp_path: Path, stats: str) 
     Path(report.job.target).unlink()
     annotate(f"{tmp_path}/a.tar")
     assert place.read_text() == whole
+
+
+def test_images_of_more_pixels_are_looked_at_where_they_are_allowed(tmp_path: Path) -> None:
+    small, large = encoded(drawn((60, 40), (2, 2, 9, 9))), encoded(drawn((600, 400), (20, 20, 90, 90)))
+    (tmp_path / "a.tar").write_bytes(tar_of({"a.png": small, "b.png": large}))
+    jobs = jobs_of([f"{tmp_path}/a.tar"])
+    for limit, rows in ((10_000, 1), (300_000, 2)):
+        stage = Annotate((RED,), (PLUGIN,), decoders=1, max_pixels=limit)()
+        (report,) = stage(jobs, lambda images: None)
+        stage.close()
+        assert report.rows == rows
+        if rows == 1:
+            assert "b: expected at most 10,000 pixels" in stats_of(report.job)["named"]["unreadable"]["b"]
+            with_more = Annotate((RED,), (PLUGIN,), decoders=1, max_pixels=2**28)()
+            assert (stage.finished(report.job), with_more.finished(report.job)) == (True, False)
+            with_more.close()
