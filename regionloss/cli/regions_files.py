@@ -171,7 +171,9 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
         source.close()
     held = [row for key, row in rows.items() if same_aspect(sizes[key], sides(row))]
     left = left_out(images, keys, foreign, rows, sizes)
-    if not held:
+    # Of what the file says of this shard's own images, something must be left: else nobody has looked at them.
+    found = any(row["regions"] for row in rows.values())
+    if not held or (found and not any(row["regions"] for row in held)):
         wanted = "images that the file describes"
         raise InputError(expected(f"--images '{images}'", wanted, "none of them", " ".join(left)))
     with alone(target):
