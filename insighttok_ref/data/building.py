@@ -135,7 +135,7 @@ def image_source(
         check_kinds(source.regions, source.kinds or (), [shard.path for shard in shards.shards])
         annotations = Sidecars(source.regions, source.kinds)
     framing = Framing(options.image_size, source.augment or options.augment, flip_pairs)
-    make = partial(ImageSource, name, shards, framing, annotations=annotations)
+    make = partial(ImageSource, name, shards, framing, annotations=annotations, max_pixels=options.max_pixels)
     make(0)  # What is wrong is said now.
     return make, problems
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from regionloss.collation import RegionFilter
 from regionloss.data.augmenting import Augment
+from regionloss.data.images import MOST_PIXELS
 from regionloss.data.rendering import TextStyle
 from regionloss.errors import expected
 
@@ -80,6 +81,7 @@ class DataOptions(Strict):
         workers: Processes that make batches; 0 makes them in the training process.
         prefetch: Batches that each worker makes ahead.
         start_workers: How they are started; `spawn` where a library of the file system does not bear a fork.
+        max_pixels: Most pixels of an image that is decoded; decoding takes 4 to 8 bytes for each.
     """
 
     image_size: PositiveInt = 256
@@ -94,6 +96,7 @@ class DataOptions(Strict):
     workers: NonNegativeInt = 4
     prefetch: PositiveInt = 2
     start_workers: Literal["fork", "spawn", "forkserver"] | None = None
+    max_pixels: PositiveInt = MOST_PIXELS
 
     @field_validator("sources")
     @classmethod

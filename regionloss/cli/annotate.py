@@ -45,6 +45,7 @@ def annotate(
     decoders: Annotated[int, typer.Option(min=0, help="Processes that decode, each worker's; 0: by processors.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Most images of one size that a detector sees at once.")] = 16,
     max_side: Annotated[int, typer.Option(min=64, help="Longest side at which images are looked at, pixels.")] = 1600,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes what is there.")] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="NAME.KEY=VALUE for a detector; repeatable.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
@@ -64,7 +65,8 @@ def annotate(
     # Whatever this machine has, actors of Ray take a device where they are.
     devices = ["cpu"] if engine is Engine.ray else devices_of(device)
     spare = max(1, (os.cpu_count() or 1) // (workers or len(devices)) - 1)
-    how = Annotate(chosen, plugins, max_side, batch, decoders or min(spare, MOST_DECODERS), devices[0])
+    processes = decoders or min(spare, MOST_DECODERS)
+    how = Annotate(chosen, plugins, max_side, batch, processes, devices[0], max_pixels=max_pixels)
     stage = how()
     todo = unfinished(stage, jobs)
     if not todo:

@@ -21,6 +21,7 @@ def detect(
     out: Annotated[Path | None, typer.Option(help="Picture to write: the images with what was found.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the detector; repeatable.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Run a detector on images; print and draw what it finds."""
     from ..data.images import read_image, to_tensor
@@ -35,7 +36,7 @@ def detect(
     known = where.build("detector", detector, options_of(option or []))
     rows, pictures = [], []
     for path in files(images):
-        image = read_image(path)
+        image = read_image(path, max_pixels)
         regions = find(to_tensor([image]), known)
         rows += rows_of(path, regions)
         if out is not None:

@@ -66,6 +66,8 @@ class Following:
         if report.failed:
             self.failed.append(report)
             typer.echo(report.failed, err=True)
+        if report.damage:
+            typer.echo(report.damage, err=True)
         self.totals.update(images=report.images, rows=report.rows)
         self.images = max(self.images, self.totals["images"])
         self.regions.update(report.regions)

@@ -116,14 +116,14 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     from ..data.joining import same_aspect
     from ..data.keys import normal
     from ..data.sidecars import read_sidecar, scanned_kinds
-    from .regions_files import chosen_keys, located
+    from .regions_files import chosen_keys, located, usable
 
     place = located(sidecar)
     rows = read_sidecar(place)
     (whole,) = normal([path.resolve().as_posix()])
     names = [key for key in rows.places if whole.endswith(f"/{key}") or key.rpartition("/")[2] == path.stem]
     key = max(names, key=len) if names else chosen_keys(place, rows, [path.name], 1)[0]
-    row = rows[key]
+    (row,) = usable(place, [rows[key]])
     kinds = {*scanned_kinds(row["scans"] or ()), *(region["kind"] for region in row["regions"])}
     if not same_aspect((row["width"], row["height"]), image.size):
         got = f"one of {image.width} x {image.height}"

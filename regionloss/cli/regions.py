@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -105,17 +104,15 @@ def import_(
     from ..data.sidecars import sidecar_path
     from .regions_files import merge
 
-    in_folder = not images.endswith((".tar", ".tar.gz", ".tgz"))
     if format is Format.img2dataset:
         imported = img2dataset.read_img2dataset(source, kind, column)
     else:
-        imported = (coco.read_coco if format is Format.coco else tokbench.read_tokbench)(source, in_folder)
+        imported = (coco.read_coco if format is Format.coco else tokbench.read_tokbench)(source)
     target = sidecar_path(out, images)
     held, left = merge(target, images, imported)
     number = counted(sum(len(row["regions"]) for row in held), "region")
     typer.echo(f"{number} of {counted(len(held), 'image')} now in {target}.")
-    print_left(imported.dropped)
-    for sentence in left:
+    for sentence in (*imported.sentences(), *left):
         typer.echo(sentence)
 
 
@@ -139,10 +136,5 @@ def export(
     else:
         count, left = img2dataset.write_img2dataset(out, rows, kind, column)
     typer.echo(f"{counted(count, 'region')} written to {out}.")
-    print_left(left)
-
-
-def print_left(left: Mapping[str, int]) -> None:
-    """Say what was left out, and why."""
     for reason, number in sorted(left.items()):
         typer.echo(f"Left out: {number}, {reason}.")

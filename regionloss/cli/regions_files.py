@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
+
+import typer
 
 from ..errors import InputError, UnknownNameError, did_you_mean, expected
 from .printing import counted
@@ -50,9 +52,24 @@ def all_sidecars(paths: Sequence[str]) -> Iterator[tuple[str, Sidecar]]:
         yield path, read_sidecar(path)
 
 
+def usable(path: str, rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows without entries that are no boxes in their images; say at the end how many there were."""
+    from ..data.schema import is_box
+
+    left = 0
+    for row in rows:
+        regions = [region for region in row["regions"] if is_box(region)]
+        left += len(row["regions"]) - len(regions)
+        yield row | {"regions": regions}
+    if left:
+        typer.echo(
+            f"Left out: {counted(left, 'region')} of {path}, no box inside the image, or without score.", err=True
+        )
+
+
 def all_rows(paths: Sequence[str]) -> Iterator[Row]:
     """Yield the rows of side-cars."""
-    return chain.from_iterable(sidecar.rows() for _, sidecar in all_sidecars(paths))
+    return chain.from_iterable(usable(path, sidecar.rows()) for path, sidecar in all_sidecars(paths))
 
 
 def rows_by_key(paths: Sequence[str]) -> Iterator[Row]:
@@ -68,7 +85,7 @@ def rows_by_key(paths: Sequence[str]) -> Iterator[Row]:
                 got = f"'{key}', which {other} has, too"
                 advice = "Export one of them at a time."
                 raise InputError(expected(path, "keys of its own", got, advice))
-        yield from sidecar.rows()
+        yield from usable(path, sidecar.rows())
 
 
 def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) -> list[str]:
@@ -106,7 +123,7 @@ def pictures(
             except (InputError, OSError) as error:
                 yield key, str(error), None
                 continue
-            row = sidecar[key]
+            (row,) = usable(f"'{key}'", [sidecar[key]])
             if not same_aspect(image.size, sides(row)):
                 yield key, image, None
                 continue
@@ -152,17 +169,51 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
     source = opened_shard(images)
     try:
         keys, rule = source.shard.keys(), source.shard.head.rule
-        sizes = sizes_of(source, imported.rows)
+        rows, foreign = keyed(imported.rows, keys, images)
+        sizes = sizes_of(source, rows)
     finally:
         source.close()
-    held = [row for key, row in imported.rows.items() if key in sizes and same_aspect(sizes[key], sides(row))]
-    left = left_out(images, keys, imported.rows, sizes)
-    if imported.rows and not held:
+    held = [row for key, row in rows.items() if same_aspect(sizes[key], sides(row))]
+    left = left_out(images, keys, foreign, rows, sizes)
+    # Of what the file says of this shard's own images, something must be left: else nobody has looked at them.
+    found = any(row["regions"] for row in rows.values())
+    if not held or (found and not any(row["regions"] for row in held)):
         wanted = "images that the file describes"
         raise InputError(expected(f"--images '{images}'", wanted, "none of them", " ".join(left)))
     with alone(target):
         add(target, images, keys, held, sizes, rule)
     return held, left
+
+
+def keyed(rows: Mapping[str, Row], keys: Sequence[str], images: str) -> tuple[dict[str, Row], list[str]]:
+    """Return imported rows by a shard's own keys, and the names that stand for none of its images.
+
+    A name is a key as it is. A tar file has keys without suffix; and a letter with an accent is one sign or two. What
+    names an image second is left out: nobody knows which of two files is meant.
+    """
+    from ..data.keys import nfc
+    from ..data.paths import is_tar
+
+    known = {nfc(key): key for key in keys} | {key: key for key in keys}
+    found: dict[str, Row] = {}
+    foreign = []
+    for name, row in rows.items():
+        key = next((known[one] for one in (name, *shorter(name, is_tar(images))) if one in known), None)
+        if key is None or key in found:
+            foreign.append(name)
+        else:
+            found[key] = row | {"key": key}
+    return found, foreign
+
+
+def shorter(name: str, suffixed: bool) -> list[str]:
+    """Return what else a file's key may be; where keys have no suffix, what stands before its first or last dot."""
+    from ..data.keys import nfc
+
+    name = nfc(name)
+    folder, slash, base = name.rpartition("/")
+    stems = (base.partition(".")[0], base.rpartition(".")[0]) if suffixed else ()
+    return [name, *(f"{folder}{slash}{stem}" for stem in stems if stem)]
 
 
 def add(
@@ -217,16 +268,20 @@ def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, in
 
 
 def left_out(
-    images: str, keys: Sequence[str], rows: Mapping[str, Row], sizes: Mapping[str, tuple[int, int]]
+    images: str,
+    keys: Sequence[str],
+    foreign: Sequence[str],
+    rows: Mapping[str, Row],
+    sizes: Mapping[str, tuple[int, int]],
 ) -> list[str]:
-    """Return a sentence about rows whose images a shard does not hold, and one about those of another aspect."""
+    """Return a sentence about names that stand for no image of a shard, and one about images of another aspect."""
     from ..data.formats.rows import sides
     from ..data.joining import same_aspect
 
     sentences = []
-    if foreign := [key for key in rows if key not in sizes]:
-        where = f"{counted(len(foreign), 'image')} that {images} does not hold, the first is '{foreign[0]}'"
-        sentences.append(f"Left out: {where}. {advice_on_keys(keys)}")
+    if foreign:
+        where = f"{counted(len(foreign), 'image')} that {images} does not hold, the first is"
+        sentences.append(f"Left out: {where} '{foreign[0]}'. {advice_on_keys(keys)}")
     if other := [key for key, size in sizes.items() if not same_aspect(size, sides(rows[key]))]:
         (width, height), (wide, high) = sizes[other[0]], sides(rows[other[0]])
         what = f"the first is '{other[0]}', {width} x {height}, annotated as {wide} x {high}"

@@ -17,6 +17,7 @@ from ..detectors.base import Detector
 from ..errors import InputError
 from ..regions import Regions
 from .images import read_image, to_tensor
+from .schema import FARTHEST
 from .sidecars import Row, Scan, Sidecar, read_sidecar, with_scan, write_sidecar
 
 Tick = Callable[[int, int], None]
@@ -192,7 +193,7 @@ def to_regions(row: Row, size: tuple[int, int], detectors: Mapping[str, Detector
 def kind_regions(kind: str, entries: Sequence[Row], size: tuple[int, int]) -> Regions:
     """Return the entries of one kind as regions of one image of `size` (width, height)."""
     scale, count = torch.tensor(size, dtype=torch.float32), len(entries)
-    points = [e["keypoints"] or [] for e in entries]
+    points = [[v if abs(v) <= FARTHEST else math.nan for v in e["keypoints"] or ()] for e in entries]
     longest = max(map(len, points), default=0)
     # Detectors of one kind may give other numbers of keypoints, or none: what is missing is unknown.
     filled = torch.tensor([[*known, *[math.nan] * (longest - len(known))] for known in points], dtype=torch.float32)

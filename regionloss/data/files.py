@@ -8,7 +8,7 @@ from functools import partial
 from ..errors import InputError, expected
 from .augmenting import Framing
 from .batches import Sample
-from .images import ImageError, decoded, open_image, upright_size
+from .images import MOST_PIXELS, ImageError, decoded, open_image, upright_size
 from .joining import Joined
 from .orders import ShardOrder
 from .shards import Shard, ShardSet
@@ -33,6 +33,7 @@ class ImageSource:
         seed: Of order and choices.
         annotations: Regions of an image; None where nobody has looked for any.
         window: Shards whose images are mixed.
+        max_pixels: Most pixels of an image that is decoded; a larger one counts as one that cannot be read.
 
     Raises:
         InputError: No images.
@@ -46,9 +47,10 @@ class ImageSource:
         seed: int,
         annotations: Annotations | None = None,
         window: int = 4,
+        max_pixels: int = MOST_PIXELS,
     ) -> None:
         self.name, self.shards, self.framing, self.seed = name, shards.shards, framing, seed
-        self.annotations, self.window = annotations, window
+        self.annotations, self.window, self.max_pixels = annotations, window, max_pixels
         if not sum(shards.lengths):
             got = "; ".join(shards.problems) or "none"
             raise InputError(expected(f"source '{name}'", "one image at least", got.rstrip(".")))
@@ -93,7 +95,7 @@ class ImageSource:
         width, height = upright_size(opened, where)
         size = (width, height)
         regions, dropped, mirrors = self.annotations(shard.path, key, size) if self.annotations else Joined({}, {})
-        decode = partial(decoded, opened, where)
+        decode = partial(decoded, opened, where, max_pixels=self.max_pixels)
         image, shown = self.framing((height, width), decode, regions, rng, mirrors)
         outside = {f"{kind}/outside": len(found) - len(shown[kind]) for kind, found in regions.items()}
         return Sample.of(image, shown, f"{self.name}/{key}", skipped, {**dropped, **outside})

@@ -19,6 +19,7 @@ from ..regions import Regions
 from .indices import Head, mark_of
 from .keys import LAST
 from .paths import exists, is_local
+from .schema import FARTHEST
 from .sidecars import read_book, read_sidecar, scanned_kinds, sidecar_path
 
 MOST_OPEN, THREADS = 8, 16
@@ -94,10 +95,11 @@ class Rows:
         points = entries.field("keypoints")
         lengths = points.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         self.keypoints = {
-            kind: fixed(points, int(lengths[self.kinds == kind].max())) for kind in set(self.kinds.tolist())
+            kind: fixed(points, int(lengths[self.kinds == kind].max(initial=0))) for kind in set(self.kinds.tolist())
         }
         low, high = self.boxes[:, :2], self.boxes[:, 2:]
-        self.usable = np.isfinite(self.boxes).all(1) & (low < high).all(1) & (low < 1).all(1) & (high > 0).all(1)
+        near = (np.abs(self.boxes) <= FARTHEST).all(1) & np.isfinite(self.scores)
+        self.usable = near & (low < high).all(1) & (low < 1).all(1) & (high > 0).all(1)
 
     def of(self, key: str, size: tuple[int, int], wanted: Sequence[str] | None) -> Joined:
         """Return the regions of an image of `size` (width, height)."""
@@ -150,7 +152,7 @@ def same_aspect(first: Sequence[int], second: Sequence[int]) -> bool:
 
 
 def fixed(lists: Any, length: int) -> np.ndarray:
-    """Return lists of numbers as an array (N, length) float32, NaN where a list has another length, or a gap."""
+    """Return lists of numbers as an array (N, length) float32, NaN where a length is another, or for no point."""
     rows = np.full((len(lists), length), np.nan, dtype=np.float32)
     counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     right = np.flatnonzero(counts == length)
@@ -158,7 +160,7 @@ def fixed(lists: Any, length: int) -> np.ndarray:
         values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
         starts = np.cumsum(counts) - counts
         rows[right] = values[starts[right, None] + np.arange(length)]
-    return rows
+    return np.where(np.abs(rows) <= FARTHEST, rows, np.float32("nan"))
 
 
 def check_found(folder: str, shards: Sequence[str], heads: Mapping[str, Head] = MappingProxyType({})) -> list[str]:

@@ -85,6 +85,11 @@ def is_suffix(inner: str, beside: bool, recurs: bool) -> bool:
     return all(map(WORD.fullmatch, parts)) and (beside or (recurs and not any(map(CAPITALISED.fullmatch, parts))))
 
 
+def nfc(name: str) -> str:
+    """Return a name in which a letter with an accent is one character."""
+    return unicodedata.normalize("NFC", name)
+
+
 def normal(keys: Sequence[str]) -> list[str]:
     """Return keys as they are compared: accents as one character (NFC), as most write them and a Mac's files do not.
 
@@ -94,6 +99,6 @@ def normal(keys: Sequence[str]) -> list[str]:
         >>> normal(["cafe\u0301", "plain"]) == ["caf\xe9", "plain"]
         True
     """
-    composed = [unicodedata.normalize("NFC", key) for key in keys]
+    composed = [nfc(key) for key in keys]
     times = Counter(composed)
     return [new if times[new] == 1 else old for new, old in zip(composed, keys, strict=True)]

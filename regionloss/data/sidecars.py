@@ -16,6 +16,8 @@ from ..errors import InputError, expected
 from .addresses import unsigned
 from .keys import normal
 from .paths import file_system
+from .schema import check_table
+from .schema import schema as schema
 from .writing import write_whole
 
 if TYPE_CHECKING:
@@ -25,11 +27,12 @@ SIDECAR_VERSION = 1
 SUFFIX, STATS_SUFFIX = ".regions.parquet", ".stats.json"
 SHARD_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".parquet")
 VERSION_KEY, BOOK_KEY = b"regionloss.sidecar", b"regionloss.shard"
+AGAIN = "Annotate again: what detectors found is made anew, and this file is kept under another name."
 Row = dict[str, Any]
 
 
 class DamagedError(InputError):
-    """A side-car is cut off, or no Parquet file at all."""
+    """A side-car is cut off, no Parquet file at all, or holds what no side-car can hold."""
 
 
 @dataclass(frozen=True)
@@ -119,38 +122,17 @@ class Sidecar:
         return key in self.places
 
     def __getitem__(self, key: str) -> Row:
-        row: Row = self.table.slice(self.places[key], 1).to_pylist()[0]
-        return row
+        return whole(self.table.slice(self.places[key], 1).to_pylist()[0])
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows, in order."""
         for batch in self.table.to_batches(max_chunksize=1024):
-            yield from batch.to_pylist()
+            yield from map(whole, batch.to_pylist())
 
 
-def schema() -> pa.Schema:
-    """Return the Arrow schema of version 1."""
-    import pyarrow as pa
-
-    text, number = pa.string(), pa.float32()
-    scan = [(name, text) for name in ("detector", "version", "weights", "options", "kind")]
-    region = [
-        pa.field("kind", text, nullable=False),
-        pa.field("box", pa.list_(number, 4), nullable=False),
-        pa.field("quad", pa.list_(number, 8)),
-        pa.field("keypoints", pa.list_(number)),
-        pa.field("score", number, nullable=False),
-        pa.field("text", text),
-        pa.field("detector", text, nullable=False),
-    ]
-    fields = [
-        pa.field("key", text, nullable=False),
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("scans", pa.list_(pa.struct([pa.field(name, kind, nullable=False) for name, kind in scan]))),
-        pa.field("regions", pa.list_(pa.struct(region))),
-    ]
-    return pa.schema(fields)
+def whole(row: Row) -> Row:
+    """Return a row whose lists are there: what another program wrote as null is an empty list."""
+    return row | {name: row[name] or [] for name in ("scans", "regions")}
 
 
 def sidecar_path(folder: str, shard: str) -> str:
@@ -185,7 +167,7 @@ def read_sidecar(path: str) -> Sidecar:
 
     Raises:
         FileNotFoundError: There is none.
-        DamagedError: Cut off.
+        DamagedError: Cut off, or with values that mean nothing.
         InputError: Not a side-car, or of a version that is not known here; names the file.
     """
     import pyarrow as pa
@@ -197,10 +179,12 @@ def read_sidecar(path: str) -> Sidecar:
         # Threads of the reader that still run when Python ends abort the process.
         with pq.ParquetFile(pa.BufferReader(contents), pre_buffer=False, page_checksum_verification=True) as opened:
             table = with_normal_keys(opened.read(use_threads=False))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        got = f"a file that cannot be read ({str(error).rstrip('.')})"
-        raise DamagedError(expected(path, "a side-car of regions", got, "Remove it and annotate again.")) from error
-    book = book_of(path, table.schema)
+        book = book_of(path, table.schema)
+        check_table(table)
+    except InputError:
+        raise
+    except Exception as error:  # Of a damaged file its readers raise what they like.
+        raise damaged(path, error) from error
     return Sidecar(table.replace_schema_metadata(None), *book)
 
 
@@ -222,17 +206,22 @@ def read_book(path: str) -> Book:
         FileNotFoundError: There is none.
         InputError: As `read_sidecar` does.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     system, inner = file_system(str(path))
     try:
         with system.open(inner, "rb") as handle:
             return book_of(path, pq.read_schema(handle))
-    except FileNotFoundError:
+    except (FileNotFoundError, InputError):
         raise
-    except (pa.ArrowException, OSError) as error:
-        raise DamagedError(expected(path, "a side-car of regions", f"a file that cannot be read ({error})")) from error
+    except Exception as error:  # Of a damaged file its readers raise what they like.
+        raise damaged(path, error) from error
+
+
+def damaged(path: str, error: Exception) -> DamagedError:
+    """Return the error of a side-car that cannot be read."""
+    reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    return DamagedError(expected(path, "a side-car of regions", f"a file that cannot be read ({reason})", AGAIN))
 
 
 def scanned_kinds(scans: Iterable[Mapping[str, str]]) -> list[str]:
@@ -244,17 +233,23 @@ def book_of(path: str, found: pa.Schema) -> Book:
     """Return what a side-car says about its shard, when its version and its columns are ours."""
     notes = found.metadata or {}
     version = notes.get(VERSION_KEY, b"").decode()
+    ours = found.equals(schema(), check_metadata=False)
+    if not version.isdigit() and (version or ours or BOOK_KEY in notes):
+        raise ValueError("its metadata do not say what it is")
     if version != str(SIDECAR_VERSION):
         advice = "A newer regionloss wrote it: update." if version.isdigit() else "Import regions: regions import."
         got = f"version {version}" if version else "a Parquet file that is none"
         raise InputError(expected(path, f"a side-car of regions, version {SIDECAR_VERSION}", got, advice))
-    if not found.equals(schema(), check_metadata=False):
+    if not ours:
         got = f"the columns {', '.join(found.names)}"
-        raise InputError(expected(path, f"the schema of version {SIDECAR_VERSION}", got, "See side-car.md."))
+        raise DamagedError(expected(path, f"the schema of version {SIDECAR_VERSION}", got, "See side-car.md."))
     book = json.loads(notes.get(BOOK_KEY, b"{}"))
-    scans, files = tuple(Scan(**scan) for scan in book.get("scans", ())), book.get("files", {})
-    files = dict(zip(normal(list(files)), files.values(), strict=True))
-    return Book(scans, book.get("shard", ""), files, book.get("keys", ""))
+    scans = tuple(Scan(**scan) for scan in book.get("scans", ()))
+    shard, files, rule = book.get("shard", ""), book.get("files", {}), book.get("keys", "")
+    texts = [shard, rule, *files.values(), *(value for scan in scans for value in asdict(scan).values())]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("its metadata hold something else than text")
+    return Book(scans, shard, dict(zip(normal(list(files)), files.values(), strict=True)), rule)
 
 
 def write_sidecar(path: str, sidecar: Sidecar) -> None:

@@ -11,6 +11,7 @@ from itertools import groupby
 import torch
 
 from ..data.addresses import unsigned
+from ..data.images import MOST_PIXELS
 from ..data.indices import mark_of
 from ..data.paths import is_local
 from ..data.sidecars import Scan, Sidecar, read_book, read_sidecar, with_scan, without_detector, write_sidecar
@@ -22,7 +23,7 @@ from .decoding import Decoders, Picture, Unreadable, ahead
 from .looking import batches, look, to_batch
 from .naming import Named, build, scan_of
 from .sources import Source, is_folder_shard, marks_of, open_source
-from .stats import OUTSIDE, REFUSED, add_names, counts, hid_images, write_stats
+from .stats import OUTSIDE, REFUSED, add_names, counts, has_too_large, hid_images, write_stats
 from .work import Work, join_others, recall, row_of
 
 MAX_SIDE = 1600
@@ -45,6 +46,7 @@ class Annotate:
         decoders: Processes that decode.
         device: Where detectors are shown the images.
         threads: Of torch in this process; 0 leaves it as it is.
+        max_pixels: Most pixels of an image that is decoded.
     """
 
     detectors: tuple[Named, ...]
@@ -54,6 +56,7 @@ class Annotate:
     decoders: int = 2
     device: str = "cpu"
     threads: int = 0
+    max_pixels: int = MOST_PIXELS
 
     def __call__(self) -> Annotator:
         """Build the detectors and start the decoding processes.
@@ -80,7 +83,7 @@ class Annotator:
     def __init__(self, options: Annotate, detectors: Mapping[Scan, Detector]) -> None:
         self.options, self.scans, self.detectors = options, tuple(detectors), tuple(detectors.values())
         self.window = 2 * options.decoders + 2
-        self.decoders = Decoders(options.decoders, options.max_side)
+        self.decoders = Decoders(options.decoders, options.max_side, options.max_pixels)
         self.readers, self.openers = ThreadPoolExecutor(self.window), ThreadPoolExecutor(1)
 
     def __call__(self, jobs: Iterable[Job], tick: Tick) -> Iterator[Report]:
@@ -106,6 +109,8 @@ class Annotator:
             # Object stores vouch for what they hold; a disk's side-car is read whole, with its checksums.
             book = read_sidecar(job.target) if is_local(job.target) else read_book(job.target)
             if not set(self.scans) <= set(book.scans) or (not book.rule and hid_images(job.target)):
+                return False
+            if self.options.max_pixels > MOST_PIXELS and has_too_large(job.target):
                 return False
             if is_folder_shard(job.shard):
                 return marks_of(job.shard) == book.files
@@ -198,7 +203,8 @@ class Annotator:
             raise RegionLossError(f"{work.job.target}: cannot be written ({reason}). {advice}") from error
         seconds = time.monotonic() - work.started
         found = counts(rows, {scan.detector for scan in self.scans})
-        return Report(work.job, len(keys), 0 if failed else len(rows), found, named, seconds, failed, head)
+        done = 0 if failed else len(rows)
+        return Report(work.job, len(keys), done, found, named, seconds, failed, head=head, damage=work.damage)
 
     def complete(self, work: Work, keys: Sequence[str]) -> list[Scan]:
         """Return the scans that looked at every image of a shard; what a detector cannot show a dot for is no gap."""

@@ -43,6 +43,7 @@ class Report:
         seconds: From its first image to its end.
         failed: Why there is no target; empty where there is one.
         head: What is to be told of the shard.
+        damage: What was wrong with the target that was there, and what became of it; empty where nothing was.
     """
 
     job: Job
@@ -53,6 +54,7 @@ class Report:
     seconds: float = 0.0
     failed: str = ""
     head: Head = field(default_factory=lambda: Head(0))
+    damage: str = ""
 
 
 class Stage(Protocol):

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from ..data.images import ORIENTATION, decoded, open_image, readable, upright_size
+from ..data.images import MOST_PIXELS, ORIENTATION, decoded, open_image, readable, upright_size
 from ..errors import InputError
 
 PAD_TO = 64
@@ -53,13 +53,13 @@ class Unreadable:
     sentence: str
 
 
-def decode(key: str, contents: bytes, max_side: int) -> Picture | Unreadable:
-    """Return an image file as a picture whose longest side is at most `max_side` pixels."""
+def decode(key: str, contents: bytes, max_side: int, max_pixels: int = MOST_PIXELS) -> Picture | Unreadable:
+    """Return an image file of at most `max_pixels` as a picture whose longest side is at most `max_side` pixels."""
     try:
         with warnings.catch_warnings():
             # Large images are shown smaller, and JPEG is decoded at the smaller size to begin with.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return picture_of(key, contents, max_side)
+            return picture_of(key, contents, max_side, max_pixels)
     except InputError as error:
         return Unreadable(key, str(error))
     except Exception as error:
@@ -67,7 +67,7 @@ def decode(key: str, contents: bytes, max_side: int) -> Picture | Unreadable:
         return Unreadable(key, f"{key}: cannot be read as an image ({type(error).__name__}: {error}).")
 
 
-def picture_of(key: str, contents: bytes, max_side: int) -> Picture:
+def picture_of(key: str, contents: bytes, max_side: int, max_pixels: int = MOST_PIXELS) -> Picture:
     """Decode an image; raises InputError where it is none."""
     opened = open_image(contents, key)
     with readable(key):
@@ -75,7 +75,7 @@ def picture_of(key: str, contents: bytes, max_side: int) -> Picture:
     width, height = upright_size(opened, key)
     ratio = min(1.0, max_side / max(width, height))
     shown = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-    copy = decoded(opened, key, 1 / ratio)
+    copy = decoded(opened, key, 1 / ratio, max_pixels)
     image = copy.image
     if image.size != shown:
         image = image.resize(shown, Image.Resampling.BICUBIC, copy.box((0, 0, width, height)), reducing_gap=3.0)
@@ -98,9 +98,11 @@ def oddities_of(opened: Image.Image) -> Iterator[str]:
         yield "tiny"
 
 
-def decode_all(keys: Sequence[str], contents: Sequence[bytes], max_side: int) -> list[Picture | Unreadable]:
+def decode_all(
+    keys: Sequence[str], contents: Sequence[bytes], max_side: int, max_pixels: int
+) -> list[Picture | Unreadable]:
     """Decode several images; runs in a decoding process."""
-    return [decode(key, data, max_side) for key, data in zip(keys, contents, strict=True)]
+    return [decode(key, data, max_side, max_pixels) for key, data in zip(keys, contents, strict=True)]
 
 
 class Decoders:
@@ -109,10 +111,11 @@ class Decoders:
     Args:
         processes: How many.
         max_side: Longest side of their pictures, pixels.
+        max_pixels: Most pixels of an image that is decoded.
     """
 
-    def __init__(self, processes: int, max_side: int) -> None:
-        self.count, self.max_side = processes, max_side
+    def __init__(self, processes: int, max_side: int, max_pixels: int = MOST_PIXELS) -> None:
+        self.count, self.max_side, self.max_pixels = processes, max_side, max_pixels
         self.lock = threading.Lock()
         self.pool = pool_of(processes)
 
@@ -120,7 +123,7 @@ class Decoders:
         """Return the pictures of image files. A file that brings its process down is told from those beside it."""
         pool = self.pool
         try:
-            return pool.submit(decode_all, keys, contents, self.max_side).result()
+            return pool.submit(decode_all, keys, contents, self.max_side, self.max_pixels).result()
         except BrokenExecutor:
             with self.lock:
                 if self.pool is pool:
@@ -131,7 +134,7 @@ class Decoders:
         """Decode one image in a process of its own."""
         with pool_of(1) as pool:
             try:
-                return pool.submit(decode, key, contents, self.max_side).result()
+                return pool.submit(decode, key, contents, self.max_side, self.max_pixels).result()
             except BrokenExecutor:
                 return Unreadable(key, f"{key}: the process that decoded it came to a sudden end. Remove the file.")
 

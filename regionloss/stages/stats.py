@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
+from ..data.images import ALLOW_MORE
 from ..data.keys import key_of
 from ..data.omissions import REASONS
 from ..data.paths import file_system
@@ -68,9 +69,17 @@ def read_stats(sidecar: str) -> dict[str, Any]:
     system, inner = file_system(stats_path(sidecar))
     try:
         found = json.loads(system.cat_file(inner))
-    except (OSError, ValueError):
+        named = found.get("named", {}).values()
+        texts = [why for keys in named for why in keys.values()]
+        sound = all(isinstance(text, str) for text in texts) and isinstance(found.get("counts", {}), dict)
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if sound else {}
+
+
+def has_too_large(sidecar: str) -> bool:
+    """Whether the stats beside a side-car name images that had too many pixels."""
+    return any(ALLOW_MORE in why for why in read_stats(sidecar).get("named", {}).get("unreadable", {}).values())
 
 
 def hid_images(sidecar: str) -> bool:

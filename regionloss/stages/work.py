@@ -6,11 +6,14 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from ..data.joining import same_aspect
 from ..data.keys import same_rule
-from ..data.sidecars import DamagedError, Row, Scan, Sidecar, read_sidecar, with_scan
+from ..data.paths import file_system
+from ..data.sidecars import AGAIN, DamagedError, Row, Scan, Sidecar, read_sidecar, with_scan
+from ..data.writing import write_whole
 from ..errors import InputError, expected
 from .base import Job
 from .decoding import Picture
@@ -35,6 +38,7 @@ class Work:
         names: What the stats name.
         refused: Images that a detector of this run could not look at, by key.
         failed: Why nothing can be written.
+        damage: Why the side-car that was there cannot be read.
         started: When.
     """
 
@@ -47,6 +51,7 @@ class Work:
     names: Names = field(default_factory=lambda: defaultdict(dict))
     refused: set[str] = field(default_factory=set)
     failed: str = ""
+    damage: str = ""
     started: float = field(default_factory=time.monotonic)
 
 
@@ -56,7 +61,7 @@ def recall(work: Work, source: Source, own: Sequence[Scan]) -> None:
     Raises:
         InputError: The side-car is that of another shard.
     """
-    keys, known = source.shard.keys(), earlier(work.job, source)
+    keys, known = source.shard.keys(), earlier(work, source)
     work.known = known.table
     if is_same(work.job, source, known):
         marks = {**source.marks, **known.files}
@@ -81,16 +86,29 @@ def is_same(job: Job, source: Source, known: Sidecar) -> bool:
     return same_rule(known.rule, source.shard.head.rule) and bool(known.rule or not hid_images(job.target))
 
 
-def earlier(job: Job, source: Source) -> Sidecar:
+def earlier(work: Work, source: Source) -> Sidecar:
     """Return what is at a job's target; an empty side-car where there is none that can be read."""
+    job, work.damage = work.job, ""
     try:
         known = read_sidecar(job.target)
-    except (FileNotFoundError, DamagedError):
+    except FileNotFoundError:
         known = Sidecar.of([])
+    except DamagedError as error:
+        known, work.damage = Sidecar.of([]), str(error).removesuffix(AGAIN).rstrip(". ")
     if other := other_shard(job, source, known):
         advice = "Say another --out, or remove the side-car."
         raise InputError(expected(job.target, f"the side-car of {job.shard}", f"that of {other}", advice))
     return known
+
+
+def keep_damaged(work: Work) -> None:
+    """Keep a copy of a side-car that cannot be read: what was imported into it, nobody could find again."""
+    system, inner = file_system(work.job.target)
+    contents = system.cat_file(inner)
+    copy = f"{work.job.target}.{sha256(contents).hexdigest()[:8]}.damaged"
+    write_whole(copy, contents)
+    told = f"What these detectors find is made anew; the damaged file is kept as {copy}."
+    work.damage += f". {told} Regions of other detectors, and imported ones, are in it alone: bring them in again."
 
 
 def join_others(work: Work, source: Source, own: Sequence[Scan]) -> None:
@@ -99,7 +117,9 @@ def join_others(work: Work, source: Source, own: Sequence[Scan]) -> None:
     Raises:
         InputError: The side-car is that of another shard by now.
     """
-    known = earlier(work.job, source)
+    known = earlier(work, source)
+    if work.damage:
+        keep_damaged(work)
     if known.shard not in ("", source.mark) or known.table.equals(work.known):
         return
     names, marks = {scan.detector for scan in own}, {**source.marks, **known.files}

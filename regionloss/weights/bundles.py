@@ -183,7 +183,7 @@ def _is_plain(name: object) -> bool:
     """Whether a name is one of a file in this very folder, on any system, and not hidden."""
     if not isinstance(name, str) or name == "" or name.startswith("."):
         return False
-    return PureWindowsPath(name).name == name and ":" not in name
+    return PureWindowsPath(name).name == name and not {":", "\0"} & set(name)
 
 
 def _bring(bundle: Path, line: BundledFile, record: WeightRecord, stream_of: Callable[[str], IO[bytes]]) -> bool:

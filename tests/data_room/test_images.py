@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import warnings
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from regionloss.data import images
 from regionloss.data.images import (
     decoded,
     list_images,
@@ -168,3 +173,91 @@ def test_tensors_and_images_are_each_other_s_inverse():
     assert tensor.max() == 1.0
     assert np.array_equal(np.asarray(to_image(tensor[0])), pixels)
     assert torch.equal(scaled(torch.tensor([0, 255], dtype=torch.uint8)), torch.tensor([-1.0, 1.0]))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_white_of_a_file_that_does_not_say_it_is_that_of_its_depth(tmp_path: Path, bits: int, mode: str):
+    white = 2**bits - 1
+    values = np.array([[0, white // 3, white]], {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode])
+    found = np.asarray(read_image(saved(Image.fromarray(values), tmp_path / "a.tif")))
+    assert found[0, :, 0].tolist() == [0, 85, 255]
+    if mode == "F":
+        odd = np.array([[np.nan, np.inf, white / 3, white]], np.float32)
+        found = np.asarray(read_image(saved(Image.fromarray(odd), tmp_path / "b.tif")))
+        assert found[0, :, 0].tolist() == [0, 255, 85, 255]
+
+
+def test_a_dark_png_of_16_bits_stays_dark(tmp_path: Path):
+    values = np.array([[0, 4095]], np.uint16)
+    assert np.asarray(read_image(saved(Image.fromarray(values), tmp_path / "a.png")))[0, :, 0].tolist() == [0, 16]
+
+
+@pytest.mark.parametrize(("mode", "clear"), [("I;16", 300), ("L", 30), ("1", 0)])
+def test_the_transparent_grey_of_a_png_is_white(tmp_path: Path, mode: str, clear: int):
+    image = Image.new(mode, (2, 1), clear)
+    image.putpixel((1, 0), 257 * 99 if mode == "I;16" else 0 if mode == "L" else 1)
+    path = saved(image, tmp_path / "a.png")
+    whole = path.read_bytes()
+    at, body = whole.index(b"IDAT") - 4, b"tRNS" + clear.to_bytes(2, "big")
+    chunk = (2).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    path.write_bytes(whole[:at] + chunk + whole[at:])
+    assert np.asarray(read_image(path))[0, :, 0].tolist() == [255, {"I;16": 99, "L": 0, "1": 255}[mode]]
+
+
+def test_a_png_with_long_texts_is_read(tmp_path: Path):
+    texts, turn = PngInfo(), Image.Exif()
+    texts.add_text("squeezed", "x" * 2_000_000, zip=True)
+    texts.add_itxt("more", "y" * 2_000_000, zip=True)
+    texts.add_text("plain", "z" * 2_000_000)
+    turn[0x0112] = 6
+    path = saved(Image.new("RGB", (4, 2), (9, 8, 7)), tmp_path / "a.png", pnginfo=texts, exif=turn)
+    with pytest.raises(ValueError, match="too large"):
+        Image.open(path).load()
+    found = read_image(path)
+    assert (found.size, corner(found)) == ((2, 4), (9, 8, 7))
+
+
+def test_more_pixels_are_decoded_where_they_are_allowed(tmp_path: Path):
+    path = saved(Image.new("1", (20_000, 11_000)), tmp_path / "a.png")
+    with pytest.raises(
+        InputError, match=r"a\.png: expected at most 178,956,970 pixels, got 20000 x 11000 = 220,000,000"
+    ):
+        read_image(path)
+    opened = open_image(path.read_bytes(), "a.png")
+    assert upright_size(opened, "a.png") == (20_000, 11_000)
+    assert decoded(opened, "a.png", 100.0, 220_000_000).image.size == (2500, 1375)
+    with pytest.raises(InputError, match="expected at most 3 pixels"):
+        read_image(saved(Image.new("L", (2, 2)), tmp_path / "b.png"), max_pixels=3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "I;16", "F", "CMYK", "RGB"])
+def test_a_large_image_in_bands_is_the_one_at_once(monkeypatch: pytest.MonkeyPatch, mode: str):
+    rng = np.random.default_rng(0)
+    pixels = Image.fromarray(rng.integers(0, 256, (53, 41, 4), dtype=np.uint8))
+    image = pixels.convert("RGB").convert(mode) if mode in ("P", "CMYK") else pixels.convert("L")
+    if mode in ("LA", "RGBA", "RGB"):
+        image = pixels.convert(mode)
+    elif mode in ("I;16", "F", "1"):
+        image = Image.fromarray(rng.integers(0, 60000, (53, 41)).astype(np.uint16)) if mode == "I;16" else image
+        image = image if mode == "I;16" else image.convert(mode)
+    whole = np.asarray(images.to_rgb(image))
+    for reduction in (1, 2, 8):
+        monkeypatch.setattr(images, "LARGE", 100)
+        monkeypatch.setattr(images, "BAND", 700)
+        banded = images.to_rgb(image, reduction)
+        monkeypatch.undo()
+        assert np.array_equal(np.asarray(banded), np.asarray(Image.fromarray(whole).reduce(reduction)))
+
+
+def test_a_large_picture_of_few_colours_takes_the_memory_of_its_pixels(tmp_path: Path):
+    """A byte for each pixel of the file, and what it becomes: not four or eight for each, as RGB and float64 take."""
+    path = saved(Image.new("1", (6000, 6000)), tmp_path / "a.png")
+    code = "import resource, sys; from regionloss.stages.decoding import picture_of\n"
+    code += "from regionloss.data.images import read_image; read_image(sys.argv[2])\n"
+    code += "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+    code += "before, data = peak(), open(sys.argv[1], 'rb').read(); picture_of('a', data, 640); print(peak() - before)"
+    small = saved(Image.new("1", (8, 8)), tmp_path / "b.png")
+    words = [sys.executable, "-c", code, str(path), str(small)]
+    grown = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    assert grown * 1024 < 2.5 * 6000 * 6000

@@ -136,12 +136,20 @@ def test_resized_copies_keep_the_aspect_and_other_windows_do_not() -> None:
 
 def test_entries_that_are_no_boxes_are_dropped_and_counted(tmp_path: Path) -> None:
     rng, nan = random.Random(0), float("nan")
-    bad = [[0.5, 0.1, 0.2, 0.3], [0.1, 0.1, nan, 0.3], [1.2, 0.1, 1.5, 0.3], [-0.5, 0.1, -0.2, 0.3], [0, 0.2, 0, 0.5]]
+    bad: list[list[float]] = [
+        [0.1, 0.1, 1e38, 0.3],
+        [0.5, 0.1, 0.2, 0.3],
+        [0.1, 0.1, nan, 0.3],
+        [1.2, 0.1, 1.5, 0.3],
+        [-0.5, 0.1, -0.2, 0.3],
+        [0, 0.2, 0, 0.5],
+    ]
     regions = [entry("face", rng), *({**entry("face", rng), "box": box} for box in bad)]
+    regions.append(entry("face", rng) | {"score": nan})
     sidecars = write(tmp_path, [row("0", [FACE], regions)])
     found, dropped, _ = sidecars("a.tar", "0", (20, 10))
     assert len(found["face"]) == 1
-    assert dropped == {"face/invalid": 5}
+    assert dropped == {"face/invalid": 7}
 
 
 def test_few_sidecars_are_kept_and_none_travels(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import socket
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from regionloss.data.sidecars import (
+    Book,
     DamagedError,
     Scan,
     Sidecar,
+    read_book,
     read_sidecar,
     scanned_kinds,
     schema,
@@ -112,6 +115,80 @@ def test_a_byte_that_turned_over_is_found(tmp_path: Path) -> None:
     path.write_bytes(contents)
     with pytest.raises(DamagedError, match=r"a\.regions\.parquet: expected a side-car of regions"):
         read_sidecar(str(path))
+
+
+def damaged_copies(contents: bytes, count: int) -> list[bytes]:
+    """Return copies of a file in each of which one byte is another."""
+    rng = random.Random(0)
+    places = [(rng.randrange(len(contents)), rng.randrange(1, 256)) for _ in range(count)]
+    return [contents[:at] + bytes([contents[at] ^ flip]) + contents[at + 1 :] for at, flip in places]
+
+
+def test_one_damaged_byte_anywhere_is_a_sentence_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.regions.parquet"
+    rows = [row(f"{n}", [region(), region("text/ppocr", "text")]) for n in range(4)]
+    write_sidecar(str(path), Sidecar.of(rows, [FACE, TEXT], "tar-17", {f"{n}": "12-3" for n in range(4)}))
+    whole, told = read_sidecar(str(path)), []
+    for contents in damaged_copies(path.read_bytes(), 300):
+        path.write_bytes(contents)
+        for read in (read_sidecar, read_book):
+            try:
+                found = read(str(path))
+            except InputError as error:
+                told.append(str(error))
+            else:
+                assert isinstance(found, Book) or repr(list(found.rows())) == repr(list(whole.rows()))
+    assert len(told) > 300
+    assert all("a.regions.parquet: expected" in sentence for sentence in told)
+
+
+ONE = {"key": "a", "width": 640, "height": 480, "scans": [vars(FACE)], "regions": [region()]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([ONE | {"width": 0}], "a width below 1"),
+        ([ONE | {"height": -480}], "a height below 1"),
+        ([ONE, ONE], "two rows of one key"),
+        ([ONE | {"scans": [None]}], "scans that are null"),
+        ([ONE | {"regions": [None, region()]}], "Expected all lists to be of size=4"),
+        ([ONE | {"regions": [region() | {"keypoints": [0.1, 0.2, 0.3]}]}], "keypoints with an odd number"),
+        ([ONE | {"regions": [region() | {"keypoints": [0.1, None]}]}], "regions without keypoints"),
+        ([ONE | {"regions": [region() | {"box": [0.1, None, 0.2, 0.3]}]}], "regions without box"),
+        ([ONE | {"regions": [region() | {"kind": "face\0"}]}], "regions with a NUL in their kind"),
+    ],
+)
+def test_values_that_mean_nothing_are_found_in_valid_parquet(tmp_path: Path, rows: list[dict], said: str) -> None:
+    path = tmp_path / "a.regions.parquet"
+    write_sidecar(str(path), Sidecar(pa.Table.from_pylist(rows, schema=schema())))
+    with pytest.raises(DamagedError, match=rf"a\.regions\.parquet: .* cannot be read \({said}"):
+        read_sidecar(str(path))
+
+
+@pytest.mark.parametrize(
+    "book", [b"\xff", b"[]", b"null", b"[" * 9999, b'{"scans": [1]}', b'{"scans": [{"x": 1}]}', b'{"files": {"a": 1}}']
+)
+def test_metadata_that_mean_nothing_are_found(tmp_path: Path, book: bytes) -> None:
+    path = tmp_path / "a.regions.parquet"
+    notes = {b"regionloss.sidecar": b"1", b"regionloss.shard": book}
+    pq.write_table(pa.Table.from_pylist([ONE], schema=schema()).replace_schema_metadata(notes), path)
+    for read in (read_sidecar, read_book):
+        with pytest.raises(DamagedError, match=r"a\.regions\.parquet: expected a side-car of regions"):
+            read(str(path))
+    for notes in ({b"regionloss.sidecar": b"\xff"}, {b"regionloss.sidecar": b"one"}, None):
+        pq.write_table(pa.Table.from_pylist([ONE], schema=schema()).replace_schema_metadata(notes), path)
+        with pytest.raises(DamagedError, match=r"a\.regions\.parquet: expected a side-car of regions"):
+            read_sidecar(str(path))
+
+
+def test_lists_that_are_null_are_empty(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.regions.parquet")
+    rows = [ONE | {"regions": None}, ONE | {"key": "b", "scans": None, "regions": None}]
+    write_sidecar(path, Sidecar(pa.Table.from_pylist(rows, schema=schema())))
+    found = read_sidecar(path)
+    assert [(one["key"], len(one["scans"]), one["regions"]) for one in found.rows()] == [("a", 1, []), ("b", 0, [])]
+    assert found["a"]["regions"] == []
 
 
 def test_several_writers_of_one_file_do_not_disturb_one_another(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -17,7 +18,7 @@ from test_annotate import annotate, boxes_of, lines, log, stats_of  # noqa: F401
 
 from regionloss.cli.regions_files import merge
 from regionloss.data.formats.rows import Imported
-from regionloss.data.sidecars import Scan, Sidecar, read_sidecar, write_sidecar
+from regionloss.data.sidecars import Scan, Sidecar, read_sidecar, schema, write_sidecar
 from regionloss.errors import InputError
 from regionloss.regions import Regions
 from regionloss.stages.annotate import Annotate, Annotator
@@ -221,3 +222,54 @@ def test_a_link_to_nothing_is_an_image_that_cannot_be_read(tmp_path: Path) -> No
     assert boxes_of(read_sidecar(report.job.target)) == {"a.png": [[1, 2, 11, 12]]}
     assert list(stats_of(report.job)["named"]["unreadable"]) == ["z.jpg"]
     assert annotate(str(photos)) == []
+
+
+def test_a_damaged_side_car_is_made_anew_and_kept(tmp_path: Path) -> None:
+    contents, boxes = random_shard(6)
+    (tmp_path / "a.tar").write_bytes(contents)
+    (report,) = annotate(f"{tmp_path}/a.tar")
+    target = Path(report.job.target)
+    whole = target.read_bytes()
+    at = whole.index(b"regionloss.shard") + 40
+    broken = whole[:at] + b"\xff" + whole[at + 1 :]
+    odd = next(iter(read_sidecar(str(target)).rows())) | {"width": -1}
+    write_sidecar(str(target), Sidecar(pa.Table.from_pylist([odd], schema=schema())))
+    for damaged in (broken, target.read_bytes(), whole[:-9]):
+        target.write_bytes(damaged)
+        (report,) = annotate(f"{tmp_path}/a.tar")
+        assert boxes_of(read_sidecar(str(target))) == {key: [list(box)] for key, box in boxes.items()}
+        assert target.read_bytes() == whole
+        (kept,) = (path for path in tmp_path.glob("*.damaged") if path.read_bytes() == damaged)
+        assert report.damage.startswith(f"{target}: expected a side-car of regions, got a file that cannot be read (")
+        assert f"is kept as {kept}" in report.damage
+        assert "imported ones, are in it alone" in report.damage
+    assert annotate(f"{tmp_path}/a.tar") == []
+    assert len(list(tmp_path.glob("*.damaged"))) == 3
+
+
+@pytest.mark.parametrize("stats", ["[1]", "{", '{"named": []}', '{"named": {"tiny": {"a": 1}}}', "[" * 9999])
+def test_stats_that_cannot_be_read_are_written_anew(tmp_path: Path, stats: str) -> None:
+    (tmp_path / "a.tar").write_bytes(random_shard(7, 2)[0])
+    (report,) = annotate(f"{tmp_path}/a.tar")
+    place = tmp_path / "a.stats.json"
+    whole = place.read_text()
+    place.write_text(stats)
+    Path(report.job.target).unlink()
+    annotate(f"{tmp_path}/a.tar")
+    assert place.read_text() == whole
+
+
+def test_images_of_more_pixels_are_looked_at_where_they_are_allowed(tmp_path: Path) -> None:
+    small, large = encoded(drawn((60, 40), (2, 2, 9, 9))), encoded(drawn((600, 400), (20, 20, 90, 90)))
+    (tmp_path / "a.tar").write_bytes(tar_of({"a.png": small, "b.png": large}))
+    jobs = jobs_of([f"{tmp_path}/a.tar"])
+    for limit, rows in ((10_000, 1), (300_000, 2)):
+        stage = Annotate((RED,), (PLUGIN,), decoders=1, max_pixels=limit)()
+        (report,) = stage(jobs, lambda images: None)
+        stage.close()
+        assert report.rows == rows
+        if rows == 1:
+            assert "b: expected at most 10,000 pixels" in stats_of(report.job)["named"]["unreadable"]["b"]
+            with_more = Annotate((RED,), (PLUGIN,), decoders=1, max_pixels=2**28)()
+            assert (stage.finished(report.job), with_more.finished(report.job)) == (True, False)
+            with_more.close()

@@ -4,75 +4,132 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
 from ...errors import InputError, expected
 from ..sidecars import Row, scanned_kinds
-from .rows import Imported, Written, absolute, fields_of, key_of_file, read_json, write_json
+from .rows import (
+    Imported,
+    Written,
+    absolute,
+    coordinate,
+    extent,
+    fields,
+    is_kind,
+    numbers,
+    plain,
+    read_json,
+    write_json,
+)
 
 #: Of an image, where not all categories were looked for. COCO has no such field, and its readers pass over it.
 LOOKED = "scanned_category_ids"
+OUTLINES = "outlines other than of four corners, their boxes are kept"
+KEYPOINTS = "keypoints other than x, y, visibility, their boxes are kept"
+#: Rows of images, and the categories that were looked for in them, by the images' ids.
+Images = dict[str | None, tuple[Row, set[str | None]]]
 
 
-def read_coco(path: str, keep_suffix: bool = True) -> Imported:
-    """Read COCO annotations; a category's name is the region's kind. Crowds are counted and left out.
-
-    Args:
-        path: JSON file.
-        keep_suffix: Whether keys are names of files, as in a folder, or without suffix, as in a tar file.
+def read_coco(path: str) -> Imported:
+    """Read COCO annotations; a category's name is the region's kind, a file's name the key. What cannot be used is
+    counted and left out. The box of an annotation without `bbox` is that around its outline.
 
     Raises:
-        InputError: Not COCO.
+        InputError: Not COCO, or nothing in it can be used.
     """
     found = read_json(path)
-    if not isinstance(found, dict) or not {"images", "annotations"} <= found.keys():
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), list) for name in ("images", "annotations")):
         raise InputError(expected(path, "a COCO file with 'images' and 'annotations'", "something else"))
-    with fields_of(path, "COCO"):
-        kinds = {one["id"]: str(one["name"]) for one in found.get("categories", [])}
-        imported = Imported("coco", sorted(set(kinds.values())))
-        images = {}
-        for one in found["images"]:
-            ids = kinds.keys() & one[LOOKED] if LOOKED in one else kinds.keys()
-            images[one["id"]] = image_row(imported, one, [kinds[id] for id in ids], keep_suffix), ids
-        for one in found["annotations"]:
-            row, ids = images.get(one["image_id"], ({}, ()))
-            if one.get("category_id") not in ids:
-                imported.dropped["of an image or a category that is not listed"] += 1
-            elif one.get("iscrowd"):
-                imported.dropped["crowd"] += 1
-            else:
-                add(imported, row, kinds[one["category_id"]], one)
-    return imported
+    imported = Imported("coco", [])
+    kinds = kinds_of(imported, found.get("categories") or [])
+    imported.kinds = sorted(set(kinds.values()))
+    images = images_of(imported, found["images"], kinds)
+    for one in map(fields, found["annotations"]):
+        image, category = ident(one.get("image_id")), ident(one.get("category_id"))
+        if image not in images:
+            imported.lose("of an image that is not listed, or is left out", f"image {image}")
+            continue
+        row, looked = images[image]
+        if category not in looked:
+            imported.lose("of a category that is not listed, or is left out", f"category {category}")
+        elif one.get("iscrowd") in (1, "1"):
+            imported.lose("crowd", row["key"], kinds[category])
+        else:
+            add(imported, row, kinds[category], one)
+    return imported.checked(path)
 
 
-def image_row(imported: Imported, image: Mapping[str, Any], kinds: Sequence[str], keep_suffix: bool) -> Row:
-    """Return the row of an entry of `images` in which these kinds were looked for."""
-    key = key_of_file(image["file_name"], keep_suffix)
-    return imported.image(key, int(image["width"]), int(image["height"]), kinds)
+def ident(value: Any) -> str | None:
+    """Return an id as text: files have 7, 7.0 and "7" for one another. None for what is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return plain(str(value)) if isinstance(value, str | int | float) else None
+
+
+def kinds_of(imported: Imported, categories: Any) -> dict[str | None, str]:
+    """Return the kinds that categories stand for, by id."""
+    kinds: dict[str | None, str] = {}
+    for one in map(fields, categories if isinstance(categories, list) else [categories]):
+        id, name = ident(one.get("id")), ident(one.get("name"))
+        if id is None or name is None or not is_kind(name):
+            imported.drop("categories without id, without name, or with a comma in it", repr(name or id)[1:-1])
+        elif kinds.setdefault(id, name) != name:
+            imported.drop("categories of an id that another has", name)
+    return kinds
+
+
+def images_of(imported: Imported, entries: list[Any], kinds: Mapping[str | None, str]) -> Images:
+    """Return the rows of the images that have a name, a size and an id of their own."""
+    images: Images = {}
+    for one in map(fields, entries):
+        id, looked = ident(one.get("id")), set(kinds)
+        if isinstance(one.get(LOOKED), list):
+            looked &= {ident(value) for value in one[LOOKED]}
+        if id is None or id in images:
+            imported.drop("images without an id of their own", str(ident(one.get("file_name"))))
+            continue
+        seen = [kinds[category] for category in looked]
+        row = imported.image(one.get("file_name"), one.get("width"), one.get("height"), seen)
+        if row is not None:
+            images[id] = row, looked
+    return images
 
 
 def add(imported: Imported, row: Row, kind: str, one: Mapping[str, Any]) -> None:
     """Add an annotation to its image's row."""
-    corner, size = one["bbox"][:2], one["bbox"][2:]
-    box = [*corner, *(side + length for side, length in zip(corner, size, strict=False))]
-    points = list(one.get("keypoints") or [])
-    triples = list(zip(points[0::3], points[1::3], points[2::3], strict=True))
+    outlines, given = outlines_of(one.get("segmentation")), one.get("segmentation")
+    box, corner = one.get("bbox"), numbers(one.get("bbox"))
+    if not box and outlines:
+        box = extent(outlines)
+    elif corner is not None and len(corner) == 4:
+        box = [*corner[:2], corner[0] + corner[2], corner[1] + corner[3]]
+    quad = outlines[0] if len(outlines) == 1 and len(outlines[0]) == 8 else None
+    points = one.get("keypoints") or []
+    odd = not isinstance(points, list) or len(points) % 3
+    lacking = [*([OUTLINES] if given and quad is None else []), *([KEYPOINTS] if odd else [])]
+    text = one.get("utf8_string") or one.get("text") or fields(one.get("attributes")).get("text")
+    more = {"keypoints": None if odd else keypoints_of(points), "text": text, "score": one.get("score")}
+    imported.add(row, kind, box, lacking, **more, **({"quad": quad} if quad else {}))
+
+
+def keypoints_of(points: list[Any]) -> list[float] | None:
+    """Return the keypoints `x, y, x, y, ...` of `x, y, visibility, ...`; None where none is known."""
     # 0 is not labelled: COCO writes 0, 0 for such a point.
-    known = [(px, py) if seen else (math.nan, math.nan) for px, py, seen in triples]
-    keypoints = list(chain.from_iterable(known)) if any(seen for *_, seen in triples) else None
-    text = one.get("utf8_string") or one.get("text") or (one.get("attributes") or {}).get("text")
-    more = {"keypoints": keypoints, "quad": quad_of(one.get("segmentation")), "text": text}
-    imported.add(row, kind, box, **more, score=one.get("score", 1.0))
+    triples = list(zip(points[0::3], points[1::3], points[2::3], strict=True))
+    known = [(coordinate(px), coordinate(py)) if seen else (math.nan, math.nan) for px, py, seen in triples]
+    return list(chain.from_iterable(known)) if any(seen for *_, seen in triples) else None
 
 
-def quad_of(segmentation: Any) -> list[float] | None:
-    """Return the corners of an outline that is one quadrilateral; None for other outlines and for masks."""
-    if not isinstance(segmentation, list) or len(segmentation) != 1 or len(segmentation[0]) != 8:
-        return None
-    corners = [float(value) for value in segmentation[0]]
-    return corners if all(map(math.isfinite, corners)) else None
+def outlines_of(segmentation: Any) -> list[list[float]]:
+    """Return the outlines `x, y, x, y, ...` of an annotation, also of one that is not in a list; none of a mask."""
+    if not isinstance(segmentation, list):
+        return []
+    given = segmentation if any(isinstance(one, list) for one in segmentation) else [segmentation]
+    found = [numbers(one) for one in given]
+    whole = [one for one in found if one is not None and len(one) >= 6 and not len(one) % 2]
+    return whole if len(whole) == len(given) else []
 
 
 def write_coco(path: str, rows: Iterable[Row]) -> Written:

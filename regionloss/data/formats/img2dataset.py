@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -10,10 +11,12 @@ from ...errors import InputError, expected
 from ..joining import same_aspect
 from ..sidecars import Row, scanned_kinds
 from ..writing import write_whole
-from .rows import Imported, Written, fields_of, read_file
+from .rows import Imported, Written, numbers, read_file, side
 
 COLUMN = "bbox"
 ORIGINAL = ("original_width", "original_height")
+#: Boxes may end a little outside the image; what ends farther outside is no share of it, but in pixels.
+MOST_SHARE = 1.1
 
 
 def read_img2dataset(path: str, kind: str, column: str = COLUMN) -> Imported:
@@ -36,27 +39,50 @@ def read_img2dataset(path: str, kind: str, column: str = COLUMN) -> Imported:
     if missing := sorted(needed - set(table.column_names)):
         got = f"no {', '.join(missing)}; there are {', '.join(table.column_names)}"
         raise InputError(expected(path, "the columns of img2dataset with boxes", got, "Name them with --column."))
-    with fields_of(path, "img2dataset"):
-        imported = Imported("img2dataset", [kind])
-        chosen = [name for name in table.column_names if name in {*needed, "status", *ORIGINAL}]
-        for one in table.select(chosen).to_pylist():
-            add(imported, one, column)
-    return imported
+    imported = Imported("img2dataset", [kind])
+    chosen = [name for name in table.column_names if name in {*needed, "status", *ORIGINAL}]
+    for one in table.select(chosen).to_pylist():
+        add(imported, one, column)
+    return imported.checked(path)
 
 
 def add(imported: Imported, one: Row, column: str) -> None:
     """Add an image's row."""
-    if one.get("status", "success") != "success" or one["width"] is None or one[column] is None:
-        imported.dropped["images without success, size or boxes"] += 1
+    key, kind = str(one["key"]), imported.kinds[0]
+    width, height, boxes = side(one["width"]), side(one["height"]), boxes_of(one[column])
+    if one.get("status", "success") != "success" or width is None or height is None or one[column] is None:
+        imported.drop("images without success, size or boxes", key)
         return
-    size = (int(one["width"]), int(one["height"]))
-    original = [one.get(name) or side for name, side in zip(ORIGINAL, size, strict=True)]
+    if boxes is None:
+        imported.drop(f"images whose '{column}' is no list of boxes", key)
+        return
+    size = (width, height)
+    original = [side(one.get(name)) or known for name, known in zip(ORIGINAL, size, strict=True)]
     if not same_aspect(original, size):
-        imported.dropped["images of another aspect than the original, to which their boxes are relative"] += 1
+        imported.drop("images of another aspect than the original, to which their boxes are relative", key)
         return
-    row = imported.image(str(one["key"]), *size)
-    for box in one[column]:
-        imported.add(row, imported.kinds[0], [value * size[i % 2] for i, value in enumerate(box)])
+    if (row := imported.image(key, *size)) is None:
+        return
+    for box in boxes:
+        shares = numbers(box)
+        if shares and max(shares) > MOST_SHARE:
+            imported.lose("boxes with numbers above 1: expected shares of the image, from 0 to 1", key, kind)
+        else:
+            imported.add(row, kind, shares and [share * size[i % 2] for i, share in enumerate(shares)])
+
+
+def boxes_of(value: Any) -> list[Any] | None:
+    """Return the boxes in a field: a list of lists, one list of four numbers, or JSON of either; None for others."""
+    if isinstance(value, str | bytes):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(value, list):
+        return None
+    if value and not any(isinstance(one, list) for one in value):
+        return [value] if len(value) == 4 else None
+    return value
 
 
 def read_parquet(path: str) -> Any:
@@ -67,9 +93,14 @@ def read_parquet(path: str) -> Any:
     contents = read_file(path)
     try:
         # Threads of the reader that still run when Python ends abort the process.
-        return pq.ParquetFile(pa.BufferReader(contents), pre_buffer=False).read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+        table = pq.ParquetFile(pa.BufferReader(contents), pre_buffer=False).read(use_threads=False)
+        table.validate(full=True)
+        names = table.column_names
+    except Exception as error:  # Of a damaged file its reader raises what it likes.
         raise InputError(expected(path, "a Parquet file", f"something else ({error})")) from error
+    if len(set(names)) < len(names):
+        raise InputError(expected(path, "columns with names of their own", f"two of one name among {', '.join(names)}"))
+    return table
 
 
 def write_img2dataset(path: str, rows: Iterable[Row], kind: str, column: str = COLUMN) -> Written:

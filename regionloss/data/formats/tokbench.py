@@ -4,51 +4,57 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
 from ...errors import InputError, expected
 from ..sidecars import Row
-from .rows import Imported, Written, absolute, fields_of, key_of_file, read_json, write_json
+from .rows import Imported, Written, absolute, fields, numbers, read_json, write_json
 
 
-def read_tokbench(path: str, keep_suffix: bool = True) -> Imported:
-    """Read a TokBench annotation file, of texts or of faces, as its fields say.
-
-    Args:
-        path: JSON file.
-        keep_suffix: Whether keys are names of files, as in a folder, or without suffix, as in a tar file.
+def read_tokbench(path: str) -> Imported:
+    """Read a TokBench annotation file, of texts or of faces, as its fields say. What cannot be used is counted and left
+    out.
 
     Raises:
-        InputError: Neither.
+        InputError: Neither, or nothing in it can be used.
     """
     found = read_json(path)
-    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+    if not isinstance(found, list) or not any(isinstance(one, dict) for one in found):
         advice = "Its annotations are in text_<set>.json and face_meta.json, its results in others."
         raise InputError(expected(path, "a list of images of TokBench", type(found).__name__, advice))
-    kind = "face" if "faces" in found[0] else "text"
+    kind = "face" if "faces" in next(one for one in found if isinstance(one, dict)) else "text"
     imported = Imported("tokbench", [kind])
-    with fields_of(path, f"TokBench's {kind} sets"):
-        for image in found:
-            (add_faces if kind == "face" else add_texts)(imported, image, keep_suffix)
-    return imported
+    for image in map(fields, found):
+        (add_faces if kind == "face" else add_texts)(imported, image)
+    return imported.checked(path)
 
 
-def add_texts(imported: Imported, image: dict[str, Any], keep_suffix: bool) -> None:
+def add_texts(imported: Imported, image: Mapping[str, Any]) -> None:
     """Add an image of a text set."""
-    row = imported.image(key_of_file(image["file_name"], keep_suffix), int(image["width"]), int(image["height"]))
-    for one in image["annotations"]:
-        imported.add(row, "text", one["bbox"], text=str(one["rec"]))
+    name = image.get("file_name")
+    if not isinstance(found := image.get("annotations"), list):
+        imported.drop("images without a list of annotations", str(name))
+    elif (row := imported.image(name, image.get("width"), image.get("height"))) is not None:
+        for one in map(fields, found):
+            imported.add(row, "text", one.get("bbox"), text=one.get("rec"))
 
 
-def add_faces(imported: Imported, image: dict[str, Any], keep_suffix: bool) -> None:
+def add_faces(imported: Imported, image: Mapping[str, Any]) -> None:
     """Add an image of the face set."""
-    key = key_of_file(image["image_name"], keep_suffix)
-    row = imported.image(key, int(image["img_width"]), int(image["img_height"]))
-    for one in image["faces"]:
-        points = [(float(x), float(y)) for x, y in one["kps"]]
-        imported.add(row, "face", list(one["box"])[:4], keypoints=list(chain.from_iterable(points)))
+    name = image.get("image_name")
+    if not isinstance(found := image.get("faces"), list):
+        imported.drop("images without a list of faces", str(name))
+    elif (row := imported.image(name, image.get("img_width"), image.get("img_height"))) is not None:
+        for one in map(fields, found):
+            box, points = one.get("box"), one.get("kps")
+            pairs = [numbers(pair) for pair in points] if isinstance(points, list) else []
+            known = [pair for pair in pairs if pair is not None and len(pair) == 2]
+            keypoints = list(chain.from_iterable(known)) if known and len(known) == len(pairs) else None
+            lacking = ["keypoints other than pairs of numbers, their boxes are kept"] if keypoints is None else []
+            # What follows the four numbers is the detector's certainty.
+            imported.add(row, "face", box[:4] if isinstance(box, list) else box, lacking, keypoints=keypoints)
 
 
 def write_tokbench(path: str, rows: Iterable[Row], kind: str = "text") -> Written:
