@@ -64,12 +64,16 @@ class FeatureBackbone(Frozen):
         if target_crops is None:
             return self.features(crops)
         check_direction(crops, target_crops, "crops, target_crops")
-        if crops.device.type == "cpu":
-            # Arithmetic decides here: on its own, the target's half needs no backward pass.
-            with torch.no_grad():
-                target_features = self.features(target_crops)
-            return self.features(crops), target_features
-        # Launches decide here: both halves go through the network together.
+        return (self.apart if crops.device.type == "cpu" else self.together)(crops, target_crops)
+
+    def apart(self, crops: Tensor, target_crops: Tensor) -> tuple[Features, Features]:
+        """Return the levels of both in two calls: where arithmetic decides, the target's needs no backward pass."""
+        with torch.no_grad():
+            target_features = self.features(target_crops)
+        return self.features(crops), target_features
+
+    def together(self, crops: Tensor, target_crops: Tensor) -> tuple[Features, Features]:
+        """Return the levels of both in one call of the network: on an accelerator launches decide."""
         both = self.features(torch.cat([crops, target_crops]))
         count = len(crops)
         return tuple(level[:count] for level in both), tuple(level[count:].detach() for level in both)
