@@ -46,4 +46,4 @@ def test_no_more_regions_are_kept_than_it_says(kind: str) -> None:
     assert set(sizes) == {len(regions)}
     chunked, sizes = measured(loss_of(kind, chunk_size=4), regions)
     assert max(sizes) == 4
-    assert chunked < 0.2 * whole
+    assert chunked < 0.3 * whole  # the crops themselves remain
