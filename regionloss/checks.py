@@ -107,13 +107,11 @@ def check_made(made: object, source: Tensor, shape: tuple[int | None, ...], wher
         where: The part.
         more: Whether dimensions may follow.
     """
-    sizes = ["R", *("any" if n is None else str(n) for n in shape[1:])]
-    wanted = f"({', '.join(sizes)}{', ...' if more else ',' if len(sizes) == 1 else ''}) with R = {shape[0]}"
-    if not isinstance(made, Tensor):
-        raise InputError(expected(where, f"a tensor {wanted}", type(made).__name__))
-    fits = made.ndim == len(shape) or (more and made.ndim > len(shape))
-    if not fits or not all(n in (None, size) for n, size in zip(shape, made.shape, strict=False)):
-        raise InputError(expected(where, wanted, str(tuple(made.shape))))
+    if not isinstance(made, Tensor) or not has_shape(made, shape, more):
+        sizes = ["R", *("any" if n is None else str(n) for n in shape[1:])]
+        wanted = f"({', '.join(sizes)}{', ...' if more else ',' if len(sizes) == 1 else ''}) with R = {shape[0]}"
+        got = str(tuple(made.shape)) if isinstance(made, Tensor) else type(made).__name__
+        raise InputError(expected(where, f"a tensor {wanted}", got))
     if not made.is_floating_point():
         raise InputError(expected(where, "floating point numbers", str(made.dtype)))
     if made.device != source.device:
@@ -121,6 +119,13 @@ def check_made(made: object, source: Tensor, shape: tuple[int | None, ...], wher
     if torch.is_grad_enabled() and source.requires_grad and not made.requires_grad:
         advice = "Look for .detach(), no_grad, rounding or NumPy in it."
         raise InputError(expected(where, "a gradient to what it was given", "none", advice))
+
+
+def has_shape(tensor: Tensor, shape: tuple[int | None, ...], more: bool = False) -> bool:
+    """Return whether a tensor has these sizes, None for any; and no dimension beyond, unless there may be more."""
+    sizes = zip(shape, tensor.shape, strict=False)
+    fits = tensor.ndim == len(shape) or (more and tensor.ndim > len(shape))
+    return fits and all(wanted is None or wanted == size for wanted, size in sizes)
 
 
 def check_regions(regions: Regions, images: Tensor) -> None:
