@@ -82,6 +82,52 @@ def check_pair(reconstruction: Tensor, target: Tensor) -> None:
     if reconstruction.device != target.device:
         devices = f"{reconstruction.device} and {target.device}"
         raise InputError(expected("reconstruction, target", "one device", devices))
+    check_direction(reconstruction, target)
+
+
+def check_direction(reconstruction: Tensor, target: Tensor, where: str = "reconstruction, target") -> None:
+    """Raise InputError where gradients are on and the target alone would take one: the two are exchanged.
+
+    A target's gradient is never computed, so the value would be right, and nothing would be trained.
+    """
+    if torch.is_grad_enabled() and target.requires_grad and not reconstruction.requires_grad:
+        got = "one that does not, and a target that does"
+        advice = "Exchange the two; or, where nothing is trained, detach the target."
+        raise InputError(expected(where, "a reconstruction that requires a gradient", got, advice))
+
+
+def check_made(made: object, source: Tensor, shape: tuple[int | None, ...], where: str, more: bool = False) -> None:
+    """Raise InputError unless what a replaceable part made fits what it was made from. Reads no values.
+
+    What broadcasts, (R, 1) or one number for all regions, and what has lost its gradient, would be another loss without
+    a word.
+
+    Args:
+        made: A tensor of floating point numbers on the source's device; it takes a gradient where the source does.
+        source: What it was made from.
+        shape: Its sizes; None for any.
+        where: The part.
+        more: Whether dimensions may follow.
+    """
+    if not isinstance(made, Tensor) or not has_shape(made, shape, more):
+        sizes = ["R", *("any" if n is None else str(n) for n in shape[1:])]
+        wanted = f"({', '.join(sizes)}{', ...' if more else ',' if len(sizes) == 1 else ''}) with R = {shape[0]}"
+        got = str(tuple(made.shape)) if isinstance(made, Tensor) else type(made).__name__
+        raise InputError(expected(where, f"a tensor {wanted}", got))
+    if not made.is_floating_point():
+        raise InputError(expected(where, "floating point numbers", str(made.dtype)))
+    if made.device != source.device:
+        raise InputError(expected(where, f"a tensor on {source.device}, as its input", str(made.device)))
+    if torch.is_grad_enabled() and source.requires_grad and not made.requires_grad:
+        advice = "Look for .detach(), no_grad, rounding or NumPy in it."
+        raise InputError(expected(where, "a gradient to what it was given", "none", advice))
+
+
+def has_shape(tensor: Tensor, shape: tuple[int | None, ...], more: bool = False) -> bool:
+    """Return whether a tensor has these sizes, None for any; and no dimension beyond, unless there may be more."""
+    sizes = zip(shape, tensor.shape, strict=False)
+    fits = tensor.ndim == len(shape) or (more and tensor.ndim > len(shape))
+    return fits and all(wanted is None or wanted == size for wanted, size in sizes)
 
 
 def check_regions(regions: Regions, images: Tensor) -> None:
@@ -108,6 +154,13 @@ def number_of(value: object, where: str, wanted: str, low: float, high: float, *
     kind = int if whole else int | float
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
         raise InputError(expected(where, wanted, repr(value)[:60]))
+
+
+def warn_of_none(example: str, stacklevel: int) -> None:
+    """Warn of a first call that trains and was given no regions at all; the example says what serves."""
+    sentence = expected("regions", f"such as {example}", "none, so this is 0")
+    advice = "Of a batch in which nothing was found, Regions.empty(...) says so."
+    warnings.warn(f"{sentence} regionloss.detect finds them. {advice}", stacklevel=stacklevel + 1)
 
 
 def check_finite(images: Tensor, where: str) -> None:

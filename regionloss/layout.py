@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -69,7 +70,8 @@ class Layout:
         slots, longest = len(boxes), float(max(image_size))
         slot = image_index * slots + rank_in_image(image_index)
         spread, side = spreads(boxes, keypoints), (boxes[:, 2:] - boxes[:, :2]).amax(1)
-        return cls(None, slots, slot, spread, side, 0.0 if keypoints is None else longest / 2, longest)
+        farthest = 0.0 if keypoints is None else math.hypot(*image_size) / 2  # in opposite corners
+        return cls(None, slots, slot, spread, side, farthest, longest)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Layout:
         """Return the layout with its tensors on another device; its numbers stay on the host."""

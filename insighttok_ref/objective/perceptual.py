@@ -12,6 +12,7 @@ from torch import Tensor
 from regionloss.backbones import Frozen
 from regionloss.backbones.lpips import LPIPSAlex, LPIPSFeatures, LPIPSVgg, ShiftTolerantAlex, ShiftTolerantVgg
 from regionloss.backbones.lpips_trunks import unit
+from regionloss.checks import check_direction
 from regionloss.errors import did_you_mean
 
 #: The same networks as the feature backbones of these names.
@@ -74,6 +75,7 @@ class PerceptualLoss(Frozen):
             reconstruction: (B, 3, H, W), RGB in [-1, 1], not clamped.
             target: As many images.
         """
+        check_direction(reconstruction, target)
         network: Any = self.network_for(reconstruction)
         with torch.no_grad():
             goals = [unit(level) for level in network.levels(target)]

@@ -9,6 +9,7 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_direction
 from ..errors import InputError, expected
 from ..tensors import without_autocast
 from .frozen import Frozen
@@ -62,12 +63,17 @@ class FeatureBackbone(Frozen):
         """
         if target_crops is None:
             return self.features(crops)
-        if crops.device.type == "cpu":
-            # Arithmetic decides here: on its own, the target's half needs no backward pass.
-            with torch.no_grad():
-                target_features = self.features(target_crops)
-            return self.features(crops), target_features
-        # Launches decide here: both halves go through the network together.
+        check_direction(crops, target_crops, "crops, target_crops")
+        return (self.apart if crops.device.type == "cpu" else self.together)(crops, target_crops)
+
+    def apart(self, crops: Tensor, target_crops: Tensor) -> tuple[Features, Features]:
+        """Return the levels of both in two calls: where arithmetic decides, the target's needs no backward pass."""
+        with torch.no_grad():
+            target_features = self.features(target_crops)
+        return self.features(crops), target_features
+
+    def together(self, crops: Tensor, target_crops: Tensor) -> tuple[Features, Features]:
+        """Return the levels of both in one call of the network: on an accelerator launches decide."""
         both = self.features(torch.cat([crops, target_crops]))
         count = len(crops)
         return tuple(level[:count] for level in both), tuple(level[count:].detach() for level in both)
@@ -79,13 +85,17 @@ class FeatureBackbone(Frozen):
             images = self.input_spec(crops)
             if self.channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
-            levels = self.levels(network, images)
+            found = self.levels(network, images)
+        levels = [found] if isinstance(found, Tensor) else found
+        if not isinstance(levels, tuple | list):
+            wanted = "feature maps (R, C, ...), a list of levels or one"
+            raise InputError(expected(type(self).__name__, wanted, type(levels).__name__))
         return tuple(levels) if self.out_indices is None else self.picked(levels, self.out_indices)
 
-    def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor]:
-        """Return all levels of the network for images that fit its `input_spec`."""
-        levels: Tensor | Sequence[Tensor] = network(images)
-        return [levels] if isinstance(levels, Tensor) else levels
+    def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor] | Tensor:
+        """Return all levels of the network for images that fit its `input_spec`; or the one that it has."""
+        levels: Sequence[Tensor] | Tensor = network(images)
+        return levels
 
     def picked(self, levels: Sequence[Tensor], out_indices: Sequence[int]) -> Features:
         """Return the levels of these numbers."""

@@ -22,12 +22,10 @@ def exact(read: str, truth: str) -> float:
 
 def levenshtein(first: str, second: str) -> int:
     """Return the least number of insertions, deletions and substitutions that turn one text into the other."""
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, 1):
-        diagonal, row[0] = row[0], i
-        for j, b in enumerate(second, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
-    return row[-1]
+    # Late: of the measures this one alone needs the package (the extra `ref`).
+    from rapidfuzz.distance import Levenshtein
+
+    return Levenshtein.distance(first, second)
 
 
 def edit_similarity(read: str, truth: str) -> float:

@@ -14,7 +14,9 @@ class ResizeExtractor:
     """Cuts each box out and resizes it to one size, anti-aliased; its aspect ratio is not kept.
 
     For a box with whole-number corners this is `image[..., y1:y2, x1:x2]` followed by
-    `interpolate(size, mode="bilinear", antialias=True)`. Where a box leaves the image its border is repeated.
+    `interpolate(size, mode="bilinear", antialias=True)`. Where a box leaves the image, a crop pixel beyond the border
+    is read as one that is centred on it: the border repeated, where nothing is shrunk; where the crop is smaller than
+    its box, the mean of what the filter covers in the image there.
 
     Args:
         size: Height and width of the crops, pixels.

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_images, check_range
+from ..checks import check_direction, check_images, check_range
 from ..errors import InputError, expected
 from ..losses.terms import LossTerms
 from ..tensors import full_precision, without_autocast
@@ -96,6 +96,8 @@ class Wrapping:
         for name, value in named:
             check_is_image(value, f"{self.name}: {name}")
         target, *reconstructions = (value for _, value in named)
+        for name, value in named[1:]:
+            check_direction(value, target, f"{self.name}: reconstruction '{name}', target '{self.spec.target}'")
         if not self._checked and not torch.compiler.is_compiling() and self.spec.value_range != (-1, 1):
             check_range(target, self.spec.value_range, f"{self.name}: {self.spec.target}")
         self._checked = True

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..backbones.base import FeatureBackbone
-from ..checks import check_finite, check_pair, check_range, check_regions, range_of
-from ..distances.base import Distance
+from ..checks import check_finite, check_made, check_pair, check_range, check_regions, range_of, warn_of_none
+from ..distances.base import Distance, Features
 from ..distances.squared_l2 import SquaredL2
 from ..errors import InputError, expected
 from ..extractors.base import RegionExtractor
@@ -57,16 +57,18 @@ class RegionPerceptualLoss(nn.Module):
         value_range: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
         super().__init__()
-        for part, value, kind in (("extractor", extractor, RegionExtractor), ("backbone", backbone, FeatureBackbone)):
-            if not isinstance(value, kind):
-                advice = "Components are built by name with regionloss.hooks.catalogue.catalogue().build(kind, name)."
-                raise InputError(expected(part, f"a {kind.__name__}", type(value).__name__, advice))
+        distance = SquaredL2() if distance is None else distance
+        weighting = AreaWeighting() if weighting is None else weighting
+        check_part("extractor", extractor, RegionExtractor)
+        check_part("backbone", backbone, FeatureBackbone)
+        check_part("distance", distance, Distance)
+        check_part("weighting", weighting, Weighting)
         if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size < 1):
             raise InputError(expected("chunk_size", "None or a positive whole number", repr(chunk_size)))
         self.extractor = extractor
         self.backbone = backbone
-        self.distance = distance or SquaredL2()
-        self.weighting = weighting or AreaWeighting()
+        self.distance = distance
+        self.weighting = weighting
         self.reduction = Reduction(reduction)
         self.chunk_size = chunk_size
         self.value_range = range_of(value_range)
@@ -93,11 +95,18 @@ class RegionPerceptualLoss(nn.Module):
         if regions is None or len(regions) == 0:
             return attached_zeros(reconstruction)
         regions = regions.to(target.device, non_blocking=True, dtype=working_dtype(target))
-        crops = self.extractor(self.in_range(reconstruction), regions)
+        crops = self.crops(reconstruction, regions)
         with torch.no_grad():
-            target_crops = self.extractor(self.in_range(target), regions)
-        distances = self.in_chunks(crops, target_crops)
-        return masked(distances * self.weighting(regions), regions.valid)
+            target_crops = self.crops(target, regions)
+        distances, weights = self.in_chunks(crops, target_crops), self.weighting(regions)
+        check_made(weights, regions.boxes, (len(regions),), f"weighting ({name_of(self.weighting)})")
+        return masked(distances * weights, regions.valid)
+
+    def crops(self, images: Tensor, regions: Regions) -> Tensor:
+        """Return crops (R, 3, h, w) of images (B, 3, H, W)."""
+        crops = self.extractor(self.in_range(images), regions)
+        check_made(crops, images, (len(regions), 3, None, None), f"extractor ({name_of(self.extractor)})")
+        return crops
 
     def in_chunks(self, crops: Tensor, target_crops: Tensor) -> Tensor:
         """Return (R,) distances between crops (R, 3, h, w), at most `chunk_size` regions' activations at a time."""
@@ -108,7 +117,21 @@ class RegionPerceptualLoss(nn.Module):
 
     def compare(self, crops: Tensor, target_crops: Tensor) -> Tensor:
         """Return (R,) distances in the backbone's features."""
-        return self.distance(*self.backbone(crops, target_crops))
+        features, target_features = self.backbone(crops, target_crops)
+        self.check_features(features, crops)
+        self.check_features(target_features, target_crops)
+        distances = self.distance(features, target_features)
+        check_made(distances, crops, (len(crops),), f"distance ({name_of(self.distance)})")
+        return distances
+
+    def check_features(self, features: Features, crops: Tensor) -> None:
+        """Raise InputError unless the backbone made levels (R, C, ...) of R crops."""
+        where = f"backbone ({name_of(self.backbone)})"
+        if not isinstance(features, tuple | list) or not features:
+            got = "none" if isinstance(features, tuple | list) else type(features).__name__
+            raise InputError(expected(where, "a tuple of levels (R, C, ...)", got))
+        for level in features:
+            check_made(level, crops, (len(crops), None), where, more=True)
 
     def check(self, reconstruction: Tensor, target: Tensor, regions: Regions | None) -> None:
         """Raise InputError for what does not fit; values are read on the first call alone."""
@@ -119,11 +142,27 @@ class RegionPerceptualLoss(nn.Module):
             check_range(target, self.value_range, "target")
             check_finite(reconstruction, "reconstruction")
             self._checked = True
+            if regions is None and torch.is_grad_enabled():
+                warn_of_none("Regions(...)", stacklevel=6)
 
     def in_range(self, images: Tensor) -> Tensor:
         """Return images in [-1, 1]. Nothing is clamped: that would kill the gradient of saturated pixels."""
         low, high = self.value_range
         return images if (low, high) == (-1, 1) else (images - low) * (2 / (high - low)) - 1
+
+
+def check_part(role: str, part: object, kind: type) -> None:
+    """Raise InputError for what cannot stand in a part's place: a name, or a class instead of an object of it."""
+    if isinstance(part, type):
+        raise InputError(expected(role, f"a {kind.__name__}", "a class", f"Make one: {part.__name__}(...)."))
+    if not isinstance(part, kind):
+        advice = "Components are built by name with regionloss.hooks.catalogue.catalogue().build(kind, name)."
+        raise InputError(expected(role, f"a {kind.__name__}", type(part).__name__, advice))
+
+
+def name_of(part: object) -> str:
+    """Return how a message names a part: its function's or its class's name."""
+    return str(getattr(part, "__name__", type(part).__name__))
 
 
 def masked(values: Tensor, valid: Tensor | None) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_finite_value, check_pair
+from ..checks import check_finite_value, check_pair, warn_of_none
 from ..detectors.whole_image import WholeImageDetector
 from ..errors import InputError, did_you_mean, expected
 from ..reduction import Reduction, attached_zeros
@@ -75,11 +75,15 @@ class LossTerms(nn.Module):
             if not isinstance(term, Term):
                 advice = "LossTerms.from_names({'text': 1.0}) builds terms by name."
                 raise InputError(expected(f"terms['{name}']", "a Term", type(term).__name__, advice))
+            if not isinstance(term.loss, RegionPerceptualLoss):
+                got = type(term.loss).__name__
+                raise InputError(expected(f"terms['{name}'].loss", "a RegionPerceptualLoss", got))
         self.terms = dict(terms)
         self.losses = nn.ModuleList(term.loss for term in self.terms.values())
         self._mean = Reduction("image_mean")
         self._silent = dict.fromkeys(self.terms, 0)
         self._calls = 0
+        self._asked = False
 
     @classmethod
     def from_names(cls, weights: Mapping[str, float], *, value_range: tuple[float, float] = (-1.0, 1.0)) -> LossTerms:
@@ -149,7 +153,8 @@ class LossTerms(nn.Module):
             if step is None or step >= term.start_step:
                 self.note(name, len(values))
         logs["region/total"] = total.detach()
-        self.check(by_kind, by_term)
+        self.ask(by_kind, step)
+        self.check(by_term)
         return LossOutput(total, by_term, per_region, logs)
 
     def by_kind(self, regions: Mapping[str, Regions] | Regions | None) -> Mapping[str, Regions]:
@@ -175,14 +180,25 @@ class LossTerms(nn.Module):
             return WholeImageDetector().detect(target)
         return regions.get(term.kind)
 
-    def check(self, regions: Mapping[str, Regions], by_term: Mapping[str, Tensor]) -> None:
-        """On the first call warn of kinds that no term reads; every `CHECK_STEPS` calls look for values gone bad."""
+    def ask(self, regions: Mapping[str, Regions], step: int | None) -> None:
+        """Warn once of a first call with regions of kinds that no term reads, or one that trains without any."""
+        if self._asked or torch.compiler.is_compiling():
+            return
+        counting = [term for term in self.terms.values() if step is None or step >= term.start_step]
+        wanted = {term.kind for term in (self.terms.values() if regions else counting)} - {"whole_image"}
+        self._asked = bool(regions or (wanted and torch.is_grad_enabled()))
+        if not self._asked or not wanted or wanted & set(regions):
+            return
+        if regions:
+            advice = did_you_mean(next(iter(regions)), wanted)
+            warnings.warn(f"regions: no term reads kind {', '.join(map(repr, regions))}. {advice}", stacklevel=5)
+        else:
+            warn_of_none(f"{{'{min(wanted)}': Regions(...)}}", stacklevel=5)
+
+    def check(self, by_term: Mapping[str, Tensor]) -> None:
+        """Look for values gone bad, every `CHECK_STEPS` calls."""
         if torch.compiler.is_compiling():
             return
-        wanted = set(self.kinds) - {"whole_image"}
-        if self._calls == 0 and wanted and regions and not wanted & set(regions):
-            advice = did_you_mean(next(iter(regions)), wanted)
-            warnings.warn(f"regions: no term reads kind {', '.join(map(repr, regions))}. {advice}", stacklevel=4)
         if self._calls % CHECK_STEPS == 0:
             for name, value in by_term.items():
                 check_finite_value(value, f"term '{name}'")

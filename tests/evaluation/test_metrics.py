@@ -33,6 +33,14 @@ def test_edit_distance_of_all_short_texts_equals_the_recursive_definition():
         assert levenshtein(first, second) == by_recursion(first, second)
 
 
+def test_edit_distance_counts_characters_and_takes_any():
+    """Not bytes, nor halves of a character; words that a judge reads may be long or hold what no font has."""
+    assert levenshtein("na\u00efve \U0001f600", "naive \U0001f600") == 1
+    assert levenshtein("e\u0301", "\u00e9") == 2
+    assert levenshtein("\ud800", "") == 1
+    assert levenshtein("ab" * 3000, "ba" * 3000) == 2
+
+
 def test_known_edit_similarities():
     assert levenshtein("kitten", "sitting") == 3
     assert edit_similarity("kitten", "sitting") == pytest.approx(1 - 3 / 7)

@@ -35,6 +35,7 @@ def test_permuting_regions_changes_nothing(kind: str) -> None:
     torch.testing.assert_close(loss(reconstruction, target, regions.select(order)), values[order], atol=1e-14, rtol=0)
 
 
+@pytest.mark.filterwarnings("ignore:regions. expected such as")
 @BOTH
 def test_no_regions_gives_a_zero_attached_to_the_graph(kind: str) -> None:
     reconstruction, target = pair()

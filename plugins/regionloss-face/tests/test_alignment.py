@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from regionloss_face.alignment import ARCFACE_POINTS, ARCFACE_TEMPLATE
+from regionloss_face.alignment import ARCFACE_POINTS, ARCFACE_TEMPLATE, DLIB_TEMPLATE
 from skimage.transform import SimilarityTransform
 
 from regionloss import Regions
@@ -56,3 +56,23 @@ def test_crop_equals_opencv(scale: float) -> None:
         theirs = cv2.warpAffine(image, transform, (112, 112), flags=cv2.INTER_LINEAR)
         # OpenCV rounds where it reads to 1/32 of a pixel.
         np.testing.assert_allclose(crop.permute(1, 2, 0).numpy(), theirs, atol=2e-3)
+
+
+def test_dlibs_template_is_where_its_chips_show_the_points(golden) -> None:
+    """Recorded figures of dlib and facenet-pytorch (tests/data/README.md), to a twentieth of a pixel."""
+    np.testing.assert_allclose(np.array(DLIB_TEMPLATE), np.array(golden["dlib_template"]), atol=0.05)
+
+
+def test_dlib_cuts_two_faces_as_its_template_says(golden) -> None:
+    """Its own chips of two photographs: the eyes' height on average, no point further off than people vary."""
+    apart = []
+    for chip in golden["dlib_chip"]:
+        (found,) = [
+            e for e in golden["mtcnn"] if all(e[k] == chip[k] for k in ("photo", "top", "left", "size", "step"))
+        ]
+        matrix = np.array(chip["to_image"])
+        points = np.array(found["keypoints"]).reshape(5, 2) - matrix[:, 2]
+        apart.append(points @ np.linalg.inv(matrix[:, :2]).T - np.array(DLIB_TEMPLATE))
+    mean = np.mean(apart, 0)
+    assert abs(mean[:2, 1].mean()) < 1.5
+    assert np.abs(mean).max() < 7.5

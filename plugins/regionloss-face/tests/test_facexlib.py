@@ -104,7 +104,7 @@ def arcface(tmp_path_factory):
     network = settled(Backbone(50, 0.6, "ir_se"))
     file = tmp_path_factory.mktemp("weights") / "recognition.pth"
     torch.save(network.state_dict(), file)
-    return network, ArcFaceIRSE50(weights=str(file))
+    return network, ArcFaceIRSE50(weights=str(file)), ArcFaceIRSE50(weights=str(file), channels="RGB")
 
 
 class TestArcFaceContract(FeatureBackboneContract):
@@ -116,16 +116,38 @@ class TestArcFaceContract(FeatureBackboneContract):
         return self.backbone
 
 
-def test_arcface_equals_facexlib(arcface) -> None:
-    """Levels as hooks on facexlib's own forward see them."""
-    network, backbone = arcface
-    crops = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(1)) * 2 - 1
+def facexlib_levels(network, crops: torch.Tensor, bgr2rgb: bool) -> list[torch.Tensor]:
+    """Return what facexlib's network makes of crops that were read by OpenCV, with facexlib's own conversion."""
+    from facexlib.utils.misc import img2tensor
+
+    read = [np.ascontiguousarray(crop.add(1).div(2).permute(1, 2, 0).numpy()[:, :, ::-1]) for crop in crops]
+    pixels = (torch.stack(img2tensor(read, bgr2rgb=bgr2rgb)) - 0.5) / 0.5
     seen: list[torch.Tensor] = []
     parts = ("input_layer", "body.2", "body.6", "body.20", "body.23")
     handles = [network.get_submodule(p).register_forward_hook(lambda m, i, out: seen.append(out)) for p in parts]
-    network(crops)
+    network(pixels)
     for handle in handles:
         handle.remove()
+    return seen
+
+
+def test_arcface_sees_the_order_of_colours_that_its_option_names(arcface) -> None:
+    """Red, green and blue pictures: BGR by default, as facexlib's users feed it; RGB where that is asked for."""
+    network, default, other = arcface
+    colours = torch.eye(3)[:, :, None, None].expand(3, 3, 112, 112) * 2 - 1
+    for backbone, bgr2rgb in ((default, False), (other, True)):
+        right, wrong = (facexlib_levels(network, colours, order)[0] for order in (bgr2rgb, not bgr2rgb))
+        torch.testing.assert_close(backbone(colours)[0], right)
+        assert (backbone(colours)[0][0] - wrong[0]).abs().max() > 0.1
+    with pytest.raises(InputError, match=r"^arcface-ir-se50\.channels: expected 'BGR' or 'RGB', got 'L'\."):
+        ArcFaceIRSE50(channels="L")
+
+
+def test_arcface_equals_facexlib(arcface) -> None:
+    """Levels as hooks on facexlib's own forward see them, of pixels as its own users make them from OpenCV's."""
+    network, backbone, _ = arcface
+    crops = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    seen = facexlib_levels(network, crops, bgr2rgb=False)
     ours = backbone(crops)
     assert [tuple(level.shape[1:]) for level in ours] == [
         (64, 112, 112), (64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7),

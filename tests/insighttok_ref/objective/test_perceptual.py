@@ -11,7 +11,7 @@ import torch
 
 from insighttok_ref.objective.perceptual import PerceptualLoss, PerceptualOptions, build_perceptual
 from regionloss.backbones.lpips_trunks import TorchvisionTrunk
-from regionloss.errors import WeightsError
+from regionloss.errors import InputError, WeightsError
 
 
 def original(net: str = "alex") -> lpips.LPIPS:
@@ -104,3 +104,12 @@ def test_distances_are_in_float32_under_autocast() -> None:
 def test_unknown_names_are_met_with_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"no perceptual loss is named 'lpips-vg'.*lpips-vgg"):
         PerceptualOptions(use="lpips-vg")
+
+
+def test_exchanged_images_are_refused() -> None:
+    """The value would be right, and nothing trained: the target takes no gradient."""
+    y, x = images()
+    perceptual = PerceptualLoss(network())
+    perceptual(y.requires_grad_(), x).backward()
+    with pytest.raises(InputError, match=r"expected a reconstruction that requires a gradient.*Exchange the two"):
+        perceptual(x, y)
