@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, WeightsError, expected
 from .cache import converted_path, part_path, sha256_of
+from .formats import refuse_foreign
 from .inert import Inert, load_inert
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: Entries under which training frameworks keep the network, in the order of trying them.
-WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "model", "net", "network")
+WRAPPERS = ("state_dict", "state_dict_backbone", "model_state_dict", "params_ema", "params", "model", "net", "network")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def convert(file: str | os.PathLike[str], out: str | os.PathLike[str] | None = N
         WeightsError: The file is missing, cannot be read, or holds no tensors.
     """
     source = Path(file).expanduser()
+    if source.is_file():
+        refuse_foreign(source)
     target = Path(out).expanduser() if out is not None else converted_path(source)
     if target.suffix != ".safetensors" or target == source:
         raise InputError(expected("out", "another file that ends in '.safetensors'", str(target)))

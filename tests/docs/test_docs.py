@@ -156,7 +156,9 @@ def test_where_newcomers_begin_the_picture_is_made_first_and_the_weights_are_the
         assert [float(number) for number in said.groups()] == [weights["text"], weights["face"]]
 
 
-WEIGHT = re.compile(r"""\b(text|face)(?:/packaged)?(?:['"]: |, weight: |=)(\d[\d.]*\d|\d)(?=[,})`'" ]|$)""", re.MULTILINE)
+WEIGHT = re.compile(
+    r"""\b(text|face)(?:/packaged)?(?:['"]: |, weight: |=)(\d[\d.]*\d|\d)(?=[,})`'" ]|$)""", re.MULTILINE
+)
 
 
 def test_weights_that_are_shown_for_packaged_networks_are_near_the_quickstart_s() -> None:

@@ -24,6 +24,7 @@ class ArcFaceIRSE50(FeatureBackbone):
     Args:
         weights: Name of the weights, or a path to `recognition_arcface_ir_se50.pth`.
         out_indices: Which levels to compare.
+        key: Where they lie in a file that has several networks, such as `"state_dict_backbone"`.
 
     Raises:
         PluginError: facexlib is not installed.
@@ -32,9 +33,11 @@ class ArcFaceIRSE50(FeatureBackbone):
     Source: Deng et al., ArcFace (2019); Hu et al., Squeeze-and-excitation networks (2018).
     """
 
-    def __init__(self, weights: str = "arcface-ir-se50", out_indices: Sequence[int] = (0, 1, 2, 3, 4)) -> None:
+    def __init__(
+        self, weights: str = "arcface-ir-se50", out_indices: Sequence[int] = (0, 1, 2, 3, 4), key: str = ""
+    ) -> None:
         options = {"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"}
-        network = build("recognition.arcface_arch", "Backbone", weights, **options)
+        network = build("recognition.arcface_arch", "Backbone", weights, key, **options)
         super().__init__(network, ARCFACE_INPUT, out_indices=out_indices, channels_last=True)
 
     def levels(self, network: nn.Module, images: Tensor) -> list[Tensor]:
