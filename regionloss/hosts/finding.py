@@ -104,7 +104,7 @@ class RegionFinder:
         check_images(images, "RegionFinder: images")
         images = full_precision(images.detach())
         if not self._checked:
-            check_range(images, self.value_range, "RegionFinder: images")
+            check_range(images, self.value_range, "RegionFinder: images", " in RegionFinder(...)")
             self._checked = True
         low, high = self.value_range
         return images if (low, high) == (-1, 1) else (images - low) * (2 / (high - low)) - 1
