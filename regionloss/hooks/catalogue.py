@@ -188,7 +188,7 @@ class Catalogue:
         names |= {r.name for r in records if "/" not in name and unique.count(r.name) == 1}
         names |= set(also)
         notes = "".join(f" Note: {broken}" for broken in self.broken)
-        plugins = {r.plugin for r in records} if "/" not in name else ()
+        plugins = {r.plugin for r in records} - names if "/" not in name else ()
         near = difflib.get_close_matches(name, plugins, n=1, cutoff=0.75)
         own = sorted(repr(r.canonical) for r in records if [r.plugin] == near)
         meant = (
