@@ -125,7 +125,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     data = inputs(options.images, options.size, options.device)
-    terms = rl.LossTerms.from_names({"text": 1.0, "face": 1.0})
+    terms = rl.LossTerms.from_names({"text": 0.0025, "face": 0.02})
     print(
         f"{options.images} images of {options.size} px, 2 texts and 1 face each, "
         f"{options.device}, {options.threads} threads"

@@ -108,7 +108,7 @@ class Training:
         self.model.to(self.device).train()
         adversarial = AdversarialOptions()
         self.adversary = Adversary(adversarial).to(self.device)
-        terms = paper_terms() if options.terms == "paper" else rl.LossTerms.from_names({"text": 1.0, "face": 1.0})
+        terms = paper_terms() if options.terms == "paper" else rl.LossTerms.from_names({"text": 0.0025, "face": 0.02})
         self.terms = terms.to(self.device)
         both = ObjectiveOptions(adversarial=adversarial)
         self.objectives = {

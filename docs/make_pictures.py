@@ -45,7 +45,7 @@ def draw_picture() -> Image.Image:
     originals = scene()
     copies = [degraded(image) for image in originals]
     target, reconstruction = to_tensor(originals), to_tensor(copies)
-    terms = rl.LossTerms.from_names({"text": 1.0, "face": 1.0})
+    terms = rl.LossTerms.from_names({"text": 0.0025, "face": 0.02})
     found = {kind: rl.detect(target, name) for kind, name in (("text", "text/ppocr"), ("face", "face/mtcnn"))}
     seen, values = see(terms, reconstruction, target, found)
     for row in seen:

@@ -38,18 +38,18 @@ def to_tensor(pictures: list[Image.Image]) -> Tensor:
     return torch.from_numpy(pixels / 127.5 - 1).permute(0, 3, 1, 2)
 
 
-def refocus(blurred: Tensor, target: Tensor, regions: rl.Regions, steps: int, term: str = "face") -> Tensor:
+def refocus(blurred: Tensor, target: Tensor, regions: rl.Regions, steps: int) -> Tensor:
     """Return the images after `steps` of Adam on their pixels, driven by nothing but the face term."""
-    terms = rl.LossTerms.from_names({term: 1.0})
+    terms = rl.LossTerms.from_names({"face": 0.02})
     images = blurred.clone().requires_grad_()
     optimizer = torch.optim.Adam([images], lr=0.02)
     for step in range(steps):
-        loss = terms(images, target, regions).total
+        out = terms(images, target, regions)
         optimizer.zero_grad()
-        loss.backward()
+        out.total.backward()
         optimizer.step()
         if step % 20 == 0 or step == steps - 1:
-            print(f"step {step:3d}  face term {loss.item():.4f}")
+            print(f"step {step:3d}  face term {out.by_term['face'].item():.4f}")
     return images.detach().clamp(-1, 1)
 
 

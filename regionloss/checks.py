@@ -13,7 +13,7 @@ from .regions import Regions
 
 RANGE_ADVICE: dict[tuple[tuple[float, float], tuple[float, float]], str] = {
     ((0, 255), (-1, 1)): "Divide by 127.5 and subtract 1.",
-    ((0, 1), (-1, 1)): "Multiply by 2 and subtract 1, or say value_range=(0, 1) where the loss is built.",
+    ((0, 1), (-1, 1)): "Multiply by 2 and subtract 1, or say value_range=(0, 1){place}.",
     ((0, 255), (0, 1)): "Divide by 255.",
 }
 
@@ -180,10 +180,12 @@ def check_finite_value(value: Tensor, where: str) -> None:
         raise NotFiniteError(expected(where, "a finite value", str(float(value.detach())), advice))
 
 
-def check_range(images: Tensor, value_range: tuple[float, float], where: str) -> None:
+def check_range(
+    images: Tensor, value_range: tuple[float, float], where: str, place: str = " where the loss is built"
+) -> None:
     """Raise InputError for values that are not numbers or clearly outside the range; warn where it looks like [0, 1].
 
-    Reads values back from the device: for first calls only.
+    Reads values back from the device: for first calls only. `place` says where a caller can say `value_range`.
     """
     check_finite(images, where)
     if images.numel() == 0 or images.device.type == "meta":
@@ -192,7 +194,9 @@ def check_range(images: Tensor, value_range: tuple[float, float], where: str) ->
     wanted = f"values in [{value_range[0]:g}, {value_range[1]:g}]"
     slack = 0.05 * (value_range[1] - value_range[0])
     seen = (0, 255) if low >= 0 and high > 2 else (0, 1) if low >= 0 and high <= 1 else None
-    advice = RANGE_ADVICE.get((seen or (0, 0), value_range), "Rescale the images, or say value_range.")
+    advice = RANGE_ADVICE.get((seen or (0, 0), value_range), "Rescale the images, or say value_range{place}.").format(
+        place=place
+    )
     if low < value_range[0] - slack or high > value_range[1] + slack:
         got = f"[{seen[0]}, {seen[1]}]" if seen else f"[{low:.4g}, {high:.4g}]"
         raise InputError(expected(where, wanted, got, advice))

@@ -14,7 +14,7 @@ BESIDES = {
     "regionloss.backbones": ("Frozen", "imagenet_spec"),
     "regionloss.distances.base": ("Distance",),
     "regionloss.weightings.base": ("Weighting",),
-    "regionloss.weights": ("fetch", "home", "load_state_dict", "locate", "origin_of", "sha256_of"),
+    "regionloss.weights": ("fetch", "home", "load_state_dict", "load_strictly", "locate", "origin_of", "sha256_of"),
     "regionloss.checks": ("check_images", "check_pair", "check_range", "check_regions", "range_of", "size_of"),
     "regionloss.errors": (
         "InputError", "LostProcessError", "NotFiniteError", "PluginError", "RecipeError", "UnknownNameError",

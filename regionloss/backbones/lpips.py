@@ -43,6 +43,7 @@ class LPIPSVgg(LPIPSFeatures):
         weights: Name of the trunk's weights, or a path to torchvision's file.
         heads: Name of the heads' weights, or a path to the package's file.
         out_indices: Which of the five levels count; None for all.
+        key: Entry that holds the weights of the trunk where a file wraps them, such as `"state_dict"`.
 
     Raises:
         WeightsError: Weights are not here, or are another network's.
@@ -55,8 +56,11 @@ class LPIPSVgg(LPIPSFeatures):
         weights: str = "vgg16-torchvision",
         heads: str = "lpips-heads-vgg",
         out_indices: Sequence[int] | None = None,
+        key: str = "",
     ) -> None:
-        super().__init__(TorchvisionTrunk("vgg", load_state_dict(weights), load_state_dict(heads)), out_indices)
+        super().__init__(
+            TorchvisionTrunk("vgg", load_state_dict(weights, key=key), load_state_dict(heads)), out_indices
+        )
 
 
 class LPIPSAlex(LPIPSFeatures):
@@ -67,8 +71,11 @@ class LPIPSAlex(LPIPSFeatures):
         weights: str = "alexnet-torchvision",
         heads: str = "lpips-heads-alex",
         out_indices: Sequence[int] | None = None,
+        key: str = "",
     ) -> None:
-        super().__init__(TorchvisionTrunk("alex", load_state_dict(weights), load_state_dict(heads)), out_indices)
+        super().__init__(
+            TorchvisionTrunk("alex", load_state_dict(weights, key=key), load_state_dict(heads)), out_indices
+        )
 
 
 class ShiftTolerantVgg(LPIPSFeatures):
@@ -77,6 +84,7 @@ class ShiftTolerantVgg(LPIPSFeatures):
     Args:
         weights: Name of the weights of trunk and heads, or a path to the package's file.
         out_indices: Which of the five levels count; None for all.
+        key: Entry that holds the weights of the trunk where a file wraps them, such as `"state_dict"`.
 
     Raises:
         WeightsError: Weights are not here, or are another network's.
@@ -84,12 +92,12 @@ class ShiftTolerantVgg(LPIPSFeatures):
     Source: Ghildyal and Liu (2022).
     """
 
-    def __init__(self, weights: str = "st-lpips-vgg", out_indices: Sequence[int] | None = None) -> None:
-        super().__init__(ShiftTolerantTrunk("vgg", load_state_dict(weights)), out_indices)
+    def __init__(self, weights: str = "st-lpips-vgg", out_indices: Sequence[int] | None = None, key: str = "") -> None:
+        super().__init__(ShiftTolerantTrunk("vgg", load_state_dict(weights, key=key)), out_indices)
 
 
 class ShiftTolerantAlex(LPIPSFeatures):
     """Shift-tolerant LPIPS with an AlexNet; arguments as for `ShiftTolerantVgg`."""
 
-    def __init__(self, weights: str = "st-lpips-alex", out_indices: Sequence[int] | None = None) -> None:
-        super().__init__(ShiftTolerantTrunk("alex", load_state_dict(weights)), out_indices)
+    def __init__(self, weights: str = "st-lpips-alex", out_indices: Sequence[int] | None = None, key: str = "") -> None:
+        super().__init__(ShiftTolerantTrunk("alex", load_state_dict(weights, key=key)), out_indices)

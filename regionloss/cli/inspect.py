@@ -23,7 +23,7 @@ COLUMNS = ["term", "region", "x1", "y1", "x2", "y2", "score", "crop", "distance"
 
 def inspect(
     image: Annotated[Path, typer.Argument(help="Image file.")],
-    terms: Annotated[str, typer.Option(help="File of terms, recipe, or names: text=0.0025,face.")],
+    terms: Annotated[str, typer.Option(help="File of terms, recipe, or names: text=0.0025,face=0.02.")],
     reconstruction: Annotated[
         Path | None, typer.Option(help="The same image as a tokenizer gives it back; a degraded copy without it.")
     ] = None,

@@ -68,6 +68,23 @@ def installed_metadata(distribution: str) -> dict[str, Any]:
     }
 
 
+def with_all_extras(distribution: str) -> str:
+    """Return the requirement of an installed distribution and of all that its extras bring."""
+    try:
+        extras = importlib.metadata.metadata(distribution).get_all("Provides-Extra") or []
+    except importlib.metadata.PackageNotFoundError:
+        extras = []
+    return f"{distribution}[{','.join(extras)}]"
+
+
+def installed_files(package: str) -> list[Path]:
+    """Return the Python files of an installed package, or its one file."""
+    spec = importlib.util.find_spec(package)
+    folders = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+    single = [Path(spec.origin)] if spec and spec.origin and not folders else []
+    return [*single, *(file for folder in folders for file in python_files(folder))]
+
+
 def stated_findings(part: str, stated: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what metadata under the keys of `[project]` lack; `part` is how the lines call them."""
     wrong = list(_wrong(stated)) if stated else []

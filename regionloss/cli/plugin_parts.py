@@ -11,10 +11,19 @@ from ..errors import InputError, expected
 from ..hooks.catalogue import Catalogue, build_catalogue
 from ..hooks.manager import file_plugin, import_file, installed_plugins
 from ..hooks.records import Plugin, Registered
-from ..testing.projects import PluginProject, as_installed, read_project
-from .plugin_findings import ADVICE, MISSING, OK, Finding
+from ..testing.projects import PluginProject, as_installed, mapping, read_project
+from .plugin_dependencies import dependency_findings
+from .plugin_findings import ADVICE, MISSING, OK, UNTRIED, Finding
 from .plugin_hooks import hook_findings, import_findings
-from .plugin_metadata import OURS, entry_point_finding, installed_findings, installed_metadata, metadata_findings
+from .plugin_metadata import (
+    OURS,
+    entry_point_finding,
+    installed_files,
+    installed_findings,
+    installed_metadata,
+    metadata_findings,
+    with_all_extras,
+)
 from .plugin_registered import registered_findings
 from .plugin_texts import readme_findings, replace_findings, said_findings, test_findings
 
@@ -46,6 +55,10 @@ def findings_of(path: Path) -> Iterator[Finding]:
 
 def _of_installed(plugin: Plugin, module: str) -> Iterator[Finding]:
     yield from installed_findings(plugin.distribution)
+    if plugin.distribution != OURS:
+        package = module.partition(".")[0]
+        files, everything = installed_files(package), with_all_extras(plugin.distribution)
+        yield from dependency_findings(files, [package], [everything], {})
     records: list[Registered] = []
     yield from _of_module(plugin, module, None, records)
     if plugin.distribution != OURS:  # whose README is that of the whole project
@@ -55,6 +68,7 @@ def _of_installed(plugin: Plugin, module: str) -> Iterator[Finding]:
 
 def _of_project(project: PluginProject) -> Iterator[Finding]:
     yield from metadata_findings(project)
+    yield from _of_imports(project)
     yield from replace_findings(project)
     records: list[Registered] = []
     with as_installed(project.folder):
@@ -66,6 +80,16 @@ def _of_project(project: PluginProject) -> Iterator[Finding]:
                 yield from _of_module(plugin, module, project.folder, records)
     yield from readme_findings(project, records)
     yield from test_findings(project, records)
+
+
+def _of_imports(project: PluginProject) -> Iterator[Finding]:
+    stated, extras = project.metadata.get("dependencies"), mapping(project.metadata.get("optional-dependencies"))
+    if "dependencies" in (project.metadata.get("dynamic") or ()):
+        sentence = "they are dynamic, and were not compared with the imports. Check the installed plugin, by its name."
+        yield Finding(UNTRIED, "dependencies", sentence)
+    elif isinstance(stated, list) and all(isinstance(extra, list) for extra in extras.values()):
+        beside = [path.stem for path in project.source.iterdir()] if project.source.is_dir() else []
+        yield from dependency_findings(project.files, [*project.packages, *beside], stated, extras)
 
 
 def _of_file(path: Path) -> Iterator[Finding]:

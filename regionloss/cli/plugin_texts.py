@@ -17,7 +17,8 @@ MARK = "REPLACE"
 def replace_findings(project: PluginProject) -> Iterator[Finding]:
     """Yield where a file is still the template's own."""
     places = []
-    for path in [*project.files, *python_files(project.folder / "tests")]:
+    readme = filter(Path.is_file, [project.folder / readme_of(project)])
+    for path in [*project.files, *python_files(project.folder / "tests"), *readme]:
         lines = _read(path).splitlines()
         shown = path.relative_to(project.folder) if path.is_relative_to(project.folder) else path
         places += [f"{shown}:{n}" for n, line in enumerate(lines, 1) if f"{MARK}:" in line]
@@ -27,10 +28,15 @@ def replace_findings(project: PluginProject) -> Iterator[Finding]:
 
 def readme_findings(project: PluginProject, records: Iterable[Registered]) -> Iterator[Finding]:
     """Yield whether there is a README, and what it does not mention."""
-    stated = project.metadata.get("readme")
-    name = stated if isinstance(stated, str) else "README.md"
+    name = readme_of(project)
     path = project.folder / name
     yield from said_findings(name, _read(path) if path.is_file() else "", records)
+
+
+def readme_of(project: PluginProject) -> str:
+    """Return the name of a project's README."""
+    stated = project.metadata.get("readme")
+    return stated if isinstance(stated, str) else "README.md"
 
 
 def said_findings(name: str, text: str, records: Iterable[Registered]) -> Iterator[Finding]:
@@ -57,7 +63,10 @@ def said_findings(name: str, text: str, records: Iterable[Registered]) -> Iterat
         yield Finding(MISSING, name, f"it does not mention {', '.join(unsaid)}. Add a line for each, with its licence.")
     if not licences:
         yield Finding(MISSING, name, "it says nothing of licences. Add those of the code and of each weight file.")
-    if licences and not unsaid:
+    if f"{MARK}:" in text:
+        advice = f"Say what yours is in the place of the template's words, and take the line with {MARK} out."
+        yield Finding(ADVICE, name, f"it describes the template's placeholders. {advice}")
+    elif licences and not unsaid:
         yield Finding(OK, name, "it mentions licences, and every component and term")
 
 

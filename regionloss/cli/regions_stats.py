@@ -63,10 +63,14 @@ class Tally:
             row = [kind, str(self.scanned[kind]), str(self.with_some[kind]), str(found)]
             if found:
                 row.append(deciles(self.sides[kind], "{:.0f}") + " px")
-                row += [deciles(self.areas[kind], "{:.2%}"), deciles(self.scores[kind], "{:.2f}")]
+                row += [deciles(self.areas[kind], "{:.2%}"), self.doubts(kind)]
                 row.append(f"{self.survive[kind]} ({self.survive[kind] / found:.0%})")
             rows.append(row + ["-"] * (len(self.columns) - len(row)))
         return rows
+
+    def doubts(self, kind: str) -> str:
+        """Return the deciles of the scores; "-" where all are 1, which stands for none."""
+        return "-" if set(self.scores[kind]) == {1.0} else deciles(self.scores[kind], "{:.2f}")
 
 
 def deciles(values: list[float], form: str) -> str:

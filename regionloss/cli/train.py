@@ -25,7 +25,10 @@ def train(
     ] = None,
     overrides: Overrides = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to; runs/NAME by default, or the folder resumed.")
+        Path | None,
+        typer.Option(
+            help="Folder to write to; runs/NAME by default (runs/NAME-2 where that has a run), or the folder resumed."
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -85,6 +88,8 @@ def free_folder(name: str) -> Path:
     while occupied(folder):
         number += 1
         folder = Path("runs") / f"{name}-{number}"
+    if number > 1:
+        typer.echo(f"{Path('runs') / name} has an earlier run, which stays: this one writes to {folder}.", err=True)
     return folder
 
 

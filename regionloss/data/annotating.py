@@ -198,6 +198,7 @@ def kind_regions(kind: str, entries: Sequence[Row], size: tuple[int, int]) -> Re
     # Detectors of one kind may give other numbers of keypoints, or none: what is missing is unknown.
     filled = torch.tensor([[*known, *[math.nan] * (longest - len(known))] for known in points], dtype=torch.float32)
     texts = tuple(e.get("text") or "" for e in entries)
+    scores = torch.tensor([e["score"] for e in entries], dtype=torch.float32)
     return Regions(
         kind,
         torch.tensor([e["box"] for e in entries], dtype=torch.float32).reshape(-1, 4) * scale.repeat(2),
@@ -205,6 +206,7 @@ def kind_regions(kind: str, entries: Sequence[Row], size: tuple[int, int]) -> Re
         (size[1], size[0]),
         1,
         keypoints=filled.reshape(count, -1, 2) * scale if longest else None,
-        scores=torch.tensor([e["score"] for e in entries], dtype=torch.float32),
+        # A side-car has 1 where a source has no scores; weightings take none for 1.
+        scores=None if bool((scores == 1).all()) else scores,
         texts=texts if any(texts) else None,
     )

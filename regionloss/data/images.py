@@ -251,9 +251,25 @@ def grey_to_rgb(image: Image.Image, white: float) -> Image.Image:
 
 
 def to_tensor(images: Sequence[Image.Image]) -> Tensor:
-    """Return RGB images of one size as (B, 3, H, W) float32 in [-1, 1]."""
-    stacked = np.stack([np.asarray(image) for image in images])
-    return scaled(torch.from_numpy(stacked).permute(0, 3, 1, 2))
+    """Return RGB images of one size as (B, 3, H, W) float32 in [-1, 1].
+
+    Raises:
+        InputError: No images, or others than RGB of one size.
+    """
+    if isinstance(images, Image.Image) or not len(images):
+        got = "one image" if isinstance(images, Image.Image) else "none"
+        raise InputError(expected("to_tensor", "a list of images", got, "Write to_tensor([image])."))
+    arrays = [np.asarray(image) for image in images]
+    for number, array in enumerate(arrays):
+        if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+            wanted, got = "an RGB image, (H, W, 3) of bytes", f"{array.shape} of {array.dtype}"
+            raise InputError(expected(f"to_tensor: images[{number}]", wanted, got, "Write image.convert('RGB')."))
+        if array.shape != arrays[0].shape:
+            sizes = [f"{height} x {width}" for height, width, _ in (arrays[0].shape, array.shape)]
+            advice = "Resize or crop them, or stack those of one size."
+            got = f"{sizes[0]} and, in images[{number}], {sizes[1]}"
+            raise InputError(expected("to_tensor", "images of one size (height x width)", got, advice))
+    return scaled(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2))
 
 
 def scaled(pixels: Tensor) -> Tensor:

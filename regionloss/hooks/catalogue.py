@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import os
 from collections.abc import Iterable, Mapping
@@ -187,10 +188,14 @@ class Catalogue:
         names |= {r.name for r in records if "/" not in name and unique.count(r.name) == 1}
         names |= set(also)
         notes = "".join(f" Note: {broken}" for broken in self.broken)
-        absent = prefix in OURS and all(plugin.name != prefix for plugin in self.plugins)
-        advice = (
-            f"Its plugin is not installed: pip install regionloss-{prefix}." if absent else did_you_mean(name, names)
+        plugins = {r.plugin for r in records} - names if "/" not in name else ()
+        near = difflib.get_close_matches(name, plugins, n=1, cutoff=0.75)
+        own = sorted(repr(r.canonical) for r in records if [r.plugin] == near)
+        meant = (
+            f"Did you mean {' or '.join(own)}? Known: {', '.join(sorted(names))}." if own else did_you_mean(name, names)
         )
+        absent = prefix in OURS and all(plugin.name != prefix for plugin in self.plugins)
+        advice = f"Its plugin is not installed: pip install regionloss-{prefix}." if absent else meant
         return UnknownNameError(f"no {what} is named '{name}'. {advice}{notes}")
 
     def clashes(self) -> list[str]:

@@ -38,7 +38,7 @@ def load_target(component: Component) -> Any:
         elif component.file is not None:
             advice = f"Mend {component.file}."
         else:
-            advice = f"Reinstall {component.distribution}, or report this to its authors."
+            advice = _advice(component, error)
         kind = type(error).__name__
         raise PluginError(f"{where} cannot be imported: {module_name}: {kind}: {reason}. {advice}") from error
     for part in attribute.split("."):
@@ -48,6 +48,18 @@ def load_target(component: Component) -> Any:
         found = getattr(found, part)
     _refuse_unfit(component, found)
     return found
+
+
+def _advice(component: Component, error: BaseException) -> str:
+    """Return what helps where an installed plugin cannot be imported."""
+    absent = (getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and absent not in ("", component.target.partition(".")[0]):
+        return (
+            f"Install the package that brings '{absent}'; {component.distribution} should declare it, tell its authors."
+        )
+    if "cannot open shared object file" in str(error):
+        return "Install the system's package that brings this library."
+    return f"Reinstall {component.distribution}, or report this to its authors."
 
 
 def built(component: Component, target: Any, options: Mapping[str, Any]) -> Any:

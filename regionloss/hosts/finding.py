@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import weakref
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -60,26 +59,26 @@ class RegionFinder:
         self.images, self.filters = images, dict(filters or {})
         self.value_range = range_of(value_range, "RegionFinder: value_range")
         self._checked = False
-        self._last: tuple[Any, int | None, dict[str, Regions]] | None = None
+        self._last: tuple[Tensor, dict[str, Regions]] | None = None
 
     @torch.no_grad()
     def __call__(self, batch: Any) -> dict[str, Regions]:
-        """Return the regions of a batch, by kind. Of the same images as in the last call they are not looked for again.
+        """Return the regions of a batch, by kind. Images that equal the last call's are not looked at again.
+
+        They are compared by value with a copy that is kept until other images come, since memory that is shared with
+        numpy, `.data` and inference mode change a tensor and do not tell. An accelerator waits for that comparison.
 
         Raises:
             InputError: No images where they should be, or images of another range.
         """
         images = self.images_of(batch)
-        # A loop may fill one tensor anew: its version tells. Tensors of inference mode have none.
-        version = None if images.is_inference() else images._version
-        if self._last is None or version is None or self._last[0]() is not images or self._last[1] != version:
+        # Lightning gives the discriminator's turn the same batch again.
+        if self._last is None or not same(images, self._last[0]):
             shown = self.in_range(images)
             with without_autocast(shown):
                 found = {kind: detector.detect(shown) for kind, detector in self.detectors.items()}
-            kept = {kind: self.kept(regions) for kind, regions in found.items()}
-            # Lightning gives the discriminator's turn the same batch again.
-            self._last = weakref.ref(images), version, kept
-        return dict(self._last[2])
+            self._last = images.clone(), {kind: self.kept(regions) for kind, regions in found.items()}
+        return dict(self._last[1])
 
     def images_of(self, batch: Any) -> Tensor:
         """Return a batch's images as they are."""
@@ -105,7 +104,7 @@ class RegionFinder:
         check_images(images, "RegionFinder: images")
         images = full_precision(images.detach())
         if not self._checked:
-            check_range(images, self.value_range, "RegionFinder: images")
+            check_range(images, self.value_range, "RegionFinder: images", " in RegionFinder(...)")
             self._checked = True
         low, high = self.value_range
         return images if (low, high) == (-1, 1) else (images - low) * (2 / (high - low)) - 1
@@ -118,6 +117,12 @@ class RegionFinder:
     def __reduce__(self) -> Any:
         # Detectors may hold what cannot be copied; their names can.
         return self._again, ()
+
+
+def same(images: Tensor, others: Tensor) -> bool:
+    """Return whether two tensors hold the same images, on the same device."""
+    alike = images.device == others.device and images.dtype == others.dtype
+    return alike and torch.equal(images, others)
 
 
 def built(detector: Any) -> Any:

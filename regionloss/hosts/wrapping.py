@@ -74,7 +74,7 @@ def wrap(
 def check_host(host: Any, terms: Any) -> None:
     """Raise InputError for what cannot be wrapped at all."""
     if not isinstance(terms, LossTerms):
-        advice = "regionloss.load_terms(path) or LossTerms.from_names({'text': 1.0}) makes them."
+        advice = "regionloss.load_terms(path) or LossTerms.from_names({'text': 0.0025}) makes them."
         raise InputError(expected("wrap: terms", "LossTerms", type(terms).__name__, advice))
     if not isinstance(host, nn.Module):
         advice = "To a function's value add terms(reconstruction, target, regions).total."

@@ -73,7 +73,7 @@ class LossTerms(nn.Module):
             raise InputError(expected("terms", "a mapping of names to a Term each", type(terms).__name__))
         for name, term in terms.items():
             if not isinstance(term, Term):
-                advice = "LossTerms.from_names({'text': 1.0}) builds terms by name."
+                advice = "LossTerms.from_names({'text': 0.0025}) builds terms by name."
                 raise InputError(expected(f"terms['{name}']", "a Term", type(term).__name__, advice))
             if not isinstance(term.loss, RegionPerceptualLoss):
                 got = type(term.loss).__name__
@@ -87,7 +87,7 @@ class LossTerms(nn.Module):
 
     @classmethod
     def from_names(cls, weights: Mapping[str, float], *, value_range: tuple[float, float] = (-1.0, 1.0)) -> LossTerms:
-        """Return terms that installed plugins define, e.g. `{"text": 1.0, "face": 1.0}`.
+        """Return terms that installed plugins define, e.g. `{"text": 0.0025, "face": 0.02}`.
 
         Args:
             weights: Weight of each term, by name.
@@ -99,7 +99,7 @@ class LossTerms(nn.Module):
         """
         if not isinstance(weights, Mapping):
             got = type(weights).__name__
-            raise InputError(expected("from_names", "weights by name, such as {'text': 1.0}", got))
+            raise InputError(expected("from_names", "weights by name, such as {'text': 0.0025}", got))
         for name, weight in weights.items():
             if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
                 raise InputError(expected(f"from_names['{name}']", "a finite weight of at least 0", repr(weight)))

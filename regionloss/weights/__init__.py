@@ -1,6 +1,7 @@
 """Weight files, known by name, size, sha256, licence and source. Fetched when asked, never by a constructor.
 
-`locate` finds a file and checks its hash, `load_state_dict` reads its tensors, `fetch` brings it, and `home`
+`locate` finds a file and checks its hash, `load_state_dict` reads its tensors, `load_strictly` gives them to a network,
+`fetch` brings it, and `home`
 says where they are kept. None of them imports torch before it reads tensors.
 """
 
@@ -8,5 +9,6 @@ from .cache import home, origin_of, sha256_of
 from .fetching import fetch
 from .finding import locate
 from .loading import SUFFIXES, load_state_dict
+from .strict import load_strictly
 
-__all__ = ["SUFFIXES", "fetch", "home", "load_state_dict", "locate", "origin_of", "sha256_of"]
+__all__ = ["SUFFIXES", "fetch", "home", "load_state_dict", "load_strictly", "locate", "origin_of", "sha256_of"]

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, WeightsError, expected
 from .cache import converted_path, part_path, sha256_of
 from .entries import entries
+from .formats import refuse_foreign
 from .pickles import read_pickled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: Entries under which training frameworks keep the network, in the order of trying them.
-WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "model", "module", "net", "network")
+WRAPPERS = (
+    *("state_dict", "state_dict_backbone", "model_state_dict"),
+    *("params_ema", "params", "model", "module", "net", "network"),
+)
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,12 @@ def convert(file: str | os.PathLike[str], out: str | os.PathLike[str] | None = N
         WeightsError: The file is missing, cannot be read, or holds no tensors.
     """
     source = Path(file).expanduser()
+    if not source.is_file():
+        raise WeightsError(f"weight file {source} not found. Check the path.")
+    refuse_foreign(source)  # before what `out` would be called
     target = Path(out).expanduser() if out is not None else converted_path(source)
     if target.suffix != ".safetensors" or target == source:
         raise InputError(expected("out", "another file that ends in '.safetensors'", str(target)))
-    if not source.is_file():
-        raise WeightsError(f"weight file {source} not found. Check the path.")
     entry, tensors = tensors_in(source, read_pickled(source, "a checkpoint", trust=True), key)
     _write(target, tensors, source)
     return Conversion(target, sha256_of(target), entry, len(tensors))

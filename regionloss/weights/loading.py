@@ -11,17 +11,18 @@ from ..errors import WeightsError, expected
 from ..hooks.records import WeightRecord
 from .entries import entries
 from .finding import locate
+from .formats import refuse_foreign
 from .pickles import broken, read_pickled
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: Text that ends like this names a file, not weights.
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".tar", ".safetensors")
+SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".tar", ".safetensors", ".onnx")
 
 
 def load_state_dict(
-    weights: str | os.PathLike[str] | WeightRecord, *, key: str | None = None, strip_prefix: str = ""
+    weights: str | os.PathLike[str] | WeightRecord, *, key: str = "", strip_prefix: str = ""
 ) -> dict[str, Tensor]:
     """Read the tensors of a weight file on the CPU, with torch's `weights_only` or from safetensors.
 
@@ -38,19 +39,25 @@ def load_state_dict(
     """
     file = _file_of(weights)
     loaded = _read(file)
-    if key is not None:
+    if key:
         loaded = _entry(file, loaded, key)
     return _tensors(file, loaded, strip_prefix)
 
 
+def read_whole(weights: str | os.PathLike[str] | WeightRecord) -> Any:
+    """Return all that a weight file holds, as `load_state_dict` reads it."""
+    return _read(_file_of(weights))
+
+
 def _file_of(weights: str | os.PathLike[str] | WeightRecord) -> Path:
+    named = isinstance(weights, str) and Path(weights).suffix not in SUFFIXES and not Path(weights).is_file()
     if isinstance(weights, WeightRecord):
-        return locate(weights)
-    if isinstance(weights, str) and Path(weights).suffix not in SUFFIXES and not Path(weights).is_file():
-        return locate(weights)
-    file = Path(weights).expanduser()
-    if not file.is_file():
+        file = locate(weights)
+    elif named:
+        file = locate(str(weights))
+    elif not (file := Path(weights).expanduser()).is_file():
         raise WeightsError(f"weight file {file} not found. Check the path.")
+    refuse_foreign(file)
     return file
 
 

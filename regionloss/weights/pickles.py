@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import WeightsError, expected
+from .formats import refuse_foreign
 
 ZIP = b"PK"
 PROTOCOL = b"\x80"
@@ -41,6 +42,7 @@ def read_pickled(file: Path, what: str, advice: str = "", *, trust: bool = False
 
     from .inert import inert_reader
 
+    refuse_foreign(file)
     with file.open("rb") as stream:
         _refuse_others(file, stream, what)
         try:

@@ -298,3 +298,10 @@ def test_what_is_not_there_is_a_sentence(folder: Path) -> None:
     assert "'nowhere', which is none" in regions("show", "regions/photos.parquet", "--images", "nowhere", code=2)
     keyed = regions("show", "regions/photos.parquet", "--images", "photos", "--key", "a.pgn", code=2)
     assert "Did you mean 'a.png'?" in keyed
+
+
+def test_a_source_without_scores_is_shown_without_any(folder: Path) -> None:
+    imported(written("tokbench.json", TEXTS), "tokbench")
+    assert " - 1 (100%)" in regions("stats", "regions/photos*.parquet")
+    imported(written("coco.json", COCO), "coco")
+    assert " 0.50 / 0.50 / 0.50 1 (100%)" in regions("stats", "regions/photos*.parquet")

@@ -106,3 +106,13 @@ def test_deepspeeds_own_option_is_taken(folder: Path) -> None:
     result = CliRunner().invoke(app, ["--local_rank=1", "train", "recipe.yaml", "--out", "again"])
     assert result.exit_code == 0
     assert "local_rank" not in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_a_second_run_goes_beside_the_first_and_says_so(folder: Path) -> None:
+    assert train("recipe.yaml") == (0, "")
+    first = (folder / "runs/recipe/resolved.yaml").read_bytes()
+    code, said = train("recipe.yaml", "seed=12")
+    assert code == 0
+    assert " ".join(said.split()).endswith("an earlier run, which stays: this one writes to runs/recipe-2.")
+    assert (folder / "runs/recipe/resolved.yaml").read_bytes() == first
+    assert "seed: 12" in (folder / "runs/recipe-2/resolved.yaml").read_text()

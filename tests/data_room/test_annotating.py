@@ -149,3 +149,10 @@ def test_entries_of_one_kind_may_have_other_numbers_of_keypoints() -> None:
     for found, points in zip(regions.keypoints.flatten(1).tolist(), wanted, strict=True):
         assert found == pytest.approx(points, nan_ok=True)
     assert kind_regions("face", entries[1:2], (200, 100)).keypoints is None
+
+
+def test_scores_of_a_source_without_any_are_none() -> None:
+    """A side-car has 1 for them, which a picture would show as certainty."""
+    entries = [{"box": [0, 0, 1, 1], "score": score, "keypoints": None} for score in (1.0, 0.5, 1.0)]
+    assert kind_regions("face", entries[::2], (200, 100)).scores is None
+    assert kind_regions("face", entries, (200, 100)).scores.tolist() == [1, 0.5, 1]

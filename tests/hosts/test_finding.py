@@ -57,23 +57,42 @@ def test_it_does_not_look_twice_at_one_batch() -> None:
     assert len(detector.seen) == 1
     assert first["text"] is second["text"]
     find({"image": images.clone()})
+    assert len(detector.seen) == 1
+    find({"image": images.flip(3)})
     assert len(detector.seen) == 2
 
 
-def test_a_tensor_that_is_filled_anew_is_another_batch() -> None:
-    """As static buffers are; and tensors of inference mode, which do not tell."""
-    detector, images = Bright(), torch.rand(2, 3, 40, 48) * 2 - 1
-    find = rl.RegionFinder(detector)
-    find(images)
+def refill_by_torch(images: Tensor) -> None:
     images.mul_(0.5)
-    find(images)
-    find(images)
-    assert len(detector.seen) == 2
+
+
+def refill_by_numpy(images: Tensor) -> None:
+    images.numpy()[0, 0, 0, 0] += 0.25
+
+
+def refill_by_data(images: Tensor) -> None:
+    images.data.mul_(0.5)
+
+
+def refill_in_inference_mode(images: Tensor) -> None:
     with torch.inference_mode():
-        images = torch.rand(2, 3, 40, 48) * 2 - 1
-        find(images)
-        find(images)
-    assert len(detector.seen) == 4
+        images.detach().mul_(0.5)
+
+
+@pytest.mark.parametrize("refill", [refill_by_torch, refill_by_numpy, refill_by_data, refill_in_inference_mode])
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.inference_mode])
+def test_a_tensor_that_is_filled_anew_is_another_batch(refill: Any, mode: Any) -> None:
+    """As static buffers are, also where torch's version counter does not see it."""
+    with mode():
+        detector, images = Bright(), torch.rand(2, 3, 40, 48) - 0.5
+        find = rl.RegionFinder(detector)
+        for wanted in (1, 2, 3):
+            find(images)
+            find(images)
+            assert len(detector.seen) == wanted
+            torch.testing.assert_close(detector.seen[-1], images, rtol=0, atol=0)
+            detector.seen[-1] = detector.seen[-1].clone()
+            refill(images)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])

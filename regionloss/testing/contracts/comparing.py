@@ -85,7 +85,7 @@ class TermContract:
     keypoints = 0
 
     def make(self) -> Term:
-        """Return the term under test: `regionloss.LossTerms.from_names({"signs": 1.0})["signs"]`, say."""
+        """Return the term under test: `regionloss.LossTerms.from_names({"signs": 0.01})["signs"]`, say."""
         raise NotImplementedError
 
     def examples(self) -> tuple[Tensor, Tensor, Regions]:

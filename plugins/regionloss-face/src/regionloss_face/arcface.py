@@ -30,6 +30,7 @@ class ArcFaceIRSE50(FeatureBackbone):
         out_indices: Which levels to compare.
         channels: Order in which the network wants the colours, `"BGR"` or `"RGB"`; the latter for a network of this
             architecture that was trained on RGB.
+        key: Where they lie in a file that has several networks, such as `"state_dict_backbone"`.
 
     Raises:
         InputError: Another order.
@@ -44,11 +45,12 @@ class ArcFaceIRSE50(FeatureBackbone):
         weights: str = "arcface-ir-se50",
         out_indices: Sequence[int] = (0, 1, 2, 3, 4),
         channels: str = "BGR",
+        key: str = "",
     ) -> None:
         if channels not in ("BGR", "RGB"):
             raise InputError(expected("arcface-ir-se50.channels", "'BGR' or 'RGB'", repr(channels)))
         options = {"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"}
-        network = build("recognition.arcface_arch", "Backbone", weights, **options)
+        network = build("recognition.arcface_arch", "Backbone", weights, key, **options)
         super().__init__(network, InputSpec((112, 112), channels=channels), out_indices=out_indices, channels_last=True)
 
     def levels(self, network: nn.Module, images: Tensor) -> list[Tensor]:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regionloss.weights import load_state_dict
-
-from .strict import load_strictly
+from regionloss.weights import load_strictly
 
 #: The networks saw 8-bit values v as (v - 127.5) / 128.
 INPUT_GAIN = 127.5 / 128
@@ -77,12 +75,12 @@ class CascadeNetwork(nn.Module):
         return self.get_submodule(activation)(self.get_submodule(layer)(features))
 
 
-def load_network(plan: Plan, weights: str) -> CascadeNetwork:
+def load_network(plan: Plan, weights: str, key: str = "") -> CascadeNetwork:
     """Return a network with the weights of this name or path.
 
     Raises:
         WeightsError: They are not here, or belong to another network.
     """
     network = CascadeNetwork(plan)
-    load_strictly(network, load_state_dict(weights), weights)
+    load_strictly(network, weights, key=key)
     return network

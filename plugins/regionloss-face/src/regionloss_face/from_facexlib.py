@@ -9,9 +9,7 @@ from typing import Any
 from torch import nn
 
 from regionloss.errors import PluginError
-from regionloss.weights import load_state_dict
-
-from .strict import load_strictly
+from regionloss.weights import load_strictly
 
 
 def facexlib_class(module: str, name: str) -> Any:
@@ -29,7 +27,7 @@ def facexlib_class(module: str, name: str) -> Any:
         ) from error
 
 
-def build(module: str, name: str, weights: str, **options: object) -> nn.Module:
+def build(module: str, name: str, weights: str, key: str = "", **options: object) -> nn.Module:
     """Return a network of facexlib with the weights of this name or path. Nothing is downloaded.
 
     Raises:
@@ -37,11 +35,10 @@ def build(module: str, name: str, weights: str, **options: object) -> nn.Module:
         WeightsError: The weights are not here, or are another network's.
     """
     made = facexlib_class(module, name)
-    tensors = load_state_dict(weights, strip_prefix="module.")
     with warnings.catch_warnings():
         # facexlib asks torchvision for an untrained trunk by a name that torchvision has retired.
         for message in ("The parameter 'pretrained' is deprecated", "Arguments other than a weight enum"):
             warnings.filterwarnings("ignore", message, UserWarning)
         network: nn.Module = made(**options)
-    load_strictly(network, tensors, weights)
+    load_strictly(network, weights, key=key)
     return network

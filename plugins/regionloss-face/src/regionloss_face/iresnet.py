@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone, InputSpec
-from regionloss.weights import load_state_dict
-
-from .strict import load_strictly
+from regionloss.weights import load_strictly
 
 WIDTHS, BLOCKS = (64, 128, 256, 512), (3, 4, 14, 3)
 EMBEDDING = 512
@@ -23,9 +21,10 @@ class IResNet50(FeatureBackbone):
     Levels: 0 is the stem (64 channels, 112 x 112), 1 to 4 are the stages (64 at 56, 128 at 28, 256 at 14, 512 at 7).
 
     Args:
-        weights: Name of the weights, or a path to InsightFace's `backbone.pth`. There is no random start: features of
-            an untrained network would look like a loss and be none.
+        weights: Name of the weights, or a path to InsightFace's `backbone.pth` or to a checkpoint of its training.
+            There is no random start: features of an untrained network would look like a loss and be none.
         out_indices: Which levels to compare.
+        key: Where they lie in a file that has several networks, such as `"state_dict_backbone"`.
 
     Raises:
         WeightsError: The weights are not here, or are another network's.
@@ -33,9 +32,11 @@ class IResNet50(FeatureBackbone):
     Source: InsightTok, section 3.2; Deng et al., ArcFace (2019); Duta et al., Improved residual networks (2020).
     """
 
-    def __init__(self, weights: str = "arcface-r50", out_indices: Sequence[int] = (0, 1, 2, 3, 4)) -> None:
+    def __init__(
+        self, weights: str = "arcface-r50", out_indices: Sequence[int] = (0, 1, 2, 3, 4), key: str = ""
+    ) -> None:
         network = IResNet()
-        load_strictly(network, load_state_dict(weights), weights)
+        load_strictly(network, weights, key=key)
         super().__init__(network, ARCFACE_INPUT, out_indices=out_indices, channels_last=True)
 
 

@@ -31,6 +31,7 @@ class MTCNNDetector:
         proposal_weights: Name or path of the first network's weights.
         refinement_weights: Name or path of the second one's.
         output_weights: Name or path of the third one's.
+        key: Where weights lie in files that have several networks.
 
     Raises:
         InputError: An option outside its range.
@@ -49,6 +50,7 @@ class MTCNNDetector:
         proposal_weights: str = "mtcnn-pnet",
         refinement_weights: str = "mtcnn-rnet",
         output_weights: str = "mtcnn-onet",
+        key: str = "",
     ) -> None:
         if not 0 <= min_score <= 1:
             raise InputError(expected("mtcnn.min_score", "a number in [0, 1]", str(min_score)))
@@ -57,9 +59,9 @@ class MTCNNDetector:
         if upscale <= 0:
             raise InputError(expected("mtcnn.upscale", "a factor above 0", str(upscale)))
         self.min_score, self.min_face, self.upscale = min_score, min_face, upscale
-        self.propose = Frozen(load_network(PROPOSE, proposal_weights))
-        self.refine = Frozen(load_network(REFINE, refinement_weights))
-        self.output = Frozen(load_network(OUTPUT, output_weights))
+        self.propose = Frozen(load_network(PROPOSE, proposal_weights, key))
+        self.refine = Frozen(load_network(REFINE, refinement_weights, key))
+        self.output = Frozen(load_network(OUTPUT, output_weights, key))
         self.version = f"mtcnn-1 min_score={min_score:g} min_face={min_face:g} upscale={upscale:g}"
 
     @torch.no_grad()

@@ -34,6 +34,7 @@ class RetinaFaceDetector:
         weights: Name of the weights, or a path to facexlib's file; empty for the ones that belong to the network.
         min_score: Probability from which a box counts as a face.
         max_overlap: Boxes that overlap a better one by more than this, of their union, are dropped.
+        key: Where they lie in a file that has several networks.
 
     Raises:
         InputError: An option outside its range.
@@ -51,6 +52,7 @@ class RetinaFaceDetector:
         weights: str = "",
         min_score: float = 0.8,
         max_overlap: float = 0.4,
+        key: str = "",
     ) -> None:
         if network not in WEIGHTS:
             raise InputError(expected("retinaface.network", "'resnet50' or 'mobile0.25'", repr(network)))
@@ -59,7 +61,7 @@ class RetinaFaceDetector:
             raise InputError(expected("retinaface.min_score, max_overlap", "numbers in [0, 1]", got))
         self.min_score, self.max_overlap = min_score, max_overlap
         options = {"network_name": network, "device": "cpu"}
-        made = build("detection.retinaface", "RetinaFace", weights or WEIGHTS[network], **options)
+        made = build("detection.retinaface", "RetinaFace", weights or WEIGHTS[network], key, **options)
         self.network = Frozen(made)
         self.version = f"retinaface-1 {network} min_score={min_score:g} max_overlap={max_overlap:g}"
 

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone, InputSpec
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
-from regionloss.weights import load_state_dict
-
-from .strict import load_strictly
+from regionloss.weights import load_strictly
 
 
 class TimmBackbone(FeatureBackbone):
@@ -21,6 +19,7 @@ class TimmBackbone(FeatureBackbone):
         network: Name in `timm`, such as `resnet50.a1_in1k`: what follows the dot says how images are normalised.
         weights: Path to the network's file (`.safetensors`, `.pth`), its classifier included. Never random.
         out_indices: Which levels are compared.
+        key: Where they lie in a file that has several networks, such as `"model_ema"`.
 
     Raises:
         UnknownNameError: timm has no such network.
@@ -28,14 +27,13 @@ class TimmBackbone(FeatureBackbone):
         WeightsError: The weights are not here, or are another network's.
     """
 
-    def __init__(self, network: str, weights: str, out_indices: Sequence[int] = (0, 1, 2, 3)) -> None:
+    def __init__(self, network: str, weights: str, out_indices: Sequence[int] = (0, 1, 2, 3), key: str = "") -> None:
         if not timm.is_model(network):
             raise UnknownNameError(
                 f"timm has no network named '{network}'. {did_you_mean(network, timm.list_models())}"
             )
-        tensors = load_state_dict(weights)
         model = timm.create_model(network, pretrained=False)
-        load_strictly(model, tensors, weights)
+        load_strictly(model, weights, key=key)
         if not hasattr(model, "forward_intermediates"):
             raise InputError(expected("timm.network", "a network with forward_intermediates", f"'{network}'"))
         data = timm.data.resolve_model_data_config(model)

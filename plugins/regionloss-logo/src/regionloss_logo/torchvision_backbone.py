@@ -10,9 +10,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 
 from regionloss.backbones import FeatureBackbone, imagenet_spec
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
-from regionloss.weights import load_state_dict
-
-from .strict import load_strictly
+from regionloss.weights import load_strictly
 
 
 class TorchvisionBackbone(FeatureBackbone):
@@ -23,6 +21,7 @@ class TorchvisionBackbone(FeatureBackbone):
         weights: Name of the weights, or a path to torchvision's file for this network. Never random.
         taps: Names of the layers whose outputs are compared, as torchvision's feature extraction names them; the
             defaults are MobileNetV2's, at 1/2, 1/4, 1/8 and 1/16 of the crop.
+        key: Where they lie in a file that has several networks, such as `"model_ema"`.
 
     Raises:
         UnknownNameError: torchvision has no such network.
@@ -35,13 +34,13 @@ class TorchvisionBackbone(FeatureBackbone):
         network: str = "mobilenet_v2",
         weights: str = "mobilenet-v2",
         taps: Sequence[str] = ("features.1", "features.3", "features.6", "features.13"),
+        key: str = "",
     ) -> None:
         if network not in list_models():
             advice = did_you_mean(network, list_models())
             raise UnknownNameError(f"torchvision has no network named '{network}'. {advice}")
-        tensors = load_state_dict(weights)
         model = get_model(network, weights=None).eval()
-        load_strictly(model, tensors, weights)
+        load_strictly(model, weights, key=key)
         nodes = [node.split(".") for node in get_graph_node_names(model)[1]]
         layers = {".".join(node[:depth]) for node in nodes for depth in range(1, len(node) + 1)}
         for tap in taps:

@@ -113,10 +113,14 @@ def test_a_converted_file_is_judged_by_what_it_was_made_from(tmp_path: Path) -> 
     assert checkpoints.find_checkpoint(str(converted), "") == converted
 
 
-@pytest.mark.parametrize("content", [{"state_dict": {"a": torch.ones(2)}, "meta": {"epoch": 1}}, {"a": torch.ones(2)}])
-def test_wrapped_and_bare_state_dicts_are_read(content: Any, tmp_path: Path) -> None:
-    torch.save(content, tmp_path / "net.pth")
-    assert torch.equal(checkpoints.read_tensors(tmp_path / "net.pth")["a"], torch.ones(2))
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("wrap", [lambda tensors: {"state_dict": tensors, "meta": {"epoch": 1}}, dict])
+def test_parts_are_read_from_wrapped_and_bare_state_dicts(wrap: Any, prefix: str, tmp_path: Path) -> None:
+    network = torch.nn.ModuleDict({"a": torch.nn.PReLU(2), "b": torch.nn.Identity()})
+    held = {f"{prefix}a.weight": torch.ones(2), f"{prefix}decoder.weight": torch.zeros(2)}
+    torch.save(wrap(held), tmp_path / "net.pth")
+    checkpoints.load_parts(network, tmp_path / "net.pth")
+    assert torch.equal(network["a"].weight, torch.ones(2))
 
 
 def test_a_missing_path_is_a_sentence(tmp_path: Path) -> None:

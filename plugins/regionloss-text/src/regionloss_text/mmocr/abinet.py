@@ -11,7 +11,7 @@ from regionloss.backbones import FeatureBackbone
 from regionloss.errors import InputError, expected
 
 from .building import build, input_spec, read_config
-from .checkpoints import find_checkpoint, load_strictly, read_tensors
+from .checkpoints import find_checkpoint, load_parts
 from .compat import require_mmocr
 
 NAME = "backbone 'text/abinet'"
@@ -60,9 +60,8 @@ class ABINet(FeatureBackbone):
         require_mmocr(NAME)
         file = find_checkpoint(weights, DEFAULT)
         config = read_config(CONFIG, NAME)
-        network, tensors = build_levels(config.model, levels), read_tensors(file)
-        for name, part in network.named_children():
-            load_strictly(part, tensors, f"{name}.", file)
+        network = build_levels(config.model, levels)
+        load_parts(network, file)
         spec = input_spec(config.model.data_preprocessor, size=(32, 128))
         super().__init__(network, spec, out_indices=out_indices, channels_last=True)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from regionloss.errors import WeightsError, expected
-from regionloss.weights import SUFFIXES, load_state_dict, locate, origin_of, sha256_of
+from regionloss.weights import SUFFIXES, load_strictly, locate, origin_of, sha256_of
 
 HASHED = re.compile(r"-(?P<start>[0-9a-f]{8})(\.pth|\.safetensors)$")
 
@@ -42,41 +41,14 @@ def check_hash_in_name(file: Path) -> Path:
     return file
 
 
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint of MMOCR, of a bare state dict, or of what was converted from either.
+def load_parts(network: nn.Module, file: Path) -> None:
+    """Load the weights of each part of a network: every one that it has, no other, of its shapes.
+
+    What a checkpoint holds of other parts is left out: those that are not built, means and deviations of images.
 
     Raises:
-        WeightsError: The file cannot be read, or holds more than tensors.
+        WeightsError: The file cannot be read, holds more than tensors, or is another network's.
     """
-    if file.suffix == ".safetensors":
-        return load_state_dict(file)
-    try:
-        return load_state_dict(file, key="state_dict")
-    except WeightsError as wrapped:
-        try:
-            return load_state_dict(file)
-        except WeightsError:
-            raise wrapped from None
-
-
-def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str, file: Path) -> None:
-    """Load the tensors under `prefix` into a network: every one that it has, no other, of its shapes.
-
-    Raises:
-        WeightsError: They are not this network's.
-    """
-    given = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    wanted = network.state_dict()
-    problems = {
-        "missing": [name for name in wanted if name not in given],
-        "unknown": [name for name in given if name not in wanted],
-        "of another shape": [n for n, tensor in wanted.items() if n in given and given[n].shape != tensor.shape],
-    }
-    told = [f"{len(names)} {what} ('{prefix}{names[0]}')" for what, names in problems.items() if names]
-    if told:
-        where = f"{file}, '{prefix}*'" if prefix else str(file)
-        advice = "Is it a checkpoint of this model?"
-        raise WeightsError(
-            expected(where, f"the {len(wanted)} tensors of {type(network).__name__}", ", ".join(told), advice)
-        )
-    network.load_state_dict(given, strict=True)
+    for name, part in network.named_children():
+        if part.state_dict():
+            load_strictly(part, file, key=name)

@@ -15,7 +15,7 @@ from regionloss.regions import Regions
 from regionloss.weights import origin_of, sha256_of
 
 from .building import build, input_spec, read_config
-from .checkpoints import find_checkpoint, load_strictly, read_tensors
+from .checkpoints import find_checkpoint, load_parts
 from .compat import require_mmocr
 
 NAME = "detector 'text/dbnet'"
@@ -63,7 +63,7 @@ class DBNet:
         config = read_config(f"textdet/dbnet/{VARIANTS[variant]}.py", NAME)
         config.model.det_head.postprocessor.update(min_text_score=min_score, unclip_ratio=unclip_ratio)
         network = build(config.model)
-        load_strictly(network, without_preprocessor(read_tensors(file)), "", file)
+        load_parts(network, file)
         self.spec = input_spec(config.model.data_preprocessor)
         self.divisor = int(config.model.data_preprocessor.pad_size_divisor)
         self.scale = tuple(scale) if scale is not None else scale_of(config)
@@ -144,8 +144,3 @@ def scale_of(config: Any) -> tuple[int, int]:
     """Return the scale that a config resizes test images to."""
     resize = next(step for step in config.test_pipeline if step["type"] == "Resize")
     return tuple(resize["scale"])
-
-
-def without_preprocessor(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors without the mean and deviation that some checkpoints carry: the config has them."""
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith("data_preprocessor.")}
