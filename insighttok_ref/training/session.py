@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -235,7 +236,7 @@ class Session:
         log = self.settings.log
         if state.shown is not None and (state.step - 1) // log.images_every != state.pictured:
             state.pictured = (state.step - 1) // log.images_every
-            self.loggers.image(state.run_step - 1, state.part.name, sample_grid(*state.shown, most=log.images))
+            self.loggers.image(state.run_step - 1, state.part.name, partial(sample_grid, *state.shown, most=log.images))
         return numbers["loss/total"]
 
     def save(self, state: PartState) -> None:
