@@ -83,6 +83,7 @@ def check_two(folder: Path) -> None:
         "agreed": [True, True, False],
         "gathered": [{"rank": 0, "names": []}, {"rank": 1, "names": ["x"]}],
         "means": {"a": 0.5, "b": [[1.0, 1.0]]},
+        "gradients": [[2 + 3, 1 + 3, 6], [50, 51], [60, 61, 62], [70], [80, 81, 82], [90, 91, 92, 93, 94, 95]],
     }
 
 

@@ -108,7 +108,7 @@ def test_what_a_run_leaves(trained: Path) -> None:
 
 
 def test_the_average_is_one_of_the_weights(tmp_path: Path) -> None:
-    """Against the moving average written out."""
+    """Against the moving average written out, which the next phase goes on with."""
     seen: list[torch.Tensor] = []
 
     def watch(session: Session) -> None:
@@ -134,6 +134,10 @@ def test_the_average_is_one_of_the_weights(tmp_path: Path) -> None:
         average = 0.9 * average + 0.1 * weights
     kept = load_file(tmp_path / "pretrain" / "tokenizer-average.safetensors")
     torch.testing.assert_close(kept["decoder.conv_out.weight"], average)
+    began, after = seen[7:9]
+    assert torch.equal(began, seen[6])
+    kept = load_file(tmp_path / "regions" / "tokenizer-average.safetensors")
+    torch.testing.assert_close(kept["decoder.conv_out.weight"], 0.9 * average + 0.1 * after)
 
 
 class CrashError(Exception):
