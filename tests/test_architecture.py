@@ -175,7 +175,7 @@ def test_plugins_import_the_public_interface_alone(plugin: str) -> None:
 
 def test_importing_regionloss_imports_no_torch() -> None:
     program = "import regionloss, sys; print(regionloss.__version__, 'torch' in sys.modules, 'numpy' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout.split()[1:] == ["False", "False"], result.stderr
 
 
@@ -219,7 +219,7 @@ def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def tracked_texts() -> list[Path]:
     """Return the files that git knows (and new ones that it would add), those that are text."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if result.returncode:
         pytest.skip("not a git checkout")
     paths = [ROOT / name for name in result.stdout.split("\0") if name]

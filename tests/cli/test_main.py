@@ -30,7 +30,7 @@ def typed(*words: str, site: Path | None = None, folder: Path | None = None, **e
     if site is not None:
         variables["PYTHONPATH"] = str(site)
     command = [sys.executable, "-m", "regionloss", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["plugins"], ["components"], ["weights", "list"]])
@@ -41,7 +41,7 @@ def test_what_needs_no_torch_imports_none(words: list[str]) -> None:
         "try:\n    run()\nexcept SystemExit as left:\n"
         "    print('code', left.code, 'torch' in sys.modules, file=sys.stderr)\n"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stderr.splitlines()[-1] == "code 0 False", result.stderr
 
 

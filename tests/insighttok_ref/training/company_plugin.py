@@ -26,7 +26,7 @@ class Company:
             if ranks.rank in self.failing:
                 self.fail()
             if "stuck" in self.how:
-                time.sleep(60)  # as on a GPU whose partner is gone
+                time.sleep(600)  # as on a GPU whose partner is gone
             values = {"a": torch.tensor(ranks.rank), "b": torch.tensor([[2.0 * ranks.rank, 1.0]])}
             said = {
                 "ranks": [ranks.rank, ranks.size, ranks.local_rank, ranks.local_size, str(ranks.device)],

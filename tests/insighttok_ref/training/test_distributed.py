@@ -18,6 +18,7 @@ from insighttok_ref.tokenizer.ranks import control_group
 from insighttok_ref.training.distributed import agree, barrier, device_of, gather_objects, join, mean_over_ranks
 from regionloss.errors import InputError
 from regionloss.launchers import Launch
+from tests.patience import patience
 
 RECIPE = Path(__file__).with_name("company.yaml")
 LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_", "SLURM_", "OMPI_", "PMI_", "TORCHELASTIC_")
@@ -46,7 +47,7 @@ def launched(folder: Path, *words: str, env: dict[str, str] | None = None) -> su
     """Run `regionloss launch` with the recipe, in `folder`."""
     command = [sys.executable, "-m", "regionloss", "launch", str(RECIPE), *words]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=180, cwd=folder, env=env or environment(), check=False
+        command, capture_output=True, text=True, timeout=patience(20), cwd=folder, env=env or environment(), check=False
     )
 
 
@@ -67,7 +68,7 @@ def by_slurm(folder: Path, size: int, *words: str, program: str = PROGRAM) -> li
         command = [sys.executable, "-c", program, "train", str(RECIPE), *words]
         env = environment(**variables)
         tasks.append(subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True))
-    errors = [task.communicate(timeout=120)[1] for task in tasks]
+    errors = [task.communicate(timeout=patience(20))[1] for task in tasks]
     return [(task.returncode, error) for task, error in zip(tasks, errors, strict=True)]
 
 

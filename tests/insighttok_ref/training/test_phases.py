@@ -25,6 +25,7 @@ from regionloss.errors import InputError, RecipeError, UnknownNameError, Weights
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
 from regionloss.recipe.load import load_begun
 from regionloss.recipe.training import begin
+from tests.patience import patience
 
 TINY = Path(__file__).with_name("tiny_phases.yaml")
 PHASES = ("pretrain", "regions", "decoder")
@@ -208,18 +209,18 @@ def command(out: Path, *more: str, ranks: int = 1) -> list[str]:
 def kill_after(words: list[str], log: Path, lines: int) -> None:
     """Start a command and kill all its processes once a log has so many lines."""
     begun = psutil.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
-    until = time.monotonic() + 200
+    until = time.monotonic() + patience(20)
     while time.monotonic() < until and begun.poll() is None:
         if log.exists() and log.read_text().count("\n") >= lines:
             break
         time.sleep(0.002)
     for process in [*begun.children(recursive=True), begun]:
         process.kill()
-    assert begun.wait(60) == -signal.SIGKILL
+    assert begun.wait(patience(6)) == -signal.SIGKILL
 
 
 def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    return subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, timeout=patience(30))
 
 
 #: What sees a rank's own images alone, made to see none: codes drawn from the first images, batch statistics, LeCAM.
@@ -269,11 +270,11 @@ def test_a_signal_to_the_whole_group_is_the_trainings_to_answer(tmp_path: Path, 
     begun = subprocess.Popen(
         command(tmp_path, *longer), env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    until = time.monotonic() + 200
+    until = time.monotonic() + patience(20)
     while not (tmp_path / "metrics.jsonl").exists() and time.monotonic() < until:
         time.sleep(0.02)
     os.killpg(begun.pid, number)
-    shown, _ = begun.communicate(timeout=100)
+    shown, _ = begun.communicate(timeout=patience(10))
     assert begun.returncode == 1
     assert "Traceback" not in shown
     assert len(list(tmp_path.glob("checkpoints/step-*/state.pt"))) == 1
