@@ -207,7 +207,7 @@ class Session:
         for name, weight in equal_weights(norms).items():
             used = part.phase.term_weights.get(name, self.terms[name].weight)
             told = f"has weight {used:g}; equal gradients at {weight:.3g}"
-            if not norms[name]:
+            if used and not norms[name]:
                 kind = self.terms[name].kind
                 told = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches. Should there be some? {WHERE}"
             self.progress.say(f"{part.name}: term '{name}' {told}")

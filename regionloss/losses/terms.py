@@ -177,7 +177,7 @@ class LossTerms(nn.Module):
         """On the first call warn of kinds that no term reads; every `CHECK_STEPS` calls look for values gone bad."""
         if torch.compiler.is_compiling():
             return
-        wanted = set(self.kinds) - {"whole_image"}
+        wanted = {term.kind for term in self.terms.values() if term.weight} - {"whole_image"}
         if self._calls == 0 and wanted and regions and not wanted & set(regions):
             advice = did_you_mean(next(iter(regions)), wanted)
             warnings.warn(f"regions: no term reads kind {', '.join(map(repr, regions))}. {advice}", stacklevel=4)
@@ -187,8 +187,8 @@ class LossTerms(nn.Module):
         self._calls += 1
 
     def note(self, name: str, count: int) -> None:
-        """Warn once about a term that has met no region for long: most often the data does not carry its kind."""
-        if torch.compiler.is_compiling():
+        """Warn once about a term that counts and has met no region for long: the data may not carry its kind."""
+        if torch.compiler.is_compiling() or not self.terms[name].weight:
             return
         self._silent[name] = 0 if count else self._silent[name] + 1
         if self._silent[name] == SILENT_STEPS:

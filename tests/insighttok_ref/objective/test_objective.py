@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -14,6 +16,7 @@ from regionloss import LossTerms, RegionPerceptualLoss, Regions, ResizeExtractor
 from regionloss.backbones.base import FeatureBackbone
 from regionloss.backbones.input_spec import InputSpec
 from regionloss.errors import InputError
+from regionloss.losses import terms as terms_module
 
 
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,6 +73,23 @@ def test_total_is_the_weighted_sum_of_named_parts() -> None:
     watched = objective.watch(output, y, regions)
     assert float(watched["seen"]) == pytest.approx(float(losses.parts["words"]), rel=1e-6)
     assert float(watched["seen"]) > 0
+
+
+def test_what_is_only_watched_asks_for_no_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a first phase, whose data have none; of a term that is trained there, the warning speaks."""
+    monkeypatch.setattr(terms_module, "SILENT_STEPS", 3)
+    x, y = (image.float() for image in pair())
+    output = TokenizerOutput(x, torch.tensor(0.0), torch.zeros(2, 1))
+    objective = Objective(ObjectiveOptions(), LossTerms({"words": term(1.0)}), LossTerms({"seen": term(1.0)}))
+    others = {"face": Regions("face", torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([1]), (6, 5))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for regions in ({}, {}, others, {}):
+            assert float(objective.watch(output, y, regions)["seen"]) == 0
+        objective(output, y, {})
+        objective(output, y, {})
+    with pytest.warns(UserWarning, match="term 'words': no region of kind 'text' in 3 steps"):
+        objective(output, y, {})
 
 
 def test_parts_without_weight_are_left_out() -> None:
