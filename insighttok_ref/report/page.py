@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from regionloss.data.writing import write_whole
 from regionloss.evaluation.metrics import Interval
 
 from .curves import colours, loss_curves
@@ -49,11 +50,8 @@ def write_report(data: ReportData, out_dir: Path) -> Path:
     )
     environment.filters |= {"number": number, "duration": duration}
     page = environment.get_template("report.html.jinja").render(context(data))
-    out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
-    temporary.replace(path)
+    write_whole(str(path), page.encode("utf-8", errors="backslashreplace"))
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -24,7 +23,7 @@ from insighttok_ref.training.checks import share_of
 from insighttok_ref.training.distributed import Ranks, agree, barrier
 from insighttok_ref.training.engines import import_deepspeed
 from insighttok_ref.training.grids import sample_grid
-from insighttok_ref.training.log import MetricsLog
+from insighttok_ref.training.log import ROOM, MetricsLog
 from insighttok_ref.training.loggers import build_loggers
 from insighttok_ref.training.loop import PartState, train_part
 from insighttok_ref.training.options import LogOptions, build_tokenizer
@@ -34,7 +33,9 @@ from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.settings import Settings
 from insighttok_ref.training.stopping import StoppedError, StopSignals
 from regionloss.data.batches import BatchSource
+from regionloss.data.disk import to_disk
 from regionloss.data.loading import Share
+from regionloss.data.writing import write_whole
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.recipe import TrainingRun
 
@@ -131,7 +132,7 @@ class Session:
         if not last.is_file():
             advice = "Bring it back from a copy of the run, or begin anew."
             raise WeightsError(expected(str(last), "the tokenizer of a finished part", "no file", advice))
-        shutil.copyfile(last, path)
+        write_whole(str(path), last.read_bytes())
 
     def _earlier(self) -> dict[str, Any]:
         """The state to go on from; empty for a new run."""
@@ -249,9 +250,10 @@ class Session:
         self.finished.append(state.part.name)
         if self.ranks.is_first:
             folder = PartFolder(self.folder, state.part.name)
-            folder.write(state)
-            text = json.dumps(self.resolved, indent=1) + "\n"
-            (folder.path / "resolved.json").write_text(text, encoding="utf-8")
+            with to_disk(folder.path, ROOM):
+                folder.write(state)
+                text = json.dumps(self.resolved, indent=1) + "\n"
+                write_whole(str(folder.path / "resolved.json"), text.encode())
         barrier()
         self.checkpoints.save(state.run_step, {"part": "", **self._history()})
 

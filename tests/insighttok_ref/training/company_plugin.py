@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import time
+from contextlib import nullcontext
+from pathlib import Path
 from unittest import mock
 
 import torch
@@ -23,7 +25,9 @@ class Company:
         from insighttok_ref.training.distributed import agree, barrier, gather_objects, join, mean_over_ranks
 
         with join("cpu") as ranks:
-            if ranks.rank in self.failing:
+            if "save" in self.how:
+                self.save(run.out, ranks.rank in self.failing)
+            elif ranks.rank in self.failing:
                 self.fail()
             if "stuck" in self.how:
                 time.sleep(600)  # as on a GPU whose partner is gone
@@ -40,6 +44,18 @@ class Company:
             }
             barrier()
             (run.out / f"rank{ranks.rank}.json").write_text(json.dumps(said))
+
+    def save(self, out: Path, full: bool) -> None:
+        from insighttok_ref.training.checkpoint import Checkpoints
+        from tests.full_disk import full_disk
+
+        def write(folder: Path) -> None:
+            torch.save(torch.zeros(200_000), folder / f"{full}.pt")
+
+        checkpoints = Checkpoints(out / "checkpoints")
+        checkpoints.save(1, {"weights": torch.zeros(200_000)}, write)
+        with full_disk() if full else nullcontext():
+            checkpoints.save(2, {"weights": torch.zeros(200_000)}, write)
 
     def averaged(self, rank: int) -> list[list[float]]:
         """Average gradients in three buckets; return what was sent at once, then the means."""

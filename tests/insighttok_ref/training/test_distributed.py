@@ -18,6 +18,7 @@ from insighttok_ref.tokenizer.ranks import control_group
 from insighttok_ref.training.distributed import agree, barrier, device_of, gather_objects, join, mean_over_ranks
 from regionloss.errors import InputError
 from regionloss.launchers import Launch
+from tests.full_disk import FULL
 from tests.patience import patience
 
 RECIPE = Path(__file__).with_name("company.yaml")
@@ -125,6 +126,17 @@ def test_an_error_is_said_once_and_nobody_waits(
     ended = by_slurm(tmp_path, 3, *words)
     assert [code for code, _ in ended] == codes
     assert [error.strip() for _, error in ended] == sentences
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_full_disk_ends_all_with_one_sentence(tmp_path: Path, failing: int) -> None:
+    ended = by_slurm(tmp_path, 2, f"trainer.options.failing=[{failing}]", "trainer.options.how=save", "--out", "run")
+    assert [code for code, _ in ended] == [1, 1]
+    who = "rank 1: " if failing else ""
+    (said,) = [line for _, error in ended for line in error.splitlines()]
+    assert said.startswith(f"{who}run/checkpoints/step-00000002.tmp: expected a disk that takes it, got {FULL}. ")
+    assert said.endswith("go on with --resume run; step-00000001 is whole.")
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000001"]
 
 
 def test_nobody_waits_for_a_process_that_was_killed(tmp_path: Path) -> None:
