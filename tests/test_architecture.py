@@ -21,6 +21,7 @@ STAGES = {"detectors", "extractors", "backbones", "distances", "weightings"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "launchers": {"errors"},
+    "disk": {"errors"},
     "layout": {"errors", "tensors"},
     "tensors": set(),
     "regions": {"errors", "layout", "tensors"},
@@ -36,12 +37,13 @@ ARROWS: dict[str, set[str]] = {
     "detecting": BASE | {"detectors"},
     "hooks": {"errors"},
     "weights": {"errors", "hooks"},
-    "recipe": {"errors", "hooks", "losses"},
+    "recipe": {"errors", "disk", "hooks", "losses"},
     # The side-cars are written from what a detector found: data knows the protocol, and no detector.
-    "data": BASE | {"region_ops", "collation", "detectors"},
+    "data": BASE | {"disk", "region_ops", "collation", "detectors"},
     "stages": BASE | {"hooks", "weights", "data", "detectors"},
     "evaluation": BASE | {"losses", "data", "judges"},
-    "cli": BASE | {"launchers", "hooks", "recipe", "weights", "data", "detecting", "losses", "stages", "testing"},
+    "cli": BASE
+    | {"disk", "launchers", "hooks", "recipe", "weights", "data", "detecting", "losses", "stages", "testing"},
     "__main__": {"cli"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.

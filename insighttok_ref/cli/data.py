@@ -52,8 +52,8 @@ def render(
 
     from insighttok_ref.data.render import Rendering, render_shards
     from regionloss.cli.detect import check_suffix
-    from regionloss.data.disk import guarded
     from regionloss.data.rendering import TextStyle
+    from regionloss.disk import guarded
 
     if sheet is not None:
         check_suffix(sheet)

@@ -15,7 +15,7 @@ import torch
 
 from insighttok_ref.tokenizer.ranks import rank_and_size
 from insighttok_ref.training.distributed import barrier, gather_objects
-from regionloss.data.disk import to_disk
+from regionloss.disk import to_disk
 from regionloss.errors import LostProcessError, WeightsError, expected
 
 VERSION = 2

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from regionloss.data.disk import to_disk
 from regionloss.data.writing import write_whole
+from regionloss.disk import to_disk
 
 ROOM = "Make room there, and go on with --resume."
 

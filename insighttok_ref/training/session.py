@@ -32,10 +32,11 @@ from insighttok_ref.training.plan import Part, plan
 from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.settings import Settings
 from insighttok_ref.training.stopping import StoppedError, StopSignals
+from insighttok_ref.training.threads import threads_for
 from regionloss.data.batches import BatchSource
-from regionloss.data.disk import to_disk
 from regionloss.data.loading import Share
 from regionloss.data.writing import write_whole
+from regionloss.disk import to_disk
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.recipe import TrainingRun
 
@@ -82,8 +83,7 @@ class Session:
         self.saved = self._earlier()
         self.finished: list[str] = list(self.saved.get("finished", []))
         self.todo = [part for part in self.parts if part.name not in self.finished]
-        if settings.engine.threads:
-            torch.set_num_threads(settings.engine.threads)
+        torch.set_num_threads(threads_for(settings.engine.threads, self.saved.get("threads")))
         if settings.engine.name == "deepspeed":
             import_deepspeed(ranks.device)
         self.terms = run.build_terms()
@@ -264,6 +264,7 @@ class Session:
             "recipe": json.dumps(self._recipe()),
             "engine": self.settings.engine.name,
             "ranks": self.ranks.size,
+            "threads": torch.get_num_threads(),
         }
 
     def _advice(self) -> str:

@@ -33,7 +33,7 @@ def train(
     ] = None,
 ) -> None:
     """Run a recipe's trainer."""
-    from ..data.disk import guarded
+    from ..disk import guarded
     from ..launchers import read_launch
     from ..recipe.build import build_trainer
     from ..recipe.training import TrainingRun, begin, carry_out

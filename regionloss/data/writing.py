@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .disk import to_disk
+from ..disk import to_disk
 from .paths import file_system, is_local
 
 

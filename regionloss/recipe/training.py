@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..data.disk import LOCK, guarded
-from ..data.writing import write_whole
+from ..disk import LOCK, guarded, to_disk
 from ..errors import RegionLossError
 from .build import build_terms, build_trainer
 from .load import Loaded
@@ -87,7 +86,9 @@ def begin(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> tupl
     written = {path.read_text(encoding="utf-8") for path in out.glob("resolved*.yaml")}
     if text not in written:
         name = f"resolved.{len(written)}.yaml" if written else "resolved.yaml"
-        write_whole(str(out / name), text.encode())
+        with to_disk(out):
+            (out / f"{name}.tmp").write_text(text, encoding="utf-8")
+            (out / f"{name}.tmp").replace(out / name)
     return trainer, run
 
 

@@ -139,7 +139,7 @@ HOLDER = """
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from regionloss.data.disk import guarded
+from regionloss.disk import guarded
 with ExitStack() as held:
     for folder in sys.argv[1:]:
         held.enter_context(guarded(Path(folder), "training"))

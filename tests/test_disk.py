@@ -12,15 +12,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from regionloss.data.disk import guarded, to_disk
 from regionloss.data.writing import write_whole
+from regionloss.disk import guarded, to_disk
 from regionloss.errors import DiskError, InputError
 from tests.full_disk import FULL, full_disk
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from regionloss.data.disk import guarded
+from regionloss.disk import guarded
 with guarded(Path(sys.argv[1]), "training"):
     print("held", flush=True)
     time.sleep(600)
