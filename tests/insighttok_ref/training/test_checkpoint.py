@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from insighttok_ref.training.checkpoint import Checkpoints, read_state
+from insighttok_ref.training.log import MetricsLog
 from regionloss.errors import DiskError, WeightsError
 from tests.full_disk import FULL, full_disk
 
@@ -86,6 +87,17 @@ def test_the_same_step_again_on_a_full_disk_leaves_the_one_before(tmp_path: Path
     with full_disk(), pytest.raises(DiskError):
         checkpoints.save(1, {"weights": torch.zeros(200_000)})
     assert read_state(checkpoints.newest())["weights"][0] == 1
+
+
+def test_a_full_disk_is_named_by_the_log_which_keeps_what_it_had(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    log.write({"part": "a", "step": 0})
+    with full_disk(40), pytest.raises(DiskError, match=rf"metrics\.jsonl: expected a disk that takes it, got {FULL}"):
+        log.write({"part": "a", "step": 1, "loss/total": 0.125})
+    assert list(log.read()) == [{"part": "a", "step": 0}]
+    log.forget_after(set(), "a", 1)
+    log.write({"part": "a", "step": 1})
+    assert [record["step"] for record in log.read()] == [0, 1]
 
 
 def flip_a_bit(path: Path) -> None:

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from insighttok_ref.tokenizer.checkpoints import load_tokenizer
+from insighttok_ref.training.checkpoint import read_state
 from insighttok_ref.training.distributed import join
 from insighttok_ref.training.session import Session
 from insighttok_ref.training.stopping import StoppedError
@@ -106,6 +107,7 @@ def test_what_a_run_leaves(trained: Path) -> None:
     assert whole.fingerprint == last.fingerprint
     assert load_tokenizer(trained / "decoder" / "tokenizer-average.safetensors").fingerprint != last.fingerprint
     assert {path.name for path in (trained / "checkpoints").iterdir()} == {"step-00000012", "step-00000013"}
+    assert read_state(trained / "checkpoints" / "step-00000012")["threads"] == torch.get_num_threads()
 
 
 def test_the_average_is_one_of_the_weights(tmp_path: Path) -> None:
