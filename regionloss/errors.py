@@ -41,6 +41,10 @@ class LostProcessError(RegionLossError, ConnectionError):
     """Another process of a run ended, cannot be reached, or does not answer."""
 
 
+class DiskError(RegionLossError, OSError):
+    """What was computed could not be written."""
+
+
 def expected(where: str, wanted: str, got: str, advice: str = "") -> str:
     """Return the house sentence `<where>: expected <wanted>, got <got>. <advice>`."""
     sentence = f"{where}: expected {wanted}, got {got}."

@@ -42,9 +42,7 @@ def run(cwd: Path, *words: str, site: Path | None = None, **more: str) -> str:
     if site is not None:
         variables |= {"PYTHONPATH": str(site), "COLUMNS": "200"}
     variables |= more
-    result = subprocess.run(
-        [sys.executable, *words], cwd=cwd, env=variables, capture_output=True, text=True, timeout=300
-    )
+    result = subprocess.run([sys.executable, *words], cwd=cwd, env=variables, capture_output=True, text=True)
     assert result.returncode == 0, f"{' '.join(words)}\n{result.stdout}\n{result.stderr}"
     return result.stdout
 

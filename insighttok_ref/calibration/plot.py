@@ -31,6 +31,7 @@ def plot(rows: Sequence[Pulls], proposals: Sequence[Proposal], field: str, refer
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import LogFormatter
 
     from insighttok_ref.report.curves import STYLE
 
@@ -44,6 +45,8 @@ def plot(rows: Sequence[Pulls], proposals: Sequence[Proposal], field: str, refer
                 _row(panel, place, row, what, weights.get(row.name, math.nan))
             panel.set_title(TITLES[what] + (" *" if what == field else ""), fontsize=10.5)
             panel.set_xscale("log")
+            panel.xaxis.set_major_formatter(LogFormatter())
+            panel.xaxis.set_minor_formatter(LogFormatter())
         panels[0].set_yticks(range(len(rows)), [f"{row.name} ({len(row.found)})" for row in rows])
         panels[0].invert_yaxis()
         figure.suptitle(f"* weights make it as strong as {reference}", fontsize=9.5, x=0.01, ha="left")

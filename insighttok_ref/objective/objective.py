@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, model_validator
@@ -77,9 +78,9 @@ class Objective:
         perceptual: PerceptualLoss | None = None,
         adversary: Adversary | None = None,
     ) -> None:
-        self.options, self.terms, self.watched = options, terms, watched
+        self.options, self.terms, self.watched = options, terms, weightless(watched)
         self.perceptual, self.adversary = perceptual, adversary
-        for name in [name for found in (terms, watched) if found is not None for name in found.terms]:
+        for name in [name for found in (terms, self.watched) if found is not None for name in found.terms]:
             if name in TAKEN:
                 wanted = "a name that no other part of the loss has"
                 raise InputError(expected(f"terms.{name}", wanted, f"'{name}'", "Call it otherwise in the recipe."))
@@ -142,3 +143,10 @@ class Objective:
         if self.watched is None or not self.watched.terms:
             return {}
         return self.watched(output.reconstruction.detach(), target, regions).by_term
+
+
+def weightless(terms: LossTerms | None) -> LossTerms | None:
+    """Return terms that count for nothing: no warning asks whether the data should have their regions."""
+    if terms is None:
+        return None
+    return LossTerms({name: replace(term, weight=0.0) for name, term in terms.terms.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,14 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from regionloss.cli.drawing import PLAIN_TEXT
+
 from .data import ReportData
 
 START = "#a9aeb6"
 ARMS = ("#2a62a8", "#c2570c", "#0f766e", "#6d28d9", "#be185d")
 STYLE: dict[Any, Any] = {
+    **PLAIN_TEXT,
     "svg.fonttype": "none",
     "svg.hashsalt": "regionloss",
     "font.family": "sans-serif",
@@ -101,6 +105,8 @@ def smoothed(values: Sequence[float]) -> list[float]:
 def to_svg(figure: Figure) -> str:
     """Return a drawing as an element of the page."""
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # text stays text: the browser has the fonts
+        figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
     text = stream.getvalue()
     return text[text.index("<svg") :]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from regionloss.data.writing import write_whole
 from regionloss.evaluation.metrics import Interval
 
 from .curves import colours, loss_curves
 from .data import ReportData
 from .pictures import face_strips, image_strips, word_strips
 from .scores import COLUMNS, Score, scores
+
+T = TypeVar("T")
 
 SET_TITLES = {
     "text": "Words on photographs",
@@ -32,6 +35,8 @@ SET_HINTS = {
 def write_report(data: ReportData, out_dir: Path) -> Path:
     """Write `report.html` into a folder and return where it is. The page needs no other file and no script.
 
+    What cannot be drawn is left out, and the page says what and why: it is the last thing of a long training to lose.
+
     Args:
         data: All that it shows.
         out_dir: Made where it is missing.
@@ -45,28 +50,35 @@ def write_report(data: ReportData, out_dir: Path) -> Path:
     )
     environment.filters |= {"number": number, "duration": duration}
     page = environment.get_template("report.html.jinja").render(context(data))
-    out_dir.mkdir(parents=True, exist_ok=True)
     path = out_dir / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(str(path), page.encode("utf-8", errors="backslashreplace"))
     return path
 
 
 def context(data: ReportData) -> dict[str, Any]:
     """Return what the template shows."""
+    missing: list[str] = []
+
+    def drawn(what: str, draw: Callable[[], T], instead: T) -> T:
+        try:
+            return draw()
+        except Exception as error:  # of any kind: of the drawing's libraries, of what users named
+            missing.append(f"Not drawn: {what} ({type(error).__name__}: {error}).")
+            return instead
+
     return {
         "data": data,
+        "missing": missing,
         "colours": colours(data),
         "findings": findings(data),
         "tables": [table(data, name) for name in data.test],
         "columns": COLUMNS,
-        "word_strips": word_strips(data, "text", data.crops),
-        "folder_words": word_strips(data, "folder", data.crops // 2),
-        "faces": face_strips(data, "face", 8),
-        "images": image_strips(data, "text", 8),
-        "folder_images": image_strips(data, "folder", 8),
-        "curves": loss_curves(data),
+        "word_strips": drawn("the words", lambda: word_strips(data, "text", data.crops), []),
+        "folder_words": drawn("the words in your pictures", lambda: word_strips(data, "folder", data.crops // 2), []),
+        "faces": drawn("the faces", lambda: face_strips(data, "face", 8), []),
+        "images": drawn("the whole images", lambda: image_strips(data, "text", 8), []),
+        "folder_images": drawn("your pictures", lambda: image_strips(data, "folder", 8), []),
+        "curves": drawn("the losses during training", lambda: loss_curves(data), ""),
         "recipe": yaml.safe_dump(data.resolved.get("recipe", {}), sort_keys=False, allow_unicode=True, width=100),
         "weights": used_weights(data.resolved),
     }

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import torch
 
 from insighttok_ref.tokenizer.ranks import rank_and_size
 from insighttok_ref.training.distributed import barrier, gather_objects
-from regionloss.errors import WeightsError, expected
+from regionloss.disk import to_disk
+from regionloss.errors import LostProcessError, WeightsError, expected
 from regionloss.weights.pickles import read_pickled
 
 VERSION = 2
@@ -46,10 +48,33 @@ class Checkpoints:
             step: Of the run; names the folder.
             state: Plain data and tensors that all ranks share.
             write: Writes each rank's own files into a folder.
+
+        Raises:
+            DiskError: The disk is full, or takes nothing; on the rank that met it.
         """
         final = self.folder / f"step-{step:08d}"
-        building = final.with_suffix(".tmp")
+        building, before = final.with_suffix(".tmp"), final.with_suffix(".old.tmp")
         first = rank_and_size()[0] == 0
+        older = f"; {found[-1].name} is whole" if (found := self.all()) else ""
+        advice = f"Make room there, and go on with --resume {self.folder.parent}{older}."
+        try:
+            with to_disk(building, advice):
+                self._build(state, write, building, first)
+                if first:
+                    self._put(building, final, before)
+        except BaseException as error:
+            if first:
+                remove(building)  # it may be what fills the disk
+                if before.exists() and not final.exists():
+                    before.rename(final)
+            elif not building.is_dir() and isinstance(error, Exception):
+                got = "one that has given it up"
+                raise LostProcessError(expected("rank 0", f"a process that writes {final.name}", got)) from error
+            raise
+        barrier()
+        return final
+
+    def _build(self, state: Mapping[str, Any], write: Callable[[Path], None], building: Path, first: bool) -> None:
         if first:
             for left in self.folder.glob("*.tmp"):  # of a run that was killed
                 shutil.rmtree(left, ignore_errors=True)
@@ -59,17 +84,16 @@ class Checkpoints:
         if first:
             torch.save({"version": VERSION, **state}, building / STATE)
         barrier()
-        if first:
-            write_manifest(building)
-            if final.exists():  # the end of a part is saved where its last step was
-                final.rename(final.with_suffix(".old.tmp"))
-            building.rename(final)
-            shutil.rmtree(final.with_suffix(".old.tmp"), ignore_errors=True)
-            sync(self.folder)
-            for old in self.all()[: -self.keep]:
-                shutil.rmtree(old)
-        barrier()
-        return final
+
+    def _put(self, building: Path, final: Path, before: Path) -> None:
+        write_manifest(building)
+        if final.exists():  # the end of a part is saved where its last step was
+            final.rename(before)
+        building.rename(final)
+        shutil.rmtree(before, ignore_errors=True)
+        sync(self.folder)
+        for old in self.all()[: -self.keep]:
+            shutil.rmtree(old)
 
     def newest(self) -> Path:
         """Return the newest checkpoint.
@@ -152,6 +176,15 @@ def sha256(path: Path) -> str:
     """Return the hash of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder in which another rank may be writing: what it begins meanwhile goes with the next try."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def sync(path: Path) -> None:

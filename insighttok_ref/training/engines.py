@@ -127,8 +127,8 @@ class PlainEngine:
         self.optimizer.load_state_dict(read_saved(folder / f"{self.key}.pt"))
 
 
-def average_gradients(parameters: list[nn.Parameter]) -> None:
-    """Replace gradients by their mean over the ranks, a bucket at a time; one process has nothing to do."""
+def average_gradients(parameters: list[nn.Parameter], most: int = BUCKET) -> None:
+    """Replace gradients by their mean over the ranks, in buckets of `most` values or a little more."""
     _, size = rank_and_size()
     if size == 1:
         return
@@ -136,7 +136,7 @@ def average_gradients(parameters: list[nn.Parameter]) -> None:
     start = count = 0
     for end, gradient in enumerate(gradients, 1):
         count += gradient.numel()
-        if count >= BUCKET or end == len(gradients):
+        if count >= most or end == len(gradients):
             bucket = gradients[start:end]
             flat = torch.cat([g.reshape(-1) for g in bucket])
             dist.all_reduce(flat)

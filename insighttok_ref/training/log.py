@@ -7,6 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from regionloss.data.writing import write_whole
+from regionloss.disk import to_disk
+
+ROOM = "Make room there, and go on with --resume."
+
 
 class MetricsLog:
     """Appends records to a file of JSON lines.
@@ -21,7 +26,7 @@ class MetricsLog:
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one record."""
         rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in record.items()}
-        with self.path.open("a", encoding="utf-8") as stream:
+        with to_disk(self.path, ROOM), self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(rounded) + "\n")
 
     def read(self) -> Iterator[dict[str, Any]]:
@@ -40,6 +45,4 @@ class MetricsLog:
             for record in self.read()
             if record["part"] in finished or (record["part"] == part and record["step"] < step)
         ]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
-        temporary.replace(self.path)
+        write_whole(str(self.path), "".join(json.dumps(record) + "\n" for record in kept).encode())

@@ -110,8 +110,13 @@ class Loggers:
         """Write a step's numbers."""
         self._each(lambda logger: logger.scalars(step, values))
 
-    def image(self, step: int, name: str, picture: Image.Image) -> None:
-        """Write a picture of a step."""
+    def image(self, step: int, name: str, draw: Callable[[], Image.Image]) -> None:
+        """Draw a picture of a step and write it; what cannot be drawn is left out, with a warning."""
+        try:
+            picture = draw()
+        except Exception as error:  # no reason to lose a training, either
+            warnings.warn(f"step {step}: no picture of '{name}': {type(error).__name__}: {error}", stacklevel=2)
+            return
         self._each(lambda logger: logger.image(step, name, picture))
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from insighttok_ref.report.page import write_report
 from insighttok_ref.report.scores import judge_pictures, scores
 from insighttok_ref.training.options import EvaluationOptions
 from insighttok_ref.training.plan import Part
+from regionloss.data.writing import write_whole
 
 if TYPE_CHECKING:
     from insighttok_ref.data.quickstart import QuickstartData
@@ -136,7 +137,7 @@ def write_results(data: ReportData, path: Path) -> None:
                 for key, (interval, count) in found.items()
                 if interval is not None
             }
-    path.write_text(json.dumps({"test": sets, "seconds": data.seconds}, indent=1) + "\n", encoding="utf-8")
+    write_whole(str(path), (json.dumps({"test": sets, "seconds": data.seconds}, indent=1) + "\n").encode())
 
 
 TOLD = {

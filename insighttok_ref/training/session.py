@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from insighttok_ref.training.checks import share_of
 from insighttok_ref.training.distributed import Ranks, agree, barrier
 from insighttok_ref.training.engines import import_deepspeed
 from insighttok_ref.training.grids import sample_grid
-from insighttok_ref.training.log import MetricsLog
+from insighttok_ref.training.log import ROOM, MetricsLog
 from insighttok_ref.training.loggers import build_loggers
 from insighttok_ref.training.loop import PartState, train_part
 from insighttok_ref.training.options import LogOptions, build_tokenizer
@@ -32,8 +32,11 @@ from insighttok_ref.training.plan import Part, plan
 from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.settings import Settings
 from insighttok_ref.training.stopping import StoppedError, StopSignals
+from insighttok_ref.training.threads import threads_for
 from regionloss.data.batches import BatchSource
 from regionloss.data.loading import Share
+from regionloss.data.writing import write_whole
+from regionloss.disk import to_disk
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.recipe import TrainingRun
 
@@ -80,8 +83,7 @@ class Session:
         self.saved = self._earlier()
         self.finished: list[str] = list(self.saved.get("finished", []))
         self.todo = [part for part in self.parts if part.name not in self.finished]
-        if settings.engine.threads:
-            torch.set_num_threads(settings.engine.threads)
+        torch.set_num_threads(threads_for(settings.engine.threads, self.saved.get("threads")))
         if settings.engine.name == "deepspeed":
             import_deepspeed(ranks.device)
         self.terms = run.build_terms()
@@ -130,7 +132,7 @@ class Session:
         if not last.is_file():
             advice = "Bring it back from a copy of the run, or begin anew."
             raise WeightsError(expected(str(last), "the tokenizer of a finished part", "no file", advice))
-        shutil.copyfile(last, path)
+        write_whole(str(path), last.read_bytes())
 
     def _earlier(self) -> dict[str, Any]:
         """The state to go on from; empty for a new run."""
@@ -206,7 +208,7 @@ class Session:
         for name, weight in equal_weights(norms).items():
             used = part.phase.term_weights.get(name, self.terms[name].weight)
             told = f"has weight {used:g}; equal gradients at {weight:.3g}"
-            if not norms[name]:
+            if used and not norms[name]:
                 kind = self.terms[name].kind
                 told = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches. Should there be some? {WHERE}"
             self.progress.say(f"{part.name}: term '{name}' {told}")
@@ -235,7 +237,7 @@ class Session:
         log = self.settings.log
         if state.shown is not None and (state.step - 1) // log.images_every != state.pictured:
             state.pictured = (state.step - 1) // log.images_every
-            self.loggers.image(state.run_step - 1, state.part.name, sample_grid(*state.shown, most=log.images))
+            self.loggers.image(state.run_step - 1, state.part.name, partial(sample_grid, *state.shown, most=log.images))
         return numbers["loss/total"]
 
     def save(self, state: PartState) -> None:
@@ -248,9 +250,10 @@ class Session:
         self.finished.append(state.part.name)
         if self.ranks.is_first:
             folder = PartFolder(self.folder, state.part.name)
-            folder.write(state)
-            text = json.dumps(self.resolved, indent=1) + "\n"
-            (folder.path / "resolved.json").write_text(text, encoding="utf-8")
+            with to_disk(folder.path, ROOM):
+                folder.write(state)
+                text = json.dumps(self.resolved, indent=1) + "\n"
+                write_whole(str(folder.path / "resolved.json"), text.encode())
         barrier()
         self.checkpoints.save(state.run_step, {"part": "", **self._history()})
 
@@ -261,6 +264,7 @@ class Session:
             "recipe": json.dumps(self._recipe()),
             "engine": self.settings.engine.name,
             "ranks": self.ranks.size,
+            "threads": torch.get_num_threads(),
         }
 
     def _advice(self) -> str:

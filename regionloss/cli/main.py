@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 from collections import Counter
 from typing import Annotated, Any
 
@@ -110,4 +111,6 @@ def root(
 
 def run() -> None:
     """Entry point of the command `regionloss`."""
+    # Before torch is there. Threads that wait by spinning take the cores that others, and they themselves, need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app(prog_name="regionloss")

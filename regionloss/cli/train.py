@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,7 @@ def train(
     ] = None,
 ) -> None:
     """Run a recipe's trainer."""
+    from ..disk import guarded
     from ..launchers import read_launch
     from ..recipe.build import build_trainer
     from ..recipe.training import TrainingRun, begin, carry_out
@@ -49,13 +51,16 @@ def train(
         check_folders(out, resume)
         loaded = load(recipe, overrides or [], resume)
         tell_unchecked(loaded.unchecked, err=True)
-        return begin(loaded, out or resume or free_folder(loaded.path.stem), resume)
+        folder = out or resume or free_folder(loaded.path.stem)
+        held.enter_context(guarded(folder, "training"))
+        return begin(loaded, folder, resume)
 
     def follow(folder: str) -> tuple[Any, TrainingRun]:
         loaded = load(recipe, overrides or [], resume)
         return build_trainer(loaded), TrainingRun(loaded, Path(folder), resume)
 
-    with Meeting(launch, traceback=bool(context.find_root().params.get("traceback"))) as meeting:
+    shown = bool(context.find_root().params.get("traceback"))
+    with Meeting(launch, traceback=shown) as meeting, ExitStack() as held:
         # Two processes that each looked for a free folder would find two, or the same one twice.
         trainer, run = meeting.first_decides(prepare, lambda begun: str(begun[1].out), follow)
         carry_out(trainer, run)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..disk import to_disk
 from .paths import file_system, is_local
 
 
@@ -19,6 +20,9 @@ def write_whole(path: str, contents: bytes) -> None:
     Args:
         path: Local, or an address that fsspec opens. Of several writers the last one wins, whole.
         contents: Of the file.
+
+    Raises:
+        DiskError: This machine's disk is full, or takes nothing; the file is as it was.
     """
     system, inner = file_system(path)
     parent, name = system._parent(inner), inner.rstrip("/").rpartition("/")[2]
@@ -26,11 +30,13 @@ def write_whole(path: str, contents: bytes) -> None:
     begun = f".{name}.{socket.gethostname()}-"
     temporary = f"{parent.rstrip('/')}/{begun}{os.getpid()}.tmp"
     try:
-        system.pipe_file(temporary, contents)
         if is_disk(system):
-            os.replace(temporary, inner)
+            with to_disk(Path(inner)):
+                system.pipe_file(temporary, contents)
+                os.replace(temporary, inner)
             remove_left(Path(parent), begun)
         else:
+            system.pipe_file(temporary, contents)
             system.mv(temporary, inner)
     except BaseException:
         with suppress(Exception):

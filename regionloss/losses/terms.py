@@ -184,8 +184,9 @@ class LossTerms(nn.Module):
         """Warn once of a first call with regions of kinds that no term reads, or one that trains without any."""
         if self._asked or torch.compiler.is_compiling():
             return
-        counting = [term for term in self.terms.values() if step is None or step >= term.start_step]
-        wanted = {term.kind for term in (self.terms.values() if regions else counting)} - {"whole_image"}
+        weighed = [term for term in self.terms.values() if term.weight]
+        begun = [term for term in weighed if step is None or step >= term.start_step]
+        wanted = {term.kind for term in (weighed if regions else begun)} - {"whole_image"}
         self._asked = bool(regions or (wanted and torch.is_grad_enabled()))
         if not self._asked or not wanted or wanted & set(regions):
             return
@@ -205,8 +206,8 @@ class LossTerms(nn.Module):
         self._calls += 1
 
     def note(self, name: str, count: int) -> None:
-        """Warn once about a term that has met no region for long: most often the data does not carry its kind."""
-        if torch.compiler.is_compiling():
+        """Warn once about a term that counts and has met no region for long: the data may not carry its kind."""
+        if torch.compiler.is_compiling() or not self.terms[name].weight:
             return
         self._silent[name] = 0 if count else self._silent[name] + 1
         if self._silent[name] == SILENT_STEPS:

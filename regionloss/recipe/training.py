@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ..disk import LOCK, guarded, to_disk
 from ..errors import RegionLossError
 from .build import build_terms, build_trainer
 from .load import Loaded
@@ -55,8 +57,12 @@ def train(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> None
         loaded: What `load_recipe` returned.
         out: Folder to write to; made where it is absent.
         resume: Folder of an earlier run to go on from.
+
+    Raises:
+        InputError: Another training is at work in the folder.
     """
-    carry_out(*begin(loaded, out, resume))
+    with guarded(out, "training"):
+        carry_out(*begin(loaded, out, resume))
 
 
 def carry_out(trainer: Any, run: TrainingRun) -> None:
@@ -64,9 +70,8 @@ def carry_out(trainer: Any, run: TrainingRun) -> None:
     try:
         trainer.run(run)
     except RegionLossError:
-        if [path.name for path in run.out.glob("*")] == ["resolved.yaml"]:
-            (run.out / "resolved.yaml").unlink()
-            run.out.rmdir()
+        if {path.name for path in run.out.glob("*")} - {LOCK} == {"resolved.yaml"}:
+            shutil.rmtree(run.out)
         raise
 
 
@@ -81,7 +86,9 @@ def begin(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> tupl
     written = {path.read_text(encoding="utf-8") for path in out.glob("resolved*.yaml")}
     if text not in written:
         name = f"resolved.{len(written)}.yaml" if written else "resolved.yaml"
-        (out / name).write_text(text, encoding="utf-8")
+        with to_disk(out):
+            (out / f"{name}.tmp").write_text(text, encoding="utf-8")
+            (out / f"{name}.tmp").replace(out / name)
     return trainer, run
 
 

@@ -30,7 +30,7 @@ def typed(*words: str, site: Path | None = None, folder: Path | None = None, **e
     if site is not None:
         variables["PYTHONPATH"] = str(site)
     command = [sys.executable, "-m", "regionloss", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["plugins"], ["components"], ["weights", "list"]])
@@ -41,7 +41,7 @@ def test_what_needs_no_torch_imports_none(words: list[str]) -> None:
         "try:\n    run()\nexcept SystemExit as left:\n"
         "    print('code', left.code, 'torch' in sys.modules, file=sys.stderr)\n"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stderr.splitlines()[-1] == "code 0 False", result.stderr
 
 
@@ -195,3 +195,15 @@ def test_one_shard_and_one_image_are_not_spoken_of_as_several() -> None:
     following = Following(1, 1)
     following.take(Report(Job("a", "b"), images=1, rows=1))
     assert following.speed().startswith("1 image, ")
+
+
+@pytest.mark.parametrize(("set_by_user", "wanted"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_of_commands_do_not_spin_while_they_wait(set_by_user: dict[str, str], wanted: str) -> None:
+    """It must be said before torch is there, and what the user says holds."""
+    program = (
+        "import os, sys\nfrom regionloss.cli import main\n"
+        "main.app = lambda prog_name: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)\nmain.run()"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=clean | set_by_user)
+    assert result.stdout.split() == [wanted, "False"]

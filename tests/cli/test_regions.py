@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib import rc_context
 from PIL import Image
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
+from regionloss.cli.regions_stats import Tally, plot
 from regionloss.data.joining import Sidecars
 from regionloss.data.sidecars import read_sidecar, scanned_kinds
 
@@ -242,6 +244,18 @@ def test_a_picture_shows_each_kind_in_its_colour_and_the_table_counts(folder: Pa
     assert said.count("1 (100%)") == 2
     with Image.open("regions-stats.png") as plot:
         assert plot.width > 500
+
+
+@pytest.mark.parametrize("kind", ["$x^$", "_hidden"])
+def test_a_kind_s_name_is_drawn_as_text(kind: str, tmp_path: Path) -> None:
+    tally = Tally(64)
+    region = {"kind": kind, "box": [0.1, 0.1, 0.5, 0.5], "score": 0.5}
+    tally.add({"scans": [], "regions": [region], "width": 200, "height": 100})
+    with rc_context({"svg.fonttype": "none"}):
+        plot(tally, tmp_path / "stats.svg")
+    drawing = (tmp_path / "stats.svg").read_text(encoding="utf-8")
+    assert f">'{kind}' (1)<" in drawing
+    assert "mathdefault" not in drawing
 
 
 def test_only_what_the_shard_holds_is_counted_and_none_of_it_is_an_error(folder: Path) -> None:

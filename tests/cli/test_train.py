@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,9 @@ import yaml
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
+from regionloss.errors import InputError
+from regionloss.recipe import load_recipe
+from regionloss.recipe.training import train as train_recipe
 from tests.recipe.conftest import PLUGIN, RECIPE
 
 
@@ -116,3 +123,36 @@ def test_a_second_run_goes_beside_the_first_and_says_so(folder: Path) -> None:
     assert " ".join(said.split()).endswith("an earlier run, which stays: this one writes to runs/recipe-2.")
     assert (folder / "runs/recipe/resolved.yaml").read_bytes() == first
     assert "seed: 12" in (folder / "runs/recipe-2/resolved.yaml").read_text()
+
+
+def test_a_run_in_progress_is_left_alone(folder: Path) -> None:
+    """By whoever goes on from it, whoever begins in its folder, and whoever does so from Python."""
+    before = sorted(path.name for path in (folder / "run").iterdir())
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, "run", "new"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    refused = f"another training is at work in this folder (process {other.pid}, host {socket.gethostname()})."
+    (code, said), (_, new) = train("--resume", "run", "seed=12"), train("recipe.yaml", "--out", "new")
+    assert (code, said[:5], refused in said) == (2, "run: ", True)
+    assert "which has files" in new
+    with pytest.raises(InputError, match=re.escape(refused)):
+        train_recipe(load_recipe("recipe.yaml"), Path("new"))
+    assert sorted(path.name for path in (folder / "run").iterdir()) == [".lock", *before]
+    other.kill()
+    other.communicate()
+    assert train("--resume", "run", "seed=12") == (0, "")
+
+
+HOLDER = """
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from regionloss.disk import guarded
+with ExitStack() as held:
+    for folder in sys.argv[1:]:
+        held.enter_context(guarded(Path(folder), "training"))
+    print("held", flush=True)
+    sys.stdin.read()
+"""

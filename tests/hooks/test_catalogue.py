@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,19 +19,18 @@ HEAD = "from regionloss.hooks import hookimpl\n@hookimpl\n"
 
 def test_listing_everything_imports_no_torch_and_is_quick() -> None:
     program = (
-        "import json, sys, time; start = time.perf_counter()\n"
+        "import json, sys, time; start = time.process_time()\n"
         "from regionloss.hooks.catalogue import catalogue\n"
         "c = catalogue(); n = len(c.components()) + len(c.terms()) + len(c.weights())\n"
-        "print(json.dumps([n, 'torch' in sys.modules, 'numpy' in sys.modules, time.perf_counter() - start]))"
+        "print(json.dumps([n, 'torch' in sys.modules, 'numpy' in sys.modules, time.process_time() - start]))"
     )
-    started = time.perf_counter()
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     count, torch, numpy, seconds = json.loads(result.stdout)
     assert count >= 12
     assert not torch
     assert not numpy
     # About 0.05 s on an idle machine; torch alone takes longer than this limit.
-    assert seconds < 1, f"{seconds:.2f} s, {time.perf_counter() - started:.2f} s with the interpreter"
+    assert seconds < 1, f"{seconds:.2f} s of the processor"
 
 
 @pytest.mark.parametrize("component", build_catalogue([]).components(), ids=lambda c: f"{c.kind}:{c.canonical}")

@@ -21,6 +21,7 @@ from regionloss.hosts.batch import NOTHING, published
 from tests.helpers import images, text_regions
 from tests.hosts.doubles import Taming
 from tests.hosts.test_known_hosts import make_terms
+from tests.patience import patience
 
 
 def test_blocks_nest_and_end_with_an_error() -> None:
@@ -49,7 +50,7 @@ def test_threads_and_tasks_have_their_own() -> None:
 
     def work(name: str, regions: rl.Regions) -> None:
         with rl.use_regions(regions):
-            ready.wait(timeout=10)
+            ready.wait(timeout=patience(1))
             seen[name] = published() is regions
 
     threads = [threading.Thread(target=work, args=(str(i), text_regions())) for i in range(2)]

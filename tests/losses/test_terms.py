@@ -87,6 +87,25 @@ def test_a_term_that_meets_no_region_says_so_once(monkeypatch: pytest.MonkeyPatc
         terms(x, y, none)
 
 
+def test_terms_that_count_for_nothing_ask_for_no_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the other one is told of, and the kind that a weightless term alone would read is nobody's."""
+    monkeypatch.setattr(terms_module, "SILENT_STEPS", 3)
+    x, y = batch()
+    weightless = Term(text_loss(), "text", weight=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for regions in (None, {}, {"face": face_regions()}, None, None):
+            LossTerms({"text": weightless})(x, y, regions)
+        silent = LossTerms({"text": weightless})
+        for _ in range(5):
+            silent(x, y, {"face": face_regions()})
+    mixed = LossTerms({"text": weightless, "counts": Term(text_loss(), "text")})
+    with pytest.warns(UserWarning) as told:  # noqa: PT030, PT031
+        for _ in range(5):
+            mixed(x, y, {})
+    assert [str(one.message).partition(":")[0] for one in told] == ["term 'counts'"]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

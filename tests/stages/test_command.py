@@ -15,6 +15,7 @@ from shards import PLUGIN, random_shard
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
+from tests.patience import patience
 
 
 @pytest.fixture
@@ -65,12 +66,12 @@ def test_a_stop_ends_two_workers_with_a_sentence_and_leaves_nothing(folder: Path
         assert run.poll() is None, run.communicate()[1]
         time.sleep(0.02)
     stop(run.pid, signal.SIGINT if stop is os.killpg else signal.SIGTERM)
-    said = run.communicate(timeout=60)[1]
+    said = run.communicate(timeout=patience(6))[1]
     assert run.returncode == 130
     assert said.splitlines()[-1].endswith("of 4 shards done. The same command goes on from there.")
     assert "leaked" not in said
     assert not list(folder.glob("out/.*"))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience(1)
     while is_there(run.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not is_there(run.pid)

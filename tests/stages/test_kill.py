@@ -12,6 +12,8 @@ from pathlib import Path
 
 from shards import PLUGIN, random_shard
 
+from tests.patience import patience
+
 SHARDS = 50
 
 
@@ -71,7 +73,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert f"{SHARDS - len(before)} annotated, {len(before)} done already, 0 failed" in rerun.stdout
     assert finished(broken).items() >= before.items()
     assert contents(broken) == contents(whole)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience(1)
     while left_behind(mark) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left_behind(mark)

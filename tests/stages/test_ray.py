@@ -28,6 +28,7 @@ from regionloss.stages.annotate import Annotate
 from regionloss.stages.base import Job, Report
 from regionloss.stages.naming import Named
 from regionloss.stages.ray import TRIES, Handout, room, run_on_ray
+from tests.patience import patience
 
 JOBS = [Job(f"{n}.tar", f"{n}.regions.parquet") for n in range(11)]
 HOW = Annotate((Named("spots/red"),), (PLUGIN,), threads=1)
@@ -293,11 +294,11 @@ def test_ctrl_c_is_a_sentence_and_leaves_the_cluster_as_it_was(cluster: Any, her
         assert run.poll() is None, run.communicate()[1]
         time.sleep(0.02)
     run.send_signal(signal.SIGINT)
-    last = run.communicate(timeout=60)[1].splitlines()[-1]
+    last = run.communicate(timeout=patience(6))[1].splitlines()[-1]
     assert run.returncode == 130
     assert last.startswith("Stopped: ")
     assert last.endswith("of 6 shards done. The same command goes on from there.")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(3)
     while ray.available_resources().get("CPU") != 3 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert ray.available_resources()["CPU"] == 3

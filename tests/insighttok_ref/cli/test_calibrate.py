@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from insighttok_ref.calibration.measuring import mask_of, measure
+from insighttok_ref.calibration.plot import plot
 from insighttok_ref.calibration.proposing import propose, reference_of
 from insighttok_ref.calibration.samples import Sample, pictures, samples
 from insighttok_ref.tokenizer.checkpoints import save_tokenizer
@@ -128,6 +129,17 @@ def test_a_term_twice_as_large_gets_half_the_weight_and_the_weight_makes_it_equa
     assert two.weight == pytest.approx(one.weight / 2)
     assert one.weight * one.strength == pytest.approx((3 * 40 * 48) ** -0.5)
     assert "l1 alone" in reference.what
+
+
+@pytest.mark.parametrize("name", ["$x^$", "_hidden", "{x:d}"])
+def test_a_term_s_name_is_drawn_as_text(name: str, tmp_path: Path) -> None:
+    rows = measure([sample(0, of_one(text_regions(3), 0))], LossTerms({name: Term(text_loss(), "text")}))
+    proposals = propose(rows, reference_of(None, [], rows, "norm"), "norm")
+    plot(rows, proposals, "norm", f"l1 and {name}", tmp_path / "c.svg")
+    drawing = (tmp_path / "c.svg").read_text(encoding="utf-8")
+    assert f">{name} (1)<" in drawing
+    assert f"as strong as l1 and {name}<" in drawing
+    assert "mathdefault" not in drawing
 
 
 def test_table_plot_and_numbers(folder: Path) -> None:

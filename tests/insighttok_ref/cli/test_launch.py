@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from insighttok_ref.cli import launch as module
 from regionloss.cli.main import app
+from tests.patience import patience
 
 RECIPE = str(Path(__file__).parents[1] / "training" / "company.yaml")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
@@ -95,7 +96,7 @@ def test_the_line_becomes_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
 SRUN = """#!{python}
 import json, pathlib, sys, time
 pathlib.Path("srun.json").write_text(json.dumps(sys.argv[1:]))
-end = time.monotonic() + 20
+end = time.monotonic() + {limit}
 while {waits} and not pathlib.Path("told").exists() and time.monotonic() < end:
     time.sleep(0.02)
 sys.exit({code})
@@ -105,7 +106,7 @@ sys.exit({code})
 def fake_slurm(folder: Path, *, waits: bool = False, code: int = 0) -> dict[str, str]:
     """Stand-ins for Slurm's commands that note how they were called; return the environment that finds them."""
     commands = {
-        "srun": SRUN.format(python=sys.executable, waits=waits, code=code),
+        "srun": SRUN.format(python=sys.executable, waits=waits, code=code, limit=patience(2)),
         "scancel": '#!/bin/bash\necho "$@" > told\n',
         "scontrol": '#!/bin/bash\necho "$@" > requeued\n',
         "sbatch": "#!/bin/bash\ncat > submitted\n",
@@ -159,7 +160,7 @@ def test_slurm_begins_and_goes_on(here: Path, begun: bool) -> None:
     if begun:
         (here / "my run").mkdir()
         (here / "my run" / "resolved.yaml").touch()
-    assert subprocess.run(["bash", "-c", text], env=environment, timeout=60, check=False).returncode == 0
+    assert subprocess.run(["bash", "-c", text], env=environment, check=False).returncode == 0
     words = [sys.executable, "-m", "regionloss", "train", RECIPE, *ODD, "--resume" if begun else "--out", "my run"]
     assert called(here) == ["--kill-on-bad-exit=1", *words]
     assert not (here / "requeued").exists()
@@ -180,7 +181,7 @@ def test_slurm_queues_again_only_what_was_stopped(here: Path, told: bool, code: 
         while not (here / "srun.json").exists():
             assert shell.poll() is None
         shell.terminate()
-    assert shell.wait(timeout=60) == code
+    assert shell.wait(patience(6)) == code
     assert (here / "told").exists() is told
     assert (here / "requeued").exists() is again
     if again:

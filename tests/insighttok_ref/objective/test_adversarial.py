@@ -48,6 +48,26 @@ def test_weights_are_drawn_as_pix2pix_draws_them() -> None:
     assert number(norms[2].weight.std()) == pytest.approx(0.02, rel=0.15)
 
 
+def test_patchgan_is_what_pix2pix_writes() -> None:
+    """Against convolutions, batch statistics and leaky ramps written out; the slopes are far from one another."""
+    torch.manual_seed(0)
+    network = PatchGAN(3, 2).double()
+    x = images(24, torch.float64)[0]
+    weights = list(network.parameters())
+    for weight in weights:
+        weight.data.mul_(10)
+
+    def ramp(values: torch.Tensor) -> torch.Tensor:
+        return torch.where(values > 0, values, values * 0.2)
+
+    made = ramp(torch.conv2d(x, weights[0], weights[1], 2, 1))
+    for kernel, scale, shift, stride in ((*weights[2:5], 2), (*weights[5:8], 1)):
+        made = torch.conv2d(made, kernel, None, stride, 1)
+        spread = (made - made.mean((0, 2, 3), keepdim=True)) / (made.var((0, 2, 3), False, keepdim=True) + 1e-5).sqrt()
+        made = ramp(spread * scale[:, None, None] + shift[:, None, None])
+    torch.testing.assert_close(network(x), torch.conv2d(made, weights[8], weights[9], 1, 1))
+
+
 def test_group_norm_knows_no_batch() -> None:
     network = PatchGAN(12, 2, "group")
     x, _ = images()

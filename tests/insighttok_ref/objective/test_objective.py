@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -14,6 +16,7 @@ from regionloss import LossTerms, RegionPerceptualLoss, Regions, ResizeExtractor
 from regionloss.backbones.base import FeatureBackbone
 from regionloss.backbones.input_spec import InputSpec
 from regionloss.errors import InputError
+from regionloss.losses import terms as terms_module
 
 
 def pair() -> tuple[torch.Tensor, torch.Tensor]:
@@ -72,6 +75,23 @@ def test_total_is_the_weighted_sum_of_named_parts() -> None:
     assert float(watched["seen"]) > 0
 
 
+def test_what_is_only_watched_asks_for_no_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a first phase, whose data have none; of a term that is trained there, the warning speaks."""
+    monkeypatch.setattr(terms_module, "SILENT_STEPS", 3)
+    x, y = (image.float() for image in pair())
+    output = TokenizerOutput(x, torch.tensor(0.0), torch.zeros(2, 1))
+    objective = Objective(ObjectiveOptions(), LossTerms({"words": term(1.0)}), LossTerms({"seen": term(1.0)}))
+    others = {"face": Regions("face", torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([1]), (6, 5))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for regions in ({}, {}, others, {}):
+            assert float(objective.watch(output, y, regions)["seen"]) == 0
+        objective(output, y, {})
+        objective(output, y, {})
+    with pytest.warns(UserWarning, match="term 'words': no region of kind 'text' in 3 steps"):
+        objective(output, y, {})
+
+
 def test_parts_without_weight_are_left_out() -> None:
     x, y = pair()
     losses = Objective(ObjectiveOptions())(TokenizerOutput(x, torch.zeros(()), torch.zeros(2, 1)), y, {})
@@ -106,12 +126,14 @@ def test_an_adaptive_weight_is_logged_and_scales_the_adversary() -> None:
     assert options.adversarial is not None
     objective = Objective(options, adversary=Adversary(options.adversarial))
     layer = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(4), requires_grad=True)
-    output = TokenizerOutput(layer * 2, torch.tensor(0.125), torch.zeros(2, 1))
+    # A commitment that reaches the layer, which none does today: it is no loss of pixels, whatever reaches what.
+    commitment = layer.square().sum()
+    output = TokenizerOutput(layer * 2, commitment, torch.zeros(2, 1))
     losses = objective(output, torch.zeros(1, 3, 16, 16), {}, listening=True, last_layer=layer)
     by_hand = [torch.autograd.grad(losses.parts[n], layer, retain_graph=True)[0].norm() for n in ("l1", "adversarial")]
     torch.testing.assert_close(losses.parts["adaptive_weight"], by_hand[0] / (by_hand[1] + 1e-4))
     scaled = 0.5 * losses.parts["adaptive_weight"] * losses.parts["adversarial"]
-    torch.testing.assert_close(losses.total, losses.parts["l1"] + 0.125 + scaled)
+    torch.testing.assert_close(losses.total, losses.parts["l1"] + commitment + scaled)
     with pytest.raises(InputError, match="expected a last layer that is trained, got none"):
         objective(output, layer.detach(), {}, listening=True)
     with pytest.raises(ValidationError, match="beside an adaptive adversarial weight, got none"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import math
 import re
@@ -329,3 +330,28 @@ def test_numbers_have_the_digits_of_their_column():
 def test_weights_shared_by_components_are_listed_once():
     part = {"weights": [{"name": "w", "sha256": "", "licence": "MIT"}]}
     assert used_weights({"components": [part, part]}) == part["weights"]
+
+
+@pytest.mark.parametrize("name", ["$x^$", r"\$a_$b$", "_hidden", "<b>&amp;</b>", "{x:d} %s", "日本", "a\nb", "\x01"])
+def test_what_users_name_is_drawn_as_text_and_never_as_a_formula(data: ReportData, name: str):
+    renamed = [{key.replace("text", name): value for key, value in record.items()} for record in records()]
+    arms = [data.arms[0], replace(data.arms[1], name=name)]
+    drawing = html.unescape(loss_curves(replace(data, metrics=renamed, arms=arms)))
+    assert all(line in drawing for line in f"{name} term".splitlines())
+
+
+def test_a_picture_that_fails_is_named_on_the_page_and_nothing_else_is_lost(data: ReportData, tmp_path: Path):
+    text = data.test["text"]
+    outside = replace(text.regions["text"], boxes=text.regions["text"].boxes.clone())
+    outside.boxes[0] = float("nan")
+    broken = replace(data, test={**data.test, "text": replace(text, regions={"text": outside})})
+    page = parsed(broken, tmp_path)
+    assert "Not drawn: the words (ValueError: cannot convert float NaN to integer)." in page.text
+    assert "svg" in page.tags
+    assert "Whole images" in page.text
+    assert "Not drawn" not in parsed(data, tmp_path).text
+
+
+def test_a_lone_half_of_a_character_does_not_lose_the_page(data: ReportData, tmp_path: Path):
+    page = parsed(replace(data, notes=["file \ud83d"]), tmp_path)
+    assert r"file \ud83d" in page.text

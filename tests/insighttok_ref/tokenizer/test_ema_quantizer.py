@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -290,3 +291,18 @@ def test_unknown_choices_are_refused(option: dict[str, Any]) -> None:
     (name,) = option
     with pytest.raises(InputError, match=f"{name}: expected '"):
         EMAQuantizer(8, 4, **option)
+
+
+def test_codes_from_data_begin_their_averages_there() -> None:
+    """After an update each code is the moving average of the token that it began as and its tokens' sum, by a loop."""
+    quantizer = EMAQuantizer(4, 3, init="data", l2_normalize=False, restart="off", decay=0.75)
+    z = latents(0, 1, 3, 4, 4)
+    _, _, ids = quantizer(z)
+    began, tokens = quantizer.codebook.tolist(), z.flatten(2)[0].t().tolist()
+    assert all(min(math.dist(code, token) for token in tokens) < 1e-6 for code in began)
+    quantizer.update()
+    for number, code in enumerate(began):
+        mine = [token for token, k in zip(tokens, ids[0].tolist(), strict=True) if k == number]
+        weight = 0.75 * 1 + 0.25 * len(mine)
+        wanted = [(0.75 * code[d] + 0.25 * sum(token[d] for token in mine)) / weight for d in range(3)]
+        assert quantizer.codebook[number].tolist() == pytest.approx(wanted, abs=1e-6)

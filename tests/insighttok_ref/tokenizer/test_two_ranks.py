@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.patience import patience
+
 SCRIPT = Path(__file__).with_name("two_ranks.py")
 
 
@@ -35,7 +37,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     commands = [[sys.executable, str(SCRIPT), str(rank), str(folder)] for rank in (0, 1)]
     processes = [subprocess.Popen(command, env=environment) for command in commands]
     try:
-        assert [process.wait(300) for process in processes] == [0, 0]
+        assert [process.wait(patience(30)) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from insighttok_ref.training.checkpoint import Checkpoints, read_state
-from regionloss.errors import WeightsError
+from insighttok_ref.training.log import MetricsLog
+from regionloss.errors import DiskError, WeightsError
+from tests.full_disk import FULL, full_disk
 
 
 def saved(folder: Path, *steps: int, keep: int = 2) -> Checkpoints:
@@ -59,6 +63,41 @@ def test_the_same_step_again_replaces_it_only_once_it_is_whole(tmp_path: Path, m
     checkpoints.save(1, {"weights": torch.full((1,), 5.0)})
     assert removed == [("step-00000001.old.tmp", True)]
     assert read_state(checkpoints.newest())["weights"][0] == 5
+
+
+def test_a_full_disk_is_named_and_the_one_before_is_whole(tmp_path: Path) -> None:
+    """Both that of rank 0 and what engines write; and what was begun does not go on filling the disk."""
+    checkpoints = saved(tmp_path / "run", 1)
+    large = {"weights": torch.zeros(200_000)}
+    writers: list[tuple[dict[str, Any], Callable[[Path], None]]] = [
+        (large, lambda folder: None),
+        ({}, lambda folder: torch.save(large, folder / "engine.pt")),
+    ]
+    for state, write in writers:
+        with full_disk(), pytest.raises(DiskError) as caught:
+            checkpoints.save(2, state, write)
+        sentence = f"{tmp_path}/run/step-00000002.tmp: expected a disk that takes it, got {FULL}. Make room there, and "
+        assert str(caught.value) == f"{sentence}go on with --resume {tmp_path}; step-00000001 is whole."
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["step-00000001"]
+        assert read_state(checkpoints.newest())["weights"][0] == 1
+
+
+def test_the_same_step_again_on_a_full_disk_leaves_the_one_before(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 1)
+    with full_disk(), pytest.raises(DiskError):
+        checkpoints.save(1, {"weights": torch.zeros(200_000)})
+    assert read_state(checkpoints.newest())["weights"][0] == 1
+
+
+def test_a_full_disk_is_named_by_the_log_which_keeps_what_it_had(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    log.write({"part": "a", "step": 0})
+    with full_disk(40), pytest.raises(DiskError, match=rf"metrics\.jsonl: expected a disk that takes it, got {FULL}"):
+        log.write({"part": "a", "step": 1, "loss/total": 0.125})
+    assert list(log.read()) == [{"part": "a", "step": 0}]
+    log.forget_after(set(), "a", 1)
+    log.write({"part": "a", "step": 1})
+    assert [record["step"] for record in log.read()] == [0, 1]
 
 
 def flip_a_bit(path: Path) -> None:

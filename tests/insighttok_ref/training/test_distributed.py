@@ -18,6 +18,8 @@ from insighttok_ref.tokenizer.ranks import control_group
 from insighttok_ref.training.distributed import agree, barrier, device_of, gather_objects, join, mean_over_ranks
 from regionloss.errors import InputError
 from regionloss.launchers import Launch
+from tests.full_disk import FULL
+from tests.patience import patience
 
 RECIPE = Path(__file__).with_name("company.yaml")
 LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_", "SLURM_", "OMPI_", "PMI_", "TORCHELASTIC_")
@@ -46,7 +48,7 @@ def launched(folder: Path, *words: str, env: dict[str, str] | None = None) -> su
     """Run `regionloss launch` with the recipe, in `folder`."""
     command = [sys.executable, "-m", "regionloss", "launch", str(RECIPE), *words]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=180, cwd=folder, env=env or environment(), check=False
+        command, capture_output=True, text=True, timeout=patience(20), cwd=folder, env=env or environment(), check=False
     )
 
 
@@ -67,7 +69,7 @@ def by_slurm(folder: Path, size: int, *words: str, program: str = PROGRAM) -> li
         command = [sys.executable, "-c", program, "train", str(RECIPE), *words]
         env = environment(**variables)
         tasks.append(subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True))
-    errors = [task.communicate(timeout=120)[1] for task in tasks]
+    errors = [task.communicate(timeout=patience(20))[1] for task in tasks]
     return [(task.returncode, error) for task, error in zip(tasks, errors, strict=True)]
 
 
@@ -83,6 +85,7 @@ def check_two(folder: Path) -> None:
         "agreed": [True, True, False],
         "gathered": [{"rank": 0, "names": []}, {"rank": 1, "names": ["x"]}],
         "means": {"a": 0.5, "b": [[1.0, 1.0]]},
+        "gradients": [[2 + 3, 1 + 3, 6], [50, 51], [60, 61, 62], [70], [80, 81, 82], [90, 91, 92, 93, 94, 95]],
     }
 
 
@@ -123,6 +126,17 @@ def test_an_error_is_said_once_and_nobody_waits(
     ended = by_slurm(tmp_path, 3, *words)
     assert [code for code, _ in ended] == codes
     assert [error.strip() for _, error in ended] == sentences
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_full_disk_ends_all_with_one_sentence(tmp_path: Path, failing: int) -> None:
+    ended = by_slurm(tmp_path, 2, f"trainer.options.failing=[{failing}]", "trainer.options.how=save", "--out", "run")
+    assert [code for code, _ in ended] == [1, 1]
+    who = "rank 1: " if failing else ""
+    (said,) = [line for _, error in ended for line in error.splitlines()]
+    assert said.startswith(f"{who}run/checkpoints/step-00000002.tmp: expected a disk that takes it, got {FULL}. ")
+    assert said.endswith("go on with --resume run; step-00000001 is whole.")
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000001"]
 
 
 def test_nobody_waits_for_a_process_that_was_killed(tmp_path: Path) -> None:

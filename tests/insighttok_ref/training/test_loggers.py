@@ -76,7 +76,7 @@ def test_tensorboard_reads_back_what_was_written(tmp_path: Path) -> None:
     loggers = build_loggers(LogOptions(), tmp_path, 0, {"recipe": {"seed": 7}})
     for step in range(3):
         loggers.scalars(step, {"loss/total": step / 4, "lr": 1e-4})
-    loggers.image(2, "one", PICTURE)
+    loggers.image(2, "one", lambda: PICTURE)
     live = read(tmp_path)  # before anything is closed: who looks sees the run as it is
     assert [(e.step, e.value) for e in live.Scalars("loss/total")] == [(0, 0.0), (1, 0.25), (2, 0.5)]
     loggers.close()
@@ -110,7 +110,7 @@ def test_wandb_writes_offline_and_a_resumed_run_keeps_its_id(tmp_path: Path, mon
         use = {"use": "wandb", "options": {"project": "tokens", "settings": {"console": "off"}}}
         loggers = build_loggers(options(use), tmp_path, first_step, {"recipe": {"seed": 7}})
         loggers.scalars(first_step, {"loss/total": 0.125 + first_step})
-        loggers.image(first_step, "one", PICTURE)
+        loggers.image(first_step, "one", lambda: PICTURE)
         loggers.close()
     number = (tmp_path / "wandb-run.txt").read_text(encoding="utf-8").strip()
     files = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))
@@ -129,7 +129,7 @@ def test_wandb_writes_offline_and_a_resumed_run_keeps_its_id(tmp_path: Path, mon
 def test_a_logger_of_the_users_own_is_named_by_its_class(tmp_path: Path) -> None:
     loggers = build_loggers(options({"use": f"{__name__}:Recording"}), tmp_path, 0, {})
     loggers.scalars(3, {"lr": 0.1})
-    loggers.image(4, "one", PICTURE)
+    loggers.image(4, "one", lambda: PICTURE)
     loggers.close()
     assert [logger.seen for logger in loggers.loggers.values()] == [[3, 4, -1]]  # type: ignore[attr-defined]
 
@@ -177,3 +177,12 @@ def test_one_that_cannot_begin_is_a_sentence(
         build_loggers(options(use), tmp_path, 0, {})
     assert sentence in str(error.value)
     assert f"log.loggers ('{use['use']}'): expected" in str(error.value)
+
+
+def test_a_picture_that_cannot_be_drawn_costs_neither_training_nor_logger() -> None:
+    recording = Recording(Path(), 0, {})
+    loggers = Loggers({"mine": recording})
+    with pytest.warns(UserWarning, match="step 3: no picture of 'phase': ZeroDivisionError: "):
+        loggers.image(3, "phase", lambda: 1 // 0)  # type: ignore[arg-type, return-value]
+    loggers.image(4, "phase", lambda: PICTURE)
+    assert recording.seen == [4]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -133,6 +134,28 @@ def test_what_is_watched_is_logged_as_it_is_with_any_number_of_micro_batches(tin
     alone = state.objective.watched(outputs[-1], last.images, last.regions).by_term["text"]
     assert float(alone) > 0
     assert float(record["loss/text"]) == pytest.approx(float(alone), rel=1e-5)
+
+
+def test_a_record_is_the_mean_of_all_micro_batches(tiny_run: Prepare, tmp_path: Path) -> None:
+    """Against l1 of each micro-batch, by hand."""
+    state, batches = begun(tiny_run(tmp_path, "trainer.options.engine.micro_batch=1"))
+    outputs: list[torch.Tensor] = []
+    state.model.register_forward_hook(lambda module, given, output: outputs.append(output.reconstruction.detach()))
+    record = train_step(state, batches.starting_at(0), True)
+    apart = [float((made - batches.batch(n).images).abs().mean()) for n, made in enumerate(outputs)]
+    assert len(set(apart)) == 4
+    assert float(record["loss/l1"]) == pytest.approx(sum(apart) / 4, rel=1e-5)
+
+
+def test_a_term_s_late_start_counts_the_steps_of_its_phase(tiny_run: Prepare, tmp_path: Path) -> None:
+    """A phase's terms start at the same step of it, whatever came before, and in each arm alike."""
+    run = tiny_run(tmp_path, "terms.text.start_step=3", "trainer.options.phases.0.terms=[text]")
+    state, batches = begun(run)
+    state.part = replace(state.part, first_step=20)
+    heard = []
+    for state.step in range(5):
+        heard.append(float(train_step(state, batches.starting_at(state.step), False)["loss/text"]) > 0)
+    assert heard == [False, False, False, True, True]
 
 
 def test_arms_meet_the_discriminator_at_the_same_step(tiny_run: Prepare, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from insighttok_ref.tokenizer.checkpoints import load_tokenizer
+from insighttok_ref.training.checkpoint import read_state
 from insighttok_ref.training.distributed import join
 from insighttok_ref.training.session import Session
 from insighttok_ref.training.stopping import StoppedError
@@ -25,6 +26,7 @@ from regionloss.errors import InputError, RecipeError, UnknownNameError, Weights
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
 from regionloss.recipe.load import load_begun
 from regionloss.recipe.training import begin
+from tests.patience import patience
 
 TINY = Path(__file__).with_name("tiny_phases.yaml")
 PHASES = ("pretrain", "regions", "decoder")
@@ -105,10 +107,11 @@ def test_what_a_run_leaves(trained: Path) -> None:
     assert whole.fingerprint == last.fingerprint
     assert load_tokenizer(trained / "decoder" / "tokenizer-average.safetensors").fingerprint != last.fingerprint
     assert {path.name for path in (trained / "checkpoints").iterdir()} == {"step-00000012", "step-00000013"}
+    assert read_state(trained / "checkpoints" / "step-00000012")["threads"] == torch.get_num_threads()
 
 
 def test_the_average_is_one_of_the_weights(tmp_path: Path) -> None:
-    """Against the moving average written out."""
+    """Against the moving average written out, which the next phase goes on with."""
     seen: list[torch.Tensor] = []
 
     def watch(session: Session) -> None:
@@ -134,6 +137,10 @@ def test_the_average_is_one_of_the_weights(tmp_path: Path) -> None:
         average = 0.9 * average + 0.1 * weights
     kept = load_file(tmp_path / "pretrain" / "tokenizer-average.safetensors")
     torch.testing.assert_close(kept["decoder.conv_out.weight"], average)
+    began, after = seen[7:9]
+    assert torch.equal(began, seen[6])
+    kept = load_file(tmp_path / "regions" / "tokenizer-average.safetensors")
+    torch.testing.assert_close(kept["decoder.conv_out.weight"], 0.9 * average + 0.1 * after)
 
 
 class CrashError(Exception):
@@ -204,18 +211,18 @@ def command(out: Path, *more: str, ranks: int = 1) -> list[str]:
 def kill_after(words: list[str], log: Path, lines: int) -> None:
     """Start a command and kill all its processes once a log has so many lines."""
     begun = psutil.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
-    until = time.monotonic() + 200
+    until = time.monotonic() + patience(20)
     while time.monotonic() < until and begun.poll() is None:
         if log.exists() and log.read_text().count("\n") >= lines:
             break
         time.sleep(0.002)
     for process in [*begun.children(recursive=True), begun]:
         process.kill()
-    assert begun.wait(60) == -signal.SIGKILL
+    assert begun.wait(patience(6)) == -signal.SIGKILL
 
 
 def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    return subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, timeout=patience(30))
 
 
 #: What sees a rank's own images alone, made to see none: codes drawn from the first images, batch statistics, LeCAM.
@@ -265,11 +272,11 @@ def test_a_signal_to_the_whole_group_is_the_trainings_to_answer(tmp_path: Path, 
     begun = subprocess.Popen(
         command(tmp_path, *longer), env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    until = time.monotonic() + 200
+    until = time.monotonic() + patience(20)
     while not (tmp_path / "metrics.jsonl").exists() and time.monotonic() < until:
         time.sleep(0.02)
     os.killpg(begun.pid, number)
-    shown, _ = begun.communicate(timeout=100)
+    shown, _ = begun.communicate(timeout=patience(10))
     assert begun.returncode == 1
     assert "Traceback" not in shown
     assert len(list(tmp_path.glob("checkpoints/step-*/state.pt"))) == 1

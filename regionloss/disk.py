@@ -1,0 +1,122 @@
+"""A run's folder: what cannot be written there is a sentence, and two runs do not share it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import DiskError, InputError, RegionLossError, expected
+
+LOCK = ".lock"
+PROBE = 2**20
+
+
+@contextmanager
+def to_disk(path: Path, advice: str = "Make room there, and go on.") -> Iterator[None]:
+    """Turn what a disk says while something is written into a sentence that names the place and the reason.
+
+    Args:
+        path: The file or the folder that is written.
+        advice: What to do.
+
+    Raises:
+        DiskError: The disk is full, gone, or not to be written.
+    """
+    try:
+        yield
+    except (RegionLossError, ConnectionError):
+        raise
+    except Exception as error:
+        reason = _reason(error, path)
+        if not reason:
+            raise
+        raise DiskError(expected(str(path), "a disk that takes it", reason, advice)) from error
+
+
+def _reason(error: BaseException | None, path: Path) -> str:
+    """Return the system's reason; torch loses it, so that the disk is asked again; empty for another error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno:
+            return os.strerror(error.errno)
+        if found := re.search(r"\(os error (\d+)\)", str(error)):  # of safetensors
+            return os.strerror(int(found[1]))
+        error = error.__cause__ or error.__context__
+    if not path.parent.is_dir():
+        return os.strerror(errno.ENOENT)
+    folder = path if path.is_dir() else path.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as found_out:
+        return found_out.strerror or ""
+    return ""
+
+
+@contextmanager
+def guarded(folder: Path, what: str) -> Iterator[None]:
+    """Keep a folder to this process until it ends, in whatever way.
+
+    Where there are no locks (Windows, some file systems) it is unguarded.
+
+    Args:
+        folder: Made where it is absent; removed again where nothing was written.
+        what: Is done there, e.g. `"training"`.
+
+    Raises:
+        InputError: Another process does that there.
+    """
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, held = folder / LOCK, None
+    try:
+        with suppress(ImportError):
+            held = _locked(lock, what)
+        yield
+    finally:
+        if held is not None:
+            lock.unlink(missing_ok=True)
+            held.close()
+        if made:
+            with suppress(OSError):  # something is in it
+                folder.rmdir()
+
+
+def _locked(lock: Path, what: str) -> IO[Any] | None:
+    """Return the open lock file of a folder, with this process's name in it; None where the file system has none."""
+    import fcntl
+
+    while True:
+        stream = lock.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            who = stream.read().strip() or "its name is not known"
+            stream.close()
+            raise InputError(
+                f"{lock.parent}: another {what} is at work in this folder ({who}). Wait until it has ended, or stop it."
+            ) from None
+        except OSError:
+            stream.close()
+            lock.unlink(missing_ok=True)
+            return None
+        with suppress(OSError):  # whoever held it may have removed it since it was opened
+            if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
+                break
+        stream.close()
+    # A worker that outlives this process must not hold its lock.
+    os.register_at_fork(after_in_child=stream.close)
+    with suppress(OSError):  # a full disk: the lock holds without a name
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()}, host {socket.gethostname()}")
+        stream.flush()
+    return stream
