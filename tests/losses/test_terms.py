@@ -103,7 +103,7 @@ def test_terms_that_count_for_nothing_ask_for_no_regions(monkeypatch: pytest.Mon
     with pytest.warns(UserWarning) as told:  # noqa: PT030, PT031
         for _ in range(5):
             mixed(x, y, {})
-    assert [str(one.message).partition(":")[0] for one in told] == ["term 'counts'"]
+    assert [str(one.message).partition(":")[0] for one in told] == ["regions", "term 'counts'"]
 
 
 @pytest.mark.parametrize(
