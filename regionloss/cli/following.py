@@ -87,4 +87,4 @@ class Following:
         rows += [[reason, f"{count}, named in the stats"] for reason, count in sorted(self.named.items())]
         print_table("annotated", ["", ""], rows)
         if self.named["not looked at"]:
-            typer.echo("What detectors raised errors for, the same command looks at again.")
+            typer.echo("What could not be looked at, the same command looks at again.")

@@ -33,6 +33,7 @@ class Work:
         missing: For the number of each image to look at, the numbers of the detectors that have not looked.
         names: What the stats name.
         refused: Images that a detector of this run could not look at, by key.
+        lost: Images that could not be read or decoded, and not, or not surely, by their own fault, by key.
         failed: Why nothing can be written.
         started: When.
     """
@@ -45,6 +46,7 @@ class Work:
     missing: dict[int, tuple[int, ...]] = field(default_factory=dict)
     names: Names = field(default_factory=lambda: defaultdict(dict))
     refused: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     failed: str = ""
     started: float = field(default_factory=time.monotonic)
 
