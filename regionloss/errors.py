@@ -6,7 +6,11 @@ Each error is also the standard error it replaces, so `except ValueError` goes o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class RegionLossError(Exception):
@@ -39,6 +43,60 @@ class RecipeError(RegionLossError, ValueError):
 
 class LostProcessError(RegionLossError, ConnectionError):
     """Another process of a run ended, cannot be reached, or does not answer."""
+
+
+class DiskError(RegionLossError, OSError):
+    """A disk is full, or cannot be written; names the file and the disk."""
+
+
+#: What the system says, and what it means for the disk.
+DISK_TROUBLES = {
+    errno.ENOSPC: "is full",
+    errno.EDQUOT: "has no room left for this user (quota)",
+    errno.EROFS: "can only be read",
+    errno.EIO: "has an error",
+}
+
+
+#: Bytes: a disk with less room takes no file.
+PAGE = 4096
+
+
+@contextmanager
+def on_disk(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what is raised where a disk takes no more into a sentence that names it; other errors pass.
+
+    Args:
+        path: Of the file that is written.
+
+    Raises:
+        DiskError: The disk is full, or cannot be written.
+    """
+    try:
+        yield
+    except DiskError:
+        raise
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        disk = disk_of(path)
+        room = shutil.disk_usage(disk).free
+        # What libraries say of it is their own words, or of something else.
+        silent = room < PAGE and not isinstance(error, OSError | RegionLossError)
+        if number is None and (silent or os.strerror(errno.ENOSPC) in str(error)):
+            number = errno.ENOSPC
+        if number not in DISK_TROUBLES:
+            raise
+        trouble = f"the disk at {disk} {DISK_TROUBLES[number]} ({room / 1e6:.1f} MB left)"
+        advice = "Make room, or write to another disk; what is done stays done."
+        raise DiskError(f"{os.fspath(path)}: cannot be written, since {trouble}. {advice}") from error
+
+
+def disk_of(path: str | os.PathLike[str]) -> str:
+    """Return the folder at which the disk of a path is mounted."""
+    there = os.path.realpath(path)
+    while not os.path.ismount(there):
+        there = os.path.dirname(there)
+    return there
 
 
 def expected(where: str, wanted: str, got: str, advice: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, on_disk
 
 if TYPE_CHECKING:
     import torch
@@ -188,7 +188,8 @@ def write(picture: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        picture.save(temporary)
+        with on_disk(path):
+            picture.save(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

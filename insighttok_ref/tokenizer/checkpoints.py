@@ -16,7 +16,15 @@ from torch import Tensor
 
 from insighttok_ref.tokenizer.layouts import GROUPS, KINDS, Tensors, configuration, filled, kind_of, renamed
 from insighttok_ref.tokenizer.model import InsightTokenizer
-from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
+from regionloss.errors import (
+    InputError,
+    RegionLossError,
+    UnknownNameError,
+    WeightsError,
+    did_you_mean,
+    expected,
+    on_disk,
+)
 from regionloss.weights.inert import load_inert
 
 #: Entries under which a file keeps the network, in the order of trying them; those of averaged weights come first,
@@ -55,13 +63,12 @@ def save_tokenizer(model: InsightTokenizer, path: Path, layout: Layout = "ours")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        if layout == "official":
-            torch.save({"model": tensors}, temporary)
-        elif layout == "safetensors":
-            save_file(tensors, temporary, metadata={"format": "pt"})
-        else:
-            metadata = {"config": json.dumps(model.config), "fingerprint": model.fingerprint}
-            save_file(tensors, temporary, metadata=metadata)
+        with on_disk(path):
+            if layout == "official":
+                torch.save({"model": tensors}, temporary)
+            else:
+                metadata = {"config": json.dumps(model.config), "fingerprint": model.fingerprint}
+                save_file(tensors, temporary, metadata={"format": "pt"} if layout == "safetensors" else metadata)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -41,6 +41,7 @@ def inspect(
     from ..recipe.build import build_terms
     from ..recipe.choosing import load_choice
     from .detect import check_suffix
+    from .drawing import save
     from .inspecting import colours, framed, page, see
 
     check_suffix(out)
@@ -66,8 +67,7 @@ def inspect(
         typer.echo(line)
     if not reconstruction:
         typer.echo(f"No --reconstruction was given: the target is compared with a degraded copy of it ({degrade}).")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    drawn.save(out)
+    save(drawn, out)
     more = "" if len(shown) == len(seen) else f" (the {len(shown)} heaviest of {len(seen)} regions)"
     typer.echo(f"Drawn in {out}{more}.")
 

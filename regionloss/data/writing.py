@@ -6,10 +6,11 @@ import glob
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from ..errors import on_disk
 from .paths import file_system, is_local
 
 
@@ -19,14 +20,18 @@ def write_whole(path: str, contents: bytes) -> None:
     Args:
         path: Local, or an address that fsspec opens. Of several writers the last one wins, whole.
         contents: Of the file.
+
+    Raises:
+        DiskError: The disk is full; what was there stays, and no half of a file is left.
     """
     system, inner = file_system(path)
     parent, name = system._parent(inner), inner.rstrip("/").rpartition("/")[2]
-    system.makedirs(parent, exist_ok=True)
     begun = f".{name}.{socket.gethostname()}-"
     temporary = f"{parent.rstrip('/')}/{begun}{os.getpid()}.tmp"
     try:
-        system.pipe_file(temporary, contents)
+        with on_disk(inner) if is_disk(system) else nullcontext():
+            system.makedirs(parent, exist_ok=True)
+            system.pipe_file(temporary, contents)
         if is_disk(system):
             os.replace(temporary, inner)
             remove_left(Path(parent), begun)

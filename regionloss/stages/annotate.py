@@ -15,7 +15,7 @@ from ..data.paths import is_local
 from ..data.sidecars import Scan, Sidecar, read_book, read_sidecar, with_scan, without_detector, write_sidecar
 from ..data.writing import alone
 from ..detectors.base import Detector
-from ..errors import InputError, RegionLossError
+from ..errors import DiskError, InputError, RegionLossError
 from .base import Job, Report, Tick
 from .decoding import Decoders, Picture, Unreadable, ahead, refuse_rerun
 from .looking import batches, look, to_batch
@@ -178,6 +178,8 @@ class Annotator:
             with alone(work.job.target):
                 join_others(work, work.source, self.scans)
                 return self.written(work, work.source)
+        except DiskError:
+            raise  # Of the next shard nothing could be kept either.
         except (InputError, OSError) as error:
             return Report(work.job, failed=f"{work.job.shard}: {error}")
         finally:
@@ -196,6 +198,8 @@ class Annotator:
                 write_stats(work.job, source, sidecar, work.names)
             if not failed:
                 write_sidecar(work.job.target, sidecar)
+        except DiskError:
+            raise
         except OSError as error:
             advice = "Make room, or say another --out; what is done stays done."
             reason = error.strerror or str(error)

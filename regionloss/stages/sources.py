@@ -18,7 +18,7 @@ from ..data.indices import GZIP, key_of, mark_of, opened
 from ..data.paths import expand, file_system, is_folder, is_image, is_local, names_below, printable
 from ..data.shards import FolderShard, TarShard, tars_below
 from ..data.sidecars import sidecar_path
-from ..errors import InputError, expected
+from ..errors import InputError, expected, on_disk
 from .base import Job
 
 PART = 1 << 20
@@ -147,17 +147,18 @@ def open_source(path: str) -> Source:
 
 def copy(path: str, local: str) -> None:
     """Copy a tar file to this machine, unpacked; of one that is damaged, what comes before the damage."""
-    if not is_local(path):
-        system, inner = file_system(path)
-        system.get_file(inner, f"{local}.packed")
-        path = f"{local}.packed"
-    with open(path, "rb") as there, open(local, "wb") as here:
-        packed = there.read(2) == GZIP
-        there.seek(0)
-        contents = gzip.GzipFile(fileobj=there) if packed else there
-        with suppress(EOFError, zlib.error, gzip.BadGzipFile):
-            while part := contents.read1(PART):
-                here.write(part)
+    with on_disk(local):
+        if not is_local(path):
+            system, inner = file_system(path)
+            system.get_file(inner, f"{local}.packed")
+            path = f"{local}.packed"
+        with open(path, "rb") as there, open(local, "wb") as here:
+            packed = there.read(2) == GZIP
+            there.seek(0)
+            contents = gzip.GzipFile(fileobj=there) if packed else there
+            with suppress(EOFError, zlib.error, gzip.BadGzipFile):
+                while part := contents.read1(PART):
+                    here.write(part)
 
 
 def suffix_of(name: str) -> str:
