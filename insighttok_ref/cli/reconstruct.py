@@ -179,8 +179,8 @@ def page(rows: list[tuple[Image.Image, Image.Image, str]]) -> Image.Image:
 
 
 def sides(size: tuple[int, int]) -> str:
-    """Return a size as text."""
-    return f"{size[0]} x {size[1]}"
+    """Return a size `(width, height)` as text, height first."""
+    return f"{size[1]} x {size[0]}"
 
 
 def write(picture: Image.Image, path: Path) -> None:

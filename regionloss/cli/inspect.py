@@ -82,7 +82,7 @@ def pair(path: Path, other: Path | None, degrade: str, max_side: int) -> tuple[I
     target = read_image(path)
     copy = read_image(other) if other else None
     if copy is not None and copy.size != target.size:
-        sizes = [f"{one.width} x {one.height}" for one in (target, copy)]
+        sizes = [f"{one.height} x {one.width}" for one in (target, copy)]
         advice = "Give the reconstruction at the image's own size: 'regionloss reconstruct --save DIR' writes it so."
         raise InputError(expected("--reconstruction", f"the image's size, {sizes[0]}", sizes[1], advice))
     ratio = min(1.0, max_side / max(target.size))
@@ -125,9 +125,9 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     row = rows[key]
     kinds = {*scanned_kinds(row["scans"] or ()), *(region["kind"] for region in row["regions"])}
     if not same_aspect((row["width"], row["height"]), image.size):
-        got = f"one of {image.width} x {image.height}"
+        got = f"one of {image.height} x {image.width}"
         raise InputError(
-            expected(f"{path}", f"an image of the shape {row['width']} x {row['height']}, as in {place}", got)
+            expected(f"{path}", f"an image of the shape {row['height']} x {row['width']}, as in {place}", got)
         )
     return {
         kind: kind_regions(kind, [region for region in row["regions"] if region["kind"] == kind], image.size)
@@ -166,6 +166,6 @@ def print_regions(seen: list[Seen], found: dict[str, Regions]) -> None:
         # A term of whole images makes its own region.
         place = places[one.kind][one.number][2:] if one.kind in places else ["-"] * 5 + [""]
         numbers = [f"{one.distance:.4g}", f"{one.weight:.4g}", f"{one.distance * one.weight:.4g}", f"{one.share:.1%}"]
-        crop = f"{one.crop.width} x {one.crop.height}"
+        crop = f"{one.crop.height} x {one.crop.width}"
         rows.append([one.term, str(one.number), *place[:5], crop, *numbers, place[5]])
     print_table(counted(len(seen), "region"), COLUMNS, rows)

@@ -129,6 +129,6 @@ def row_of(work: Work, picture: Picture) -> Row:
     if row is not None and same_aspect((row["width"], row["height"]), picture.size):
         return row | {"width": width, "height": height}
     if row is not None and row["regions"]:
-        told = f"{len(row['regions'])} regions of an image of {row['width']} x {row['height']} are left out."
+        told = f"{len(row['regions'])} regions of an image of {row['height']} x {row['width']} are left out."
         work.names[RESHAPED][picture.key] = told
     return {"key": picture.key, "width": width, "height": height, "scans": [], "regions": []}

@@ -162,7 +162,7 @@ def test_an_image_that_exif_turns_is_refused_where_it_was_annotated_unturned(fol
     assert said.startswith("2 regions of 2 images now in")
     assert "Left out: 1 image of another aspect" in said
     assert (
-        "the first is 'turned.jpg', 100 x 200, annotated as 200 x 100. The sides are exchanged, as where EXIF" in said
+        "the first is 'turned.jpg', 200 x 100, annotated as 100 x 200. The sides are exchanged, as where EXIF" in said
     )
     rows = read_sidecar("regions/photos.regions.parquet")
     assert {row["key"]: (row["width"], row["height"]) for row in rows.rows()} == {
@@ -264,7 +264,7 @@ IMAGE, BOX = COCO["images"][0], {"image_id": 1, "category_id": 1, "bbox": [1, 2,
         ("coco", COCO | {"annotations": [BOX | {"keypoints": [1, 2]}]}, "expected the fields of COCO"),
         ("coco", COCO | {"categories": [{}]}, "an entry without 'id'"),
         ("coco", COCO | {"images": [{"id": 1, "file_name": "a.png"}]}, "an entry without 'width'"),
-        ("coco", COCO | {"images": [IMAGE | {"width": 0}]}, "expected its width and height in pixels"),
+        ("coco", COCO | {"images": [IMAGE | {"width": 0}]}, "expected its height and width in pixels"),
         ("coco", COCO | {"annotations": [BOX | {"bbox": 7}]}, "expected the fields of COCO"),
         ("coco", TEXTS, "expected a COCO file"),
         ("tokbench", COCO, "expected a list of images of TokBench"),

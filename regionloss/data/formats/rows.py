@@ -57,13 +57,13 @@ class Imported:
             InputError: No size, or another one than the same image had before.
         """
         if width < 1 or height < 1:
-            raise InputError(expected(f"image '{key}'", "its width and height in pixels", f"{width} x {height}"))
+            raise InputError(expected(f"image '{key}'", "its height and width in pixels", f"{height} x {width}"))
         looked = ",".join(sorted({*(self.kinds if kinds is None else kinds)}))
         scans = [asdict(Scan(self.format, kind=looked))] if looked else []
         new = {"key": key, "width": width, "height": height, "scans": scans, "regions": []}
         row = self.rows.setdefault(key, new)
         if sides(row) != (width, height):
-            got = f"{width} x {height} and {row['width']} x {row['height']}"
+            got = f"{height} x {width} and {row['height']} x {row['width']}"
             raise InputError(expected(f"image '{key}'", "one size", got, "Two images have this key: rename one."))
         return row
 
