@@ -80,7 +80,7 @@ def test_a_full_disk_is_named_and_no_half_of_a_file_is_left(tmp_path: Path) -> N
     away.mkdir()
     try:
         disk = SmallDisk(tmp_path / "disk", "64k")
-    except OSError as error:
+    except PermissionError as error:
         pytest.skip(str(error))
     with disk:
         words = disk.command([sys.executable, "-c", SCRIPT, str(disk.folder), str(away)])

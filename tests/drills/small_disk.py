@@ -18,7 +18,7 @@ class SmallDisk:
         size: As mount reads it: `64k`, `2m`.
 
     Raises:
-        OSError: This machine lets nobody mount one.
+        PermissionError: This machine lets nobody mount one.
     """
 
     def __init__(self, folder: Path, size: str) -> None:
@@ -30,7 +30,7 @@ class SmallDisk:
         self.holder = subprocess.Popen(command, text=True, **pipes)
         assert self.holder.stdout is not None
         if self.holder.stdout.readline() != "mounted\n":
-            raise OSError(f"no disk can be mounted here: {self.holder.communicate()[1].strip()}")
+            raise PermissionError(f"no disk can be mounted here: {self.holder.communicate()[1].strip()}")
 
     def __enter__(self) -> SmallDisk:
         return self
