@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -16,11 +17,21 @@ from .errors import DiskError, InputError, RegionLossError, expected
 
 LOCK = ".lock"
 PROBE = 2**20
+ROOM = "Make room there, or write to another disk; what is done stays done."
+
+
+#: What the system says where it is the disk, or the place on it, that takes nothing.
+TROUBLES = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO),
+    *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+}
 
 
 @contextmanager
-def to_disk(path: Path, advice: str = "Make room there, and go on.") -> Iterator[None]:
-    """Turn what a disk says while something is written into a sentence that names the place and the reason.
+def to_disk(
+    path: Path, advice: str = "Make room there, or write to another disk; what is done stays done."
+) -> Iterator[None]:
+    """Turn what a disk says while something is written into a sentence that names place, reason and disk.
 
     Args:
         path: The file or the folder that is written.
@@ -34,22 +45,26 @@ def to_disk(path: Path, advice: str = "Make room there, and go on.") -> Iterator
     except (RegionLossError, ConnectionError):
         raise
     except Exception as error:
-        reason = _reason(error, path)
-        if not reason:
+        number = _number(error, path)
+        if number is None:
             raise
-        raise DiskError(expected(str(path), "a disk that takes it", reason, advice)) from error
+        got = os.strerror(number)
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            disk = _disk_of(path)
+            got += f" (the disk at {disk} has {shutil.disk_usage(disk).free / 1e6:.1f} MB left)"
+        raise DiskError(expected(str(path), "a disk that takes it", got, advice)) from error
 
 
-def _reason(error: BaseException | None, path: Path) -> str:
-    """Return the system's reason; torch loses it, so that the disk is asked again; empty for another error."""
+def _number(error: BaseException | None, path: Path) -> int | None:
+    """Return the system's reason; torch loses it, so that the disk is asked again. None for another error."""
     while error is not None:
         if isinstance(error, OSError) and error.errno:
-            return os.strerror(error.errno)
+            return error.errno if error.errno in TROUBLES else None
         if found := re.search(r"\(os error (\d+)\)", str(error)):  # of safetensors
-            return os.strerror(int(found[1]))
+            return int(found[1])
         error = error.__cause__ or error.__context__
     if not path.parent.is_dir():
-        return os.strerror(errno.ENOENT)
+        return errno.ENOENT
     folder = path if path.is_dir() else path.parent
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -57,8 +72,16 @@ def _reason(error: BaseException | None, path: Path) -> str:
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as found_out:
-        return found_out.strerror or ""
-    return ""
+        return found_out.errno
+    return None
+
+
+def _disk_of(path: Path) -> str:
+    """Return the folder at which the disk of a path is mounted."""
+    place = os.path.realpath(path)
+    while not os.path.ismount(place):
+        place = os.path.dirname(place)
+    return place
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class LostProcessError(RegionLossError, ConnectionError):
 
 
 class DiskError(RegionLossError, OSError):
-    """What was computed could not be written."""
+    """A disk is full, or cannot be written; names the file and the disk."""
 
 
 def expected(where: str, wanted: str, got: str, advice: str = "") -> str:

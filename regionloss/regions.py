@@ -229,7 +229,7 @@ def check_values(regions: Regions) -> None:
     problems = (
         (~boxes.isfinite().all(1), "finite numbers", "Drop the region, or mask it with valid=False."),
         ((size <= 0).any(1), "x1 < x2 and y1 < y2", "Boxes are x1, y1, x2, y2, not x, y, width, height."),
-        (outside, f"a box inside the image of {width} x {height} pixels", "Clip or drop it when collating."),
+        (outside, f"a box inside the image of {height} x {width} pixels", "Clip or drop it when collating."),
     )
     for mask, wanted, advice in problems:
         if bool(mask.any()):

@@ -24,9 +24,9 @@ def one(box: list[float], **options: object) -> Regions:
         ([float("nan"), 1, 10, 20], r"boxes\[0\] \(text\): expected finite numbers, got \[nan, "),
         (
             [50, 10, 60, 20],
-            r"expected a box inside the image of 48 x 40 pixels, got .* Clip or drop it",
+            r"expected a box inside the image of 40 x 48 pixels, got .* Clip or drop it",
         ),
-        ([-9, -9, -1, 5], r"expected a box inside the image of 48 x 40 pixels"),
+        ([-9, -9, -1, 5], r"expected a box inside the image of 40 x 48 pixels"),
     ],
 )
 def test_boxes_that_cannot_be_cut_are_refused(box: list[float], sentence: str) -> None:

@@ -81,11 +81,10 @@ def render(
 def draw_sheet(rendering: object, count: int, path: Path) -> None:
     """Write a picture of the first images with their boxes."""
     from insighttok_ref.data.render import Rendering
-    from regionloss.cli.drawing import annotated, sheet
+    from regionloss.cli.drawing import annotated, save, sheet
     from regionloss.data.images import to_image
 
     assert isinstance(rendering, Rendering)
     source = rendering.source()
     samples = [source.sample(number) for number in range(count)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet([annotated(to_image(sample.image), sample.regions["text"]) for sample in samples]).save(path)
+    save(sheet([annotated(to_image(sample.image), sample.regions["text"]) for sample in samples]), path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from insighttok_ref.cli.checkpoint import Codebook
+from regionloss.disk import to_disk
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -184,8 +185,8 @@ def page(rows: list[tuple[Image.Image, Image.Image, str]]) -> Image.Image:
 
 
 def sides(size: tuple[int, int]) -> str:
-    """Return a size as text."""
-    return f"{size[0]} x {size[1]}"
+    """Return a size `(width, height)` as text, height first."""
+    return f"{size[1]} x {size[0]}"
 
 
 def write(picture: Image.Image, path: Path) -> None:
@@ -193,7 +194,8 @@ def write(picture: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        picture.save(temporary)
+        with to_disk(path):
+            picture.save(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from insighttok_ref.tokenizer.layouts import (
     renamed,
 )
 from insighttok_ref.tokenizer.model import InsightTokenizer
+from regionloss.disk import to_disk
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
 from regionloss.weights.entries import entries
 from regionloss.weights.pickles import broken, read_pickled
@@ -71,13 +72,12 @@ def save_tokenizer(model: InsightTokenizer, path: Path, layout: Layout = "ours")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        if layout == "official":
-            torch.save({"model": tensors}, temporary)
-        elif layout == "safetensors":
-            save_file(tensors, temporary, metadata={"format": "pt"})
-        else:
-            metadata = {"config": json.dumps(model.config), "fingerprint": model.fingerprint}
-            save_file(tensors, temporary, metadata=metadata)
+        with to_disk(path):
+            if layout == "official":
+                torch.save({"model": tensors}, temporary)
+            else:
+                metadata = {"config": json.dumps(model.config), "fingerprint": model.fingerprint}
+                save_file(tensors, temporary, metadata={"format": "pt"} if layout == "safetensors" else metadata)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

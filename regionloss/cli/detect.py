@@ -27,7 +27,7 @@ def detect(
     from ..data.images import read_image, to_tensor
     from ..detecting import detect as find
     from ..hooks.catalogue import build_catalogue, catalogue
-    from .drawing import annotated, sheet
+    from .drawing import annotated, save, sheet
     from .printing import counted, print_table
 
     if out is not None:
@@ -43,8 +43,7 @@ def detect(
             pictures.append(annotated(image, regions))
     print_table(counted(len(rows), "region"), COLUMNS, rows)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        sheet(pictures).save(out)
+        save(sheet(pictures), out)
         typer.echo(f"Drawn in {out}.")
 
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..data.writing import write_whole
 from ..regions import Regions
 
 COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ffcc00", "#bf5af2", "#ff9f0a")
 CELL, LINE = 640, 17
 #: matplotlib's settings for drawings with names that users chose: `$x^$` is no formula.
 PLAIN_TEXT: dict[Any, Any] = {"text.parse_math": False, "text.usetex": False, "axes.formatter.use_mathtext": False}
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a picture, complete or not at all, in the format that its name says.
+
+    Raises:
+        DiskError: The disk is full.
+    """
+    contents = io.BytesIO()
+    picture.save(contents, Image.registered_extensions()[path.suffix.lower()])
+    write_whole(str(path), contents.getvalue())
 
 
 def annotated(

@@ -95,4 +95,4 @@ class Following:
         for sentence in omissions(self.heads):
             typer.echo(sentence)
         if self.named["not looked at"]:
-            typer.echo("What detectors raised errors for, the same command looks at again.")
+            typer.echo("What could not be looked at, the same command looks at again.")

@@ -41,6 +41,7 @@ def inspect(
     from ..recipe.build import build_terms
     from ..recipe.choosing import load_choice
     from .detect import check_suffix
+    from .drawing import save
     from .inspecting import colours, framed, page, see
 
     check_suffix(out)
@@ -66,8 +67,7 @@ def inspect(
         typer.echo(line)
     if not reconstruction:
         typer.echo(f"No --reconstruction was given: the target is compared with a degraded copy of it ({degrade}).")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    drawn.save(out)
+    save(drawn, out)
     more = "" if len(shown) == len(seen) else f" (the {len(shown)} heaviest of {len(seen)} regions)"
     typer.echo(f"Drawn in {out}{more}.")
 
@@ -82,7 +82,7 @@ def pair(path: Path, other: Path | None, degrade: str, max_side: int) -> tuple[I
     target = read_image(path)
     copy = read_image(other) if other else None
     if copy is not None and copy.size != target.size:
-        sizes = [f"{one.width} x {one.height}" for one in (target, copy)]
+        sizes = [f"{one.height} x {one.width}" for one in (target, copy)]
         advice = "Give the reconstruction at the image's own size: 'regionloss reconstruct --save DIR' writes it so."
         raise InputError(expected("--reconstruction", f"the image's size, {sizes[0]}", sizes[1], advice))
     ratio = min(1.0, max_side / max(target.size))
@@ -126,9 +126,9 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     (row,) = usable(place, [rows[key]])
     kinds = {*scanned_kinds(row["scans"] or ()), *(region["kind"] for region in row["regions"])}
     if not same_aspect((row["width"], row["height"]), image.size):
-        got = f"one of {image.width} x {image.height}"
+        got = f"one of {image.height} x {image.width}"
         raise InputError(
-            expected(f"{path}", f"an image of the shape {row['width']} x {row['height']}, as in {place}", got)
+            expected(f"{path}", f"an image of the shape {row['height']} x {row['width']}, as in {place}", got)
         )
     return {
         kind: kind_regions(kind, [region for region in row["regions"] if region["kind"] == kind], image.size)
@@ -167,6 +167,6 @@ def print_regions(seen: list[Seen], found: dict[str, Regions]) -> None:
         # A term of whole images makes its own region.
         place = places[one.kind][one.number][2:] if one.kind in places else ["-"] * 5 + [""]
         numbers = [f"{one.distance:.4g}", f"{one.weight:.4g}", f"{one.distance * one.weight:.4g}", f"{one.share:.1%}"]
-        crop = f"{one.crop.width} x {one.crop.height}"
+        crop = f"{one.crop.height} x {one.crop.width}"
         rows.append([one.term, str(one.number), *place[:5], crop, *numbers, place[5]])
     print_table(counted(len(seen), "region"), COLUMNS, rows)

@@ -37,7 +37,7 @@ def show(
     """Draw images with their boxes, keypoints and scores."""
     from ..data.sidecars import read_sidecar
     from .detect import check_suffix
-    from .drawing import COLOURS, annotated, sheet
+    from .drawing import COLOURS, annotated, save, sheet
     from .regions_files import chosen_keys, located, pictures
 
     check_suffix(out)
@@ -60,8 +60,7 @@ def show(
     if not drawn:
         got = f"'{images}' with none of them"
         raise InputError(expected("--images", f"the shard that holds images such as '{keys[0]}'", got))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    sheet(drawn, names).save(out)
+    save(sheet(drawn, names), out)
     typer.echo(f"{len(drawn)} of {counted(len(found), 'image')} drawn in {out}.")
     if other:
         what = f"{counted(other, 'image')} of another aspect than in the side-car"

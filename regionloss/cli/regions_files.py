@@ -30,7 +30,8 @@ def located(path: str) -> str:
     candidates = [path.removesuffix(SUFFIX).removesuffix(".parquet") + SUFFIX, sidecar_path("", path), path]
     found = [one for one in candidates if one.endswith(".parquet") and exists(one)]
     if not found:
-        raise InputError(expected("side-car", f"a file such as '{candidates[0]}'", f"'{path}', which is none"))
+        got = "no file of this name" if path == candidates[0] else f"'{path}', which is none"
+        raise InputError(expected("side-car", f"a file such as '{candidates[0]}'", got))
     return found[0]
 
 
@@ -284,7 +285,7 @@ def left_out(
         sentences.append(f"Left out: {where} '{foreign[0]}'. {advice_on_keys(keys)}")
     if other := [key for key, size in sizes.items() if not same_aspect(size, sides(rows[key]))]:
         (width, height), (wide, high) = sizes[other[0]], sides(rows[other[0]])
-        what = f"the first is '{other[0]}', {width} x {height}, annotated as {wide} x {high}"
+        what = f"the first is '{other[0]}', {height} x {width}, annotated as {high} x {wide}"
         sentence = f"Left out: {counted(len(other), 'image')} of another aspect than annotated; {what}."
         if same_aspect((height, width), (wide, high)):
             sentence += " The sides are exchanged, as where EXIF turns a photograph: annotate it upright."

@@ -93,8 +93,11 @@ def indexed(path: str, cache: Path) -> Index:
     with suppress(OSError):  # A folder that cannot be written to costs time, no more.
         cache.mkdir(parents=True, exist_ok=True)
         temporary = place(path, cache).with_suffix(f".{os.getpid()}-{get_ident()}.tmp")
-        temporary.write_text(f"{json.dumps(first)}\n{json.dumps(body)}\n", encoding="utf-8")
-        temporary.replace(place(path, cache))
+        try:
+            temporary.write_text(f"{json.dumps(first)}\n{json.dumps(body)}\n", encoding="utf-8")
+            temporary.replace(place(path, cache))
+        finally:
+            temporary.unlink(missing_ok=True)
     return index
 
 

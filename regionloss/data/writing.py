@@ -26,16 +26,17 @@ def write_whole(path: str, contents: bytes) -> None:
     """
     system, inner = file_system(path)
     parent, name = system._parent(inner), inner.rstrip("/").rpartition("/")[2]
-    system.makedirs(parent, exist_ok=True)
     begun = f".{name}.{socket.gethostname()}-"
     temporary = f"{parent.rstrip('/')}/{begun}{os.getpid()}.tmp"
     try:
         if is_disk(system):
             with to_disk(Path(inner)):
+                os.makedirs(parent, exist_ok=True)
                 system.pipe_file(temporary, contents)
                 os.replace(temporary, inner)
             remove_left(Path(parent), begun)
         else:
+            system.makedirs(parent, exist_ok=True)
             system.pipe_file(temporary, contents)
             system.mv(temporary, inner)
     except BaseException:

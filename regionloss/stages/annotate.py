@@ -17,9 +17,9 @@ from ..data.paths import is_local
 from ..data.sidecars import Scan, Sidecar, read_book, read_sidecar, with_scan, without_detector, write_sidecar
 from ..data.writing import alone
 from ..detectors.base import Detector
-from ..errors import InputError, RegionLossError
+from ..errors import DiskError, InputError, RegionLossError
 from .base import Job, Report, Tick
-from .decoding import Decoders, Picture, Unreadable, ahead
+from .decoding import Decoders, Picture, Unreadable, ahead, refuse_rerun
 from .looking import batches, look, to_batch
 from .naming import Named, build, scan_of
 from .sources import Source, is_folder_shard, marks_of, open_source
@@ -28,7 +28,7 @@ from .work import Work, join_others, recall, row_of
 
 MAX_SIDE = 1600
 CHUNK = 8
-ORDINARY_SIDE, FEW = 32, 4
+FEW, NEARLY_ALL = 4, 0.9
 
 Chunk = tuple["Work", list[int]]
 Decoded = tuple[Chunk, list[Picture | Unreadable]]
@@ -63,7 +63,9 @@ class Annotate:
 
         Raises:
             WeightsError: A detector's weights are not here.
+            LostProcessError: Processes cannot be started here.
         """
+        refuse_rerun()
         if self.threads:
             torch.set_num_threads(self.threads)
         built = [build(named, self.plugins) for named in self.detectors]
@@ -92,7 +94,7 @@ class Annotator:
         chunks = ((work, numbers) for work in opened for numbers in parts(list(work.missing)))
         decoded = ahead(self.readers, self.load, chunks, self.window)
         for work, group in groupby(decoded, key=lambda item: item[0][0]):
-            for missing, pictures in batches(shown(work, group, tick), self.options.batch):
+            for missing, pictures in batches(self.shown(work, group, tick), self.options.batch):
                 self.look(work, missing, pictures)
                 tick(len(pictures))
             yield self.finish(work)
@@ -145,8 +147,12 @@ class Annotator:
             try:
                 contents.append(shard.read(number))
                 keys.append(key)
-            except (InputError, OSError) as error:
-                unreadable.append(Unreadable(key, str(error)))
+            except (InputError, FileNotFoundError, PermissionError) as error:
+                unreadable.append(Unreadable(key, str(error), suspect=isinstance(error, OSError)))
+            except Exception as error:
+                # A disk or a network that fails says nothing of the image.
+                told = f"{key}: cannot be read ({type(error).__name__}: {error})."
+                unreadable.append(Unreadable(key, told, passing=True))
         return self.decoders.decode(keys, contents) + unreadable
 
     def look(self, work: Work, missing: tuple[int, ...], pictures: Sequence[Picture]) -> None:
@@ -178,6 +184,8 @@ class Annotator:
             with alone(work.job.target):
                 join_others(work, work.source, self.scans)
                 return self.written(work, work.source)
+        except DiskError:
+            raise  # Of the next shard nothing could be kept either.
         except (InputError, OSError) as error:
             return Report(work.job, failed=f"{work.job.shard}: {error}")
         finally:
@@ -197,6 +205,8 @@ class Annotator:
                 write_stats(work.job, source, sidecar, work.names)
             if not failed:
                 write_sidecar(work.job.target, sidecar)
+        except DiskError:
+            raise
         except OSError as error:
             advice = "Make room, or say another --out; what is done stays done."
             reason = error.strerror or str(error)
@@ -215,29 +225,42 @@ class Annotator:
         return [scans[name] for name in sorted(scans) if all(asked[name] in row for row in rows)]
 
     def hopeless(self, work: Work) -> str:
-        """Return why a detector could look at no image at all: that is its fault, not the images'."""
-        ordinary = [key for key in work.refused if key not in work.names.get("tiny", {})]
-        looked_at = len(work.missing) - len(work.names.get("unreadable", {}))
-        if len(ordinary) < FEW or len(work.refused) < looked_at:
+        """Return why a shard failed: its images are sound, but a detector, or this machine, could look at none."""
+        undone, unreadable = work.refused | work.lost, work.names.get("unreadable", {})
+        ordinary = [key for key in undone if key not in work.names.get("tiny", {})]
+        looked_at = len(work.missing) - len(unreadable.keys() - work.lost)
+        if len(ordinary) < FEW or (len(undone) < looked_at and len(work.lost) < NEARLY_ALL * looked_at):
             return ""
-        first = work.names[REFUSED][min(ordinary)]
-        return f"{work.job.shard}: none of {len(work.refused)} images could be looked at. The first: {first}"
+        first = work.names.get(REFUSED, {}).get(min(ordinary)) or unreadable[min(ordinary)]
+        done = f"only {looked_at - len(undone)}" if len(undone) < looked_at else "none"
+        return f"{work.job.shard}: {done} of {looked_at} images could be looked at. The first that could not: {first}"
+
+    def shown(self, work: Work, group: Iterable[Decoded], tick: Tick) -> Iterator[tuple[Picture, tuple[int, ...]]]:
+        """Yield the pictures of a shard with the detectors that are to look; name the others."""
+        for (_, numbers), pictures in group:
+            keys = work.source.shard.keys() if work.source else ()
+            missing = {keys[number]: work.missing[number] for number in numbers}
+            for picture in pictures:
+                if isinstance(picture, Unreadable):
+                    set_aside(work, picture, [self.scans[number].detector for number in missing[picture.key]])
+                    tick(1)
+                    continue
+                for oddity in picture.oddities:
+                    work.names[oddity][picture.key] = ""
+                yield picture, missing[picture.key]
+
+
+def set_aside(work: Work, image: Unreadable, detectors: Sequence[str]) -> None:
+    """Name an image without a picture; one that another try may read is not looked at yet."""
+    if image.suspect or image.passing:
+        work.lost.add(image.key)
+    if image.passing:
+        told = "\n".join(f"{name} could not look at it: {image.sentence}" for name in detectors)
+        add_names(work.names, {REFUSED: {image.key: told}})
+    else:
+        work.names["unreadable"][image.key] = image.sentence
 
 
 def parts(numbers: list[int]) -> list[list[int]]:
     """Return numbers in chunks; one empty chunk where there are none, since the job is still to be finished."""
     return [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)] or [[]]
-
-
-def shown(work: Work, group: Iterable[Decoded], tick: Tick) -> Iterator[tuple[Picture, tuple[int, ...]]]:
-    """Yield the pictures of a shard with the detectors that are to look; name the others."""
-    for (_, numbers), pictures in group:
-        missing = {work.source.shard.keys()[number]: work.missing[number] for number in numbers} if work.source else {}
-        for picture in pictures:
-            if isinstance(picture, Unreadable):
-                work.names["unreadable"][picture.key] = picture.sentence
-                tick(1)
-                continue
-            for oddity in picture.oddities:
-                work.names[oddity][picture.key] = ""
-            yield picture, missing[picture.key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
@@ -10,7 +11,10 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
@@ -18,10 +22,15 @@ import numpy as np
 from PIL import Image
 
 from ..data.images import MOST_PIXELS, ORIENTATION, decoded, open_image, readable, upright_size
-from ..errors import InputError
+from ..errors import InputError, LostProcessError, expected
 
 PAD_TO = 64
 TINY = 8
+DECODING, LIVING = "decoding", "processes that live"
+ADVICE = (
+    "What it wrote stands above. This machine lacks something: memory, room in /dev/shm, processes (ulimit -u), a "
+    "package, or in the script that begins this the line if __name__ == '__main__':."
+)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -47,10 +56,19 @@ class Picture:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An image that is none, and the sentence that says why."""
+    """An image without a picture.
+
+    Args:
+        key: Of the image in its shard.
+        sentence: Why.
+        suspect: Whether the machine may be at fault; it is where nearly all images fail so.
+        passing: Whether the fault is this machine's, not the file's: another try may read it.
+    """
 
     key: str
     sentence: str
+    suspect: bool = False
+    passing: bool = False
 
 
 def decode(key: str, contents: bytes, max_side: int, max_pixels: int = MOST_PIXELS) -> Picture | Unreadable:
@@ -62,6 +80,8 @@ def decode(key: str, contents: bytes, max_side: int, max_pixels: int = MOST_PIXE
             return picture_of(key, contents, max_side, max_pixels)
     except InputError as error:
         return Unreadable(key, str(error))
+    except MemoryError:
+        return Unreadable(key, f"{key}: there is too little memory to decode it.", passing=True)
     except Exception as error:
         # A file must not stop a run of months, whatever a decoder makes of it.
         return Unreadable(key, f"{key}: cannot be read as an image ({type(error).__name__}: {error}).")
@@ -112,31 +132,55 @@ class Decoders:
         processes: How many.
         max_side: Longest side of their pictures, pixels.
         max_pixels: Most pixels of an image that is decoded.
+
+    Raises:
+        LostProcessError: Processes cannot be started here.
     """
 
     def __init__(self, processes: int, max_side: int, max_pixels: int = MOST_PIXELS) -> None:
         self.count, self.max_side, self.max_pixels = processes, max_side, max_pixels
         self.lock = threading.Lock()
+        self.lost: LostProcessError | None = None
         self.pool = pool_of(processes)
 
     def decode(self, keys: Sequence[str], contents: Sequence[bytes]) -> list[Picture | Unreadable]:
-        """Return the pictures of image files. A file that brings its process down is told from those beside it."""
+        """Return the pictures of image files. A file that brings its process down is told from those beside it.
+
+        Raises:
+            LostProcessError: No process can live here: that is no file's fault.
+        """
         pool = self.pool
         try:
-            return pool.submit(decode_all, keys, contents, self.max_side, self.max_pixels).result()
+            with starting():
+                pictures = pool.submit(decode_all, keys, contents, self.max_side, self.max_pixels)
+            return pictures.result()
         except BrokenExecutor:
-            with self.lock:
-                if self.pool is pool:
-                    self.pool = pool_of(self.count)
+            self.renew(pool)
         return [self.decode_apart(key, data) for key, data in zip(keys, contents, strict=True)]
+
+    def renew(self, broken: ProcessPoolExecutor) -> None:
+        """Take new processes for broken ones, after one has shown that it can live."""
+        with self.lock:
+            if self.lost:
+                raise self.lost
+            if self.pool is broken:
+                try:
+                    prove()
+                except LostProcessError as error:
+                    self.lost = error
+                    raise
+                self.pool = pool_of(self.count)
 
     def decode_apart(self, key: str, contents: bytes) -> Picture | Unreadable:
         """Decode one image in a process of its own."""
-        with pool_of(1) as pool:
-            try:
-                return pool.submit(decode, key, contents, self.max_side, self.max_pixels).result()
-            except BrokenExecutor:
-                return Unreadable(key, f"{key}: the process that decoded it came to a sudden end. Remove the file.")
+        found = apart(key, contents, self.max_side, self.max_pixels)
+        if not isinstance(found, int):
+            return found
+        prove()
+        told = f"{key}: the process that decoded it came to a sudden end ({ending(found)})."
+        if found == -signal.SIGKILL:
+            return Unreadable(key, f"{told} Is there enough memory?", passing=True)
+        return Unreadable(key, f"{told} Remove the file.", suspect=True)
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
@@ -146,11 +190,79 @@ class Decoders:
             process.terminate()
 
 
-def pool_of(processes: int) -> ProcessPoolExecutor:
-    """Return processes for decoding."""
+def decoding_context() -> ForkServerContext:
+    """Return how processes for decoding are started."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(processes, mp_context=context, initializer=serve_quietly)
+    return context
+
+
+def pool_of(processes: int) -> ProcessPoolExecutor:
+    """Return processes for decoding."""
+    with starting():
+        return ProcessPoolExecutor(processes, mp_context=decoding_context(), initializer=serve_quietly)
+
+
+def apart(key: str, contents: bytes, max_side: int, max_pixels: int = MOST_PIXELS) -> Picture | Unreadable | int:
+    """Decode an image in a process of its own; return the process's exit code where it came to a sudden end."""
+    with starting():
+        context = decoding_context()
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=send_decoded, args=(theirs, key, contents, max_side, max_pixels), daemon=True)
+        process.start()
+    theirs.close()
+    with ours:
+        try:
+            found: Picture | Unreadable = ours.recv()
+        except (EOFError, OSError):
+            process.join()
+            return process.exitcode or 0
+    process.join()
+    return found
+
+
+def send_decoded(line: Connection, key: str, contents: bytes, max_side: int, max_pixels: int) -> None:
+    """Decode an image for another process; runs in a decoding process."""
+    serve_quietly()
+    line.send(decode(key, contents, max_side, max_pixels))
+
+
+def prove() -> None:
+    """Raise LostProcessError where no process can decode one dot: this machine is at fault then, no file."""
+    dot = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(dot, "PNG")
+    found = apart("a dot", dot.getvalue(), TINY)
+    if isinstance(found, int):
+        raise LostProcessError(expected(DECODING, LIVING, f"one that came to a sudden end ({ending(found)})", ADVICE))
+    if isinstance(found, Unreadable):
+        raise LostProcessError(expected(DECODING, LIVING, f"one that could not decode a dot ({found.sentence})"))
+
+
+def ending(code: int | None) -> str:
+    """Return how a process ended, by its exit code."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Turn what the system raises where a process cannot be started into a sentence."""
+    try:
+        yield
+    except BrokenExecutor:
+        raise
+    except (OSError, EOFError, RuntimeError, ImportError, MemoryError) as error:
+        reason = f"none that starts ({type(error).__name__}: {error})"
+        raise LostProcessError(expected(DECODING, LIVING, reason, ADVICE)) from error
+
+
+def refuse_rerun() -> None:
+    """Raise InputError where this is a script's second run, by a process that the first has started."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        wanted = "a script that begins under if __name__ == '__main__':"
+        advice = "Put what begins the work below that line: processes import the script."
+        raise InputError(expected("annotate", wanted, "one whose processes begin it again", advice))
 
 
 def serve_quietly() -> None:

@@ -31,6 +31,7 @@ from ..data.paths import (
 from ..data.shards import FolderShard, TarShard, tars_below
 from ..data.sidecars import sidecar_path
 from ..data.tars import GZIP
+from ..disk import to_disk
 from ..errors import InputError, expected
 from .base import Job
 
@@ -155,18 +156,19 @@ def open_source(path: str) -> Source:
 
 def copy(path: str, local: str) -> None:
     """Copy a tar file to this machine, unpacked; of one that is damaged, what comes before the damage."""
-    if not is_local(path):
-        system, inner = file_system(path)
-        with named_failures(path):
-            system.get_file(inner, f"{local}.packed")
-        path = f"{local}.packed"
-    with open(path, "rb") as there, open(local, "wb") as here:
-        packed = there.read(2) == GZIP
-        there.seek(0)
-        contents = gzip.GzipFile(fileobj=there) if packed else there
-        with suppress(EOFError, zlib.error, gzip.BadGzipFile):
-            while part := contents.read1(PART):
-                here.write(part)
+    with to_disk(Path(local)):
+        if not is_local(path):
+            system, inner = file_system(path)
+            with named_failures(path):
+                system.get_file(inner, f"{local}.packed")
+            path = f"{local}.packed"
+        with open(path, "rb") as there, open(local, "wb") as here:
+            packed = there.read(2) == GZIP
+            there.seek(0)
+            contents = gzip.GzipFile(fileobj=there) if packed else there
+            with suppress(EOFError, zlib.error, gzip.BadGzipFile):
+                while part := contents.read1(PART):
+                    here.write(part)
 
 
 def of_tar(shard: TarShard, mark: str, copied: tempfile.TemporaryDirectory[str] | None = None) -> Source:

@@ -37,6 +37,7 @@ class Work:
         missing: For the number of each image to look at, the numbers of the detectors that have not looked.
         names: What the stats name.
         refused: Images that a detector of this run could not look at, by key.
+        lost: Images that could not be read or decoded, and not, or not surely, by their own fault, by key.
         failed: Why nothing can be written.
         damage: Why the side-car that was there cannot be read.
         started: When.
@@ -50,6 +51,7 @@ class Work:
     missing: dict[int, tuple[int, ...]] = field(default_factory=dict)
     names: Names = field(default_factory=lambda: defaultdict(dict))
     refused: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     failed: str = ""
     damage: str = ""
     started: float = field(default_factory=time.monotonic)
@@ -155,6 +157,6 @@ def row_of(work: Work, picture: Picture) -> Row:
     if row is not None and same_aspect((row["width"], row["height"]), picture.size):
         return row | {"width": width, "height": height}
     if row is not None and row["regions"]:
-        told = f"{len(row['regions'])} regions of an image of {row['width']} x {row['height']} are left out."
+        told = f"{len(row['regions'])} regions of an image of {row['height']} x {row['width']} are left out."
         work.names[RESHAPED][picture.key] = told
     return {"key": picture.key, "width": width, "height": height, "scans": [], "regions": []}

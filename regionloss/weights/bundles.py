@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 
+from ..disk import to_disk
 from ..errors import WeightsError, expected
 from ..hooks.records import WeightRecord
 from .cache import check, converted_path, folder, part_path, refuse, sha256_of, short
@@ -64,23 +65,29 @@ def _line(record: WeightRecord, file: Path) -> BundledFile:
 
 
 def _write(bundle: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
-    if bundle.suffix != ".tar":
-        bundle.mkdir(parents=True, exist_ok=True)
-        for file, name in files:
-            shutil.copyfile(file, bundle / name)
-        (bundle / MANIFEST).write_text(manifest, encoding="utf-8")
-        return
     part = part_path(bundle)
     try:
-        with tarfile.open(part, "w") as tarred:
-            for file, name in files:
-                tarred.add(file.resolve(), arcname=name, recursive=False)
-            info = tarfile.TarInfo(MANIFEST)
-            info.size = len(manifest.encode())
-            tarred.addfile(info, io.BytesIO(manifest.encode()))
-        os.replace(part, bundle)
+        with to_disk(bundle):
+            (_write_folder if bundle.suffix != ".tar" else _write_tar)(part, manifest, files)
+            os.replace(part, bundle)
     finally:
-        part.unlink(missing_ok=True)
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _write_folder(folder: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
+    folder.mkdir(parents=True)
+    for file, name in files:
+        shutil.copyfile(file, folder / name)
+    (folder / MANIFEST).write_text(manifest, encoding="utf-8")
+
+
+def _write_tar(tar: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
+    with tarfile.open(tar, "w") as tarred:
+        for file, name in files:
+            tarred.add(file.resolve(), arcname=name, recursive=False)
+        info = tarfile.TarInfo(MANIFEST)
+        info.size = len(manifest.encode())
+        tarred.addfile(info, io.BytesIO(manifest.encode()))
 
 
 def import_bundle(
@@ -191,7 +198,7 @@ def _bring(bundle: Path, line: BundledFile, record: WeightRecord, stream_of: Cal
     target, where = folder() / line.filename, f"weights '{line.name}' in {bundle}"
     part = part_path(target)
     try:
-        with stream_of(line.filename) as stream, part.open("wb") as out:
+        with to_disk(target), stream_of(line.filename) as stream, part.open("wb") as out:
             shutil.copyfileobj(stream, out, 1 << 20)
         if (got := sha256_of(part)) != line.sha256:
             raise WeightsError(expected(where, f"sha256 {short(line.sha256)}", short(got), "Copy the bundle again."))

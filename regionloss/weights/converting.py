@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..disk import to_disk
 from ..errors import InputError, WeightsError, expected
 from .cache import converted_path, part_path, sha256_of
 from .entries import entries
@@ -84,7 +85,8 @@ def _write(target: Path, tensors: dict[str, Tensor], source: Path) -> None:
     metadata = {"format": "pt", "source_file": source.name, "source_sha256": sha256_of(source)}
     part = part_path(target)
     try:
-        save_file(whole, part, metadata)
+        with to_disk(target):
+            save_file(whole, part, metadata)
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)

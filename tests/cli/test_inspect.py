@@ -117,7 +117,7 @@ def test_mistakes_are_sentences(folder: Path) -> None:
     Image.new("RGB", (20, 40)).save("small.png")
     (folder / "none.yaml").write_text("version: 1\nterms: {}\n")
     cases = [
-        (["image.png", "--terms", "terms.yaml", "--reconstruction", "small.png"], "image's size, 40 x 40, got 20 x 40"),
+        (["image.png", "--terms", "terms.yaml", "--reconstruction", "small.png"], "image's size, 40 x 40, got 40 x 20"),
         (["image.png", "--terms", "absent.yaml"], "no such file"),
         (["image.png", "--terms", "txt"], "no term is named 'txt'"),
         (["image.png", "--terms", "none.yaml"], "which has none"),

@@ -164,7 +164,7 @@ def test_an_image_that_exif_turns_is_refused_where_it_was_annotated_unturned(fol
     assert said.startswith("2 regions of 2 images now in")
     assert "Left out: 1 image of another aspect" in said
     assert (
-        "the first is 'turned.jpg', 100 x 200, annotated as 200 x 100. The sides are exchanged, as where EXIF" in said
+        "the first is 'turned.jpg', 200 x 100, annotated as 100 x 200. The sides are exchanged, as where EXIF" in said
     )
     rows = read_sidecar("regions/photos.regions.parquet")
     assert {row["key"]: (row["width"], row["height"]) for row in rows.rows()} == {

@@ -139,7 +139,7 @@ def test_imported_regions_outlive_a_change_of_the_shard_but_not_of_the_shape(tmp
     assert boxes_of(found, "coco") == {"1": [[40, 30, 80, 60]], "2": [], "3": []}
     assert boxes_of(found) == {key: [[5, 6, 15, 26]] for key in "123"}
     assert report.named == {"another shape": 1}
-    assert "1 regions of an image of 80 x 60" in stats_of(report.job)["named"]["another shape"]["2"]
+    assert "1 regions of an image of 60 x 80" in stats_of(report.job)["named"]["another shape"]["2"]
 
 
 def test_a_folder_of_tars_and_images_is_refused_and_a_name_with_brackets_is_a_name(tmp_path: Path) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+import io
 
 import pytest
 import torch
+from PIL import Image, ImageChops, ImageDraw
 from torch import Tensor
 
 from regionloss import Detector, Regions
+from regionloss.data.images import to_tensor
 from regionloss.errors import InputError, WeightsError
+from regionloss.stages.decoding import Picture, decode
+from regionloss.stages.looking import to_batch
 from regionloss.testing.contracts import DetectorContract
 
 
@@ -122,3 +127,22 @@ class TestCraft(FindsWords):
 
         with pytest.raises(InputError, match=r"craft.low_text: expected a number in \[0, 1\], got -1\."):
             CraftDetector(low_text=-1)
+
+
+@pytest.mark.weights
+def test_a_strip_is_seen_as_annotate_shows_it() -> None:
+    """A blank one is blank, and a word is found where it is; `annotate` goes on below with what is at the edge."""
+    blank = Image.new("RGB", (800, 20), "#406080")
+    word = blank.copy()
+    ImageDraw.Draw(word).text((6, 1), "strip", fill="black", font_size=14)
+    for image in (blank, word):
+        direct = make("ppocr").detect(to_tensor([image]))
+        contents = io.BytesIO()
+        image.save(contents, "PNG")
+        picture = decode("strip", contents.getvalue(), 1600)
+        assert isinstance(picture, Picture)
+        shown = make("ppocr").detect(to_batch([picture], "cpu"))
+        assert len(direct) == len(shown) == (image is word)
+    ink = torch.tensor([ImageChops.difference(blank, word).getbbox()], dtype=torch.float32)
+    assert (overlaps(direct.boxes, ink) > 0.5).all()
+    assert (overlaps(direct.boxes, shown.boxes) > 0.8).all()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from importlib import metadata
 
 import numpy as np
 import torch
 from rapidocr.ch_ppocr_det import TextDetOutput
 from torch import Tensor
+from torch.nn import functional
 
 from regionloss import Regions
 from regionloss.checks import check_images
 
 from .finding import check_options, collect, enlarged
 from .rapid import DETECTOR_FILE, Pixels, engine, model_file, to_bgr
+
+#: Width by height; a longer strip goes on above and below with what stands at its edge.
+MOST_ASPECT = 8
 
 
 class PPOcrDetector:
@@ -54,6 +59,7 @@ class PPOcrDetector:
         self.min_side, self.short_side, self.max_scale = min_side, short_side, max_scale
         self.engine = engine(
             {
+                "Global.use_vertical_padding": False,  # its black bands make a blank strip look like text
                 "Det.limit_side_len": 32,
                 "Det.limit_type": "min",
                 "Det.box_thresh": threshold,
@@ -70,10 +76,13 @@ class PPOcrDetector:
             InputError: Not such images.
         """
         check_images(images, "images")
-        larger = enlarged(images, self.short_side, self.max_scale)
-        scale = torch.tensor([larger.shape[3] / images.shape[3], larger.shape[2] / images.shape[2]]).repeat(2)
+        band = max(0, math.ceil((images.shape[3] / MOST_ASPECT - images.shape[2]) / 2))
+        whole = functional.pad(images, (0, 0, band, band), "replicate") if band else images
+        larger = enlarged(whole, self.short_side, self.max_scale)
+        scale = torch.tensor([larger.shape[3] / whole.shape[3], larger.shape[2] / whole.shape[2]]).repeat(2)
+        above = torch.tensor([0.0, band]).repeat(2)
         found = [self.find(pixels) for pixels in to_bgr(larger)]
-        found = [(boxes / scale, scores) for boxes, scores in found]
+        found = [(boxes / scale - above, scores) for boxes, scores in found]
         return collect(found, (images.shape[2], images.shape[3]), self.min_side)
 
     def find(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
