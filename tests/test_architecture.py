@@ -36,11 +36,11 @@ ARROWS: dict[str, set[str]] = {
     "hosts": BASE | {"losses", "collation"},
     "detecting": BASE | {"detectors"},
     "hooks": {"errors"},
-    "weights": {"errors", "hooks"},
+    "weights": {"disk", "errors", "hooks"},
     "recipe": {"errors", "disk", "hooks", "losses"},
     # The side-cars are written from what a detector found: data knows the protocol, and no detector.
     "data": BASE | {"disk", "region_ops", "collation", "detectors"},
-    "stages": BASE | {"hooks", "weights", "data", "detectors"},
+    "stages": BASE | {"disk", "hooks", "weights", "data", "detectors"},
     "evaluation": BASE | {"losses", "data", "judges"},
     "cli": BASE
     | {"disk", "launchers", "hooks", "recipe", "weights", "data", "detecting", "losses", "stages", "testing"},
