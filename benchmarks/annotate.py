@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from regionloss.stages.annotate import Annotate
-from regionloss.stages.decoding import decode
-from regionloss.stages.looking import to_batch
-from regionloss.stages.naming import resolve
-from regionloss.stages.sources import jobs_of
+from regionloss.data.annotate.annotator import Annotate
+from regionloss.data.annotate.decode import decode
+from regionloss.data.annotate.detect import to_batch
+from regionloss.data.annotate.detectors import resolve
+from regionloss.data.annotate.jobs import jobs_of
 
 TURN = 5
 

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.region_terms import measure
-from insighttok_ref.tokenizer.quantizer import USAGE_WINDOW, EMAQuantizer
+from insighttok_ref.quantizers.ema import USAGE_WINDOW, EMAQuantizer
 
 BETA, DECAY, THRESHOLD = 0.02, 0.99, 1.0
 SAME = 1e-5

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import regionloss as rl
 from benchmarks.region_terms import inputs, measure
-from insighttok_ref.tokenizer.model import InsightTokenizer
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 
 
 def gflops(work) -> float:

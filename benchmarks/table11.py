@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from insighttok_ref.objective.adversarial import PatchGAN
-from insighttok_ref.tokenizer.model import InsightTokenizer
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 
 
 class Component(NamedTuple):
@@ -54,7 +54,7 @@ def size_of(*modules: nn.Module) -> int:
 def text_parts() -> tuple[nn.Module, nn.Module, nn.Module]:
     """Return the ResNet, the transformer and the reader of ABINet's vision model, with random weights."""
     from regionloss_text.mmocr.abinet import CONFIG, STAGES
-    from regionloss_text.mmocr.building import build, read_config
+    from regionloss_text.mmocr.configs import build, read_config
 
     model = read_config(CONFIG, "benchmarks.table11").model
     reader = {**model.decoder.vision_decoder, "dictionary": model.decoder.dictionary}

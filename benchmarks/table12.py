@@ -30,7 +30,7 @@ import regionloss as rl
 from benchmarks.region_terms import inputs
 from insighttok_ref.objective.adversarial import AdversarialOptions, Adversary
 from insighttok_ref.objective.objective import Objective, ObjectiveOptions
-from insighttok_ref.tokenizer.model import InsightTokenizer
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 
 PARTS = ("autoencoder", "warping", "face model", "text model", "discriminator", "backward")
 PAPER = {
@@ -82,7 +82,7 @@ def paper_terms() -> rl.LossTerms:
     from regionloss_face.alignment import ARCFACE_TEMPLATE
     from regionloss_face.iresnet import ARCFACE_INPUT, IResNet
     from regionloss_text.mmocr.abinet import CONFIG, build_levels
-    from regionloss_text.mmocr.building import input_spec, read_config
+    from regionloss_text.mmocr.configs import input_spec, read_config
 
     config = read_config(CONFIG, "benchmarks.table12")
     face = rl.FeatureBackbone(IResNet(), ARCFACE_INPUT, channels_last=True)

@@ -18,10 +18,10 @@ from PIL import Image
 import regionloss as rl
 from insighttok_ref.data.fonts import fonts
 from insighttok_ref.data.photos import PHOTOS
-from regionloss.cli.inspecting import colours, framed, page, see
-from regionloss.data.degrading import degraded
-from regionloss.data.images import to_tensor
-from regionloss.data.rendering import TextRenderer, TextStyle
+from regionloss.data.images.degrade import degraded
+from regionloss.data.images.files import to_tensor
+from regionloss.data.words.render import TextRenderer, TextStyle
+from regionloss.pictures.terms import colours, framed, page, see
 
 SIDE = 384
 

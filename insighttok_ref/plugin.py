@@ -15,13 +15,13 @@ def register_trainers(register: RegisterTarget) -> None:
     """Trainers of the InsightTok tokenizer."""
     register(
         "comparison",
-        "insighttok_ref.training.comparison:Comparison",
+        "insighttok_ref.trainers.tokenizer.comparison:Comparison",
         summary="a tokenizer with and without region terms, from the same weights, side by side",
         extra="regionloss[ref]",
     )
     register(
         "insighttok",
-        "insighttok_ref.training.insighttok:InsightTok",
+        "insighttok_ref.trainers.tokenizer.trainer:InsightTok",
         summary="the InsightTok tokenizer in phases, on one CPU or many GPUs, with torch alone or DeepSpeed",
         extra="regionloss[ref,data]",
     )

@@ -24,63 +24,63 @@ _WHERE = {
     "LossTerms": "losses.terms",
     "NormalisedL2": "distances.normalised_l2",
     "Reading": "judges",
-    "RegionCollate": "hosts.collating",
+    "RegionCollate": "hosts.collate",
     "RegionExtractor": "extractors.base",
-    "RegionFilter": "collation",
-    "RegionFinder": "hosts.finding",
+    "RegionFilter": "regions.collation",
+    "RegionFinder": "hosts.region_finder",
     "RegionLossError": "errors",
     "RegionPerceptualLoss": "losses.region_perceptual",
-    "Regions": "regions",
+    "Regions": "regions.regions",
     "ResizeExtractor": "extractors.resize",
     "SquaredL2": "distances.squared_l2",
     "Term": "losses.terms",
     "Turn": "hosts.host_spec",
-    "bind_batch": "hosts.binding",
-    "collate_regions": "collation",
-    "detect": "detecting",
+    "bind_batch": "hosts.bind_batch",
+    "collate_regions": "regions.collation",
+    "detect": "detectors.detect",
     "hookimpl": "hooks",
     "load_terms": "recipe.build",
-    "read_image": "data.images",
-    "to_tensor": "data.images",
-    "use_regions": "hosts.batch",
-    "wrap": "hosts.wrapping",
+    "read_image": "data.images.files",
+    "to_tensor": "data.images.files",
+    "use_regions": "hosts.published",
+    "wrap": "hosts.wrap",
 }
 __all__ = sorted(_WHERE)
 
 if TYPE_CHECKING:
-    from .backbones.base import FeatureBackbone as FeatureBackbone
-    from .backbones.input_spec import InputSpec as InputSpec
-    from .collation import RegionFilter as RegionFilter
-    from .collation import collate_regions as collate_regions
-    from .data.images import read_image as read_image
-    from .data.images import to_tensor as to_tensor
-    from .detecting import detect as detect
-    from .detectors.base import Detector as Detector
-    from .distances.normalised_l2 import NormalisedL2 as NormalisedL2
-    from .distances.squared_l2 import SquaredL2 as SquaredL2
-    from .errors import RegionLossError as RegionLossError
-    from .extractors.aligned import AlignedExtractor as AlignedExtractor
-    from .extractors.base import RegionExtractor as RegionExtractor
-    from .extractors.letterbox import LetterboxExtractor as LetterboxExtractor
-    from .extractors.resize import ResizeExtractor as ResizeExtractor
-    from .hooks import hookimpl as hookimpl
-    from .hosts.batch import use_regions as use_regions
-    from .hosts.binding import bind_batch as bind_batch
-    from .hosts.collating import RegionCollate as RegionCollate
-    from .hosts.finding import RegionFinder as RegionFinder
-    from .hosts.host_spec import HostSpec as HostSpec
-    from .hosts.host_spec import Turn as Turn
-    from .hosts.wrapping import wrap as wrap
-    from .judges import Embedding as Embedding
-    from .judges import Judge as Judge
-    from .judges import Reading as Reading
-    from .losses.region_perceptual import RegionPerceptualLoss as RegionPerceptualLoss
-    from .losses.terms import LossOutput as LossOutput
-    from .losses.terms import LossTerms as LossTerms
-    from .losses.terms import Term as Term
-    from .recipe.build import load_terms as load_terms
-    from .regions import Regions as Regions
-    from .weightings.area import AreaWeighting as AreaWeighting
+    from regionloss.backbones.base import FeatureBackbone as FeatureBackbone
+    from regionloss.backbones.input_spec import InputSpec as InputSpec
+    from regionloss.data.images.files import read_image as read_image
+    from regionloss.data.images.files import to_tensor as to_tensor
+    from regionloss.detectors.base import Detector as Detector
+    from regionloss.detectors.detect import detect as detect
+    from regionloss.distances.normalised_l2 import NormalisedL2 as NormalisedL2
+    from regionloss.distances.squared_l2 import SquaredL2 as SquaredL2
+    from regionloss.errors import RegionLossError as RegionLossError
+    from regionloss.extractors.aligned import AlignedExtractor as AlignedExtractor
+    from regionloss.extractors.base import RegionExtractor as RegionExtractor
+    from regionloss.extractors.letterbox import LetterboxExtractor as LetterboxExtractor
+    from regionloss.extractors.resize import ResizeExtractor as ResizeExtractor
+    from regionloss.hooks import hookimpl as hookimpl
+    from regionloss.hosts.bind_batch import bind_batch as bind_batch
+    from regionloss.hosts.collate import RegionCollate as RegionCollate
+    from regionloss.hosts.host_spec import HostSpec as HostSpec
+    from regionloss.hosts.host_spec import Turn as Turn
+    from regionloss.hosts.published import use_regions as use_regions
+    from regionloss.hosts.region_finder import RegionFinder as RegionFinder
+    from regionloss.hosts.wrap import wrap as wrap
+    from regionloss.judges import Embedding as Embedding
+    from regionloss.judges import Judge as Judge
+    from regionloss.judges import Reading as Reading
+    from regionloss.losses.region_perceptual import RegionPerceptualLoss as RegionPerceptualLoss
+    from regionloss.losses.terms import LossOutput as LossOutput
+    from regionloss.losses.terms import LossTerms as LossTerms
+    from regionloss.losses.terms import Term as Term
+    from regionloss.recipe.build import load_terms as load_terms
+    from regionloss.regions.collation import RegionFilter as RegionFilter
+    from regionloss.regions.collation import collate_regions as collate_regions
+    from regionloss.regions.regions import Regions as Regions
+    from regionloss.weightings.area import AreaWeighting as AreaWeighting
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
 """`python -m regionloss`."""
 
-from .cli.main import run
+from regionloss.cli.main import run
 
 run()

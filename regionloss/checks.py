@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .errors import InputError, NotFiniteError, expected
-from .regions import Regions
+from regionloss.errors import InputError, NotFiniteError, expected
+from regionloss.regions.regions import Regions
 
 RANGE_ADVICE: dict[tuple[tuple[float, float], tuple[float, float]], str] = {
     ((0, 255), (-1, 1)): "Divide by 127.5 and subtract 1.",
@@ -147,13 +147,6 @@ def check_regions(regions: Regions, images: Tensor) -> None:
         last = int(regions.image_index.max())
         if last >= len(images):
             raise InputError(expected(f"{where}.image_index", f"0 to {len(images) - 1}", str(last)))
-
-
-def number_of(value: object, where: str, wanted: str, low: float, high: float, *, whole: bool = False) -> None:
-    """Raise InputError unless an option is a number from `low` to `high`, which `wanted` says in words."""
-    kind = int if whole else int | float
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-        raise InputError(expected(where, wanted, repr(value)[:60]))
 
 
 def warn_of_none(example: str, stacklevel: int) -> None:

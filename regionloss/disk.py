@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import DiskError, InputError, RegionLossError, expected
+from regionloss.errors import DiskError, InputError, RegionLossError, expected
 
 LOCK = ".lock"
 PROBE = 2**20

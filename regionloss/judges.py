@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from .regions import Regions
+from regionloss.regions.regions import Regions
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .errors import InputError, expected
-from .tensors import full_precision
+from regionloss.errors import InputError, expected
+from regionloss.tensors import full_precision
 
 REDUCTIONS = ("image_mean", "sum", "none")
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from regionloss.data.writing import write_whole
+from regionloss.data.shards.atomic import write_whole
 from regionloss.disk import guarded, to_disk
 from regionloss.errors import DiskError, InputError
 from tests.full_disk import FULL, full_disk

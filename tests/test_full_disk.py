@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from regionloss.cli.drawing import save
-from regionloss.data.indices import indexed
-from regionloss.data.sidecars import Sidecar, write_sidecar
+from regionloss.pictures.boxes import save
+from regionloss.data.shards.tar_index import indexed
+from regionloss.data.sidecars.sidecar import Sidecar, write_sidecar
 from regionloss.hooks.records import WeightRecord
-from regionloss.stages.sources import copy
+from regionloss.data.shards.source import copy
 from regionloss.weights.bundles import export_bundle, import_bundle
-from regionloss.weights.converting import convert
+from regionloss.weights.convert import convert
 
 disk, away = map(Path, sys.argv[1:])
 noise = random.Random(0).randbytes(200_000)

@@ -9,7 +9,7 @@ from typing import Any
 from docs.generator.schema import KEYS, REQUIRED, Row, is_schema, nested, rows_of, type_text
 from docs.generator.text import BY, cell, paragraphs
 from regionloss.hooks.catalogue import build_catalogue
-from regionloss.hooks.parts import PARTS
+from regionloss.hooks.term_parts import PARTS
 from regionloss.recipe.schema import Part, Recipe, TermUse, TrainerUse
 
 INTRODUCTION = """\

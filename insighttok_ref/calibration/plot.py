@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from insighttok_ref.calibration.measuring import Pulls
-from insighttok_ref.calibration.proposing import Proposal
+from insighttok_ref.calibration.measurement import Pulls
+from insighttok_ref.calibration.proposal import Proposal
 
 TITLES = {
     "norm": "gradient norm at the reconstruction",
@@ -33,7 +33,7 @@ def plot(rows: Sequence[Pulls], proposals: Sequence[Proposal], field: str, refer
     from matplotlib.lines import Line2D
     from matplotlib.ticker import LogFormatter
 
-    from insighttok_ref.report.curves import STYLE
+    from regionloss.evaluation.report.curves import STYLE
 
     fields = [what for what in TITLES if any(not math.isnan(row.quartiles(what).median) for row in rows)]
     weights = {proposal.name: proposal.weight for proposal in proposals}

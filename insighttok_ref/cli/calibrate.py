@@ -15,11 +15,11 @@ from insighttok_ref.cli.checkpoint import Codebook
 from regionloss.errors import InputError, PluginError, UnknownNameError, WeightsError, did_you_mean, expected
 
 if TYPE_CHECKING:
-    from insighttok_ref.calibration.measuring import Pulls
-    from insighttok_ref.calibration.proposing import Proposal, Reference, Standard
+    from insighttok_ref.calibration.measurement import Pulls
+    from insighttok_ref.calibration.proposal import Proposal, Reference, Standard
     from insighttok_ref.calibration.samples import Looking, Picture
     from insighttok_ref.objective.perceptual import PerceptualLoss
-    from insighttok_ref.tokenizer.model import InsightTokenizer
+    from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
     from regionloss.losses.terms import LossTerms
     from regionloss.recipe.load import Loaded
     from regionloss.recipe.schema import Recipe, TermsFile
@@ -56,13 +56,13 @@ def calibrate(
 ) -> None:
     """Measure how strongly each term pulls beside l1 and LPIPS; propose weights."""
     from insighttok_ref.calibration.plot import plot
-    from insighttok_ref.calibration.proposing import AUTO, propose, reference_of, standards
+    from insighttok_ref.calibration.proposal import AUTO, propose, reference_of, standards
     from insighttok_ref.calibration.samples import by_detectors
     from insighttok_ref.cli.reconstruct import chosen
     from regionloss.cli.detect import check_suffix
-    from regionloss.data.degrading import parsed
+    from regionloss.data.images.degrade import parsed
     from regionloss.recipe.build import build_terms
-    from regionloss.recipe.choosing import load_choice
+    from regionloss.recipe.term_choice import load_choice
 
     check_packages()
     check_suffix(out)
@@ -119,7 +119,7 @@ class Run(NamedTuple):
         self, found: list[Picture], terms: LossTerms, beside: tuple[str, PerceptualLoss] | None = None
     ) -> list[Pulls]:
         """Return how strongly losses pull in the sample."""
-        from insighttok_ref.calibration.measuring import measure
+        from insighttok_ref.calibration.measurement import measure
         from insighttok_ref.calibration.samples import samples
 
         last = None if self.model is None else self.model.last_layer
@@ -133,7 +133,7 @@ def load(
     if tokenizer is None:
         return None
     from insighttok_ref.cli.reconstruct import check_size
-    from insighttok_ref.tokenizer.checkpoints import read_tokenizer
+    from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
 
     found = read_tokenizer(tokenizer, trust=trust, codebook=codebook)
     for note in found.notes:
@@ -164,7 +164,7 @@ def looking(
 ) -> Looking:
     """Return how regions are found: in a side-car, or by the detectors of the terms, then the reference's."""
     from insighttok_ref.calibration.samples import by_detectors, by_sidecar
-    from regionloss.cli.regions_files import located
+    from regionloss.data.sidecars.collection import located
     from regionloss.recipe.build import build_detectors
 
     if sidecar:
@@ -199,7 +199,7 @@ def check_counted(rows: list[Pulls], images: str) -> None:
 
 def tell(rows: list[Pulls], proposals: list[Proposal], goal: Reference, reasons: list[str], run: Run) -> None:
     """Print what was measured, and the weights as lines for a recipe."""
-    from regionloss.cli.printing import print_table
+    from regionloss.console.tables import print_table
 
     images = rows[0].images
     table = []
@@ -225,7 +225,7 @@ def tell(rows: list[Pulls], proposals: list[Proposal], goal: Reference, reasons:
 
 def write(path: Path, rows: list[Pulls], proposals: list[Proposal], goal: Reference, run: Run) -> None:
     """Write the numbers as JSON."""
-    from insighttok_ref.calibration.measuring import as_data
+    from insighttok_ref.calibration.measurement import as_data
 
     weights = {one.name: None if math.isnan(one.weight) else one.weight for one in proposals}
     settings = {"images": rows[0].images, "size": run.size, "seed": run.seed, "reconstructions": run.how}

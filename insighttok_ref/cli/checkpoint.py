@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from regionloss.cli.sentences import SentenceGroup
+from regionloss.console.sentences import SentenceGroup
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
-    from insighttok_ref.tokenizer.model import InsightTokenizer
+    from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 
 Codebook = Annotated[
     Literal["normalised", "plain"] | None,
@@ -72,7 +72,7 @@ def convert(
     """Read a tokenizer of InsightTok, taming-transformers or LlamaGen; write it as another kind."""
     target = out or file.with_name(f"{file.stem}-{goal.value}{SUFFIXES[goal][0]}")
     check_target(file, target, goal, force)
-    from insighttok_ref.tokenizer.checkpoints import read_tokenizer, save_tokenizer
+    from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer, save_tokenizer
 
     found = read_tokenizer(file, source.value if source else None, trust=trust, codebook=codebook)
     save_tokenizer(found.model, target, goal.value)

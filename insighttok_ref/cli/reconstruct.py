@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from insighttok_ref.tokenizer.model import InsightTokenizer
+    from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 
 #: Most images in the picture, and the longest side of each there, pixels.
 DRAWN, CELL = 32, 384
@@ -54,10 +54,10 @@ def reconstruct(
     codebook: Codebook = None,
 ) -> None:
     """Reconstruct images with a tokenizer: a picture that shows both side by side, and PSNR."""
-    from insighttok_ref.tokenizer.checkpoints import read_tokenizer
+    from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
     from regionloss.cli.detect import check_suffix
-    from regionloss.cli.printing import print_table
-    from regionloss.data.images import read_image
+    from regionloss.console.tables import print_table
+    from regionloss.data.images.files import read_image
 
     check_suffix(out)
     files, skipped = list(listed(images)), 0
@@ -93,7 +93,7 @@ def reconstruct(
 
 def listed(images: list[Path]) -> Iterator[tuple[Path, Path]]:
     """Yield each image file with its name below the folder that stands for it."""
-    from regionloss.data.images import list_images
+    from regionloss.data.shards.paths import list_images
 
     for path in images:
         if path.is_dir():
@@ -146,8 +146,8 @@ def reconstructed(model: InsightTokenizer, image: Image.Image, size: int) -> Rec
     """Return an image's reconstruction, fitted in a square and cut out of it again."""
     import torch
 
-    from insighttok_ref.data.fitting import fit, restore
-    from regionloss.data.images import to_image, to_tensor
+    from regionloss.data.images.files import to_image, to_tensor
+    from regionloss.data.images.fit import fit, restore
     from regionloss.evaluation.metrics import psnr
 
     fitted = fit(image, (size, size))

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from regionloss.data.images import read_image
-
-from .fonts import package_file
+from insighttok_ref.data.fonts import package_file
+from regionloss.data.images.files import read_image
 
 SKIMAGE = ("skimage", "data")
 MATPLOTLIB = ("matplotlib", "mpl-data/sample_data")

@@ -1,33 +1,62 @@
-"""What the user sees while detectors look at a folder."""
+"""Images that could not be read, told while training goes on."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from regionloss.data.batches.batch import Batch, BatchSource
 
-from regionloss.data.annotating import Tick
-
-LINES = 10
+MOST = 20
 
 
-@contextmanager
-def annotation_bar(console: Console | None = None) -> Iterator[Tick]:
-    """Yield what shows how far annotation is: a bar in a terminal, ten lines elsewhere, nothing where nothing is done.
+class Counting:
+    """Says on standard error, now and then, how far a count is that takes long; nothing of one that does not.
 
     Args:
-        console: Where to print.
+        what: Is counted.
+        every: Seconds between two lines.
     """
-    console = console or Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("looking for regions", total=None, visible=False)
 
-        def tick(done: int, of: int) -> None:
-            bar.update(task, completed=done, total=of, visible=True)
-            if not console.is_terminal and done * LINES // of > (done - 1) * LINES // of:
-                console.print(f"looking for regions: {done} of {of} files", highlight=False)
+    def __init__(self, what: str, every: float = 10.0) -> None:
+        self.what, self.every, self.said = what, every, time.monotonic()
 
-        yield tick
+    def __call__(self, done: int, of: int) -> None:
+        """Take note of how many are done, of how many."""
+        if time.monotonic() - self.said >= self.every:
+            self.said = time.monotonic()
+            print(f"{self.what}: {done} of {of}", file=sys.stderr)
+
+
+@dataclass
+class Told:
+    """Batches of a source; each image that others stand in for is named once, on standard error.
+
+    Args:
+        source: Of batches.
+        most: After so many names, only how many more there are.
+    """
+
+    source: BatchSource
+    most: int = MOST
+    seen: set[str] = field(default_factory=set)
+
+    def starting_at(self, number: int) -> Iterator[Batch]:
+        """Yield the source's batches from one on."""
+        for batch in self.source.starting_at(number):
+            for sentence in batch.skipped:
+                self.tell(sentence)
+            yield batch
+
+    def tell(self, sentence: str) -> None:
+        """Print a sentence that is new; every power of two says how many there are, once the names are too many."""
+        if sentence in self.seen:
+            return
+        self.seen.add(sentence)
+        count = len(self.seen)
+        if count <= self.most:
+            print(f"skipped: {sentence}", file=sys.stderr)
+        elif count & (count - 1) == 0:
+            print(f"skipped: {count} images by now; the last one: {sentence}", file=sys.stderr)

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from insighttok_ref.tokenizer.ranks import rank_and_size
-from insighttok_ref.training.distributed import barrier, gather_objects
 from regionloss.disk import to_disk
 from regionloss.errors import LostProcessError, WeightsError, expected
+from regionloss.runs.collectives import rank_and_size
+from regionloss.runs.process_group import barrier, gather_objects
 from regionloss.weights.pickles import read_pickled
 
 VERSION = 2

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from insighttok_ref.training.options import LOGGERS, LoggerUse, LogOptions
+from insighttok_ref.trainers.tokenizer.options import LOGGERS, LoggerUse, LogOptions
 from regionloss.errors import InputError, PluginError, expected
 
 

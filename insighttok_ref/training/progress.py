@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from insighttok_ref.training.plan import Part
+from insighttok_ref.trainers.tokenizer.plan import Part
 
 LINES_A_PART = 10  # at least: a part of days says something every few minutes
 SECONDS_A_LINE = 300.0

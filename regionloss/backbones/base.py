@@ -9,11 +9,11 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_direction
-from ..errors import InputError, expected
-from ..tensors import without_autocast
-from .frozen import Frozen
-from .input_spec import InputSpec
+from regionloss.backbones.frozen import Frozen
+from regionloss.backbones.input_spec import InputSpec
+from regionloss.checks import check_direction
+from regionloss.errors import InputError, expected
+from regionloss.tensors import without_autocast
 
 Features = tuple[Tensor, ...]
 

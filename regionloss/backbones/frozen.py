@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from ..tensors import working_dtype
+from regionloss.tensors import working_dtype
 
 
 class Frozen(nn.Module):

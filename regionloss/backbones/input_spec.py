@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..checks import number_of, range_of
-from ..errors import InputError, expected
-from ..tensors import constants
+from regionloss.checks import range_of
+from regionloss.errors import InputError, expected
+from regionloss.limits import number_of
+from regionloss.tensors import constants
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what Pillow's convert("L") uses
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..weights import load_state_dict
-from .base import FeatureBackbone
-from .input_spec import InputSpec
-from .lpips_trunks import LPIPSTrunk, ShiftTolerantTrunk, TorchvisionTrunk, unit
+from regionloss.backbones.base import FeatureBackbone
+from regionloss.backbones.input_spec import InputSpec
+from regionloss.backbones.lpips_trunks import LPIPSTrunk, ShiftTolerantTrunk, TorchvisionTrunk, unit
+from regionloss.weights import load_state_dict
 
 
 class LPIPSFeatures(FeatureBackbone):

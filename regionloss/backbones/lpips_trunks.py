@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import WeightsError
-from ..tensors import full_precision
+from regionloss.errors import WeightsError
+from regionloss.tensors import full_precision
 
 # Of ImageNet, for images in [-1, 1].
 SHIFT = (-0.030, -0.088, -0.188)

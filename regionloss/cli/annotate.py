@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError, expected
+from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
     import torch
 
-    from ..data.sidecars import Scan
-    from ..stages.annotate import Annotate, Annotator
-    from ..stages.base import Job, Report, Tick
+    from regionloss.data.annotate.annotator import Annotate, Annotator
+    from regionloss.data.annotate.job import Job, Report, Tick
+    from regionloss.data.sidecars.sidecar import Scan
 
     Start = Callable[[Tick], Iterator[Report]]
 
@@ -53,9 +53,9 @@ def annotate(
     tasks: Annotated[int | None, typer.Option(min=1, help="slurm: how many tasks there are.")] = None,
 ) -> None:
     """Run detectors over image shards or folders, and write what they find beside them."""
-    from ..stages.annotate import Annotate
-    from ..stages.naming import resolve
-    from ..stages.sources import jobs_of
+    from regionloss.data.annotate.annotator import Annotate
+    from regionloss.data.annotate.detectors import resolve
+    from regionloss.data.annotate.jobs import jobs_of
 
     names = [name.strip() for name in detectors.split(",") if name.strip()]
     plugins = tuple(os.path.abspath(file) for file in plugin or ())
@@ -82,7 +82,7 @@ def annotate(
 
 def options_of(given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, object]]:
     """Read `NAME.KEY=VALUE` options; the name may be left out where there is one detector."""
-    from .detect import options_of as pairs
+    from regionloss.cli.detect import options_of as pairs
 
     options: dict[str, dict[str, object]] = {}
     for path, value in pairs(list(given)).items():
@@ -95,7 +95,7 @@ def options_of(given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str
 
 def mine(jobs: list[Job], engine: Engine, task: int | None, tasks: int | None) -> list[Job]:
     """Return the jobs of this task of a Slurm array; all of them on other engines."""
-    from ..stages.slurm import share, task_of
+    from regionloss.data.annotate.run_slurm import share, task_of
 
     if (task is None) != (tasks is None):
         raise InputError(expected("--task", "--task and --tasks together", "one of them"))
@@ -106,7 +106,7 @@ def mine(jobs: list[Job], engine: Engine, task: int | None, tasks: int | None) -
 
 def check_writable(targets: Iterable[str]) -> None:
     """Raise InputError where side-cars could not be written, before a detector looks at anything."""
-    from ..data.paths import is_local
+    from regionloss.data.shards.paths import is_local
 
     for folder in sorted({os.path.dirname(os.path.abspath(target)) for target in targets if is_local(target)}):
         there = Path(folder)
@@ -150,7 +150,7 @@ def unfinished(stage: Annotator, jobs: list[Job]) -> list[Job]:
 
 def on_this_machine(how: Annotate, stage: Annotator, jobs: list[Job], workers: int, devices: list[str]) -> Start:
     """Return what starts the processes of this machine."""
-    from ..stages.local import run_apart, run_here
+    from regionloss.data.annotate.run_local import run_apart, run_here
 
     count = min(workers or len(devices), len(jobs))
     if count == 1:
@@ -163,9 +163,9 @@ def on_this_machine(how: Annotate, stage: Annotator, jobs: list[Job], workers: i
 
 def on_ray(how: Annotate, stage: Annotator, jobs: list[Job], workers: int, decoders: int, device: str) -> Start:
     """Return what starts the actors of a Ray cluster, which have other working directories than this process."""
-    from ..stages.base import Job
-    from ..stages.ray import run_on_ray
-    from ..stages.sources import place_of
+    from regionloss.data.annotate.job import Job
+    from regionloss.data.annotate.run_ray import run_on_ray
+    from regionloss.data.shards.source import place_of
 
     stage.close()
     gpus = None
@@ -215,7 +215,7 @@ class There:
 
 def follow(start: Start, shards: int, todo: int) -> None:
     """Show how far the reports are; say at the end what came of it."""
-    from .following import Following
+    from regionloss.data.annotate.progress import Following
 
     shown = Following(shards, todo)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a scheduler ends a job

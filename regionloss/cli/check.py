@@ -30,7 +30,7 @@ def check(
     The Python files that a recipe names in 'plugins' are run, as train runs them, since they say which names and
     options there are. Check a stranger's recipe with --no-plugins: nothing of it is run.
     """
-    from ..recipe.load import load_any
+    from regionloss.recipe.load import load_any
 
     loaded = load_any(recipe, overrides or (), run_plugins=not no_plugins)
     names = ", ".join(loaded.recipe.terms) or "none"

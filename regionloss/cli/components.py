@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ..errors import UnknownNameError, did_you_mean
-from ..hooks.catalogue import KINDS, Catalogue, catalogue
-from ..hooks.records import Component, TermRecord
-from .printing import print_table
+from regionloss.console.tables import print_table
+from regionloss.errors import UnknownNameError, did_you_mean
+from regionloss.hooks.catalogue import KINDS, Catalogue, catalogue
+from regionloss.hooks.records import Component, TermRecord
 
 COLUMNS = ["name", "summary", "licence", "from", "weights"]
 Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, term.", show_default=False)]
@@ -57,7 +57,7 @@ def term_state(known: Catalogue, term: TermRecord) -> str:
 
 def weights_state(known: Catalogue, component: Component) -> str:
     """Return `here`, `missing: NAME`, or `-` where none are needed; hashes are not checked (`weights verify` does)."""
-    from ..weights.finding import find
+    from regionloss.weights.locate import find
 
     missing = []
     for name in component.weights:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError, expected
+from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
-    from ..regions import Regions
+    from regionloss.regions.regions import Regions
 
 COLUMNS = ["image", "kind", "x1", "y1", "x2", "y2", "score", "text"]
 
@@ -24,11 +24,11 @@ def detect(
     max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Run a detector on images; print and draw what it finds."""
-    from ..data.images import read_image, to_tensor
-    from ..detecting import detect as find
-    from ..hooks.catalogue import build_catalogue, catalogue
-    from .drawing import annotated, save, sheet
-    from .printing import counted, print_table
+    from regionloss.console.tables import counted, print_table
+    from regionloss.data.images.files import read_image, to_tensor
+    from regionloss.detectors.detect import detect as find
+    from regionloss.hooks.catalogue import build_catalogue, catalogue
+    from regionloss.pictures.boxes import annotated, save, sheet
 
     if out is not None:
         check_suffix(out)
@@ -49,14 +49,14 @@ def detect(
 
 def files(images: list[Path]) -> list[Path]:
     """Return the image files; a folder stands for those in it."""
-    from ..data.images import list_images
+    from regionloss.data.shards.paths import list_images
 
     return [path for image in images for path in (list_images(image) if image.is_dir() else [image])]
 
 
 def options_of(given: list[str]) -> dict[str, object]:
     """Read `KEY=VALUE` options of the detector."""
-    from ..recipe.source import parse_value
+    from regionloss.recipe.source import parse_value
 
     options: dict[str, object] = {}
     for text in given:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError, expected
+from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..losses.terms import LossTerms
-    from ..recipe.load import Loaded
-    from ..recipe.schema import Recipe, TermsFile
-    from ..regions import Regions
-    from .inspecting import Seen
+    from regionloss.losses.terms import LossTerms
+    from regionloss.pictures.terms import Seen
+    from regionloss.recipe.load import Loaded
+    from regionloss.recipe.schema import Recipe, TermsFile
+    from regionloss.regions.regions import Regions
 
 COLUMNS = ["term", "region", "x1", "y1", "x2", "y2", "score", "crop", "distance", "weight", "product", "share", "text"]
 
@@ -36,13 +36,13 @@ def inspect(
     limit: Annotated[int, typer.Option(min=1, help="Most regions of a term in the picture, the heaviest.")] = 12,
 ) -> None:
     """Draw what terms see in an image: regions, crops, distance and weight of each."""
-    from ..data.degrading import parsed
-    from ..data.images import to_tensor
-    from ..recipe.build import build_terms
-    from ..recipe.choosing import load_choice
-    from .detect import check_suffix
-    from .drawing import save
-    from .inspecting import colours, framed, page, see
+    from regionloss.cli.detect import check_suffix
+    from regionloss.data.images.degrade import parsed
+    from regionloss.data.images.files import to_tensor
+    from regionloss.pictures.boxes import save
+    from regionloss.pictures.terms import colours, framed, page, see
+    from regionloss.recipe.build import build_terms
+    from regionloss.recipe.term_choice import load_choice
 
     check_suffix(out)
     parsed(degrade)
@@ -76,8 +76,8 @@ def pair(path: Path, other: Path | None, degrade: str, max_side: int) -> tuple[I
     """Return an image and its reconstruction, neither larger than `max_side`."""
     from PIL import Image
 
-    from ..data.degrading import degraded
-    from ..data.images import read_image
+    from regionloss.data.images.degrade import degraded
+    from regionloss.data.images.files import read_image
 
     target = read_image(path)
     copy = read_image(other) if other else None
@@ -97,9 +97,9 @@ def from_detectors(
     loaded: Loaded[Recipe] | Loaded[TermsFile], terms: LossTerms, image: Image.Image, max_side: int
 ) -> dict[str, Regions]:
     """Return what the terms' own detectors find, by kind; the first detector of a kind speaks for it."""
-    from ..data.annotating import Annotated as Picture
-    from ..data.annotating import annotate
-    from ..recipe.build import build_detectors
+    from regionloss.data.annotate.pictures import Annotated as Picture
+    from regionloss.data.annotate.pictures import annotate
+    from regionloss.recipe.build import build_detectors
 
     detectors = build_detectors(loaded)
     without = [kind for kind in terms.kinds if kind not in detectors and kind != "whole_image"]
@@ -112,11 +112,11 @@ def from_detectors(
 
 def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regions]:
     """Return the regions that a side-car has of an image, by kind."""
-    from ..data.annotating import kind_regions
-    from ..data.joining import same_aspect
-    from ..data.keys import normal
-    from ..data.sidecars import read_sidecar, scanned_kinds
-    from .regions_files import chosen_keys, located, usable
+    from regionloss.data.shards.keys import normal
+    from regionloss.data.sidecars.collection import chosen_keys, located, usable
+    from regionloss.data.sidecars.entries import kind_regions
+    from regionloss.data.sidecars.lookup import same_aspect
+    from regionloss.data.sidecars.sidecar import read_sidecar, scanned_kinds
 
     place = located(sidecar)
     rows = read_sidecar(place)
@@ -158,8 +158,8 @@ def summary(terms: LossTerms, values: dict[str, float]) -> list[str]:
 
 def print_regions(seen: list[Seen], found: dict[str, Regions]) -> None:
     """Print a row for each region and term."""
-    from .detect import rows_of
-    from .printing import counted, print_table
+    from regionloss.cli.detect import rows_of
+    from regionloss.console.tables import counted, print_table
 
     places = {kind: rows_of(Path(), regions) for kind, regions in found.items()}
     rows = []

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from ..hooks.catalogue import catalogue
-from ..hooks.commands import as_command, plugin_command
-from ..hooks.records import Component
-from ..launchers import is_first_process
-from .sentences import SentenceGroup
+from regionloss.console.sentences import SentenceGroup
+from regionloss.hooks.catalogue import catalogue
+from regionloss.hooks.commands import as_command, plugin_command
+from regionloss.hooks.records import Component
+from regionloss.runs.launch import is_first_process
 
 #: Command -> where it is, and its line in `--help` (the first line of its docstring; a test compares the two).
 COMMANDS = {

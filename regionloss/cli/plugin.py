@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .sentences import SentenceGroup
+from regionloss.console.sentences import SentenceGroup
 
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Write a plugin of your own, and check it.")
 
@@ -33,7 +33,7 @@ def new(
     backbone: Compared = "edges",
 ) -> None:
     """Write a package with hooks, a detector, a backbone, a term, a recipe and tests that pass."""
-    from .plugin_template import write_plugin
+    from regionloss.testing.template import write_plugin
 
     folder, files, notes = write_plugin(name, out, kind, author, detector, backbone)
     typer.echo(f"{folder}: {len(files)} files. They work as they are; what is to be replaced is marked REPLACE.")
@@ -45,7 +45,7 @@ def new(
 @app.command()
 def check(path: Where = Path(), strict: Strict = False) -> None:
     """List what a plugin has and what it lacks, each with what to do."""
-    from .plugin_findings import print_findings
-    from .plugin_parts import findings_of
+    from regionloss.testing.check.check import findings_of
+    from regionloss.testing.check.findings import print_findings
 
     raise typer.Exit(print_findings(findings_of(path), strict=strict))

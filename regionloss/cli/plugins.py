@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..hooks.catalogue import Catalogue, catalogue
-from ..hooks.records import Component, Plugin, TermRecord, WeightRecord
-from .printing import print_table
+from regionloss.console.tables import print_table
+from regionloss.hooks.catalogue import Catalogue, catalogue
+from regionloss.hooks.records import Component, Plugin, TermRecord, WeightRecord
 
 
 def plugins() -> None:

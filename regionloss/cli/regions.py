@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InputError, expected
-from .printing import counted, print_table
-from .sentences import SentenceGroup
+from regionloss.console.sentences import SentenceGroup
+from regionloss.console.tables import counted, print_table
+from regionloss.errors import InputError, expected
 
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Show, count, import and export regions.")
 
@@ -35,10 +35,10 @@ def show(
     key: Annotated[list[str] | None, typer.Option(help="Key of an image to show; repeatable.")] = None,
 ) -> None:
     """Draw images with their boxes, keypoints and scores."""
-    from ..data.sidecars import read_sidecar
-    from .detect import check_suffix
-    from .drawing import COLOURS, annotated, save, sheet
-    from .regions_files import chosen_keys, located, pictures
+    from regionloss.cli.detect import check_suffix
+    from regionloss.data.sidecars.collection import chosen_keys, located, pictures
+    from regionloss.data.sidecars.sidecar import read_sidecar
+    from regionloss.pictures.boxes import COLOURS, annotated, save, sheet
 
     check_suffix(out)
     path = located(sidecar)
@@ -74,9 +74,10 @@ def stats(
     crop: Annotated[int, typer.Option(min=8, help="Side of the training crop, pixels.")] = 256,
 ) -> None:
     """Count regions, their sizes and scores, and how many survive a training crop."""
-    from .detect import check_suffix
-    from .regions_files import all_rows
-    from .regions_stats import Tally, plot
+    from regionloss.cli.detect import check_suffix
+    from regionloss.data.sidecars.collection import all_rows
+    from regionloss.data.sidecars.stats import Tally
+    from regionloss.pictures.histograms import plot
 
     check_suffix(out)
     tally = Tally(crop)
@@ -99,9 +100,9 @@ def import_(
     column: Annotated[str, typer.Option(help="img2dataset: column of the boxes.")] = "bbox",
 ) -> None:
     """Add regions from another format to a shard's side-car."""
-    from ..data.formats import coco, img2dataset, tokbench
-    from ..data.sidecars import sidecar_path
-    from .regions_files import merge
+    from regionloss.data.sidecars.collection import merge
+    from regionloss.data.sidecars.formats import coco, img2dataset, tokbench
+    from regionloss.data.sidecars.sidecar import sidecar_path
 
     if format is Format.img2dataset:
         imported = img2dataset.read_img2dataset(source, kind, column)
@@ -124,8 +125,8 @@ def export(
     column: Annotated[str, typer.Option(help="img2dataset: column of the boxes.")] = "bbox",
 ) -> None:
     """Write regions of side-cars in another format."""
-    from ..data.formats import coco, img2dataset, tokbench
-    from .regions_files import rows_by_key
+    from regionloss.data.sidecars.collection import rows_by_key
+    from regionloss.data.sidecars.formats import coco, img2dataset, tokbench
 
     rows = rows_by_key(sidecars)
     if format is Format.coco:

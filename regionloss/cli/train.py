@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError, expected
-from .check import Overrides, tell_unchecked
+from regionloss.cli.check import Overrides, tell_unchecked
+from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
-    from ..recipe.load import Loaded
-    from ..recipe.schema import Recipe
-    from ..recipe.training import TrainingRun
+    from regionloss.recipe.load import Loaded
+    from regionloss.recipe.run import TrainingRun
+    from regionloss.recipe.schema import Recipe
 
 
 def train(
@@ -37,11 +37,11 @@ def train(
     ] = None,
 ) -> None:
     """Run a recipe's trainer."""
-    from ..disk import guarded
-    from ..launchers import read_launch
-    from ..recipe.build import build_trainer
-    from ..recipe.training import TrainingRun, begin, carry_out
-    from .meeting import Meeting
+    from regionloss.disk import guarded
+    from regionloss.recipe.build import build_trainer
+    from regionloss.recipe.run import TrainingRun, begin, carry_out
+    from regionloss.runs.launch import read_launch
+    from regionloss.runs.rendezvous import Meeting
 
     launch = read_launch()
     if launch.note:
@@ -68,7 +68,7 @@ def train(
 
 def load(recipe: str | None, overrides: list[str], resume: Path | None) -> Loaded[Recipe]:
     """Load the recipe that was named, or else the one of the run to go on from."""
-    from ..recipe.load import load_begun, load_recipe
+    from regionloss.recipe.load import load_begun, load_recipe
 
     if resume is None or (recipe is not None and ("=" not in recipe or os.path.isfile(recipe))):
         if recipe is None:

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..errors import InputError
-from ..hooks.catalogue import catalogue
-from ..hooks.records import WeightRecord
-from ..weights.cache import folder, sha256_of
-from ..weights.finding import find, missing
-from .printing import print_table
-from .sentences import SentenceGroup
-from .weights_fetch import fetch_records, skipped
-from .weights_text import details_of, megabytes, source_text, state_of, verdict_of
+from regionloss.cli.weights_fetch import fetch_records, skipped
+from regionloss.cli.weights_text import details_of, megabytes, source_text, state_of, verdict_of
+from regionloss.console.sentences import SentenceGroup
+from regionloss.console.tables import print_table
+from regionloss.errors import InputError
+from regionloss.hooks.catalogue import catalogue
+from regionloss.hooks.records import WeightRecord
+from regionloss.weights.cache import folder, sha256_of
+from regionloss.weights.locate import find, missing
 
 app = typer.Typer(
     help="List, fetch, verify, convert, export and import weight files.", no_args_is_help=True, cls=SentenceGroup
@@ -100,7 +100,7 @@ def convert_weights(
     key: Annotated[str, typer.Option(help="Entry that holds the network, where it is not found.")] = "",
 ) -> None:
     """Write the tensors of a checkpoint to a safetensors file, running nothing that it asks for."""
-    from ..weights.converting import convert
+    from regionloss.weights.convert import convert
 
     if not trust:
         raise InputError(f"weights convert {file}: expected --trust, got none. Say it if you trust where it came from.")
@@ -115,7 +115,7 @@ def export_weights(
     bundle: Annotated[Path, typer.Argument(help="A new folder, or a '.tar'.")], names: Names = None
 ) -> None:
     """Bundle the weight files that are here, with a manifest, for a machine without a network."""
-    from ..weights.bundles import export_bundle
+    from regionloss.weights.bundles import export_bundle
 
     console = Console(soft_wrap=True, highlight=False)
     for line in export_bundle(bundle, chosen(names)):
@@ -132,7 +132,7 @@ def import_weights(
     ] = None,
 ) -> None:
     """Copy the files of a bundle into the cache, each checked against what is registered here."""
-    from ..weights.bundles import import_bundle
+    from regionloss.weights.bundles import import_bundle
 
     console = Console(soft_wrap=True, highlight=False)
     vouched = [record.canonical for record in chosen(unverified)] if unverified else []

@@ -7,12 +7,12 @@ import shutil
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ..hooks.records import WeightRecord
-from ..weights.cache import sha256_of
-from ..weights.fetching import fetch_all
-from ..weights.finding import find, missing
-from ..weights.sources import read_source
-from .weights_text import megabytes
+from regionloss.cli.weights_text import megabytes
+from regionloss.hooks.records import WeightRecord
+from regionloss.weights.cache import sha256_of
+from regionloss.weights.fetch import fetch_all
+from regionloss.weights.locate import find, missing
+from regionloss.weights.sources import read_source
 
 
 def skipped(record: WeightRecord) -> str:

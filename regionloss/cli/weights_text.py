@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..hooks.records import WeightRecord
-from ..weights.cache import cache_path, hash_of, is_meant
-from ..weights.finding import find
-from ..weights.sources import read_source
+from regionloss.hooks.records import WeightRecord
+from regionloss.weights.cache import cache_path, hash_of, is_meant
+from regionloss.weights.locate import find
+from regionloss.weights.sources import read_source
 
 
 def megabytes(size: int) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import InputError, expected
-from ..regions import Regions
+from regionloss.errors import InputError, expected
+from regionloss.regions.regions import Regions
 
 
 class GivenDetector:

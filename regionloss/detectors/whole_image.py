@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..layout import Layout
-from ..regions import Regions
-from ..tensors import constants
+from regionloss.regions.layout import Layout
+from regionloss.regions.regions import Regions
+from regionloss.tensors import constants
 
 
 class WholeImageDetector:

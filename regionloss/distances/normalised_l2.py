@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..errors import InputError, expected
-from ..tensors import full_precision
-from .base import Features, over_positions
+from regionloss.distances.base import Features, over_positions
+from regionloss.errors import InputError, expected
+from regionloss.tensors import full_precision
 
 
 class NormalisedL2:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..tensors import full_precision
-from .base import Features, over_positions
+from regionloss.distances.base import Features, over_positions
+from regionloss.tensors import full_precision
 
 
 class SquaredL2:

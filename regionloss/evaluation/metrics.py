@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import InputError, expected
-from ..regions import Regions
+from regionloss.errors import InputError, expected
+from regionloss.regions.regions import Regions
 
 
 def exact(read: str, truth: str) -> float:

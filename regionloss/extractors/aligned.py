@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..checks import size_of
-from ..errors import InputError, expected
-from ..layout import Layout
-from ..regions import Regions
-from ..tensors import constants, without_autocast, working_dtype
-from .sampling import layout_of, sample_affine
-from .similarity import fit_similarity
+from regionloss.checks import size_of
+from regionloss.errors import InputError, expected
+from regionloss.extractors.sampling import layout_of, sample_affine
+from regionloss.extractors.similarity import fit_similarity
+from regionloss.regions.layout import Layout
+from regionloss.regions.regions import Regions
+from regionloss.tensors import constants, without_autocast, working_dtype
 
 MOST_READS = 8  # per side and crop pixel; a region shrunk more than this aliases a little
 

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from ..regions import Regions
+from regionloss.regions.regions import Regions
 
 
 @runtime_checkable

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..checks import size_of
-from ..errors import InputError, expected
-from ..regions import Regions
-from ..tensors import constants, working_dtype
-from .sampling import axis_weights, sample_separable
+from regionloss.checks import size_of
+from regionloss.errors import InputError, expected
+from regionloss.extractors.sampling import axis_weights, sample_separable
+from regionloss.regions.regions import Regions
+from regionloss.tensors import constants, working_dtype
 
 
 class LetterboxExtractor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..checks import size_of
-from ..regions import Regions
-from ..tensors import working_dtype
-from .sampling import axis_weights, sample_separable
+from regionloss.checks import size_of
+from regionloss.extractors.sampling import axis_weights, sample_separable
+from regionloss.regions.regions import Regions
+from regionloss.tensors import working_dtype
 
 
 class ResizeExtractor:

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..layout import Layout
-from ..regions import Regions
-from ..tensors import constants, full_precision, without_autocast
+from regionloss.regions.layout import Layout
+from regionloss.regions.regions import Regions
+from regionloss.tensors import constants, full_precision, without_autocast
 
 
 def axis_weights(start: Tensor, step: Tensor, low: Tensor, high: Tensor, count: int, length: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..regions import Regions
+from regionloss.regions.regions import Regions
 
 
 class WholeImageExtractor:

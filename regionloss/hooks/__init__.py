@@ -1,5 +1,5 @@
 """Hooks: how detectors, extractors, backbones, weightings and everything else is registered."""
 
-from .markers import hookimpl, hookspec
+from regionloss.hooks.markers import hookimpl, hookspec
 
 __all__ = ["hookimpl", "hookspec"]

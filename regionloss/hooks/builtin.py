@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .markers import hookimpl
-from .specs import RegisterComponent, RegisterRegionKind, RegisterTarget, RegisterTerm, RegisterWeights
+from regionloss.hooks.markers import hookimpl
+from regionloss.hooks.specs import RegisterComponent, RegisterRegionKind, RegisterTarget, RegisterTerm, RegisterWeights
 
 OURS = "Apache-2.0"
 LPIPS = "BSD-2-Clause (trunk: torchvision, BSD-3-Clause; its weights: not stated)"
@@ -164,7 +164,7 @@ def register_region_kinds(register: RegisterRegionKind) -> None:
 @hookimpl
 def register_weights(register: RegisterWeights) -> None:
     """Trunks and heads of LPIPS."""
-    from .lpips_weights import LPIPS_WEIGHTS
+    from regionloss.hooks.lpips_weights import LPIPS_WEIGHTS
 
     for name, facts in LPIPS_WEIGHTS.items():
         register(name, **facts)

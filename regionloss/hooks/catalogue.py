@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import InputError, PluginError, UnknownNameError, did_you_mean
-from .kinds import agreed
-from .manager import load_plugins
-from .records import (
+from regionloss.errors import InputError, PluginError, UnknownNameError, did_you_mean
+from regionloss.hooks.kinds import agreed
+from regionloss.hooks.manager import load_plugins
+from regionloss.hooks.records import (
     COMPONENT_KINDS,
     BrokenPlugin,
     Component,
@@ -27,7 +27,7 @@ from .records import (
     clash_advice,
     owners,
 )
-from .targets import built, load_target
+from regionloss.hooks.targets import built, load_target
 
 __all__ = [
     "COMPONENT_KINDS",
@@ -140,7 +140,7 @@ class Catalogue:
         Raises:
             InputError: Options that are unknown, missing or of the wrong type; all in one message.
         """
-        from .options import checked_options
+        from regionloss.hooks.options import checked_options
 
         component = self.find(kind, name, plugin=plugin)
         target = load_target(component)

@@ -6,9 +6,9 @@ from typing import Any
 
 import typer
 
-from ..errors import PluginError
-from .records import Component
-from .targets import described, load_target
+from regionloss.errors import PluginError
+from regionloss.hooks.records import Component
+from regionloss.hooks.targets import described, load_target
 
 
 def plugin_command(component: Component) -> Any:

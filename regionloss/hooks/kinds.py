@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import PluginError
-from .records import RegionKind, owners
+from regionloss.errors import PluginError
+from regionloss.hooks.records import RegionKind, owners
 
 
 def agreed(name: str, kinds: Sequence[RegionKind]) -> RegionKind:

@@ -19,11 +19,11 @@ from types import ModuleType
 
 import pluggy
 
-from ..errors import PluginError, RegionLossError, did_you_mean
-from . import specs
-from .markers import PROJECT
-from .records import FILE_VERSION, BrokenPlugin, Plugin, Registered, SlowPlugin
-from .registrar import Registrar
+from regionloss.errors import PluginError, RegionLossError, did_you_mean
+from regionloss.hooks import specs
+from regionloss.hooks.markers import PROJECT
+from regionloss.hooks.records import FILE_VERSION, BrokenPlugin, Plugin, Registered, SlowPlugin
+from regionloss.hooks.registrar import Registrar
 
 GROUP = "regionloss"
 CORE = "core"

@@ -6,10 +6,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from ..errors import PluginError, expected
-from .parts import PARTS
-from .records import COMPONENT_KINDS, Component, Plugin, RegionKind, Registered, TermRecord, WeightRecord
-from .specs import RegisterComponent, RegisterTarget
+from regionloss.errors import PluginError, expected
+from regionloss.hooks.records import (
+    COMPONENT_KINDS,
+    Component,
+    Plugin,
+    RegionKind,
+    Registered,
+    TermRecord,
+    WeightRecord,
+)
+from regionloss.hooks.specs import RegisterComponent, RegisterTarget
+from regionloss.hooks.term_parts import PARTS
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")

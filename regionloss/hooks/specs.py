@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from .markers import hookspec
+from regionloss.hooks.markers import hookspec
 
 
 class RegisterComponent(Protocol):

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from ..errors import PluginError, did_you_mean, expected
-from .manager import import_file
-from .records import Component
+from regionloss.errors import PluginError, did_you_mean, expected
+from regionloss.hooks.manager import import_file
+from regionloss.hooks.records import Component
 
 
 def described(component: Component) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
-from ..errors import RegionLossError, did_you_mean
+from regionloss.errors import RegionLossError, did_you_mean
 
 Path = tuple[str | int, ...]
 #: Pydantic's details by path in the data; True beside the path where they say that a key is missing.

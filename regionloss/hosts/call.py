@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_direction, check_images, check_range
-from ..errors import InputError, expected
-from ..losses.terms import LossTerms
-from ..tensors import full_precision, without_autocast
-from .batch import BatchRegions, NothingPublished, published
-from .host_spec import HostSpec
+from regionloss.checks import check_direction, check_images, check_range
+from regionloss.errors import InputError, expected
+from regionloss.hosts.host_spec import HostSpec
+from regionloss.hosts.published import BatchRegions, NothingPublished, published
+from regionloss.losses.terms import LossTerms
+from regionloss.tensors import full_precision, without_autocast
 
 TOTAL = "region/total"  # what is added to the host's loss
 SILENT_CALLS = 20  # generator's turns without a word about regions, after which a loss says so

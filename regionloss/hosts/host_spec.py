@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
-from ..checks import range_of
-from ..errors import InputError, did_you_mean, expected
+from regionloss.checks import range_of
+from regionloss.errors import InputError, did_you_mean, expected
 
 REDUCTIONS = ("mean", "sum_per_image")
 

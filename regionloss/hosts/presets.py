@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .host_spec import HostSpec, Turn
+from regionloss.hosts.host_spec import HostSpec, Turn
 
 FIRST_OPTIMIZER = Turn("optimizer_idx", (0,))
 IMAGES = ("inputs", "reconstructions")

@@ -6,17 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..backbones.base import FeatureBackbone
-from ..checks import check_finite, check_made, check_pair, check_range, check_regions, range_of, warn_of_none
-from ..distances.base import Distance, Features
-from ..distances.squared_l2 import SquaredL2
-from ..errors import InputError, expected
-from ..extractors.base import RegionExtractor
-from ..reduction import Reduction, attached_zeros
-from ..regions import Regions
-from ..tensors import working_dtype
-from ..weightings.area import AreaWeighting
-from ..weightings.base import Weighting
+from regionloss.backbones.base import FeatureBackbone
+from regionloss.checks import check_finite, check_made, check_pair, check_range, check_regions, range_of, warn_of_none
+from regionloss.distances.base import Distance, Features
+from regionloss.distances.squared_l2 import SquaredL2
+from regionloss.errors import InputError, expected
+from regionloss.extractors.base import RegionExtractor
+from regionloss.reduction import Reduction, attached_zeros
+from regionloss.regions.regions import Regions
+from regionloss.tensors import working_dtype
+from regionloss.weightings.area import AreaWeighting
+from regionloss.weightings.base import Weighting
 
 
 class RegionPerceptualLoss(nn.Module):

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_finite_value, check_pair, warn_of_none
-from ..detectors.whole_image import WholeImageDetector
-from ..errors import InputError, did_you_mean, expected
-from ..reduction import Reduction, attached_zeros
-from ..regions import Regions
-from .region_perceptual import RegionPerceptualLoss
+from regionloss.checks import check_finite_value, check_pair, warn_of_none
+from regionloss.detectors.whole_image import WholeImageDetector
+from regionloss.errors import InputError, did_you_mean, expected
+from regionloss.losses.region_perceptual import RegionPerceptualLoss
+from regionloss.reduction import Reduction, attached_zeros
+from regionloss.regions.regions import Regions
 
 SILENT_STEPS = 200  # steps without a region after which a term says so
 CHECK_STEPS = 100  # values are read back from the device this seldom
@@ -104,9 +104,9 @@ class LossTerms(nn.Module):
             if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
                 raise InputError(expected(f"from_names['{name}']", "a finite weight of at least 0", repr(weight)))
         # Late: here alone the losses ask for names, and the rooms that know names build losses.
-        from ..hooks.catalogue import catalogue
-        from ..recipe.build import build_term
-        from ..recipe.schema import TermUse
+        from regionloss.hooks.catalogue import catalogue
+        from regionloss.recipe.build import build_term
+        from regionloss.recipe.schema import TermUse
 
         known = catalogue()
         uses = {name: TermUse(use=name, weight=float(weight)) for name, weight in weights.items()}

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, RecipeError, expected
-from ..hooks.catalogue import Catalogue
-from ..hooks.parts import chosen_parts
-from ..hooks.records import TermRecord
-from .load import Loaded, load_terms_file
-from .options import other_kind
-from .schema import Recipe, TermsFile, TermUse
+from regionloss.errors import InputError, RecipeError, expected
+from regionloss.hooks.catalogue import Catalogue
+from regionloss.hooks.records import TermRecord
+from regionloss.hooks.term_parts import chosen_parts
+from regionloss.recipe.load import Loaded, load_terms_file
+from regionloss.recipe.options import other_kind
+from regionloss.recipe.schema import Recipe, TermsFile, TermUse
 
 if TYPE_CHECKING:
-    from ..losses.terms import LossTerms, Term
+    from regionloss.losses.terms import LossTerms, Term
 
 
 def load_terms(
@@ -39,7 +39,7 @@ def build_terms(
     loaded: Loaded[Recipe] | Loaded[TermsFile], *, value_range: tuple[float, float] = (-1.0, 1.0)
 ) -> LossTerms:
     """Build the terms of a loaded recipe. Nothing is fetched; raises as `load_terms` does."""
-    from ..losses.terms import LossTerms
+    from regionloss.losses.terms import LossTerms
 
     terms = {}
     for name, use in loaded.recipe.terms.items():
@@ -65,8 +65,8 @@ def build_term(use: TermUse, catalogue: Catalogue, *, value_range: tuple[float, 
         InputError: Options that a part's constructor refuses; no kind, for a term that reads any.
         WeightsError: The weights of its backbone are not here; the sentence says how to fetch them.
     """
-    from ..losses.region_perceptual import RegionPerceptualLoss
-    from ..losses.terms import Term
+    from regionloss.losses.region_perceptual import RegionPerceptualLoss
+    from regionloss.losses.terms import Term
 
     record = catalogue.term(use.use)
     kind = kind_of(use, record)

@@ -10,15 +10,15 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from ..errors import PluginError, RecipeError, UnknownNameError, expected
-from ..hooks.catalogue import Catalogue, build_catalogue, catalogue
-from ..hooks.manager import file_plugin, file_spec
-from ..hooks.validation import Problem, check
-from .finding import find_recipe
-from .options import component_problems
-from .overrides import override
-from .schema import Recipe, TermsFile
-from .source import RESOLVED, Source, read_source
+from regionloss.errors import PluginError, RecipeError, UnknownNameError, expected
+from regionloss.hooks.catalogue import Catalogue, build_catalogue, catalogue
+from regionloss.hooks.manager import file_plugin, file_spec
+from regionloss.hooks.validation import Problem, check
+from regionloss.recipe.locate import find_recipe
+from regionloss.recipe.options import component_problems
+from regionloss.recipe.overrides import override
+from regionloss.recipe.schema import Recipe, TermsFile
+from regionloss.recipe.source import RESOLVED, Source, read_source
 
 S = TypeVar("S", Recipe, TermsFile)
 

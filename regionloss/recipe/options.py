@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..errors import RegionLossError, UnknownNameError, did_you_mean, expected
-from ..hooks.catalogue import Catalogue, load_target
-from ..hooks.options import checked_options
-from ..hooks.parts import PARTS, ChosenPart, chosen_parts
-from ..hooks.records import TermRecord
-from ..hooks.validation import Path, Problem
+from regionloss.errors import RegionLossError, UnknownNameError, did_you_mean, expected
+from regionloss.hooks.catalogue import Catalogue, load_target
+from regionloss.hooks.options import checked_options
+from regionloss.hooks.records import TermRecord
+from regionloss.hooks.term_parts import PARTS, ChosenPart, chosen_parts
+from regionloss.hooks.validation import Path, Problem
 
 
 def component_problems(data: Any, catalogue: Catalogue) -> Iterator[Problem]:

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..errors import RecipeError
-from ..hooks.validation import Path as KeyPath
-from ..hooks.validation import dotted, short, shown
-from .source import RECIPE, UNWRITABLE, Source, parse_value
+from regionloss.errors import RecipeError
+from regionloss.hooks.validation import Path as KeyPath
+from regionloss.hooks.validation import dotted, short, shown
+from regionloss.recipe.source import RECIPE, UNWRITABLE, Source, parse_value
 
 _INDEX = re.compile("[0-9]{1,9}")
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from ..errors import PluginError, RegionLossError, UnknownNameError
-from ..hooks.catalogue import Catalogue, load_target
-from ..hooks.options import checked_options
-from ..hooks.parts import ChosenPart, chosen_parts
-from ..hooks.records import Component, Plugin
-from .load import Loaded
-from .schema import Recipe, TermsFile, TermUse
+from regionloss.errors import PluginError, RegionLossError, UnknownNameError
+from regionloss.hooks.catalogue import Catalogue, load_target
+from regionloss.hooks.options import checked_options
+from regionloss.hooks.records import Component, Plugin
+from regionloss.hooks.term_parts import ChosenPart, chosen_parts
+from regionloss.recipe.load import Loaded
+from regionloss.recipe.schema import Recipe, TermsFile, TermUse
 
 VERSIONS = ("regionloss", "torch", "numpy")
 

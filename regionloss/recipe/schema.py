@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..hooks.parts import PARTS, Changes
+from regionloss.hooks.term_parts import PARTS, Changes
 
 
 class _Strict(BaseModel):

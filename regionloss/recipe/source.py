@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from ..errors import RecipeError, expected
-from ..hooks.validation import Path as KeyPath
-from ..hooks.validation import Problem, dotted, shown
+from regionloss.errors import RecipeError, expected
+from regionloss.hooks.validation import Path as KeyPath
+from regionloss.hooks.validation import Problem, dotted, shown
 
 #: What neither a path nor a file of text can hold.
 UNWRITABLE = re.compile("[\0\ud800-\udfff]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..regions import Regions
+from regionloss.regions.regions import Regions
 
 
 def noise_images(count: int = 2, size: tuple[int, int] = (64, 96), seed: int = 0) -> Tensor:

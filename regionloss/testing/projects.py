@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, expected
-from ..hooks.catalogue import forget
-from ..hooks.manager import GROUP
+from regionloss.errors import InputError, expected
+from regionloss.hooks.catalogue import forget
+from regionloss.hooks.manager import GROUP
 
 #: Folders of a project in which no package of it lies; besides, hidden ones and environments.
 NOT_SOURCES = ("build", "dist", "docs", "node_modules", "site-packages", "test", "tests", "__pycache__")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..regions import Regions
+from regionloss.regions.regions import Regions
 
 
 class AreaWeighting:

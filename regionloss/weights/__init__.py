@@ -5,10 +5,10 @@
 says where they are kept. None of them imports torch before it reads tensors.
 """
 
-from .cache import home, origin_of, sha256_of
-from .fetching import fetch
-from .finding import locate
-from .loading import SUFFIXES, load_state_dict
-from .strict import load_strictly
+from regionloss.weights.cache import home, origin_of, sha256_of
+from regionloss.weights.fetch import fetch
+from regionloss.weights.load import SUFFIXES, load_state_dict
+from regionloss.weights.locate import locate
+from regionloss.weights.strict import load_strictly
 
 __all__ = ["SUFFIXES", "fetch", "home", "load_state_dict", "load_strictly", "locate", "origin_of", "sha256_of"]

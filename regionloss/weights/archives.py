@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from ..errors import WeightsError
+from regionloss.errors import WeightsError
 
 _CHUNK = 1 << 20
 

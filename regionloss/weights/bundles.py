@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 
-from ..disk import to_disk
-from ..errors import WeightsError, expected
-from ..hooks.records import WeightRecord
-from .cache import check, converted_path, folder, part_path, refuse, sha256_of, short
-from .finding import find
+from regionloss.disk import to_disk
+from regionloss.errors import WeightsError, expected
+from regionloss.hooks.records import WeightRecord
+from regionloss.weights.cache import check, converted_path, folder, part_path, refuse, sha256_of, short
+from regionloss.weights.locate import find
 
 MANIFEST = "manifest.json"
 
@@ -112,7 +112,7 @@ def import_bundle(
     """
     bundle = Path(source).expanduser()
     if known is None:
-        from ..hooks.catalogue import catalogue  # lazily: what is given needs no plugin
+        from regionloss.hooks.catalogue import catalogue  # lazily: what is given needs no plugin
 
         known = catalogue().weights()
     records = {record.canonical: record for record in known}

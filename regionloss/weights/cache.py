@@ -12,8 +12,8 @@ from pathlib import Path
 
 import platformdirs
 
-from ..errors import WeightsError, expected
-from ..hooks.records import WeightRecord
+from regionloss.errors import WeightsError, expected
+from regionloss.hooks.records import WeightRecord
 
 #: Hosts that write the first digits of a hash into names of files.
 _NAMED = re.compile(r"https://download\.(?:pytorch\.org|openmmlab\.com)/.*-([0-9a-f]{8})\.pth")

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .inert import Inert
+from regionloss.weights.inert import Inert
 
 if TYPE_CHECKING:
     from torch import Tensor

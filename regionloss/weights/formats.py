@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import IO
 
-from ..errors import WeightsError, expected
+from regionloss.errors import WeightsError, expected
 
 #: Fields of ONNX's ModelProto that files have, and how each is written (0 a number, 2 a length and bytes).
 _ONNX = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2}

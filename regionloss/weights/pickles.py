@@ -11,8 +11,8 @@ import tarfile
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import WeightsError, expected
-from .formats import refuse_foreign
+from regionloss.errors import WeightsError, expected
+from regionloss.weights.formats import refuse_foreign
 
 ZIP = b"PK"
 PROTOCOL = b"\x80"
@@ -40,7 +40,7 @@ def read_pickled(file: Path, what: str, advice: str = "", *, trust: bool = False
     """
     import torch
 
-    from .inert import inert_reader
+    from regionloss.weights.inert import inert_reader
 
     refuse_foreign(file)
     with file.open("rb") as stream:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..errors import InputError, expected
+from regionloss.errors import InputError, expected
 
 FORMS = "'pip:NAME==VERSION:MEMBER', 'npm:NAME@VERSION:MEMBER', an 'https:' address or 'path:'"
 _PIP = re.compile(r"pip:(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^:=@/]+):(?P<member>.+)")

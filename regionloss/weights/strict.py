@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import WeightsError, expected
-from ..hooks.records import WeightRecord
-from .entries import entries
-from .loading import read_whole
+from regionloss.errors import WeightsError, expected
+from regionloss.hooks.records import WeightRecord
+from regionloss.weights.entries import entries
+from regionloss.weights.load import read_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

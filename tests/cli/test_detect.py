@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from regionloss.cli.drawing import annotated, sheet
 from regionloss.cli.main import app
+from regionloss.pictures.boxes import annotated, sheet
 from regionloss.regions import Regions
 
 BOXES = ["--detector", "given", "--option", "boxes=[[0.25, 0.5, 0.75, 1.0]]"]

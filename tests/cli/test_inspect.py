@@ -11,13 +11,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import regionloss as rl
-from regionloss.cli.inspecting import see
 from regionloss.cli.main import app
-from regionloss.data.degrading import degraded
-from regionloss.data.images import to_tensor
-from regionloss.data.sidecars import Scan, Sidecar, write_sidecar
+from regionloss.data.images.degrade import degraded
+from regionloss.data.images.files import to_tensor
+from regionloss.data.sidecars.sidecar import Scan, Sidecar, write_sidecar
 from regionloss.errors import InputError
 from regionloss.losses.terms import Term
+from regionloss.pictures.terms import see
 from tests.helpers import text_loss, text_regions
 
 PLUGIN = """

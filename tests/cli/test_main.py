@@ -15,12 +15,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from regionloss.cli.components import COLUMNS, term_rows
-from regionloss.cli.following import Following
 from regionloss.cli.main import COMMANDS, app
-from regionloss.cli.printing import print_table
-from regionloss.cli.sentences import extra_of
+from regionloss.console.sentences import extra_of
+from regionloss.console.tables import print_table
+from regionloss.data.annotate.job import Job, Report
+from regionloss.data.annotate.progress import Following
 from regionloss.hooks.catalogue import build_catalogue, catalogue
-from regionloss.stages.base import Job, Report
 from tests.disk_plugins import write_distribution
 
 
@@ -179,7 +179,7 @@ def test_a_package_of_an_extra_that_is_missing_is_a_sentence(tmp_path: Path, mon
 def test_names_stay_whole_on_a_narrow_terminal_and_nothing_is_cut(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("regionloss.cli.printing.console", lambda: Console(width=width))
+    monkeypatch.setattr("regionloss.console.tables.console", lambda: Console(width=width))
     rows = term_rows(build_catalogue([]))
     print_table("terms", COLUMNS, rows)
     lines = capsys.readouterr().out.splitlines()

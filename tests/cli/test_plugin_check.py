@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
-from regionloss.cli.plugin_findings import ADVICE, MISSING, OK, UNTRIED, Finding
-from regionloss.cli.plugin_parts import findings_of
-from regionloss.cli.plugin_template import write_plugin
 from regionloss.hooks.catalogue import catalogue
+from regionloss.testing.check.check import findings_of
+from regionloss.testing.check.findings import ADVICE, MISSING, OK, UNTRIED, Finding
 from regionloss.testing.projects import as_installed
+from regionloss.testing.template import write_plugin
 from tests.disk_plugins import HEALTHY, write_distribution
 
 SOURCE = "src/regionloss_signs"

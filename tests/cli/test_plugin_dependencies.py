@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from regionloss.cli.plugin_dependencies import dependency_findings
-from regionloss.cli.plugin_findings import MISSING, OK, UNTRIED
-from regionloss.cli.plugin_parts import findings_of
-from regionloss.cli.plugin_template import write_plugin
+from regionloss.testing.check.check import findings_of
+from regionloss.testing.check.dependencies import dependency_findings
+from regionloss.testing.check.findings import MISSING, OK, UNTRIED
+from regionloss.testing.template import write_plugin
 
 
 def found(tmp_path: Path, code: str, *stated: str, **extras: list[str]) -> list[tuple[str, str]]:

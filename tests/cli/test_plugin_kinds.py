@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from regionloss.cli.plugin_findings import MISSING, OK
-from regionloss.cli.plugin_parts import findings_of
-from regionloss.cli.plugin_template import write_plugin
 from regionloss.hooks.catalogue import build_catalogue, forget
+from regionloss.testing.check.check import findings_of
+from regionloss.testing.check.findings import MISSING, OK
+from regionloss.testing.template import write_plugin
 from tests.disk_plugins import write_distribution
 
 HAND = """

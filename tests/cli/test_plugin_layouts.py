@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from regionloss.cli.plugin_findings import ADVICE, MISSING, OK, Finding
-from regionloss.cli.plugin_parts import findings_of
-from regionloss.cli.plugin_template import write_plugin
+from regionloss.testing.check.check import findings_of
+from regionloss.testing.check.findings import ADVICE, MISSING, OK, Finding
 from regionloss.testing.projects import as_installed, read_project
+from regionloss.testing.template import write_plugin
 from tests.disk_plugins import write_distribution
 
 PACKAGE = "regionloss_signs"

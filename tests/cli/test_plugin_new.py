@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
-from regionloss.cli.plugin_findings import ADVICE, MISSING, UNTRIED
-from regionloss.cli.plugin_parts import findings_of
-from regionloss.cli.plugin_template import write_plugin
+from regionloss.testing.check.check import findings_of
+from regionloss.testing.check.findings import ADVICE, MISSING, UNTRIED
+from regionloss.testing.template import write_plugin
 
 
 def typed(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from regionloss.cli.plugin_findings import ADVICE, MISSING, OK
-from regionloss.cli.plugin_parts import findings_of
-from regionloss.cli.plugin_template import write_plugin
-from regionloss.cli.plugin_texts import readme_findings, replace_findings
+from regionloss.testing.check.check import findings_of
+from regionloss.testing.check.findings import ADVICE, MISSING, OK
+from regionloss.testing.check.texts import readme_findings, replace_findings
 from regionloss.testing.projects import read_project
+from regionloss.testing.template import write_plugin
 from tests.cli.test_plugin_new import typed
 
 #: What follows the detector's class: `found` gives boxes for the two pictures, and what else the regions have.

@@ -15,9 +15,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
-from regionloss.cli.regions_stats import Tally, plot
-from regionloss.data.joining import Sidecars
-from regionloss.data.sidecars import read_sidecar, scanned_kinds
+from regionloss.data.sidecars.lookup import Sidecars
+from regionloss.data.sidecars.sidecar import read_sidecar, scanned_kinds
+from regionloss.data.sidecars.stats import Tally
+from regionloss.pictures.histograms import plot
 
 SIZE = (200, 100)
 KPS = [[50.0, 40.0], [70.0, 40.0], [60.0, 50.0], [52.0, 60.0], [68.0, 60.0]]

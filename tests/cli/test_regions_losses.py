@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
-from regionloss.data.sidecars import Scan, Sidecar, read_sidecar, scanned_kinds, write_sidecar
+from regionloss.data.sidecars.sidecar import Scan, Sidecar, read_sidecar, scanned_kinds, write_sidecar
 
 SIZE = (200, 100)
 A, B = ({"id": n, "file_name": f"{name}.png", "width": 200, "height": 100} for n, name in ((1, "a"), (2, "b")))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from regionloss.cli.main import app
 from regionloss.errors import InputError
 from regionloss.recipe import load_recipe
-from regionloss.recipe.training import train as train_recipe
+from regionloss.recipe.run import train as train_recipe
 from tests.recipe.conftest import PLUGIN, RECIPE
 
 

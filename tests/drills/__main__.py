@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from .annotate import annotate, fill_disk
-from .base import environment, kill_rounds
-from .train import ENGINES, engine, fill_checkpoint, fill_report
+from tests.drills.annotate import annotate, fill_disk
+from tests.drills.base import environment, kill_rounds
+from tests.drills.train import ENGINES, engine, fill_checkpoint, fill_report
 
 WHAT = ("annotate", "train", "full-annotate", "full-checkpoint", "full-report")
 

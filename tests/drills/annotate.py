@@ -9,12 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from regionloss.data.sidecars import read_sidecar
+from regionloss.data.sidecars.sidecar import read_sidecar
+from tests.drills.base import ROOT, Command, ended, finish, regionloss
+from tests.drills.small_disk import SmallDisk
 
-from .base import ROOT, Command, ended, finish, regionloss
-from .small_disk import SmallDisk
-
-PLUGIN = ROOT / "tests/stages/spots.py"
+PLUGIN = ROOT / "tests/data/annotate/spots.py"
 SHARDS = 30
 
 

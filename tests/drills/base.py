@@ -18,7 +18,11 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
 LATER = 0.3
-PRELOADED = ("regionloss.stages.decoding", "insighttok_ref.training.session", "insighttok_ref.training.insighttok")
+PRELOADED = (
+    "regionloss.data.annotate.decode",
+    "insighttok_ref.trainers.tokenizer.session",
+    "insighttok_ref.trainers.tokenizer.trainer",
+)
 
 
 @dataclass(frozen=True)

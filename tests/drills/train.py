@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from insighttok_ref.training.checkpoint import damage
-
-from .base import ROOT, Command, ended, finish, regionloss
-from .small_disk import SmallDisk
+from tests.drills.base import ROOT, Command, ended, finish, regionloss
+from tests.drills.small_disk import SmallDisk
 
 RECIPES = ROOT / "tests/insighttok_ref/training"
 ENGINES = ("plain", "deepspeed")

@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from .judging import LONGEST_WAIT, fault_of
-from .subjects import SUBJECTS
+from tests.fuzz.judging import LONGEST_WAIT, fault_of
+from tests.fuzz.subjects import SUBJECTS
 
 
 def main(

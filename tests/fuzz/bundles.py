@@ -11,8 +11,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from .damage import NAMES, ODD, bytes_of, values_of
-from .judging import Fault, command
+from tests.fuzz.damage import NAMES, ODD, bytes_of, values_of
+from tests.fuzz.judging import Fault, command
 
 FILES = {"a.pt": b"weights a" * 50, "vgg16-397923af.pth": b"weights v" * 40, "c.bin": b""}
 ODD_NAMES = (

@@ -14,9 +14,8 @@ import torch
 from PIL import Image
 
 import regionloss as rl
-
-from .damage import HUGE
-from .judging import Fault
+from tests.fuzz.damage import HUGE
+from tests.fuzz.judging import Fault
 
 Arguments = dict[str, Any]
 SIZE = (24, 32)

@@ -14,12 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from regionloss.data.formats import coco, img2dataset, tokbench
-from regionloss.data.sidecars import read_sidecar
-
-from .damage import ODD, bytes_of, values_of
-from .judging import Fault, command
-from .pictures import encoded, picture
+from regionloss.data.sidecars.formats import coco, img2dataset, tokbench
+from regionloss.data.sidecars.sidecar import read_sidecar
+from tests.fuzz.damage import ODD, bytes_of, values_of
+from tests.fuzz.judging import Fault, command
+from tests.fuzz.pictures import encoded, picture
 
 KEYS, SIZE = ("a", "b", "c"), (64, 48)
 COCO = {

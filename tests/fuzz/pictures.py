@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from regionloss.data.images import ImageError, read_image
-from regionloss.stages.decoding import Unreadable, decode
-
-from .damage import bytes_of
-from .judging import Fault
+from regionloss.data.annotate.decode import Unreadable, decode
+from regionloss.data.images.files import ImageError, read_image
+from tests.fuzz.damage import bytes_of
+from tests.fuzz.judging import Fault
 
 #: Format and mode.
 KINDS = (

@@ -10,9 +10,8 @@ from typing import Any
 import yaml
 
 from regionloss.recipe.source import parse_source
-
-from .damage import ODD, bytes_of, nested, values_of
-from .judging import Fault, command
+from tests.fuzz.damage import ODD, bytes_of, nested, values_of
+from tests.fuzz.judging import Fault, command
 
 PLUGIN = """
 from regionloss.hooks import hookimpl

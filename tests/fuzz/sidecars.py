@@ -15,14 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from regionloss.data.joining import Sidecars
-from regionloss.data.sidecars import BOOK_KEY, VERSION_KEY, read_sidecar, schema
+from regionloss.data.sidecars.lookup import Sidecars
+from regionloss.data.sidecars.sidecar import BOOK_KEY, VERSION_KEY, read_sidecar, schema
 from regionloss.errors import InputError
-
-from .damage import ODD, bytes_of, values_of
-from .judging import Fault, command
-from .pictures import encoded, picture
-from .tars import annotated
+from tests.fuzz.damage import ODD, bytes_of, values_of
+from tests.fuzz.judging import Fault, command
+from tests.fuzz.pictures import encoded, picture
+from tests.fuzz.tars import annotated
 
 KEYS = ("a", "b", "c")
 SIZE = (64, 48)

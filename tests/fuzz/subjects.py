@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import bundles, calls, imports, pictures, recipes, sidecars, tars
-from .judging import Subject
+from tests.fuzz import bundles, calls, imports, pictures, recipes, sidecars, tars
+from tests.fuzz.judging import Subject
 
 SUBJECTS: dict[str, Subject] = {
     "recipes": recipes.fuzz,

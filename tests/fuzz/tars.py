@@ -10,18 +10,17 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from regionloss.data.shards import TarShard
-from regionloss.data.sidecars import read_sidecar, sidecar_path, stats_path
-from regionloss.stages.annotate import Annotate, Annotator
-from regionloss.stages.base import Job, Report, silent
-from regionloss.stages.decoding import Picture, Unreadable, decode_all
-from regionloss.stages.naming import resolve
+from regionloss.data.annotate.annotator import Annotate, Annotator
+from regionloss.data.annotate.decode import Picture, Unreadable, decode_all
+from regionloss.data.annotate.detectors import resolve
+from regionloss.data.annotate.job import Job, Report, silent
+from regionloss.data.shards.shards import TarShard
+from regionloss.data.sidecars.sidecar import read_sidecar, sidecar_path, stats_path
+from tests.fuzz.damage import NAMES, bytes_of
+from tests.fuzz.judging import Fault
+from tests.fuzz.pictures import encoded, picture
 
-from .damage import NAMES, bytes_of
-from .judging import Fault
-from .pictures import encoded, picture
-
-SPOTS = str(Path(__file__).parents[1] / "stages" / "spots.py")
+SPOTS = str(Path(__file__).parents[1] / "data" / "annotate" / "spots.py")
 SUFFIXES = (".png", ".png", ".png", ".PNG", ".mask.png", ".jpg", ".json", ".txt", "")
 
 

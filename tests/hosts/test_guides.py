@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 import regionloss as rl
-from regionloss.hosts.batch import published
+from regionloss.hosts.published import published
 from tests.docs.blocks import Block, blocks_of
 from tests.hosts.doubles import CODES, DOUBLES, EXTRA
 

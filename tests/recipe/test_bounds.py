@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from regionloss.errors import RecipeError
-from regionloss.recipe.finding import find_recipe
 from regionloss.recipe.load import load_any, load_begun, load_recipe
+from regionloss.recipe.locate import find_recipe
 from regionloss.recipe.overrides import override
 from regionloss.recipe.source import RECIPE, RESOLVED, parse_source
-
-from .conftest import RECIPE as TEXT
+from tests.recipe.conftest import RECIPE as TEXT
 
 
 def bomb(leaf: str, opened: str = "[", closed: str = "]", key: str = "") -> str:

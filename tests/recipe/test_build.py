@@ -12,10 +12,9 @@ import regionloss as rl
 from regionloss.errors import InputError, RecipeError
 from regionloss.recipe import build_detector, build_terms, load_recipe, load_terms, resolved, train
 from regionloss.recipe.build import build_detectors
-from regionloss.recipe.finding import known_recipes, recipe_folders
-from regionloss.recipe.training import dump
-
-from .conftest import RECIPE
+from regionloss.recipe.locate import known_recipes, recipe_folders
+from regionloss.recipe.run import dump
+from tests.recipe.conftest import RECIPE
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, rl.Regions]:

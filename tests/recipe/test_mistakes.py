@@ -8,8 +8,7 @@ import pytest
 
 from regionloss.errors import RecipeError
 from regionloss.recipe.load import load_any, load_recipe
-
-from .conftest import RECIPE
+from tests.recipe.conftest import RECIPE
 
 
 def lines_of(recipe: str = "recipe.yaml", *overrides: str) -> list[str]:

@@ -13,8 +13,7 @@ from regionloss.cli.main import app
 from regionloss.errors import PluginError, RecipeError
 from regionloss.recipe import build_detector, load_recipe, resolved, train
 from regionloss.recipe.load import load_any, load_begun
-
-from .conftest import PLUGIN, RECIPE
+from tests.recipe.conftest import PLUGIN, RECIPE
 
 MARK = "\nfrom pathlib import Path\nPath('was-run').write_text('')\n"
 #: A term of an installed component alone, beside that of the plugin.

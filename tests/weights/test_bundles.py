@@ -17,7 +17,7 @@ from regionloss.hooks.records import WeightRecord
 from regionloss.weights import locate
 from regionloss.weights.bundles import export_bundle, import_bundle
 from regionloss.weights.cache import sha256_of
-from regionloss.weights.converting import convert
+from regionloss.weights.convert import convert
 
 Record = Callable[..., WeightRecord]
 Content = dict[str, bytes]

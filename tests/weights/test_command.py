@@ -18,7 +18,7 @@ from regionloss.hooks.records import WeightRecord
 
 Record = Callable[..., WeightRecord]
 Plugin = Callable[..., None]
-DATA = Path(__file__).parents[1] / "data" / "weights"
+DATA = Path(__file__).parents[1] / "golden" / "weights"
 
 
 def run(*arguments: object) -> Result:

@@ -19,7 +19,7 @@ from torch.package import PackageExporter
 
 from regionloss.errors import WeightsError
 from regionloss.weights import load_state_dict
-from regionloss.weights.converting import convert
+from regionloss.weights.convert import convert
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ["regionloss", "insighttok_ref", "benchmarks", "examples", "docs", *(ROOT / "plugins").glob("*/src")]
@@ -32,7 +32,7 @@ UNSAFE = re.compile(
 ALLOWED = {
     "regionloss/weights/pickles.py": {"torch.load", "weights_only=False"},  # the door
     "regionloss/weights/inert.py": {"pickle.Unpickler"},  # knows nothing that could be run
-    "regionloss/data/loading.py": {"pickle.loads"},  # between processes of one run
+    "regionloss/data/batches/loader.py": {"pickle.loads"},  # between processes of one run
 }
 
 

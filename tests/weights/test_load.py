@@ -19,9 +19,9 @@ from regionloss.errors import InputError, WeightsError
 from regionloss.hooks.records import WeightRecord
 from regionloss.weights import load_state_dict
 from regionloss.weights.cache import sha256_of
-from regionloss.weights.converting import convert
+from regionloss.weights.convert import convert
 
-DATA = Path(__file__).parents[1] / "data" / "weights"
+DATA = Path(__file__).parents[1] / "golden" / "weights"
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_crop_equals_opencv(scale: float) -> None:
 
 
 def test_dlibs_template_is_where_its_chips_show_the_points(golden) -> None:
-    """Recorded figures of dlib and facenet-pytorch (tests/data/README.md), to a twentieth of a pixel."""
+    """Recorded figures of dlib and facenet-pytorch (tests/golden/README.md), to a twentieth of a pixel."""
     np.testing.assert_allclose(np.array(DLIB_TEMPLATE), np.array(golden["dlib_template"]), atol=0.05)
 
 

@@ -13,7 +13,7 @@ from skimage.transform import SimilarityTransform
 
 from regionloss import Regions
 from regionloss.errors import InputError
-from regionloss.region_ops import hflip
+from regionloss.regions.geometry import hflip
 from regionloss.testing.contracts import RegionExtractorContract
 
 PALM = [0, 5, 9, 13, 17]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from regionloss.errors import InputError, WeightsError
-from regionloss.region_ops import hflip
+from regionloss.regions.geometry import hflip
 from regionloss.testing.contracts import DetectorContract
 
 pytestmark = pytest.mark.weights

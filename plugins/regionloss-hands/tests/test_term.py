@@ -11,7 +11,7 @@ from skimage.transform import SimilarityTransform
 from torch import Tensor
 
 import regionloss as rl
-from regionloss.region_ops import hflip
+from regionloss.regions.geometry import hflip
 from regionloss.testing.contracts import FeatureBackboneContract
 
 pytestmark = pytest.mark.weights

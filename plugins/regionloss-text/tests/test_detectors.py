@@ -11,10 +11,10 @@ from PIL import Image, ImageChops, ImageDraw
 from torch import Tensor
 
 from regionloss import Detector, Regions
-from regionloss.data.images import to_tensor
+from regionloss.data.annotate.decode import Picture, decode
+from regionloss.data.annotate.detect import to_batch
+from regionloss.data.images.files import to_tensor
 from regionloss.errors import InputError, WeightsError
-from regionloss.stages.decoding import Picture, decode
-from regionloss.stages.looking import to_batch
 from regionloss.testing.contracts import DetectorContract
 
 

@@ -1,4 +1,4 @@
-"""Our modules against the outputs of the original packages (tests/data/README.md)."""
+"""Our modules against the outputs of the original packages (tests/golden/README.md)."""
 
 from __future__ import annotations
 

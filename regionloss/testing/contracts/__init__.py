@@ -7,10 +7,10 @@
 pytest collects the subclass and runs the contract.
 """
 
-from .comparing import AreaWeightingContract, DistanceContract, TermContract
-from .features import FeatureBackboneContract, RegionExtractorContract
-from .running import CommandContract, HostContract, TrainerContract
-from .seeing import DetectorContract, JudgeContract
+from regionloss.testing.contracts.commands import CommandContract, HostContract, TrainerContract
+from regionloss.testing.contracts.comparison import AreaWeightingContract, DistanceContract, TermContract
+from regionloss.testing.contracts.detection import DetectorContract, JudgeContract
+from regionloss.testing.contracts.features import FeatureBackboneContract, RegionExtractorContract
 
 __all__ = [
     "AreaWeightingContract",

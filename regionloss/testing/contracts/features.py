@@ -7,11 +7,11 @@ import copy
 import torch
 from torch import Tensor
 
-from ...backbones.base import FeatureBackbone
-from ...errors import InputError
-from ...extractors.base import RegionExtractor
-from ...regions import Regions
-from ..fakes import grid_regions, noise_images
+from regionloss.backbones.base import FeatureBackbone
+from regionloss.errors import InputError
+from regionloss.extractors.base import RegionExtractor
+from regionloss.regions.regions import Regions
+from regionloss.testing.fakes import grid_regions, noise_images
 
 
 class RegionExtractorContract:

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from insighttok_ref.calibration.measuring import mask_of, measure
+from insighttok_ref.calibration.measurement import mask_of, measure
 from insighttok_ref.calibration.plot import plot
-from insighttok_ref.calibration.proposing import propose, reference_of
+from insighttok_ref.calibration.proposal import propose, reference_of
 from insighttok_ref.calibration.samples import Sample, pictures, samples
-from insighttok_ref.tokenizer.checkpoints import save_tokenizer
-from insighttok_ref.tokenizer.model import InsightTokenizer
+from insighttok_ref.tokenizers.insighttok.checkpoints import save_tokenizer
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss import Regions
 from regionloss.cli.main import app
 from regionloss.losses.terms import LossTerms, Term

@@ -15,7 +15,7 @@ from insighttok_ref.cli import launch as module
 from regionloss.cli.main import app
 from tests.patience import patience
 
-RECIPE = str(Path(__file__).parents[1] / "training" / "company.yaml")
+RECIPE = str(Path(__file__).parents[1] / "trainers" / "tokenizer" / "company.yaml")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 DEEPSPEED = [sys.executable, "-m", "deepspeed.launcher.runner"]
 ODD = ["trainer.options.failing=[7, 8]", "trainer.options.how='it''s \"so\" $HOME; ls'"]

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from insighttok_ref.tokenizer.checkpoints import load_tokenizer
+from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
 from regionloss.cli.main import app
-from tests.insighttok_ref.tokenizer.conftest import Golden
+from tests.insighttok_ref.conftest import Golden
 
 
 def size_of(path: Path) -> tuple[int, int]:

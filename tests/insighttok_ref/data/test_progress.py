@@ -1,32 +1,40 @@
-"""Progress of annotation, in a terminal and in a log."""
+"""Images that are skipped are named once, and not for ever."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
+from itertools import islice
 
-from rich.console import Console
+import pytest
+import torch
 
-from insighttok_ref.data.progress import annotation_bar
-
-
-def told(terminal: bool, files: int) -> str:
-    stream = io.StringIO()
-    with annotation_bar(Console(file=stream, force_terminal=terminal, width=100)) as tick:
-        for done in range(1, files + 1):
-            tick(done, files)
-    return stream.getvalue()
+from insighttok_ref.data.progress import Counting, Told
+from regionloss.data.batches.batch import Batch
 
 
-def test_a_log_gets_ten_lines_however_many_files():
-    lines = told(False, 237).splitlines()
-    assert len(lines) == 10
-    assert lines[-1] == "looking for regions: 237 of 237 files"
-    assert len(told(False, 3).splitlines()) == 3
+class Skipping:
+    def starting_at(self, number: int) -> Iterator[Batch]:
+        while True:
+            yield Batch(
+                torch.zeros(1, 3, 2, 2, dtype=torch.uint8),
+                {},
+                skipped=(f"image {number} is broken", "image 0 is broken"),
+            )
+            number += 1
 
 
-def test_a_terminal_gets_a_bar_with_counts():
-    assert "237/237" in told(True, 237)
+def test_each_image_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    told = Told(Skipping(), most=3)
+    assert len(list(islice(told.starting_at(0), 40))) == 40
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:3] == [f"skipped: image {i} is broken" for i in range(3)]
+    assert [line.split(" images")[0] for line in lines[3:]] == [f"skipped: {2**k}" for k in range(2, 6)]
 
 
-def test_nothing_is_printed_where_no_folder_is_given():
-    assert told(False, 0) == ""
+def test_a_long_count_is_told_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    for every, lines in ((60.0, 0), (0.0, 3)):
+        counting = Counting("shards", every)
+        for done in range(3):
+            counting(done + 1, 3)
+        told = capsys.readouterr().err.splitlines()
+        assert told == [f"shards: {n} of 3" for n in (1, 2, 3)][:lines]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective, ObjectiveOptions
 from insighttok_ref.objective.reconstruction import edges, l1, l2
-from insighttok_ref.tokenizer.model import TokenizerOutput
+from insighttok_ref.tokenizers.insighttok.model import TokenizerOutput
 from regionloss import LossTerms, RegionPerceptualLoss, Regions, ResizeExtractor, Term
 from regionloss.backbones.base import FeatureBackbone
 from regionloss.backbones.input_spec import InputSpec

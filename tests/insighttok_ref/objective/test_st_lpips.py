@@ -1,4 +1,4 @@
-"""Shift-tolerant LPIPS against numbers of the package stlpips-pytorch 0.0.2 (tests/data/st_lpips)."""
+"""Shift-tolerant LPIPS against numbers of the package stlpips-pytorch 0.0.2 (tests/golden/st_lpips)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from insighttok_ref.objective.perceptual import build_perceptual
 from regionloss.backbones.lpips_trunks import ShiftTolerantTrunk
 from regionloss.errors import WeightsError
 
-GOLDEN = json.loads((Path(__file__).parents[2] / "data/st_lpips/golden.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden/st_lpips/golden.json").read_text())
 
 
 def number(value: torch.Tensor) -> float:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from insighttok_ref.training.checkpoint import Checkpoints, read_state
-from insighttok_ref.training.log import MetricsLog
+from insighttok_ref.training.metrics_log import MetricsLog
 from regionloss.errors import DiskError, WeightsError
 from tests.full_disk import FULL, full_disk
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from insighttok_ref.training.distributed import join
+from insighttok_ref.trainers.tokenizer.options import EngineOptions
 from insighttok_ref.training.engines import Engine, OptimizerOptions, PlainEngine, build_engine
-from insighttok_ref.training.options import EngineOptions
-from regionloss.data.loading import Share
+from regionloss.data.batches.loader import Share
 from regionloss.errors import InputError, PluginError
+from regionloss.runs.process_group import join
 
 OPTIONS = OptimizerOptions(weight_decay=0.05)
 SHARE = Share(4, 2)  # two micro-batches of two images

@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
+from insighttok_ref.trainers.tokenizer.options import Phase
+from insighttok_ref.trainers.tokenizer.plan import Part, plan
 from insighttok_ref.training import progress
-from insighttok_ref.training.options import Phase
-from insighttok_ref.training.plan import Part, plan
 from insighttok_ref.training.progress import RunProgress, minutes
 
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone, InputSpec
 from regionloss.errors import InputError, expected
-
-from .from_facexlib import build
+from regionloss_face.from_facexlib import build
 
 #: Numbers of the last block of each stage.
 STAGE_ENDS = (2, 6, 20, 23)

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone, InputSpec
-
-from .dlib_file import read_tensors
-from .given_file import file_of
+from regionloss_face.dlib_file import read_tensors
+from regionloss_face.given_file import file_of
 
 #: Width, number of blocks, and whether the first of them halves the resolution.
 STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))

@@ -12,11 +12,10 @@ from regionloss.checks import check_images
 from regionloss.judges import Embedding
 from regionloss.regions import Regions
 from regionloss.weights import sha256_of
-
-from .alignment import ARCFACE_TEMPLATE, DLIB_TEMPLATE
-from .dlib_resnet import DlibResNet
-from .faceres import FACERES_INPUT, load_faceres
-from .given_file import file_of
+from regionloss_face.alignment import ARCFACE_TEMPLATE, DLIB_TEMPLATE
+from regionloss_face.dlib_resnet import DlibResNet
+from regionloss_face.faceres import FACERES_INPUT, load_faceres
+from regionloss_face.given_file import file_of
 
 SIDE = 224
 BATCH = 64

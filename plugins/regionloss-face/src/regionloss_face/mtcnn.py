@@ -10,9 +10,8 @@ from regionloss.backbones import Frozen
 from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
-
-from .boxes import clipped, moved, sides, squared, suppress, usable
-from .cascade import OUTPUT, PROPOSE, REFINE, load_network
+from regionloss_face.boxes import clipped, moved, sides, squared, suppress, usable
+from regionloss_face.cascade import OUTPUT, PROPOSE, REFINE, load_network
 
 WINDOW, STRIDE = 12, 2  # what a cell of the first network sees, and how far apart cells are, pixels of its image
 PYRAMID_STEP = 0.709  # about the root of 1/2: each image of the pyramid has half the area of the one before

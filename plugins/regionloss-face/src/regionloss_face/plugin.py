@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from regionloss import hookimpl
 from regionloss.hooks.specs import RegisterComponent, RegisterTarget, RegisterTerm, RegisterWeights
-
-from .alignment import ARCFACE_TEMPLATE, DLIB_TEMPLATE
+from regionloss_face.alignment import ARCFACE_TEMPLATE, DLIB_TEMPLATE
 
 OURS = "Apache-2.0"
 FACEXLIB = "regionloss-face[facexlib]"
@@ -118,7 +117,7 @@ def register_judges(register: RegisterTarget) -> None:
 @hookimpl
 def register_weights(register: RegisterWeights) -> None:
     """Weight files; the table is in `weight_files.py`."""
-    from .weight_files import WEIGHT_FILES
+    from regionloss_face.weight_files import WEIGHT_FILES
 
     for name, facts in WEIGHT_FILES.items():
         register(name, **facts)

@@ -12,9 +12,8 @@ from regionloss.backbones import Frozen, InputSpec
 from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
-
-from .boxes import clipped, suppress, usable
-from .from_facexlib import build
+from regionloss_face.boxes import clipped, suppress, usable
+from regionloss_face.from_facexlib import build
 
 #: Pixels between the cells of each level, and the sides of the two anchors in a cell.
 ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))

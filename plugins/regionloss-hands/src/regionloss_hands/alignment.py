@@ -11,8 +11,7 @@ from regionloss import AlignedExtractor
 from regionloss.checks import size_of
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
-
-from .keypoints import INDEX_KNUCKLE, KEYPOINTS, KNUCKLES, PINKY_KNUCKLE, SIDE, SPREAD, TEMPLATE, WRIST
+from regionloss_hands.keypoints import INDEX_KNUCKLE, KEYPOINTS, KNUCKLES, PINKY_KNUCKLE, SIDE, SPREAD, TEMPLATE, WRIST
 
 
 class HandExtractor(AlignedExtractor):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regionloss.backbones import FeatureBackbone
-
-from .detector import HAND_INPUT
-from .tflite_network import HAND_KEYPOINTS, TFLiteNetwork, feature_maps, load_graph
+from regionloss_hands.detector import HAND_INPUT
+from regionloss_hands.tflite_network import HAND_KEYPOINTS, TFLiteNetwork, feature_maps, load_graph
 
 
 class HandLandmarkBackbone(FeatureBackbone):

@@ -10,11 +10,10 @@ from regionloss.backbones import Frozen, InputSpec
 from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
-
-from .alignment import HandExtractor
-from .keypoints import KEYPOINTS, SIDE
-from .palms import MIDDLE_KNUCKLE, WRIST, PalmNetwork, suppress, views_of_image
-from .tflite_network import HAND_KEYPOINTS, TFLiteNetwork, load_graph
+from regionloss_hands.alignment import HandExtractor
+from regionloss_hands.keypoints import KEYPOINTS, SIDE
+from regionloss_hands.palms import MIDDLE_KNUCKLE, WRIST, PalmNetwork, suppress, views_of_image
+from regionloss_hands.tflite_network import HAND_KEYPOINTS, TFLiteNetwork, load_graph
 
 HAND_INPUT = InputSpec((SIDE, SIDE), (0.0, 1.0))
 PALMS_TO_HAND, PALMS_AHEAD = 2.6, 0.5  # the square of the hand: its side, and how far it lies towards the fingers

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regionloss.backbones import Frozen
-
-from .tflite_network import PALM_DETECTOR, TFLiteNetwork, load_graph
+from regionloss_hands.tflite_network import PALM_DETECTOR, TFLiteNetwork, load_graph
 
 SIDE = 192
 GRIDS = ((24, 2), (12, 6))  # cells a side, anchors a cell

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from regionloss import hookimpl
 from regionloss.hooks.specs import RegisterComponent, RegisterRegionKind, RegisterTerm, RegisterWeights
-
-from .keypoints import KEYPOINTS
+from regionloss_hands.keypoints import KEYPOINTS
 
 OURS = "Apache-2.0"
 MEDIAPIPE = "npm:@mediapipe/hands@0.4.1675469240:"

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from regionloss.errors import WeightsError, expected
 from regionloss.weights import locate
-
-from .tflite_file import IDENTIFIER, Graph, Step, read_graph
+from regionloss_hands.tflite_file import IDENTIFIER, Graph, Step, read_graph
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from torch import Tensor
 from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
-
-from .edges import agreement, directions
-from .marks import read_marks
-from .templates import Template, fit, template_of
+from regionloss_logo.edges import agreement, directions
+from regionloss_logo.marks import read_marks
+from regionloss_logo.templates import Template, fit, template_of
 
 COARSE, FINE = 32, 64
 STEP = 2**0.25

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .edges import directions
-from .marks import Mark
+from regionloss_logo.edges import directions
+from regionloss_logo.marks import Mark
 
 #: How much darker or brighter a logo may be than its file.
 GAINS = (0.4, 1.6)

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regionloss.weights import load_state_dict
-
-from .convolutions import Conv, ConvChain, Pool
+from regionloss_text.convolutions import Conv, ConvChain, Pool
 
 PREFIX = "module."
 TRUNK = (

@@ -13,9 +13,8 @@ from torch import Tensor
 from regionloss import Regions
 from regionloss.backbones import Frozen, imagenet_spec
 from regionloss.checks import check_images
-
-from .craft import Craft, craft_tensors
-from .finding import check_options, collect, enlarged
+from regionloss_text.boxes import check_options, collect, enlarged
+from regionloss_text.craft import Craft, craft_tensors
 
 Map = np.ndarray[Any, np.dtype[np.float32]]
 STRIDE = 2  # pixels of the image per pixel of the maps

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from regionloss import FeatureBackbone
 from regionloss.backbones import imagenet_spec
-
-from .craft import CraftTrunk, craft_tensors
+from regionloss_text.craft import CraftTrunk, craft_tensors
 
 
 class CraftFeatures(FeatureBackbone):

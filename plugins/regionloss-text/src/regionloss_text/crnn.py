@@ -11,8 +11,7 @@ from regionloss import FeatureBackbone, InputSpec
 from regionloss.checks import size_of
 from regionloss.errors import InputError, expected
 from regionloss.weights import load_state_dict
-
-from .convolutions import Conv, ConvChain, Pool
+from regionloss_text.convolutions import Conv, ConvChain, Pool
 
 HALF_ROWS = Pool((2, 1), (2, 1))
 CONVS = (

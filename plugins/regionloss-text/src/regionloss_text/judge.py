@@ -12,8 +12,7 @@ from regionloss.errors import InputError, expected
 from regionloss.judges import Reading
 from regionloss.regions import Regions
 from regionloss.weights import sha256_of
-
-from .rapid import RECOGNISER_FILE, Pixels, engine, model_file, to_bgr
+from regionloss_text.rapid import RECOGNISER_FILE, Pixels, engine, model_file, to_bgr
 
 #: The recogniser's input, 48 x 320: narrower crops are padded to it, wider ones stay as wide as they are.
 ASPECT = 320 / 48

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from regionloss import FeatureBackbone, InputSpec
 from regionloss.weights import load_state_dict
-
-from .convolutions import Conv, ConvChain, Pool
+from regionloss_text.convolutions import Conv, ConvChain, Pool
 
 TALL = Pool((2, 2), (2, 1), (0, 1))
 CONVS = (

@@ -13,9 +13,8 @@ from torch.nn import functional
 
 from regionloss import Regions
 from regionloss.checks import check_images
-
-from .finding import check_options, collect, enlarged
-from .rapid import DETECTOR_FILE, Pixels, engine, model_file, to_bgr
+from regionloss_text.boxes import check_options, collect, enlarged
+from regionloss_text.rapid import DETECTOR_FILE, Pixels, engine, model_file, to_bgr
 
 #: Width by height; a longer strip goes on above and below with what stands at its edge.
 MOST_ASPECT = 8

@@ -94,7 +94,7 @@ def test_a_checkpoint_of_the_whole_abinet_serves_as_well(
 def test_a_converted_checkpoint_with_a_message_hub(abinet_theirs: Any, ours: ABINet, tmp_path: Any) -> None:
     from mmengine.logging import HistoryBuffer
 
-    from regionloss.weights.converting import convert
+    from regionloss.weights.convert import convert
 
     hub = {"log_scalars": {"train/loss": HistoryBuffer([1.0, 2.0], [1, 1])}}
     file = tmp_path / "abinet.pth"

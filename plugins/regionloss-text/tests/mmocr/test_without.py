@@ -63,7 +63,7 @@ warnings.simplefilter("error")
 import numpy, torch
 torch.set_num_threads(1)
 filters, handlers = list(warnings.filters), list(logging.root.handlers)
-from regionloss_text.mmocr.building import build, read_config
+from regionloss_text.mmocr.configs import build, read_config
 from regionloss_text.mmocr.compat import load_mmocr, stand_in_for_mmcv_ops
 config = read_config("textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py", "test")
 build(config.model.backbone)
@@ -103,7 +103,7 @@ def test_a_file_is_what_its_name_promises(tmp_path: Path) -> None:
 def test_a_converted_file_is_judged_by_what_it_was_made_from(tmp_path: Path) -> None:
     import hashlib
 
-    from regionloss.weights.converting import convert
+    from regionloss.weights.convert import convert
 
     torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "net.pth")
     data = (tmp_path / "net.pth").read_bytes()

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone
 from regionloss.errors import InputError, expected
-
-from .building import build, input_spec, read_config
-from .checkpoints import find_checkpoint, load_parts
-from .compat import require_mmocr
+from regionloss_text.mmocr.checkpoints import find_checkpoint, load_parts
+from regionloss_text.mmocr.compat import require_mmocr
+from regionloss_text.mmocr.configs import build, input_spec, read_config
 
 NAME = "backbone 'text/abinet'"
 CONFIG = "textrecog/abinet/abinet-vision_20e_st-an_mj.py"

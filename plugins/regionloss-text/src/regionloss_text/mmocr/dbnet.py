@@ -13,10 +13,9 @@ from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
 from regionloss.weights import origin_of, sha256_of
-
-from .building import build, input_spec, read_config
-from .checkpoints import find_checkpoint, load_parts
-from .compat import require_mmocr
+from regionloss_text.mmocr.checkpoints import find_checkpoint, load_parts
+from regionloss_text.mmocr.compat import require_mmocr
+from regionloss_text.mmocr.configs import build, input_spec, read_config
 
 NAME = "detector 'text/dbnet'"
 VARIANTS = {"r18": "dbnet_resnet18_fpnc_1200e_icdar2015", "r50": "dbnet_resnet50_1200e_icdar2015"}

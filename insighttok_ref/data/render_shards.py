@@ -1,0 +1,240 @@
+"""Drawn words on disk: tar shards of images and the side-cars beside them, a pure function of the seed."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from insighttok_ref.data import fonts
+from insighttok_ref.data.photos import photos
+from insighttok_ref.data.sources import TextSource, shrunk
+from regionloss.data.annotate.pictures import Annotated
+from regionloss.data.batches.batch import Sample
+from regionloss.data.images.files import read_image, to_image
+from regionloss.data.shards.atomic import write_whole
+from regionloss.data.shards.paths import list_images
+from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar
+from regionloss.data.words.render import TextRenderer, TextStyle
+from regionloss.errors import InputError, LostProcessError, expected
+
+MOST_GROUNDS = 1000
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What is drawn.
+
+    Args:
+        size: Side of the square images, pixels.
+        style: How words are drawn.
+        seed: Of everything.
+        grounds: Folder of pictures to write on; None takes those that packages bring.
+        plain: Share of plain grounds.
+        fonts: Folder of font files; None takes those that packages bring.
+        words: File of words, one a line; None takes the list that a package brings.
+    """
+
+    size: int = 256
+    style: TextStyle = field(default_factory=TextStyle)
+    seed: int = 0
+    grounds: Path | None = None
+    plain: float = 0.25
+    fonts: Path | None = None
+    words: Path | None = None
+
+    def source(self, name: str = "text") -> TextSource:
+        """Return the source of such images.
+
+        Raises:
+            InputError: No fonts, words or pictures where they should be, or no font that has any of the words.
+            PluginError: A package that brings them is not installed.
+        """
+        renderer = TextRenderer(self.font_files(), self.word_list(), self.style)
+        if self.grounds is None:
+            grounds = [photo.open() for photo in photos("train")]
+        else:
+            grounds = [read_image(path) for path in list_images(self.grounds)[:MOST_GROUNDS]]
+        small = [shrunk(Annotated("", ground, {}), 4 * self.size).image for ground in grounds]
+        return TextSource(renderer, small, self.size, self.seed, plain=self.plain, name=name)
+
+    def font_files(self) -> list[Path]:
+        """Return the font files."""
+        if self.fonts is None:
+            return fonts.fonts()
+        found = sorted(path for path in self.fonts.rglob("*") if path.suffix.lower() in (".ttf", ".otf"))
+        if not found:
+            raise InputError(expected("fonts", f"font files (.ttf, .otf) in '{self.fonts}'", "none"))
+        return found
+
+    def word_list(self) -> list[str]:
+        """Return the words."""
+        if self.words is None:
+            return fonts.words()
+        try:
+            found = self.words.read_text(encoding="utf-8-sig").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(expected("words", "a text file, one word a line", str(error))) from error
+        if not found:
+            raise InputError(expected("words", f"words in '{self.words}'", "none"))
+        return found
+
+
+def render_shards(
+    rendering: Rendering,
+    out: Path,
+    count: int,
+    *,
+    shard_size: int = 1000,
+    suffix: str = "png",
+    workers: int = 0,
+    tick: Callable[[int], None] = lambda images: None,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> list[Path]:
+    """Write images 0 .. count - 1 as tar shards with side-cars; finished shards of an earlier call are kept.
+
+    Args:
+        rendering: What is drawn.
+        out: Folder. It holds these images alone: more of them are added to it, never fewer asked for.
+        count: Images.
+        shard_size: Images of a shard.
+        suffix: `png`, `jpg` or `webp`.
+        workers: Processes besides this one; 0 draws here.
+        tick: Told of each finished shard how many images it has.
+        say: Told what is left out of words and fonts, in sentences.
+
+    Raises:
+        InputError: What `rendering` cannot draw, or a folder that holds other images, or more of them.
+        LostProcessError: A process was killed.
+    """
+    source = rendering.source()  # What is missing is said before anything is written.
+    for note in source.renderer.notes:
+        say(note)
+    out.mkdir(parents=True, exist_ok=True)
+    keep_options(out, {**asdict(rendering), "shard_size": shard_size, "format": suffix}, count)
+    parts = [range(first, min(first + shard_size, count)) for first in range(0, count, shard_size)]
+    paths = [out / f"{number:05d}.tar" for number in range(len(parts))]
+    make = rendering.source if workers else lambda: source
+    for images in each(partial(render_shard, make, suffix), list(zip(paths, parts, strict=True)), workers):
+        tick(images)
+    return paths
+
+
+def each(work: Callable[[tuple[Path, range]], int], jobs: list[tuple[Path, range]], workers: int) -> Iterator[int]:
+    """Yield what the work gives for each job, done here or by processes."""
+    if not workers:
+        yield from map(work, jobs)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(work, jobs)
+    except BrokenProcessPool as error:
+        advice = "Draw again, with fewer workers where memory is short: finished shards are kept."
+        raise LostProcessError(
+            expected("workers", "processes that draw to the end", "one that ended", advice)
+        ) from error
+
+
+def render_shard(make: Callable[[], TextSource], suffix: str, job: tuple[Path, range]) -> int:
+    """Write one shard and its side-car; leave a finished one as it is."""
+    path, numbers = job
+    files = {f"{number:08d}.{suffix}": number for number in numbers}
+    if finished(path, list(files)):
+        return len(numbers)
+    source, rows = make(), []
+    scan = Scan("render", options=json.dumps(asdict(source.renderer.style), sort_keys=True), kind="text")
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        for name, number in files.items():
+            sample = source.sample(number)
+            contents = encoded(to_image(sample.image), suffix)
+            member = tarfile.TarInfo(name)
+            member.size = len(contents)
+            archive.addfile(member, io.BytesIO(contents))
+            rows.append(row(Path(name).stem, sample, scan))
+    write_sidecar(sidecar_path("", str(path)), Sidecar.of(rows, [scan]))
+    write_whole(str(path), tar.getvalue())
+    return len(numbers)
+
+
+def finished(path: Path, files: list[str]) -> bool:
+    """Whether a shard holds exactly these files, and its side-car a row for each."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            if archive.getnames() != files:
+                return False
+        return list(read_sidecar(sidecar_path("", str(path))).places) == [Path(name).stem for name in files]
+    except (OSError, tarfile.TarError, InputError):
+        return False
+
+
+def keep_options(out: Path, options: dict[str, Any], count: int) -> None:
+    """Keep beside images what is drawn, and how many.
+
+    Raises:
+        InputError: The folder holds images that were drawn otherwise, more of them, or shards of something else.
+    """
+    path = out / "render.json"
+    now = json.loads(json.dumps(options | {"count": count}, default=str))
+    if path.is_file():
+        before = kept_options(path)
+        if differing := [key for key in now if key != "count" and before.get(key) != now[key]]:
+            got, advice = f"images that differ in {', '.join(differing)}", "Choose another folder."
+            raise InputError(expected(str(out), "a folder for these images", got, advice))
+        if before.get("count", 0) > count:
+            advice = "Ask for as many or more, or choose another folder."
+            raise InputError(expected(str(out), f"{count} images at most", f"{before['count']} asked before", advice))
+    elif any(out.glob("*.tar")):
+        got, advice = "shards and no render.json beside them", "Choose another folder."
+        raise InputError(expected(str(out), "a folder for these images", got, advice))
+    write_whole(str(path), (json.dumps(now, indent=1, sort_keys=True) + "\n").encode())
+
+
+def kept_options(path: Path) -> dict[str, Any]:
+    """Return what was kept beside images.
+
+    Raises:
+        InputError: A file that is empty or broken.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict) or not isinstance(found.get("count", 0), int):
+            raise ValueError("no options in it")
+    except ValueError as error:
+        advice = "Remove the folder and draw again, or choose another."
+        raise InputError(
+            expected(str(path), "what was drawn here, as JSON", f"a broken file ({error})", advice)
+        ) from error
+    return found
+
+
+def row(key: str, sample: Sample, scan: Scan) -> Row:
+    """Return the side-car's row of a drawn image."""
+    found = sample.regions["text"]
+    height, width = found.image_size
+    boxes = (found.boxes / torch.tensor([width, height, width, height])).tolist()
+    regions = [
+        {"kind": "text", "box": box, "score": 1.0, "text": text, "detector": scan.detector}
+        for box, text in zip(boxes, found.texts or (), strict=True)
+    ]
+    return {"key": key, "width": width, "height": height, "scans": [asdict(scan)], "regions": regions}
+
+
+def encoded(image: Image.Image, suffix: str) -> bytes:
+    """Return an image file's contents: PNG exactly, the others at a high quality."""
+    contents = io.BytesIO()
+    options: dict[str, Any] = {"png": {}, "jpg": {"quality": 95, "subsampling": 0}, "webp": {"quality": 95}}[suffix]
+    image.save(contents, {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}[suffix], **options)
+    return contents.getvalue()

@@ -1,1 +1,0 @@
-"""The convolutional VQ tokenizer of InsightTok: encoder, EMA codebook, decoder."""

@@ -1,0 +1,1 @@
+"""InsightTok, the published VQGAN tokenizer."""

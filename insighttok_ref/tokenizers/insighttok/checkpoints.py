@@ -1,0 +1,278 @@
+"""Files of a tokenizer: ours, with their configuration, and those of the published code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from insighttok_ref.tokenizers.insighttok.candidates import Candidate, candidates
+from insighttok_ref.tokenizers.insighttok.codes import Codes, choose
+from insighttok_ref.tokenizers.insighttok.layouts import (
+    GROUPS,
+    KINDS,
+    Tensors,
+    configuration,
+    filled,
+    kind_of,
+    other_layers,
+    renamed,
+)
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+from regionloss.disk import to_disk
+from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
+from regionloss.weights.entries import entries
+from regionloss.weights.pickles import broken, read_pickled
+
+#: What is read of a folder: the tokenizer of a run, the state of its newest checkpoint, DeepSpeed's weights.
+PLACES = ("tokenizer.safetensors", "state.pt", "step-*[0-9]/state.pt", "checkpoints/step-*[0-9]/state.pt")
+DEEPSPEED = ("mp_rank_00_model_states.pt", "*/mp_rank_00_model_states.pt")
+SHOWN = 5
+#: Entries that tell the state of a run of ours.
+OF_A_RUN = {"part", "finished"}
+WHAT = "a tokenizer file"
+
+Layout = Literal["ours", "official", "safetensors"]
+
+
+class Found(NamedTuple):
+    """A tokenizer that was read: the model, the kind of its file, what the file lacked and was filled in, and
+    sentences on what was taken where the file leaves a choice."""
+
+    model: InsightTokenizer
+    kind: str
+    filled: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def save_tokenizer(model: InsightTokenizer, path: Path, layout: Layout = "ours") -> None:
+    """Write a tokenizer, complete or not at all.
+
+    Args:
+        model: On any device.
+        path: The file; one that is there is replaced.
+        layout: "ours" is safetensors with the configuration, "official" the published `.pt` file, "safetensors"
+            tensors alone under the published keys.
+
+    Raises:
+        InputError: The published layout cannot say what the model is.
+    """
+    if layout not in ("ours", "official", "safetensors"):
+        raise UnknownNameError(f"no layout is named {layout!r}. {did_you_mean(layout, ('ours', *_REST))}")
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if layout != "ours":
+        tensors = _as_published(model, tensors, layout)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with to_disk(path):
+            if layout == "official":
+                torch.save({"model": tensors}, temporary)
+            else:
+                metadata = {"config": json.dumps(model.config), "fingerprint": model.fingerprint}
+                save_file(tensors, temporary, metadata={"format": "pt"} if layout == "safetensors" else metadata)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+_REST = ("official", "safetensors")
+
+
+def _as_published(model: InsightTokenizer, tensors: Tensors, layout: Layout) -> Tensors:
+    """Return the tensors that the published layout has, or say why it cannot hold the model."""
+    wanted = {"patch_size": 1, "norm_groups": GROUPS}
+    for name, value in wanted.items():
+        if model.config[name] != value:
+            got = f"{name} {model.config[name]}"
+            raise InputError(
+                expected(f"layout '{layout}'", f"{name} {value}", got, "Its files cannot say so; use 'ours'.")
+            )
+    if model.quantize.l2_normalize:
+        return tensors
+    if layout == "official":
+        advice = "The published code would normalise them; use 'ours'."
+        raise InputError(expected(f"layout '{layout}'", "codes that are normalised", "plain codes", advice))
+    # Without the statistics of the published quantiser it reads as what it is: taming's, with plain codes.
+    statistics = ("quantize.cluster_size", "quantize.embed_avg", "quantize.codebook_used")
+    return {name: value for name, value in tensors.items() if name not in statistics}
+
+
+def load_tokenizer(path: Path) -> InsightTokenizer:
+    """Read a tokenizer of any kind that `read_tokenizer` knows, in eval mode.
+
+    Raises:
+        WeightsError: The file is absent, broken, or holds something else.
+    """
+    return read_tokenizer(path).model
+
+
+def read_tokenizer(path: Path, kind: str | None = None, *, trust: bool = False, codebook: Codes | None = None) -> Found:
+    """Read a tokenizer file: ours, the published InsightTok's, a VQGAN of taming-transformers or of LlamaGen.
+
+    The configuration of the last three is inferred from names and shapes. Where a file has several networks, or one
+    behind prefixes, averaged weights are taken if they are whole, and what was taken is said.
+
+    Args:
+        path: The file, or the folder of a run, of one of its checkpoints, or of DeepSpeed's.
+        kind: One of "ours", "official", "taming", "llamagen"; None to see for oneself.
+        trust: Also read pickles that hold more than tensors; what else they hold is not run.
+        codebook: "normalised" or "plain": how codes are compared; None to see for oneself.
+
+    Raises:
+        UnknownNameError: There is no such kind.
+        WeightsError: The file is absent, broken, of another kind, does not hold what its kind has, or does not show
+            how codes are compared.
+    """
+    if kind is not None and kind not in KINDS:
+        raise UnknownNameError(f"no kind of tokenizer file is named {kind!r}. {did_you_mean(kind, KINDS)}")
+    path = file_of(path)
+    loaded, config = _read(path, trust)
+    if config is not None:
+        found = [Candidate("", loaded)]
+    else:
+        found, config = candidates(loaded), _own_config(loaded, path)
+    problems: list[tuple[int, WeightsError]] = []
+    notes: list[str] = []
+    for one in found:
+        try:
+            whole = _found(one, loaded, config, kind, codebook, str(path))
+        except WeightsError as error:
+            problems.append((len(one.tensors), error))
+            notes.append(f"No whole tokenizer is in {one.where}." if one.where else "")
+            continue
+        taken = f"Read from {one.where}." if one.where else ""
+        return whole._replace(notes=tuple(filter(None, (*notes, taken, *whole.notes))))
+    if not problems:
+        raise _nothing(path, loaded)
+    raise max(problems, key=lambda problem: problem[0])[1]
+
+
+def _found(
+    one: Candidate, loaded: Any, config: dict[str, Any] | None, kind: str | None, codebook: Codes | None, where: str
+) -> Found:
+    """Return the tokenizer that a candidate is, or raise a WeightsError that says why it is none."""
+    tensors = one.tensors
+    seen = "ours" if config is not None else kind_of(tensors)
+    if seen is None:
+        raise _nothing(Path(where), tensors)
+    if kind is not None and kind != seen:
+        raise WeightsError(expected(where, f"a file of kind '{kind}'", f"one of kind '{seen}'", f"Say '{seen}'."))
+    if config is not None:
+        model = _build(config, tensors, where)
+        if codebook not in (None, "normalised" if model.quantize.l2_normalize else "plain"):
+            raise WeightsError(expected(where, f"codes that are {codebook}", "others, as its configuration says"))
+        return Found(model, seen, ())
+    tensors = renamed(tensors, seen)
+    normalised, told = choose(codebook, tensors, seen, loaded, where)
+    config = configuration(tensors, seen, where, normalised)
+    tensors, added = filled(tensors, config, seen)
+    return Found(_build(config, tensors, where), seen, added, (told,) if told else ())
+
+
+def _own_config(loaded: Any, path: Path) -> dict[str, Any] | None:
+    """Return the configuration that the state of a stopped run holds."""
+    if not isinstance(loaded, Mapping) or not {*OF_A_RUN, "tokenizer"} <= loaded.keys():
+        return None
+    try:
+        config: dict[str, Any] = json.loads(loaded["tokenizer"])
+    except (TypeError, ValueError, RecursionError) as error:
+        raise broken(path, WHAT, error) from error
+    return config
+
+
+def _nothing(path: Path, loaded: Any) -> WeightsError:
+    """Return the sentence for a file that holds no tokenizer."""
+    if isinstance(loaded, Mapping) and "optimizer_state_dict" in loaded:
+        advice = "Name the file that ends in 'model_states.pt' beside it."
+        return WeightsError(expected(str(path), "the weights of a VQ tokenizer", "the state of an optimizer", advice))
+    if isinstance(loaded, Mapping) and loaded.keys() >= OF_A_RUN:
+        advice = "Name the 'tokenizer.safetensors' in the folder of a finished part."
+        return WeightsError(expected(str(path), "a tokenizer", "the state of a run between two parts", advice))
+    known = [name for _, tensors in entries(loaded) for name in tensors]
+    if known:
+        got = f"tensors such as {', '.join(known[:SHOWN])}"
+        return WeightsError(expected(str(path), "the weights of a VQ tokenizer", got))
+    return WeightsError(
+        expected(str(path), "tensors by name", "an empty dict" if loaded == {} else type(loaded).__name__)
+    )
+
+
+def file_of(path: Path) -> Path:
+    """Return the file to read: in the folder of a run, of a checkpoint, or of DeepSpeed, the one that is meant.
+
+    Raises:
+        WeightsError: There is none, or it is empty.
+    """
+    if path.is_dir():
+        places = (place for pattern in (*PLACES, *DEEPSPEED) for place in sorted(path.glob(pattern), reverse=True))
+        found = next((place for place in places if place.is_file()), None)
+        if found is None:
+            raise WeightsError(expected(str(path), "a tokenizer file", "a folder", "Name a file in it."))
+        path = found
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file. Check the path.")
+    if not path.stat().st_size:
+        raise WeightsError(expected(str(path), "a tokenizer file", "an empty file", "Copy or download it again."))
+    return path
+
+
+def _read(path: Path, trust: bool) -> tuple[Any, dict[str, Any] | None]:
+    """Return what a file holds, and the configuration if it is one of ours."""
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    if path.suffix != ".safetensors" and start[8:] != b"{":
+        advice = "If you trust where it came from, say --trust (trust=True): what is no tensor is left out, not run."
+        return read_pickled(path, WHAT, advice, trust=trust), None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, json.loads(metadata["config"]) if "config" in metadata else None
+    except Exception as error:  # safetensors raises several kinds for a broken file
+        raise broken(path, WHAT, error) from error
+
+
+def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> InsightTokenizer:
+    """Return the tokenizer in eval mode, every tensor of which was in the file."""
+    try:
+        with torch.device("meta"):
+            model = InsightTokenizer(**config)
+    except (TypeError, ValueError, RegionLossError) as error:
+        raise WeightsError(f"{where}: its configuration does not build a tokenizer ({error}).") from error
+    wanted = model.state_dict()
+    _same_names(wanted, tensors, where)
+    bad = [name for name in wanted if wanted[name].shape != tensors[name].shape]
+    if bad:
+        shapes = f"{tuple(wanted[bad[0]].shape)}", f"{tuple(tensors[bad[0]].shape)}"
+        more = f" (and {len(bad) - 1} more of a wrong shape)" if bad[1:] else ""
+        raise WeightsError(expected(f"{where}, '{bad[0]}'", f"a shape {shapes[0]}", f"{shapes[1]}{more}"))
+    whole = {name: tensors[name].to(wanted[name].dtype) for name in wanted}
+    model.load_state_dict(whole, assign=True)
+    if model.channels_last:
+        model.to(memory_format=torch.channels_last)
+    return model.eval()
+
+
+def _same_names(wanted: Mapping[str, Tensor], tensors: Tensors, where: str) -> None:
+    """Raise WeightsError that names what is missing, and what nobody expects."""
+    problems = []
+    for what, names in (
+        ("without", [name for name in wanted if name not in tensors]),
+        ("with the unknown", [name for name in tensors if name not in wanted]),
+    ):
+        if names:
+            more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
+            problems.append(f"{what} {', '.join(names[:SHOWN])}{more}")
+    if problems:
+        wanted_of = f"the {len(wanted)} tensors of such a tokenizer"
+        got = f"a file {' and '.join(problems)}"
+        advice = other_layers(wanted, tensors) or ("Is it whole?" if wanted.keys() - tensors.keys() else "")
+        raise WeightsError(expected(where, wanted_of, got, advice))

@@ -1,0 +1,199 @@
+"""The loop over the steps of one part: two players, many micro-batches, one step each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from insighttok_ref.objective.adversarial import Adversary
+from insighttok_ref.objective.losses import Losses
+from insighttok_ref.objective.objective import Objective
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer, TokenizerOutput
+from insighttok_ref.trainers.tokenizer.plan import Part
+from insighttok_ref.training.engines import Engine
+from insighttok_ref.training.schedule import cosine
+from insighttok_ref.training.stop import FiniteWatch, TrainingError
+from insighttok_ref.training.weight_average import WeightAverage
+from regionloss.data.batches.batch import Batch, BatchSource
+from regionloss.data.batches.loader import Share
+from regionloss.errors import NotFiniteError
+from regionloss.regions import Regions
+from regionloss.runs.process_group import mean_over_ranks
+
+
+class Shown(NamedTuple):
+    """What a picture of a step is drawn from."""
+
+    target: Tensor
+    reconstruction: Tensor
+    regions: Mapping[str, Regions]
+
+
+@dataclass
+class PartState:
+    """All that changes while a part trains.
+
+    Args:
+        part: What is trained.
+        share: How a step's batch is cut.
+        model: The tokenizer.
+        engine: Its optimizer.
+        objective: What it is trained on.
+        watch: Stops at a value that is not finite.
+        adversary_engine: The optimizer of the objective's adversary, where it has one.
+        average: Moving average of the tokenizer's weights.
+        bf16: Compute under autocast.
+        step: Steps done.
+        seconds: Time spent in them, earlier sittings included.
+        shown: The last micro-batch of a logged step.
+        pictured: Which of the pictures was drawn last.
+    """
+
+    part: Part
+    share: Share
+    model: InsightTokenizer
+    engine: Engine
+    objective: Objective
+    watch: FiniteWatch
+    adversary_engine: Engine | None = None
+    average: WeightAverage | None = None
+    bf16: bool = False
+    step: int = 0
+    seconds: float = 0.0
+    shown: Shown | None = field(default=None, repr=False)
+    pictured: int = -1
+
+    @property
+    def adversary(self) -> Adversary | None:
+        """The discriminator, where there is one."""
+        return self.objective.adversary
+
+    @property
+    def run_step(self) -> int:
+        """Steps of the run before the next one: phases do not begin the count anew."""
+        return self.part.first_step + self.step
+
+    @property
+    def first_micro_batch(self) -> int:
+        """Number of the micro-batch that comes next."""
+        return (self.part.first_batch + self.step) * self.share.accumulation
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context of every forward."""
+        return torch.autocast(self.model.last_layer.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def turn(self, option: str) -> bool:
+        """Whether the step is past `learn_from` or `listen_from` of the adversarial options."""
+        adversarial = self.objective.options.adversarial
+        # By the number of the batch: arms of a phase, one after another, begin at the same one.
+        return adversarial is not None and self.part.first_batch + self.step >= getattr(adversarial, option)
+
+
+#: Called after each step with its record, whose values are read from the device only where it is logged.
+OnStep = Callable[[PartState, dict[str, Tensor | float] | None], None]
+
+
+def train_part(state: PartState, source: BatchSource, log_every: int, on_step: OnStep) -> None:
+    """Train until the part ends, or `on_step` raises.
+
+    Args:
+        state: Where to begin.
+        source: Of batches.
+        log_every: Steps between records.
+        on_step: Told of each step; gets a record every `log_every` steps and at the last.
+
+    Raises:
+        TrainingError: A loss or the gradient's norm is not finite.
+    """
+    steps = state.part.phase.steps
+    state.model.train()
+    batches = source.starting_at(state.first_micro_batch)
+    while state.step < steps:
+        began = time.monotonic()
+        logged = state.step % log_every == 0 or state.step == steps - 1
+        record = train_step(state, batches, logged)
+        state.seconds += time.monotonic() - began
+        state.step += 1
+        on_step(state, record if logged else None)
+
+
+def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict[str, Tensor | float]:
+    """Do one step of the tokenizer, and one of the discriminator once it learns; return the step's numbers.
+
+    The record is a mean over micro-batches and, where it is logged, over ranks.
+    """
+    phase, count = state.part.phase, state.share.accumulation
+    found: dict[str, list[Tensor]] = {}
+    for number in range(count):
+        last = logged and number == count - 1
+        for name, value in micro_step(state, next(batches), last).items():
+            found.setdefault(name, []).append(value)
+    # What is watched is looked at in the last micro-batch alone.
+    record = {name: torch.stack(values).mean() for name, values in found.items()}
+    lr = phase.lr * cosine(state.step, phase.steps, phase.warmup)
+    record["gradient_norm"] = state.engine.step(lr)
+    if state.adversary_engine is not None and state.turn("learn_from"):
+        record["discriminator_gradient_norm"] = state.adversary_engine.step(lr)
+    state.watch.note({name: record[name] for name in record if name.endswith("gradient_norm")}, state.run_step)
+    state.model.quantize.update()
+    if state.average is not None:
+        state.average.update(state.model)
+    if not logged:
+        return {**record, "lr": lr}
+    codes = {f"codebook/{name}": value for name, value in state.model.quantize.stats().items()}
+    return {**mean_over_ranks(record), **codes, "lr": lr}
+
+
+def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor]:
+    """Add the gradients of one micro-batch for both players; return its losses by the names they have in the log."""
+    device = state.model.last_layer.device
+    batch = batch.to(device, non_blocking=True)
+    images, regions = batch.images, batch.regions
+    with state.autocast():
+        output = state.model(images)
+        output = output._replace(reconstruction=output.reconstruction.float())
+        losses = objective_of(state, output, images, regions)
+    found = {**losses.parts, "total": losses.total}
+    state.watch.note(found, state.run_step)
+    state.engine.backward(losses.total)
+    if logged:
+        state.shown = Shown(images, output.reconstruction.detach(), regions)
+        found |= state.objective.watch(output, images, regions)
+    found |= discriminator_step(state, output, images)
+    return {f"loss/{name}": value.detach() for name, value in found.items()}
+
+
+def objective_of(state: PartState, output: TokenizerOutput, images: Tensor, regions: Mapping[str, Regions]) -> Losses:
+    """Return the tokenizer's losses of a micro-batch.
+
+    Raises:
+        TrainingError: A region term has met a value that is not finite before the watch could.
+    """
+    try:
+        return state.objective(
+            output,
+            images,
+            regions,
+            step=state.step,
+            listening=state.turn("listen_from"),
+            last_layer=state.model.last_layer,
+        )
+    except NotFiniteError as error:
+        raise TrainingError(f"step {state.run_step}: {error} {state.watch.advice()}") from error
+
+
+def discriminator_step(state: PartState, output: TokenizerOutput, images: Tensor) -> dict[str, Tensor]:
+    """Add the discriminator's gradients for one micro-batch, once it learns; return its losses by name."""
+    if state.adversary is None or state.adversary_engine is None or not state.turn("learn_from"):
+        return {}
+    with state.autocast():
+        losses = state.adversary.discriminator_loss(output.reconstruction, images)
+    state.watch.note(losses.parts, state.run_step)
+    state.adversary_engine.backward(losses.total)
+    return losses.parts

@@ -1,0 +1,251 @@
+"""The schema of `trainer.options`: what a recipe may say about a training run."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import TypedDict
+
+from insighttok_ref.quantizers.ema import EMAQuantizer
+from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
+from regionloss.errors import did_you_mean
+
+
+def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any:
+    """Return the keyword options of a constructor as a typed mapping: nothing about them is written twice.
+
+    Args:
+        target: The class.
+        without: Parameters that are not options.
+        instead: Annotations that say more than the constructor's own, and options besides its own.
+    """
+    annotations = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target) | instead
+    names = dict.fromkeys(name for name in [*inspect.signature(target).parameters, *instead] if name not in without)
+    make: Any = TypedDict
+    made = make(f"{target.__name__}Options", {name: NotRequired[annotations[name]] for name in names})
+    made.__pydantic_config__ = ConfigDict(extra="forbid")
+    made.__constructor__ = target  # what the reference of recipes reads
+    return made
+
+
+QuantizerOptions = options_of(EMAQuantizer, "codebook_size", "code_dim")
+Preset = Annotated[Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")]
+ModelOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Preset)
+
+#: Folders of a run that are not a phase's.
+TAKEN = ("checkpoints", "tensorboard", "wandb")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class Strict(BaseModel):
+    """Options that know all their keys and do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Phase(Strict):
+    """One phase: its length, schedule, region terms and the parts that learn.
+
+    Args:
+        name: Name in logs and folders.
+        steps: Optimizer steps.
+        batch_size: Images a step, over all ranks.
+        lr: Peak of the cosine.
+        warmup: Share of the steps over which the learning rate rises.
+        terms: Names of the recipe's region terms that count; None for all.
+        term_weights: Weights of terms in this phase, instead of the recipe's.
+        train: Parts of the tokenizer that learn.
+    """
+
+    name: Name
+    steps: PositiveInt
+    batch_size: PositiveInt = 16
+    lr: PositiveFloat = 1e-3
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.05
+    terms: tuple[str, ...] | None = None
+    term_weights: Mapping[str, NonNegativeFloat] = {}
+    train: tuple[Literal["encoder", "quantizer", "decoder"], ...] = ("encoder", "quantizer", "decoder")
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in TAKEN:
+            raise ValueError(f"expected a name that no folder of a run has ({', '.join(TAKEN)}), got {name}")
+        return name
+
+    @field_validator("train")
+    @classmethod
+    def _learns(cls, train: tuple[str, ...]) -> tuple[str, ...]:
+        if not {"encoder", "decoder"} & set(train):
+            raise ValueError(
+                f"expected encoder or decoder among the parts that learn, got {list(train)}. "
+                "A phase that freezes everything trains nothing: leave it out."
+            )
+        return train
+
+    def chosen(self, known: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Return the terms that count by arm, of those the recipe has; the arm of a phase without arms is ""."""
+        return {"": self.terms if self.terms is not None else tuple(known)}
+
+
+class ComparedPhase(Phase):
+    """A phase that, with `arms`, is run once per arm, each from the same weights.
+
+    Args:
+        arms: Instead of `terms`, those of each arm by its name.
+    """
+
+    arms: Mapping[Name, tuple[str, ...]] = {}
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ComparedPhase:
+        if self.arms and self.terms is not None:
+            raise ValueError("expected terms or arms, got both. Name the terms of each arm under arms.")
+        return self
+
+    def chosen(self, known: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Return the terms that count by arm; see `Phase`."""
+        return dict(self.arms) or super().chosen(known)
+
+
+class MixedPhase(Phase):
+    """A phase with a data mix of its own.
+
+    Args:
+        data: Share of each of the recipe's sources, any scale; empty for all alike.
+    """
+
+    data: Mapping[str, NonNegativeFloat] = {}
+    batch_size: PositiveInt = 512
+    lr: PositiveFloat = 1e-4
+
+
+class EngineOptions(Strict):
+    """Where and how the run computes.
+
+    Args:
+        name: `plain` (torch alone) or `deepspeed`.
+        device: `auto` (an accelerator if there is one), or a torch device.
+        precision: `bf16` computes under autocast; weights, optimizer and codebook stay float32.
+        micro_batch: Images in one forward of one rank; None takes a rank's share of the batch at once. Gradients
+            are accumulated over micro-batches.
+        zero_stage: What DeepSpeed shards over the ranks for the tokenizer: 0 nothing, 1 the optimizer's state,
+            2 gradients too.
+        adversary_zero_stage: The same for the discriminator.
+        threads: CPU threads; None takes the cores that other programs leave free when the run begins, and keeps
+            to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
+    """
+
+    name: Literal["plain", "deepspeed"] = "plain"
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    micro_batch: PositiveInt | None = None
+    zero_stage: int = 1
+    adversary_zero_stage: int = 1
+    threads: PositiveInt | None = None
+
+    @field_validator("zero_stage", "adversary_zero_stage")
+    @classmethod
+    def _known(cls, stage: int) -> int:
+        if stage not in (0, 1, 2):
+            raise ValueError(
+                f"expected 0, 1 or 2, got {stage}. ZeRO 3 shards the weights themselves, which the discriminator, the "
+                "adaptive weight and the codebook read outside of DeepSpeed's forward; 426M weights need no sharding."
+            )
+        return stage
+
+
+LOGGERS = {
+    "tensorboard": "insighttok_ref.training.loggers:TensorBoardLogger",
+    "wandb": "insighttok_ref.training.loggers:WandbLogger",
+}
+
+
+class LoggerUse(Strict):
+    """A logger with its options.
+
+    Args:
+        use: `tensorboard`, `wandb`, or `package.module:Class` of any other.
+        options: Of its constructor.
+    """
+
+    use: str
+    options: Mapping[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return {"use": given} if isinstance(given, str) else given
+
+    @field_validator("use")
+    @classmethod
+    def _known(cls, use: str) -> str:
+        if use not in LOGGERS and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", use):
+            advice = f"{did_you_mean(use, LOGGERS)} Or say package.module:Class."
+            raise ValueError(f"expected a logger, got '{use}'. {advice}")
+        return use
+
+
+class LogOptions(Strict):
+    """How often the run writes, in steps, and where to.
+
+    Args:
+        every: Numbers: lines of metrics.jsonl, scalars of the loggers.
+        save_every: Checkpoints to go on from.
+        keep: Checkpoints that are kept.
+        images_every: Pictures: targets, reconstructions, regions.
+        images: Most images in a picture.
+        loggers: Beside metrics.jsonl, which is always written.
+    """
+
+    every: PositiveInt = 5
+    save_every: PositiveInt = 200
+    keep: PositiveInt = 2
+    images_every: PositiveInt = 500
+    images: PositiveInt = 8
+    loggers: tuple[LoggerUse, ...] = (LoggerUse(use="tensorboard"),)
+
+    @field_validator("loggers")
+    @classmethod
+    def _once(cls, loggers: tuple[LoggerUse, ...]) -> tuple[LoggerUse, ...]:
+        names = [logger.use for logger in loggers]
+        if len(names) != len(set(names)):
+            raise ValueError(f"expected each logger once, got {names}. Name each once.")
+        return loggers
+
+
+class EvaluationOptions(Strict):
+    """What is measured at the end, on images that were not trained on.
+
+    Args:
+        judges: A judge by region kind; a kind without one is shown, not scored.
+        batch_size: Images at a time.
+        crops: Regions shown in the report, target beside each arm.
+    """
+
+    judges: Mapping[str, str] = {}
+    batch_size: PositiveInt = 25
+    crops: NonNegativeInt = 24
+
+
+def build_tokenizer(options: Mapping[str, Any]) -> InsightTokenizer:
+    """Return the tokenizer of `ModelOptions`: a preset's, where one is named, with the other options over it."""
+    chosen = dict(options)
+    preset = chosen.pop("preset", None)
+    return InsightTokenizer(**chosen) if preset is None else InsightTokenizer.from_preset(preset, **chosen)

@@ -1,0 +1,247 @@
+"""Parts of a run as they begin, as they are kept, and as they go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from insighttok_ref.objective.adversarial import Adversary
+from insighttok_ref.objective.objective import Objective
+from insighttok_ref.objective.perceptual import PerceptualLoss
+from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+from insighttok_ref.trainers.tokenizer.loop import PartState
+from insighttok_ref.trainers.tokenizer.options import build_tokenizer
+from insighttok_ref.trainers.tokenizer.plan import Part
+from insighttok_ref.trainers.tokenizer.settings import Settings
+from insighttok_ref.training.checkpoint import read_saved
+from insighttok_ref.training.engines import build_engine
+from insighttok_ref.training.stop import FiniteWatch
+from insighttok_ref.training.weight_average import WeightAverage
+from regionloss.data.batches.loader import Share
+from regionloss.errors import InputError, WeightsError, expected
+from regionloss.losses.terms import LossTerms
+from regionloss.runs.collectives import rank_and_size
+
+
+class PartFolder:
+    """What a finished part leaves: its tokenizer, and what the next part starts from.
+
+    Args:
+        run: Folder of the run.
+        part: Name of the part.
+    """
+
+    def __init__(self, run: Path, part: str) -> None:
+        self.path = run / part
+        self.tokenizer = self.path / "tokenizer.safetensors"
+        self.average = self.path / "tokenizer-average.safetensors"
+        self.adversary = self.path / "adversary.safetensors"
+
+    def write(self, state: PartState) -> None:
+        """Write what a part has learnt."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if state.adversary is not None:
+            tensors = {name: value.detach().cpu().contiguous() for name, value in state.adversary.state_dict().items()}
+            save_file(tensors, self.adversary)
+        if state.average is not None:
+            save_tokenizer(state.average.model, self.average)
+        save_tokenizer(state.model, self.tokenizer)
+
+    def load_adversary(self, adversary: Adversary) -> None:
+        """Load the discriminator that the part has left.
+
+        Raises:
+            WeightsError: The file is absent or broken.
+        """
+        try:
+            adversary.load_state_dict(load_file(self.adversary))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            advice = "Bring it back from a copy of the run, or begin anew."
+            got = (str(error).splitlines() or ["none"])[0].rstrip(".")
+            raise WeightsError(expected(str(self.adversary), "the discriminator of a part", got, advice)) from error
+
+
+def begin(
+    settings: Settings,
+    part: Part,
+    share: Share,
+    terms: LossTerms,
+    perceptual: PerceptualLoss | None,
+    device: torch.device,
+    before: PartFolder | None,
+    advice: Callable[[], str],
+) -> PartState:
+    """Return the state at which a part begins.
+
+    Args:
+        settings: The run's.
+        part: Which one.
+        share: How its batches are cut.
+        terms: All region terms of the recipe.
+        perceptual: The perceptual loss of the objective.
+        device: Where this rank computes.
+        before: What the part before has left; None for the first.
+        advice: Gives the end of the sentence that reports a value that is not finite.
+
+    Raises:
+        InputError: The tokenizer to start from has another layout.
+        WeightsError: A file to start from, or the weights of a frozen network, are not there.
+    """
+    torch.manual_seed(part.seed)
+    model = build_tokenizer(settings.model)
+    start = before.tokenizer if before is not None else settings.start_from
+    if start is not None:
+        start_from(model, start)
+    model.to(device).set_trainable(part.phase.train)
+    objective = build_objective(settings, part, terms, perceptual, device)
+    adversary, engine = objective.adversary, settings.engine
+    if before is not None and adversary is not None:
+        before.load_adversary(adversary)
+    state = PartState(
+        part,
+        share,
+        model,
+        build_engine(
+            engine.name, model, settings.optimizer, share, key="tokenizer-engine", zero_stage=engine.zero_stage
+        ),
+        objective,
+        FiniteWatch(device, advice),
+        bf16=engine.precision == "bf16",
+    )
+    if adversary is not None:
+        state.adversary_engine = build_engine(
+            engine.name,
+            adversary,
+            settings.optimizer,
+            share,
+            key="adversary-engine",
+            zero_stage=engine.adversary_zero_stage,
+        )
+    if settings.weight_average:
+        state.average = WeightAverage(model, settings.weight_average)
+        if before is not None:
+            state.average.model.load_state_dict(load_tokenizer(before.average).state_dict())
+    if rank_and_size()[0]:  # the first rank's draws decide where all must agree
+        torch.manual_seed(part.seed + rank_and_size()[0])
+    return state
+
+
+def matching(model: InsightTokenizer, path: Path) -> InsightTokenizer:
+    """Read a tokenizer to start from.
+
+    Raises:
+        InputError: It has another layout than the model; the sentence names the options that differ.
+        WeightsError: The file is absent, broken, or holds something else.
+    """
+    other = load_tokenizer(path)
+    ours, theirs = ({**one.config, "quantizer.l2_normalize": one.quantize.l2_normalize} for one in (model, other))
+    ours.pop("quantizer"), theirs.pop("quantizer")
+    differing = [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if ours[key] != theirs.get(key)]
+    if differing:
+        advice = "Give the recipe's model the options of the file."
+        raise InputError(expected(str(path), "a tokenizer of the recipe's layout", ", ".join(differing), advice))
+    return other
+
+
+def start_from(model: InsightTokenizer, path: Path) -> None:
+    """Load a tokenizer's weights; raises as `matching` does."""
+    known, read = model.state_dict(), matching(model, path).state_dict()
+    # The window of recent ids, which one may keep and the other not, decides nothing.
+    model.load_state_dict({**known, **{name: value for name, value in read.items() if name in known}})
+
+
+def build_objective(
+    settings: Settings, part: Part, terms: LossTerms, perceptual: PerceptualLoss | None, device: torch.device
+) -> Objective:
+    """Return what a part is trained on: the terms that count with its weights, the others to be watched."""
+    options, weights = settings.objective, part.phase.term_weights
+    weighted = {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.terms.items()}
+    active = {name: weighted[name] for name in part.terms}
+    watched = {name: term for name, term in weighted.items() if name not in part.terms}
+    return Objective(
+        options,
+        LossTerms(active),
+        LossTerms(watched),
+        perceptual=perceptual.to(device) if perceptual is not None else None,
+        adversary=Adversary(options.adversarial).to(device) if options.adversarial else None,
+    )
+
+
+def snapshot(state: PartState) -> dict[str, Any]:
+    """Return what an exact continuation needs besides what engines and ranks write themselves."""
+    return {
+        "part": state.part.name,
+        "step": state.step,
+        "seconds": state.seconds,
+        "tokenizer": json.dumps(state.model.config),  # so that others can read what a stopped run has learnt
+        "model": state.model.state_dict(),
+        "adversary": state.adversary.state_dict() if state.adversary is not None else None,
+        "average": state.average.model.state_dict() if state.average is not None else None,
+    }
+
+
+def write_shards(state: PartState, folder: Path) -> None:
+    """Write what engines and this rank need to go on."""
+    rank = rank_and_size()[0]
+    torch.save({**random_state(), **own_buffers(state.model)}, folder / random_file(rank))
+    state.engine.save(folder)
+    if state.adversary_engine is not None:
+        state.adversary_engine.save(folder)
+
+
+def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
+    """Bring a part to where a checkpoint left it.
+
+    Args:
+        state: As `begin` returns it.
+        saved: A `snapshot`.
+        folder: The checkpoint.
+    """
+    state.step, state.seconds = saved["step"], saved["seconds"]
+    state.engine.load(folder)
+    state.model.load_state_dict(saved["model"])
+    if state.adversary is not None and state.adversary_engine is not None:
+        state.adversary_engine.load(folder)
+        state.adversary.load_state_dict(saved["adversary"])
+    if state.average is not None:
+        state.average.model.load_state_dict(saved["average"])
+    mine = folder / random_file(rank_and_size()[0])
+    if mine.is_file():  # a rank more than before draws on from its seed
+        own = read_saved(mine)
+        set_random_state(own)
+        for name, buffer in own_buffers(state.model).items():
+            buffer.copy_(own[name])
+
+
+def own_buffers(model: InsightTokenizer) -> dict[str, Tensor]:
+    """Return what differs between the ranks: the window of the last ids."""
+    return {name: buffer for name, buffer in model.quantize.named_buffers() if name == "codebook_used"}
+
+
+def random_file(rank: int) -> str:
+    """Return the name of a rank's random states in a checkpoint."""
+    return f"random-{rank:05d}.pt"
+
+
+def random_state() -> dict[str, Tensor]:
+    """Return the states of torch's generators."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: Mapping[str, Tensor]) -> None:
+    """Set torch's generators to `random_state()`."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -1,0 +1,29 @@
+"""A moving average of the weights: often a better tokenizer than the weights themselves."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+
+
+class WeightAverage:
+    """average <- decay average + (1 - decay) weights after each step; codes and counts are copied as they are.
+
+    Args:
+        model: The tokenizer that learns; the average begins as it is.
+        decay: Of the moving average.
+    """
+
+    def __init__(self, model: InsightTokenizer, decay: float) -> None:
+        self.decay = decay
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: InsightTokenizer) -> None:
+        """Follow the model's weights, once a step."""
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - self.decay)
+        for mine, its in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(its)

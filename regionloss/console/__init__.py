@@ -1,0 +1,1 @@
+"""What commands print: tables, sentences of errors, progress."""

@@ -1,0 +1,1 @@
+"""Annotation of shards: one pure function a shard, and who runs it."""

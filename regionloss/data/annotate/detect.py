@@ -1,0 +1,128 @@
+"""Detectors on pictures of similar size: batches in, entries of side-cars out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from regionloss.data.annotate.decode import Picture
+from regionloss.data.images.files import scaled
+from regionloss.data.sidecars.sidecar import Row
+from regionloss.detectors.base import Detector
+from regionloss.regions.regions import Regions
+
+BATCH_PIXELS = 16 << 20
+WAITING_PIXELS = 64 << 20
+
+
+class Entries(NamedTuple):
+    """What a detector found in an image.
+
+    Args:
+        rows: Entries of its row.
+        outside: How many regions more lie outside the image, or in what fills it up.
+    """
+
+    rows: list[Row]
+    outside: int
+
+
+Found = Entries | str
+Group = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def batches(
+    pictures: Iterable[tuple[Picture, tuple[int, ...]]], batch: int
+) -> Iterator[tuple[tuple[int, ...], list[Picture]]]:
+    """Yield pictures of one shape in batches, with the numbers of the detectors that shall look at them.
+
+    A bounded number waits for others of its shape: when there are more, the largest group goes as it is. What is put
+    together depends on the order of the pictures alone.
+
+    Args:
+        pictures: With the numbers of the detectors that have not looked yet.
+        batch: Most pictures of a batch; large ones come in smaller batches.
+    """
+    waiting: dict[Group, list[Picture]] = {}
+    pixels = 0
+    for picture, missing in pictures:
+        area = picture.pixels.shape[0] * picture.pixels.shape[1]
+        group = (picture.pixels.shape[:2], missing)
+        waiting.setdefault(group, []).append(picture)
+        pixels += area
+        if len(waiting[group]) * area + area > BATCH_PIXELS or len(waiting[group]) >= batch:
+            full = group
+        elif pixels > WAITING_PIXELS:
+            full = max(waiting, key=lambda g: len(waiting[g]) * g[0][0] * g[0][1])
+        else:
+            continue
+        ready = waiting.pop(full)
+        pixels -= len(ready) * full[0][0] * full[0][1]
+        yield full[1], ready
+    for group, ready in waiting.items():
+        yield group[1], ready
+
+
+def to_batch(pictures: Sequence[Picture], device: str) -> torch.Tensor:
+    """Return pictures of one shape as (B, 3, H, W) in [-1, 1] on a device."""
+    stacked = torch.from_numpy(np.stack([picture.pixels for picture in pictures]))
+    return scaled(stacked.to(device).permute(0, 3, 1, 2))
+
+
+def look(detector: Detector, name: str, pictures: Sequence[Picture], images: torch.Tensor) -> list[Found]:
+    """Return what a detector finds in each picture, or the sentence that says why it could not look.
+
+    A batch that it cannot look at is halved until the pictures are found that it cannot look at.
+
+    Args:
+        detector: Which.
+        name: Its name in the side-car.
+        pictures: B of them, of one shape.
+        images: (B, 3, H, W), the same.
+    """
+    try:
+        return entries(detector.detect(images), name, pictures)
+    except Exception as error:
+        if images.is_cuda:
+            torch.cuda.empty_cache()
+        if len(pictures) == 1:
+            return [f"{name} could not look at it ({type(error).__name__}: {str(error).strip()[:500]})."]
+    half = len(pictures) // 2
+    first = look(detector, name, pictures[:half], images[:half])
+    return first + look(detector, name, pictures[half:], images[half:])
+
+
+def entries(found: Regions, name: str, pictures: Sequence[Picture]) -> list[Found]:
+    """Return the regions of each picture as entries of its row: relative to the image, clipped to it.
+
+    The margin goes on with what stands at the image's edge, so that a region there may reach far into it; what lies in
+    the margin alone is none of the image's.
+    """
+    rows: list[list[Row]] = [[] for _ in pictures]
+    index = found.image_index.tolist()
+    shown = torch.tensor([picture.shown for picture in pictures], dtype=torch.float64)[found.image_index.cpu()]
+    boxes = found.boxes.detach().cpu().double()
+    inside = torch.minimum(boxes.clamp(min=0), shown.repeat(1, 2))
+    kept = (inside[:, :2] < inside[:, 2:]).all(1)
+    relative = (inside / shown.repeat(1, 2)).tolist()
+    points = None
+    if found.keypoints is not None:
+        points = (found.keypoints.detach().cpu().double() / shown[:, None]).flatten(1).tolist()
+    scores = None if found.scores is None else found.scores.tolist()
+    for number in kept.nonzero().flatten().tolist():
+        entry = {
+            "kind": found.kind,
+            "box": relative[number],
+            "quad": None,
+            "keypoints": None if points is None else points[number],
+            "score": 1.0 if scores is None else scores[number],
+            "text": None if found.texts is None else found.texts[number],
+            "detector": name,
+        }
+        rows[index[number]].append(entry)
+    counts = Counter(index)
+    return [Entries(own, counts[image] - len(own)) for image, own in enumerate(rows)]

@@ -1,0 +1,98 @@
+"""A run over shards as one watches it: a bar on a terminal, a line now and then in a log, a summary at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from regionloss.console.tables import counted, print_table
+from regionloss.data.annotate.job import Report, Tick
+from regionloss.data.shards.omissions import omissions
+from regionloss.data.shards.tar_index import Head
+
+EVERY = 30.0
+
+
+class Following:
+    """What is known of a run so far.
+
+    Args:
+        shards: How many there are.
+        todo: How many of them are not done yet.
+    """
+
+    def __init__(self, shards: int, todo: int) -> None:
+        self.shards, self.todo, self.done, self.images = shards, todo, 0, 0
+        self.begun = self.said = time.monotonic()
+        self.failed: list[Report] = []
+        self.totals: Counter[str] = Counter()
+        self.regions: Counter[str] = Counter()
+        self.named: Counter[str] = Counter()
+        self.heads: dict[str, Head] = {}
+
+    def follow(self, start: Callable[[Tick], Iterator[Report]]) -> None:
+        """Take the reports as they come."""
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
+        console = Console(stderr=True)
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=self.quiet) as bar:
+            task = bar.add_task("shards", total=self.shards, completed=self.shards - self.todo, speed="")
+
+            def tick(images: int) -> None:
+                self.images += images
+                bar.update(task, speed=self.speed())
+
+            for report in start(tick):
+                self.take(report)
+                bar.update(task, advance=1, speed=self.speed())
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody watches a terminal."""
+        return not sys.stderr.isatty()
+
+    def speed(self) -> str:
+        """Return how many images are done, and how many a second."""
+        return f"{counted(self.images, 'image')}, {self.images / max(time.monotonic() - self.begun, 1e-9):.1f}/s"
+
+    def take(self, report: Report) -> None:
+        """Count a report; name a shard that failed at once."""
+        self.done += 1
+        if report.failed:
+            self.failed.append(report)
+            typer.echo(report.failed, err=True)
+        if report.damage:
+            typer.echo(report.damage, err=True)
+        self.totals.update(images=report.images, rows=report.rows)
+        self.images = max(self.images, self.totals["images"])
+        self.regions.update(report.regions)
+        self.named.update(report.named)
+        self.heads[report.job.shard] = report.head
+        if self.quiet and time.monotonic() - self.said > EVERY:
+            self.said = time.monotonic()
+            typer.echo(
+                f"{self.shards - self.todo + self.done} of {counted(self.shards, 'shard')}, {self.speed()}", err=True
+            )
+
+    def stopped(self) -> str:
+        """Return what to say after Ctrl-C."""
+        done = self.shards - self.todo + self.done - len(self.failed)
+        return f"Stopped: {done} of {counted(self.shards, 'shard')} done. The same command goes on from there."
+
+    def summary(self) -> None:
+        """Print what was done and what is worth a look."""
+        kept = self.shards - self.todo
+        rows = [["shards", f"{self.done - len(self.failed)} annotated, {kept} done already, {len(self.failed)} failed"]]
+        rows += [["images", f"{self.totals['images']}, {self.totals['rows']} of them with a row"]]
+        rows += [[f"{kind} regions", str(count)] for kind, count in sorted(self.regions.items())]
+        rows += [[reason, f"{count}, named in the stats"] for reason, count in sorted(self.named.items())]
+        print_table("annotated", ["", ""], rows)
+        for sentence in omissions(self.heads):
+            typer.echo(sentence)
+        if self.named["not looked at"]:
+            typer.echo("What could not be looked at, the same command looks at again.")

@@ -1,0 +1,1 @@
+"""Batches by number: sources, mixtures, orders and the loader."""

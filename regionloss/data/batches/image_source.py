@@ -1,0 +1,120 @@
+"""Image files in shards, with their regions, as a source without end: each once an epoch, none lost in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from regionloss.data.batches.batch import Sample
+from regionloss.data.batches.order import ShardOrder
+from regionloss.data.batches.random_streams import stream
+from regionloss.data.images.augment import Framing
+from regionloss.data.images.files import MOST_PIXELS, ImageError, decoded, open_image, upright_size
+from regionloss.data.shards.shards import Shard, ShardSet
+from regionloss.data.sidecars.lookup import Joined
+from regionloss.errors import InputError, expected
+
+#: Path of a shard, key and size (width, height) of an image -> what was found in it.
+Annotations = Callable[[str, str, tuple[int, int]], Joined]
+#: How many images in a row may be unreadable, and how many of them are looked for in one shard.
+MOST_ATTEMPTS, NEAR_ATTEMPTS = 20, 3
+
+
+class ImageSource:
+    """Images of shards, framed, with their regions.
+
+    Sample n is a function of the seed and n: the image that stands there in the order of the epoch, cut and mirrored as
+    drawn for n. An image that cannot be read is named in the sample, and another stands in its place.
+
+    Args:
+        name: Of the source.
+        shards: Where the images lie.
+        framing: What is done to each.
+        seed: Of order and choices.
+        annotations: Regions of an image; None where nobody has looked for any.
+        window: Shards whose images are mixed.
+        max_pixels: Most pixels of an image that is decoded; a larger one counts as one that cannot be read.
+
+    Raises:
+        InputError: No images.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shards: ShardSet,
+        framing: Framing,
+        seed: int,
+        annotations: Annotations | None = None,
+        window: int = 4,
+        max_pixels: int = MOST_PIXELS,
+    ) -> None:
+        self.name, self.shards, self.framing, self.seed = name, shards.shards, framing, seed
+        self.annotations, self.window, self.max_pixels = annotations, window, max_pixels
+        if not sum(shards.lengths):
+            got = "; ".join(shards.problems) or "none"
+            raise InputError(expected(f"source '{name}'", "one image at least", got.rstrip(".")))
+        self.order = ShardOrder(shards.lengths, stream(seed, name, "order").getrandbits(62), window)
+        self._open: list[int] = []
+
+    def __len__(self) -> int:
+        """Images of an epoch."""
+        return len(self.order)
+
+    def sample(self, index: int) -> Sample:
+        """Return sample `index`.
+
+        Raises:
+            InputError: None of many images can be read; or what is wrong with a side-car.
+        """
+        skipped: list[str] = []
+        for attempt in range(MOST_ATTEMPTS):
+            number, place = self.place(index, attempt)
+            try:
+                return self.made(self.shard(number), place, index, tuple(skipped))
+            except ImageError as error:
+                skipped.append(str(error))
+        got = f"{MOST_ATTEMPTS} in a row that cannot be. The last: {skipped[-1]}"
+        raise InputError(expected(f"source '{self.name}'", "images that can be read", got.rstrip(".")))
+
+    def place(self, index: int, attempt: int) -> tuple[int, int]:
+        """Return the shard of sample `index` and the place in it; at further attempts another one, at last anywhere."""
+        number, place = self.order.at(index)
+        if not attempt:
+            return number, place
+        rng = stream(self.seed, self.name, index, "instead", attempt - 1)
+        if attempt <= NEAR_ATTEMPTS:
+            return number, rng.randrange(self.order.lengths[number])
+        return self.order.at(rng.randrange(len(self.order)))
+
+    def made(self, shard: Shard, place: int, index: int, skipped: tuple[str, ...]) -> Sample:
+        """Return an image of a shard as sample `index`."""
+        key, rng = shard.keys()[place], stream(self.seed, self.name, index)
+        where = f"{shard.path}: {key}"
+        opened = open_image(contents_of(shard, place, where), where)
+        width, height = upright_size(opened, where)
+        size = (width, height)
+        regions, dropped, mirrors = self.annotations(shard.path, key, size) if self.annotations else Joined({}, {})
+        decode = partial(decoded, opened, where, max_pixels=self.max_pixels)
+        image, shown = self.framing((height, width), decode, regions, rng, mirrors)
+        outside = {f"{kind}/outside": len(found) - len(shown[kind]) for kind, found in regions.items()}
+        return Sample.of(image, shown, f"{self.name}/{key}", skipped, {**dropped, **outside})
+
+    def shard(self, number: int) -> Shard:
+        """Return a shard, and close those that were not used for a while."""
+        if number in self._open:
+            self._open.remove(number)
+        self._open.append(number)
+        if len(self._open) > 2 * self.window:
+            self.shards[self._open.pop(0)].forget()
+        return self.shards[number]
+
+
+def contents_of(shard: Shard, place: int, where: str) -> bytes:
+    """Return an image file's contents; raises ImageError where the file system does not give them."""
+    try:
+        return shard.read(place)
+    except ImageError:
+        raise
+    except (InputError, OSError) as error:
+        raise ImageError(f"{where}: cannot be read ({str(error).rstrip('.')}).") from error

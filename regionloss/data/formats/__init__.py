@@ -1,1 +1,0 @@
-"""Regions in the files of others: COCO, TokBench, img2dataset."""

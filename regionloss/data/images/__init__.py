@@ -1,0 +1,1 @@
+"""Image files, and transforms that carry boxes and keypoints along."""

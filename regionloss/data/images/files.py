@@ -1,0 +1,267 @@
+"""Image files of any kind -> 8-bit RGB, upright; and from there to tensors in [-1, 1]."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from regionloss.errors import InputError, RegionLossError, expected
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"}
+)
+ORIENTATION = 0x0112
+QUARTER_TURNS = (5, 6, 7, 8)
+#: Orientations that bring the right, and the lower, end of the upright image from where the file's pixels begin.
+ENDS_LEFT, ENDS_ABOVE = (2, 3, 6, 7), (3, 4, 7, 8)
+#: Pixels of an image that is decoded without being asked for: twice what PIL warns of.
+MOST_PIXELS = 178_956_970
+ALLOW_MORE = "Allow more with max_pixels."
+#: Pixels from which on an image is converted, and where it may be is made smaller, a band of rows after another.
+LARGE, BAND = 1 << 24, 1 << 22
+#: What white may be in grey of more than 8 bits where the file does not say: the depths that cameras have.
+WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+BITS_PER_SAMPLE = 258
+PNG, PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
+#: Texts of a PNG file that may say how it is turned.
+PNG_TURNS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
+
+
+class ImageError(InputError):
+    """An image file cannot be read; names it."""
+
+
+def read_image(path: str | Path, max_pixels: int = MOST_PIXELS) -> Image.Image:
+    """Return an image file as 8-bit RGB, upright (EXIF), its first frame if it moves, on white where transparent.
+
+    Args:
+        path: Of the file.
+        max_pixels: Most pixels that it may have; decoding takes 4 to 8 bytes for each.
+
+    Raises:
+        ImageError: No such file, not an image, truncated, or larger than `max_pixels`; names the file.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ImageError(expected("path", "the path of an image file", type(path).__name__))
+    if not os.path.isfile(path):
+        raise ImageError(f"{path}: there is no such file.")
+    with readable(str(path)):
+        contents = Path(path).read_bytes()
+    return decoded(open_image(contents, str(path)), str(path), max_pixels=max_pixels).image
+
+
+def open_image(contents: bytes, name: str) -> Image.Image:
+    """Return an image file's contents opened: its size and kind are known, its pixels are not decoded yet.
+
+    Raises:
+        ImageError: Not an image; names it.
+    """
+    with readable(name):
+        return opened_file(without_texts(contents))
+
+
+def opened_file(contents: bytes) -> Image.Image:
+    """Open an image file of any size. PIL's own `open` asks a variable of the whole process how large one may be."""
+    for prepare in (Image.preinit, Image.init):
+        prepare()
+        for name in Image.ID:
+            factory, accepts = Image.OPEN[name]
+            try:
+                if accepts is None or accepts(contents[:16]) is True:
+                    return factory(io.BytesIO(contents), "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue
+    return Image.open(io.BytesIO(contents))  # It says what is wrong.
+
+
+def without_texts(contents: bytes) -> bytes:
+    """Return a PNG file without texts, which nobody here reads: PIL refuses the whole file for a long one."""
+    if not contents.startswith(PNG):
+        return contents
+    kept, begin, at = [], 0, len(PNG)
+    while at + 12 <= len(contents):
+        end = at + 12 + int.from_bytes(contents[at : at + 4], "big")
+        if contents[at + 4 : at + 8] in PNG_TEXTS and not contents.startswith(PNG_TURNS, at + 8):
+            kept.append(contents[begin:at])
+            begin = end
+        at = end
+    return b"".join((*kept, contents[begin:])) if kept else contents
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An image as it was decoded: whole, or at a lower resolution where that saved work.
+
+    Args:
+        image: 8-bit RGB, upright.
+        reduction: How many pixels of the file, a side, became one: 1, 2, 4 or 8.
+        offset: `(x, y)` where the picture begins in `image`, pixels: a reduced image is filled up to whole pixels, and
+            turning it upright may bring the filling to the front.
+    """
+
+    image: Image.Image
+    reduction: int = 1
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """Return where `x1, y1, x2, y2` of the whole upright picture lie in `image`."""
+        (x, y), (width, height) = self.offset, self.image.size
+        x1, y1, x2, y2 = (value / self.reduction for value in box)
+        return x1 + x, y1 + y, min(x2 + x, width), min(y2 + y, height)
+
+
+def decoded(opened: Image.Image, name: str, shrink: float = 1.0, max_pixels: int = MOST_PIXELS) -> Decoded:
+    """Return an opened image as `read_image` does, at a lower resolution where that saves decoding (JPEG) or memory.
+
+    Args:
+        opened: From `open_image`.
+        name: For the sentence.
+        shrink: How many times smaller the image may be, 1 or more; it is never smaller than that.
+        max_pixels: Most pixels that the file may have.
+
+    Raises:
+        ImageError: Truncated, or larger than `max_pixels`; names the image.
+    """
+    with readable(name):
+        turn, (width, height) = opened.getexif().get(ORIENTATION, 1), opened.size
+        if width * height > max_pixels:
+            got = f"{width} x {height} = {width * height:,}"
+            raise ImageError(expected(name, f"at most {max_pixels:,} pixels", got, ALLOW_MORE))
+        reduction = next((n for n in (8, 4, 2) if n <= min(shrink, width, height)), 1)
+        if opened.format != "JPEG":
+            reduction = reduction if width * height >= LARGE else 1
+            return Decoded(upright(opened, reduction), reduction)
+        opened.draft(None, (width // reduction, height // reduction))
+        fill_x, fill_y = opened.width - width / reduction, opened.height - height / reduction
+        if turn in QUARTER_TURNS:
+            fill_x, fill_y = fill_y, fill_x
+        offset = (fill_x if turn in ENDS_LEFT else 0.0, fill_y if turn in ENDS_ABOVE else 0.0)
+        return Decoded(upright(opened), reduction, offset)
+
+
+def upright_size(opened: Image.Image, name: str) -> tuple[int, int]:
+    """Return the `(width, height)` that an opened image has when it is upright (EXIF)."""
+    with readable(name):
+        # Of a TIFF file PIL tells the upright size from the beginning.
+        turned = opened.format != "TIFF" and opened.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+    return (opened.height, opened.width) if turned else opened.size
+
+
+def upright(opened: Image.Image, reduction: int = 1) -> Image.Image:
+    """Return the first frame of an opened image as 8-bit RGB, upright, so many times smaller."""
+    opened.seek(0)
+    opened.load()
+    ImageOps.exif_transpose(opened, in_place=True)
+    return to_rgb(opened, reduction)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Turn what PIL raises for files that are no images into a sentence."""
+    try:
+        yield
+    except (RegionLossError, MemoryError):
+        raise
+    except Exception as error:  # Decoders of damaged files raise what they like.
+        reason = str(error).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
+        raise ImageError(f"{name}: cannot be read as an image ({reason}). Replace or remove the file.") from error
+
+
+def to_rgb(image: Image.Image, reduction: int = 1) -> Image.Image:
+    """Return any PIL image as RGB, 8 bit: 16-bit and float grey is scaled, transparency laid on white.
+
+    Args:
+        image: Of any mode.
+        reduction: How many pixels a side become one, their mean.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image if reduction == 1 else image.reduce(reduction)
+    width, height = image.size
+    convert = partial(grey_to_rgb, white=white_of(image)) if image.mode.startswith(("I", "F")) else laid_on_white
+    if width * height < LARGE:
+        return convert(image)
+    # In bands, as RGB takes four times the memory of grey and of palettes, and numbers of 64 bits take eight times.
+    result = Image.new("RGB", (-(-width // reduction), -(-height // reduction)))
+    rows = max(1, BAND // (width * reduction)) * reduction
+    for top in range(0, height, rows):
+        band = convert(image.crop((0, top, width, min(top + rows, height))))
+        result.paste(band.reduce(reduction), (0, top // reduction))
+    return result
+
+
+def laid_on_white(image: Image.Image) -> Image.Image:
+    """Return an image of 8 bits as RGB, with white where it is transparent."""
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def white_of(image: Image.Image) -> float:
+    """Return what white is in grey of more than 8 bits.
+
+    Files of PNG and PNM say it: the largest number of 16 bits. A TIFF file with fewer bits says it, too; one of 16
+    often holds 12 (its tag MaxSampleValue is not meant for display), and whole and float numbers have no white at all:
+    there it is that of the least depth which holds the largest value. 1 is white in float numbers up to 1.
+    """
+    bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]
+    if image.mode.startswith("I;16") and (image.format != "TIFF" or bits < 16):
+        return 65535.0 if image.format != "TIFF" else 2.0**bits - 1
+    if image.mode == "F":
+        values = np.asarray(image)
+        highest = float(values.max(initial=0.0, where=np.isfinite(values)))
+    else:
+        highest = float(image.getextrema()[1])  # type: ignore[arg-type]
+    return next((white for white in ((1.0,) if image.mode == "F" else ()) + WHITES if highest <= white), highest)
+
+
+def grey_to_rgb(image: Image.Image, white: float) -> Image.Image:
+    """Return grey from 0 to `white` as RGB, with white where it is transparent."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=white, neginf=0.0)
+    values[values == image.info.get("transparency")] = white
+    grey = (values / white * 255.0).clip(0, 255).round().astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def to_tensor(images: Sequence[Image.Image]) -> Tensor:
+    """Return RGB images of one size as (B, 3, H, W) float32 in [-1, 1].
+
+    Raises:
+        InputError: No images, or others than RGB of one size.
+    """
+    if isinstance(images, Image.Image) or not len(images):
+        got = "one image" if isinstance(images, Image.Image) else "none"
+        raise InputError(expected("to_tensor", "a list of images", got, "Write to_tensor([image])."))
+    arrays = [np.asarray(image) for image in images]
+    for number, array in enumerate(arrays):
+        if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+            wanted, got = "an RGB image, (H, W, 3) of bytes", f"{array.shape} of {array.dtype}"
+            raise InputError(expected(f"to_tensor: images[{number}]", wanted, got, "Write image.convert('RGB')."))
+        if array.shape != arrays[0].shape:
+            sizes = [f"{height} x {width}" for height, width, _ in (arrays[0].shape, array.shape)]
+            advice = "Resize or crop them, or stack those of one size."
+            got = f"{sizes[0]} and, in images[{number}], {sizes[1]}"
+            raise InputError(expected("to_tensor", "images of one size (height x width)", got, advice))
+    return scaled(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2))
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """Return uint8 pixels as float32 in [-1, 1]."""
+    return pixels.float().div_(127.5).sub_(1.0).contiguous()
+
+
+def to_image(image: Tensor) -> Image.Image:
+    """Return an image (3, H, W) in [-1, 1] as PIL; values outside are clipped, as every viewer would."""
+    pixels = image.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte()
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())

@@ -1,0 +1,1 @@
+"""Shards: tar files and folders of images, by path or address."""

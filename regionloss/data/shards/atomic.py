@@ -1,0 +1,88 @@
+"""Files that are there whole, or not at all."""
+
+from __future__ import annotations
+
+import glob
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from regionloss.data.shards.paths import file_system, is_local
+from regionloss.disk import to_disk
+
+
+def write_whole(path: str, contents: bytes) -> None:
+    """Write a file under a temporary name beside it, and rename it; what killed processes left there is removed.
+
+    Args:
+        path: Local, or an address that fsspec opens. Of several writers the last one wins, whole.
+        contents: Of the file.
+
+    Raises:
+        DiskError: This machine's disk is full, or takes nothing; the file is as it was.
+    """
+    system, inner = file_system(path)
+    parent, name = system._parent(inner), inner.rstrip("/").rpartition("/")[2]
+    begun = f".{name}.{socket.gethostname()}-"
+    temporary = f"{parent.rstrip('/')}/{begun}{os.getpid()}.tmp"
+    try:
+        if is_disk(system):
+            with to_disk(Path(inner)):
+                os.makedirs(parent, exist_ok=True)
+                system.pipe_file(temporary, contents)
+                os.replace(temporary, inner)
+            remove_left(Path(parent), begun)
+        else:
+            system.makedirs(parent, exist_ok=True)
+            system.pipe_file(temporary, contents)
+            system.mv(temporary, inner)
+    except BaseException:
+        with suppress(Exception):
+            system.rm_file(temporary)
+        raise
+
+
+@contextmanager
+def alone(path: str) -> Iterator[None]:
+    """Let no other process that asks for it be at this path's folder meanwhile; where a disk can do that."""
+    folder = None
+    if is_local(path):
+        # Without fcntl (Windows), or on a file system without locks, two writers are as rare as they are unguarded.
+        with suppress(OSError, ImportError):
+            import fcntl
+
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def is_disk(system: Any) -> bool:
+    """Whether a file system of fsspec is this machine's own."""
+    return "file" in (system.protocol if isinstance(system.protocol, tuple) else (system.protocol,))
+
+
+def remove_left(folder: Path, begun: str) -> None:
+    """Remove temporary files of a name whose processes, on this machine, have ended."""
+    for path in folder.glob(f"{glob.escape(begun)}*.tmp"):
+        number = path.name.removeprefix(begun).removesuffix(".tmp")
+        if number.isdigit() and not runs(int(number)):
+            path.unlink(missing_ok=True)
+
+
+def runs(process: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

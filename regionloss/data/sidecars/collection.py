@@ -1,0 +1,293 @@
+"""Side-cars and their images as the commands of `regions` take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import typer
+
+from regionloss.console.tables import counted
+from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from regionloss.data.shards.source import Source
+    from regionloss.data.sidecars.formats.rows import Imported
+    from regionloss.data.sidecars.sidecar import Row, Sidecar
+    from regionloss.regions.regions import Regions
+
+
+def located(path: str) -> str:
+    """Return the side-car that a path means: `00000.parquet` and `00000.tar` stand for `00000.regions.parquet`."""
+    from regionloss.data.shards.paths import exists
+    from regionloss.data.sidecars.sidecar import SUFFIX, sidecar_path
+
+    path = path.rstrip("/")
+    # What img2dataset writes beside a shard is called 00000.parquet, too: the name of a side-car goes first.
+    candidates = [path.removesuffix(SUFFIX).removesuffix(".parquet") + SUFFIX, sidecar_path("", path), path]
+    found = [one for one in candidates if one.endswith(".parquet") and exists(one)]
+    if not found:
+        got = "no file of this name" if path == candidates[0] else f"'{path}', which is none"
+        raise InputError(expected("side-car", f"a file such as '{candidates[0]}'", got))
+    return found[0]
+
+
+def all_sidecars(paths: Sequence[str]) -> Iterator[tuple[str, Sidecar]]:
+    """Yield side-cars with their paths, each once, one in memory at a time."""
+    from regionloss.data.shards.paths import expand, is_folder, names_below
+    from regionloss.data.sidecars.sidecar import SUFFIX, read_sidecar
+
+    found: dict[str, None] = {}
+    for path in expand(list(paths)):
+        if not is_folder(path):
+            found[located(path)] = None
+            continue
+        names = [name for name in names_below(path) if name.endswith(SUFFIX)]
+        if not names:
+            raise InputError(expected(path, f"side-cars, *{SUFFIX}", "a folder without any"))
+        found.update(dict.fromkeys(f"{path.rstrip('/')}/{name}" for name in names))
+    for path in found:
+        yield path, read_sidecar(path)
+
+
+def usable(path: str, rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows without entries that are no boxes in their images; say at the end how many there were."""
+    from regionloss.data.sidecars.schema import is_box
+
+    left = 0
+    for row in rows:
+        regions = [region for region in row["regions"] if is_box(region)]
+        left += len(row["regions"]) - len(regions)
+        yield row | {"regions": regions}
+    if left:
+        typer.echo(
+            f"Left out: {counted(left, 'region')} of {path}, no box inside the image, or without score.", err=True
+        )
+
+
+def all_rows(paths: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of side-cars."""
+    return chain.from_iterable(usable(path, sidecar.rows()) for path, sidecar in all_sidecars(paths))
+
+
+def rows_by_key(paths: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of side-cars for a file in which a key is the name of one image.
+
+    Raises:
+        InputError: Two side-cars have rows of one key.
+    """
+    owners: dict[str, str] = {}
+    for path, sidecar in all_sidecars(paths):
+        for key in sidecar.places:
+            if (other := owners.setdefault(key, path)) != path:
+                got = f"'{key}', which {other} has, too"
+                advice = "Export one of them at a time."
+                raise InputError(expected(path, "keys of its own", got, advice))
+        yield from usable(path, sidecar.rows())
+
+
+def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) -> list[str]:
+    """Return the keys that are named, or the first of those with regions, then of those without."""
+    from regionloss.data.shards.keys import normal
+
+    keys = normal(keys)
+    for key in keys:
+        if key not in sidecar:
+            raise UnknownNameError(f"{path} has no image '{key}'. {did_you_mean(key, list(sidecar.places)[:1000])}")
+    if not len(sidecar):
+        raise InputError(expected(path, "rows of images", "none"))
+    by_regions = sorted(sidecar.rows(), key=lambda row: not row["regions"])
+    return list(keys) or [row["key"] for row in by_regions[:limit]]
+
+
+def pictures(
+    images: str, sidecar: Sidecar, keys: Sequence[str]
+) -> Iterator[tuple[str, Image.Image | str, Mapping[str, Regions] | None]]:
+    """Yield keys and images of a shard with their regions, by kind, in pixels; None for those of another aspect.
+
+    In the place of an image that cannot be read stands the sentence that says so.
+    """
+    from regionloss.data.images.files import decoded, open_image
+    from regionloss.data.sidecars.entries import kind_regions
+    from regionloss.data.sidecars.formats.rows import sides
+    from regionloss.data.sidecars.lookup import same_aspect
+
+    source = opened_shard(images)
+    try:
+        numbers = {key: number for number, key in enumerate(source.shard.keys())}
+        for key in (key for key in keys if key in numbers):
+            try:
+                image = decoded(open_image(source.shard.read(numbers[key]), key), key).image
+            except (InputError, OSError) as error:
+                yield key, str(error), None
+                continue
+            (row,) = usable(f"'{key}'", [sidecar[key]])
+            if not same_aspect(image.size, sides(row)):
+                yield key, image, None
+                continue
+            kinds = sorted({region["kind"] for region in row["regions"]})
+            found = {k: [r for r in row["regions"] if r["kind"] == k] for k in kinds}
+            yield key, image, {k: kind_regions(k, regions, image.size) for k, regions in found.items()}
+    finally:
+        source.close()
+
+
+def opened_shard(path: str) -> Source:
+    """Open a shard; raise InputError where there is none."""
+    from regionloss.data.shards.addresses import unsigned
+    from regionloss.data.shards.source import open_source
+
+    try:
+        return open_source(path)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        got = f"'{unsigned(path)}', which is none"
+        raise InputError(expected("--images", "a tar file or a folder of images", got)) from error
+
+
+def advice_on_keys(keys: Sequence[str]) -> str:
+    """Return a hint of what the keys of a shard look like."""
+    return f"Its keys are such as '{keys[0]}'." if keys else "It holds no images."
+
+
+def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list[str]]:
+    """Put imported rows into the side-car of a shard.
+
+    What an earlier import from the same format said of the same kinds is replaced; other kinds, and what detectors have
+    found, stay.
+
+    Returns:
+        The imported rows that it holds now, and sentences about those that it does not.
+    """
+    from regionloss.data.shards.addresses import address
+    from regionloss.data.shards.atomic import alone
+    from regionloss.data.sidecars.formats.rows import sides
+    from regionloss.data.sidecars.lookup import same_aspect
+
+    images = address(images)
+    source = opened_shard(images)
+    try:
+        keys, rule = source.shard.keys(), source.shard.head.rule
+        rows, foreign = keyed(imported.rows, keys, images)
+        sizes = sizes_of(source, rows)
+    finally:
+        source.close()
+    held = [row for key, row in rows.items() if same_aspect(sizes[key], sides(row))]
+    left = left_out(images, keys, foreign, rows, sizes)
+    # Of what the file says of this shard's own images, something must be left: else nobody has looked at them.
+    found = any(row["regions"] for row in rows.values())
+    if not held or (found and not any(row["regions"] for row in held)):
+        wanted = "images that the file describes"
+        raise InputError(expected(f"--images '{images}'", wanted, "none of them", " ".join(left)))
+    with alone(target):
+        add(target, images, keys, held, sizes, rule)
+    return held, left
+
+
+def keyed(rows: Mapping[str, Row], keys: Sequence[str], images: str) -> tuple[dict[str, Row], list[str]]:
+    """Return imported rows by a shard's own keys, and the names that stand for none of its images.
+
+    A name is a key as it is. A tar file has keys without suffix; and a letter with an accent is one sign or two. What
+    names an image second is left out: nobody knows which of two files is meant.
+    """
+    from regionloss.data.shards.keys import nfc
+    from regionloss.data.shards.paths import is_tar
+
+    known = {nfc(key): key for key in keys} | {key: key for key in keys}
+    found: dict[str, Row] = {}
+    foreign = []
+    for name, row in rows.items():
+        key = next((known[one] for one in (name, *shorter(name, is_tar(images))) if one in known), None)
+        if key is None or key in found:
+            foreign.append(name)
+        else:
+            found[key] = row | {"key": key}
+    return found, foreign
+
+
+def shorter(name: str, suffixed: bool) -> list[str]:
+    """Return what else a file's key may be; where keys have no suffix, what stands before its first or last dot."""
+    from regionloss.data.shards.keys import nfc
+
+    name = nfc(name)
+    folder, slash, base = name.rpartition("/")
+    stems = (base.partition(".")[0], base.rpartition(".")[0]) if suffixed else ()
+    return [name, *(f"{folder}{slash}{stem}" for stem in stems if stem)]
+
+
+def add(
+    target: str,
+    images: str,
+    keys: Sequence[str],
+    held: Sequence[Row],
+    sizes: Mapping[str, tuple[int, int]],
+    rule: str,
+) -> None:
+    """Write imported rows into a side-car."""
+    from regionloss.data.shards.keys import same_rule
+    from regionloss.data.sidecars.formats.rows import sides, with_import
+    from regionloss.data.sidecars.lookup import same_aspect
+    from regionloss.data.sidecars.sidecar import Sidecar, read_sidecar, write_sidecar
+
+    try:
+        known = read_sidecar(target)
+    except FileNotFoundError:
+        known = Sidecar.of([])
+    if len(known) and not same_rule(known.rule, rule):
+        got = "those of a side-car from before, up to the first"
+        raise InputError(expected(target, f"keys up to the {rule}", got, "Annotate again, or remove the side-car."))
+    if len(known) and not known.places.keys() & set(keys):
+        got = f"that of another shard, with keys such as '{next(iter(known.places))}'"
+        raise InputError(expected(target, f"the side-car of {images}", got, "Say another --out."))
+    rows = {row["key"]: row for row in known.rows()}
+    complete = known.scans
+    for row in held:
+        key, (width, height) = row["key"], sizes[row["key"]]
+        if key not in rows or not same_aspect((width, height), sides(rows[key])):
+            rows[key] = {"key": key, "width": width, "height": height, "scans": [], "regions": []}
+            complete = ()  # no detector has looked at this image
+        rows[key] = with_import(rows[key], row)
+    ordered = [rows[key] for key in keys if key in rows]
+    write_sidecar(target, Sidecar.of(ordered, complete, known.shard, known.files, known.rule if len(known) else rule))
+
+
+def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:
+    """Return `(width, height)` of the upright images of rows that a shard holds; an unreadable one has its row's."""
+    from regionloss.data.images.files import open_image, upright_size
+    from regionloss.data.sidecars.formats.rows import sides
+
+    sizes = {}
+    for number, key in enumerate(source.shard.keys()):
+        if key in rows:
+            try:
+                sizes[key] = upright_size(open_image(source.shard.read(number), key), key)
+            except (InputError, OSError):
+                sizes[key] = sides(rows[key])
+    return sizes
+
+
+def left_out(
+    images: str,
+    keys: Sequence[str],
+    foreign: Sequence[str],
+    rows: Mapping[str, Row],
+    sizes: Mapping[str, tuple[int, int]],
+) -> list[str]:
+    """Return a sentence about names that stand for no image of a shard, and one about images of another aspect."""
+    from regionloss.data.sidecars.formats.rows import sides
+    from regionloss.data.sidecars.lookup import same_aspect
+
+    sentences = []
+    if foreign:
+        where = f"{counted(len(foreign), 'image')} that {images} does not hold, the first is"
+        sentences.append(f"Left out: {where} '{foreign[0]}'. {advice_on_keys(keys)}")
+    if other := [key for key, size in sizes.items() if not same_aspect(size, sides(rows[key]))]:
+        (width, height), (wide, high) = sizes[other[0]], sides(rows[other[0]])
+        what = f"the first is '{other[0]}', {height} x {width}, annotated as {high} x {wide}"
+        sentence = f"Left out: {counted(len(other), 'image')} of another aspect than annotated; {what}."
+        if same_aspect((height, width), (wide, high)):
+            sentence += " The sides are exchanged, as where EXIF turns a photograph: annotate it upright."
+        sentences.append(sentence)
+    return sentences

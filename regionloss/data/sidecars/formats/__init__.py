@@ -1,0 +1,1 @@
+"""Formats of annotations that are imported and exported."""

@@ -1,0 +1,1 @@
+"""Words drawn on images."""

@@ -1,0 +1,46 @@
+"""Explicit detection by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from torch import Tensor
+
+from regionloss.checks import check_images, check_range, range_of
+from regionloss.detectors.base import Detector
+from regionloss.errors import InputError, expected
+from regionloss.regions.regions import Regions
+
+
+def detect(
+    images: Tensor,
+    detector: str | Detector,
+    options: Mapping[str, object] | None = None,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+) -> Regions:
+    """Return what a detector finds in images.
+
+    Args:
+        images: (B, 3, H, W), RGB.
+        detector: A registered name such as `"face/mtcnn"`, or a detector.
+        options: Options of the named detector's constructor.
+        value_range: Range of the images; detectors are shown them in [-1, 1].
+
+    Raises:
+        InputError: Images of another shape or range.
+        UnknownNameError: No detector has this name.
+        WeightsError: Its weights are not here; the sentence says how to fetch them.
+    """
+    check_images(images, "images")
+    low, high = range_of(value_range)
+    check_range(images, (low, high), "images", "")
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(expected("options", "the detector's options by name", type(options).__name__))
+    if isinstance(detector, str):
+        from regionloss.hooks.catalogue import catalogue
+
+        detector = cast(Detector, catalogue().build("detector", detector, dict(options or {})))
+    if not isinstance(detector, Detector):
+        raise InputError(expected("detector", "a name such as 'face/mtcnn', or a Detector", type(detector).__name__))
+    return detector.detect(images if (low, high) == (-1, 1) else (images - low) * (2 / (high - low)) - 1)

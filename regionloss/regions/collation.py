@@ -1,0 +1,238 @@
+"""Images' regions -> one batch. What is too small, too hidden or unusable is dropped here, and counted."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from regionloss.errors import InputError, expected
+from regionloss.limits import number_of
+from regionloss.regions import geometry
+from regionloss.regions.geometry import Draws
+from regionloss.regions.regions import Regions, check_values
+
+
+@dataclass(frozen=True, eq=False)
+class LooseRegions(Regions):
+    """Regions on their way to a batch, many a second: `collate_regions` checks them and lays them out at its end."""
+
+    def __post_init__(self) -> None:
+        """Leave that to collation."""
+
+
+def settled(regions: Regions) -> Regions:
+    """Return regions checked and laid out."""
+    return Regions(**{field.name: getattr(regions, field.name) for field in fields(regions)})
+
+
+@dataclass(frozen=True)
+class RegionFilter:
+    """Which regions of a kind are worth a crop.
+
+    Args:
+        min_side: Shortest side of the visible box, pixels.
+        min_visible: Least share of the box, and of its known keypoints, that lies in the image.
+        need_keypoints: Whether every keypoint must be known, and no two of them coincide.
+        per_image: Most regions that an image keeps.
+        per_batch: Most regions in a batch.
+        choose: Which are kept then, `"largest"` or `"random"`.
+        drop: Probability with which each region is left out (InsightTok, Table 9).
+        pad_to: Counts to which the batch is filled up with regions that weigh zero, for compiled losses.
+
+    Raises:
+        InputError: A share outside [0, 1], a limit below 0, or another choice.
+    """
+
+    min_side: float = 4.0
+    min_visible: float = 0.5
+    need_keypoints: bool = False
+    per_image: int | None = None
+    per_batch: int | None = None
+    choose: str = "largest"
+    drop: float = 0.0
+    pad_to: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, high in (("min_side", math.inf), ("min_visible", 1), ("drop", 1)):
+            wanted = "a share from 0 to 1" if high == 1 else "pixels, 0 or more"
+            number_of(getattr(self, name), f"filter: {name}", wanted, 0, high)
+        for name in ("per_image", "per_batch"):
+            if (limit := getattr(self, name)) is not None:
+                number_of(limit, f"filter: {name}", "0 or more, or none", 0, math.inf, whole=True)
+        if self.pad_to is not None and not isinstance(self.pad_to, tuple | list):
+            raise InputError(expected("filter: pad_to", "counts such as (4, 8), or none", repr(self.pad_to)[:60]))
+        for count in self.pad_to or ():
+            number_of(count, "filter: pad_to", "counts of 0 or more", 0, math.inf, whole=True)
+        if self.choose not in ("largest", "random"):
+            raise InputError(expected("filter: choose", "'largest' or 'random'", repr(self.choose)))
+
+
+def collate_regions(
+    per_image: Sequence[Mapping[str, Regions]],
+    filters: Mapping[str, RegionFilter] | None = None,
+    generator: Draws = None,
+) -> tuple[dict[str, Regions], Counter[str]]:
+    """Join the regions of B images into one batch per kind.
+
+    A kind that an image's mapping lacks was not looked for there (`annotated` is False); an empty `Regions` says that
+    nothing was found.
+
+    Args:
+        per_image: For each image its regions by kind, on the CPU, `image_index` zero throughout.
+        filters: What to keep, by kind; kinds without one keep what is half visible and 4 pixels high.
+        generator: Of random choices; one for all, or one for each image: then an image keeps the same in any batch.
+
+    Returns:
+        Regions by kind, and how many were dropped, by `kind/reason`.
+
+    Raises:
+        InputError: Images of different sizes.
+    """
+    if not isinstance(per_image, Sequence) or isinstance(per_image, str | bytes):
+        raise InputError(expected("collate", "a list, the regions by kind of each image", type(per_image).__name__))
+    if filters is not None and not isinstance(filters, Mapping):
+        raise InputError(expected("filters", "a RegionFilter by kind, or none", type(filters).__name__))
+    for kind, rules in (filters or {}).items():
+        if not isinstance(rules, RegionFilter):
+            raise InputError(expected(f"filters['{kind}']", "a RegionFilter", type(rules).__name__))
+    for regions in per_image:
+        if not isinstance(regions, Mapping):
+            advice = "For example [{'text': Regions(...)}, {}]."
+            raise InputError(expected("collate", "for each image its Regions by kind", type(regions).__name__, advice))
+    kinds = sorted({kind for regions in per_image for kind in regions})
+    for kind in set(filters or {}) - set(kinds):
+        # A kind that no image of this batch carries is no mistake; one that looks like another is.
+        if close := difflib.get_close_matches(kind, kinds, n=1, cutoff=0.75):
+            advice = f"Did you mean '{close[0]}'?"
+            raise InputError(expected("filters", f"kinds of the batch ({', '.join(kinds)})", f"'{kind}'", advice))
+    dropped: Counter[str] = Counter()
+    batch = {}
+    for kind in kinds:
+        joined = loose([regions.get(kind) for regions in per_image], kind)
+        batch[kind] = settled(keep(joined, (filters or {}).get(kind, RegionFilter()), dropped, generator))
+    return batch, dropped
+
+
+def join(per_image: Sequence[Regions | None], kind: str) -> Regions:
+    """Return one batch of the regions of B images, None where an image was not looked at."""
+    return settled(loose(per_image, kind))
+
+
+def loose(per_image: Sequence[Regions | None], kind: str) -> LooseRegions:
+    """Return the same with values checked, but not laid out yet."""
+    found = [(i, regions) for i, regions in enumerate(per_image) if regions is not None]
+    sizes = {tuple(regions.image_size) for _, regions in found}
+    if len(sizes) != 1:
+        advice = "Crop or resize images and their regions before they are collated."
+        raise InputError(expected(f"collate ({kind})", "images of one size", str(sorted(sizes)), advice))
+    parts = [regions for _, regions in found]
+    annotated = torch.zeros(len(per_image), dtype=torch.bool)
+    annotated[[i for i, _ in found]] = True
+    found_regions = LooseRegions(
+        kind,
+        torch.cat([regions.boxes for regions in parts]),
+        torch.cat([torch.full((len(regions),), i, dtype=torch.int64) for i, regions in found]),
+        parts[0].image_size,
+        len(per_image),
+        keypoints=together([regions.keypoints for regions in parts], [len(regions) for regions in parts]),
+        scores=together([regions.scores for regions in parts], [len(regions) for regions in parts]),
+        valid=joined_valid(parts),
+        texts=joined_texts(parts),
+        annotated=annotated,
+    )
+    check_values(found_regions)
+    return found_regions
+
+
+def together(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | None:
+    """Return rows of all images; NaN for those of an image that has none, None where no image has any."""
+    example = next((part for part in parts if part is not None), None)
+    if example is None:
+        return None
+    shape = example.shape[1:]
+    for part in parts:
+        if part is not None and part.shape[1:] != shape:
+            raise InputError(expected("collate", f"{shape[0]} keypoints a region, as in others", str(part.shape[1])))
+    rows = [example.new_full((n, *shape), torch.nan) if p is None else p for p, n in zip(parts, counts, strict=True)]
+    return torch.cat(rows)
+
+
+def joined_valid(parts: Sequence[Regions]) -> Tensor | None:
+    """Return which regions are valid; None where all are."""
+    if all(regions.valid is None for regions in parts):
+        return None
+    ones = [torch.ones(len(regions), dtype=torch.bool) for regions in parts]
+    return torch.cat([one if r.valid is None else r.valid for one, r in zip(ones, parts, strict=True)])
+
+
+def joined_texts(parts: Sequence[Regions]) -> tuple[str, ...] | None:
+    """Return all transcriptions, empty for regions without; None where no image has any."""
+    if all(regions.texts is None for regions in parts):
+        return None
+    return tuple(text for regions in parts for text in (regions.texts or ("",) * len(regions)))
+
+
+def keep(regions: Regions, rules: RegionFilter, dropped: Counter[str], generator: Draws) -> Regions:
+    """Return what the rules keep of a batch; counts the rest."""
+    height, width = regions.image_size
+    limits = regions.boxes.new_tensor([width, height])
+    clipped = torch.cat([regions.boxes[:, :2].clamp(min=0), torch.minimum(regions.boxes[:, 2:], limits)], 1)
+    visible = torch.minimum(
+        regions.areas / (regions.boxes[:, 2:] - regions.boxes[:, :2]).prod(1), keypoints_inside(regions)
+    )
+    reasons = {
+        "hidden": visible < rules.min_visible,
+        "small": (clipped[:, 2:] - clipped[:, :2]).amin(1) < rules.min_side,
+        "keypoints": ~usable_keypoints(regions) if rules.need_keypoints else torch.zeros(len(regions)).bool(),
+    }
+    gone = torch.zeros(len(regions), dtype=torch.bool)
+    for reason, mask in reasons.items():
+        dropped[f"{regions.kind}/{reason}"] += int((mask & ~gone).sum())
+        gone |= mask
+    kept = replace(regions, boxes=clipped, layout=None) if not gone.any() else clipped_rest(regions, clipped, ~gone)
+    if rules.drop:
+        kept = counted(kept, geometry.drop(kept, rules.drop, generator), "drop", dropped)
+    if rules.per_image is not None or rules.per_batch is not None:
+        few = geometry.limit(kept, rules.per_image, rules.per_batch, rules.choose, generator)
+        kept = counted(kept, few, "limit", dropped)
+    return kept if rules.pad_to is None else kept.padded(rules.pad_to)
+
+
+def clipped_rest(regions: Regions, clipped: Tensor, mask: Tensor) -> Regions:
+    """Return the regions that a mask (R,) keeps, with their boxes clipped to the image."""
+    return replace(regions.select(mask), boxes=clipped[mask], layout=None)
+
+
+def counted(before: Regions, after: Regions, reason: str, dropped: Counter[str]) -> Regions:
+    """Return `after`, having counted what it lacks."""
+    dropped[f"{before.kind}/{reason}"] += len(before) - len(after)
+    return after
+
+
+def keypoints_inside(regions: Regions) -> Tensor:
+    """Return (R,) the share of a region's known keypoints that lies in the image; one where none is known.
+
+    Detectors clip their boxes, so that a face cut by the image's border shows only by its keypoints.
+    """
+    if regions.keypoints is None:
+        return torch.ones(len(regions))
+    height, width = regions.image_size
+    known = regions.keypoints.isfinite().all(2)
+    x, y = regions.keypoints.unbind(2)
+    inside = known & (x >= 0) & (x <= width) & (y >= 0) & (y <= height)
+    return torch.where(known.any(1), inside.sum(1) / known.sum(1).clamp(min=1), 1.0)
+
+
+def usable_keypoints(regions: Regions) -> Tensor:
+    """Return (R,) whether all keypoints are known and no two of a region coincide (half a pixel apart at least)."""
+    if regions.keypoints is None:
+        return torch.zeros(len(regions), dtype=torch.bool)
+    apart = torch.cdist(regions.keypoints.nan_to_num(0.0), regions.keypoints.nan_to_num(0.0))
+    apart = apart + torch.eye(apart.shape[1]) * 1e3
+    return regions.keypoints.isfinite().flatten(1).all(1) & (apart.flatten(1).amin(1) >= 0.5)

@@ -1,0 +1,127 @@
+"""What happens to an image's regions when the image is cropped, resized or mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from regionloss.errors import InputError, expected
+from regionloss.regions.regions import Regions
+
+Draws = torch.Generator | Sequence[torch.Generator] | None
+
+
+def crop(regions: Regions, window: tuple[int, int, int, int]) -> Regions:
+    """Return the regions of a window of the image; those that lie outside it are left out.
+
+    Boxes are not clipped: what part of a region is still visible decides whether it is kept (`RegionFilter`).
+
+    Args:
+        regions: Regions of whole images.
+        window: `(top, left, height, width)` in pixels, the same for all images.
+    """
+    top, left, height, width = window
+    boxes = regions.boxes - regions.boxes.new_tensor([left, top, left, top])
+    inside = (boxes[:, 2:] > 0).all(1) & (boxes[:, 0] < width) & (boxes[:, 1] < height)
+    kept = regions.select(inside)
+    points = None if kept.keypoints is None else kept.keypoints - kept.keypoints.new_tensor([left, top])
+    return replace(kept, boxes=boxes[inside], keypoints=points, image_size=(height, width), layout=None)
+
+
+def resize(regions: Regions, size: tuple[int, int]) -> Regions:
+    """Return the regions of images resized to `size` (height, width), pixels."""
+    scale = regions.boxes.new_tensor([size[1] / regions.image_size[1], size[0] / regions.image_size[0]])
+    points = None if regions.keypoints is None else regions.keypoints * scale
+    return replace(regions, boxes=regions.boxes * scale.repeat(2), keypoints=points, image_size=size, layout=None)
+
+
+def hflip(regions: Regions, flip_pairs: Sequence[tuple[int, int]] | None = None) -> Regions:
+    """Return the regions of images mirrored left to right.
+
+    Args:
+        regions: Regions of the images before.
+        flip_pairs: Keypoints that swap, as the region kind names them; needed where there are keypoints.
+
+    Raises:
+        InputError: Keypoints without pairs: a mirrored face has its left eye on the other side.
+    """
+    width = regions.image_size[1]
+    x1, y1, x2, y2 = regions.boxes.unbind(1)
+    boxes = torch.stack([width - x2, y1, width - x1, y2], 1)
+    points = regions.keypoints
+    if points is not None:
+        if flip_pairs is None:
+            advice = f"See regionloss.hooks.catalogue.catalogue().region_kind('{regions.kind}').flip_pairs."
+            raise InputError(expected("hflip", "flip_pairs, as the regions have keypoints", "none", advice))
+        points = mirrored(points, width, flip_pairs)
+    return replace(regions, boxes=boxes, keypoints=points, layout=None)
+
+
+def mirrored(points: Tensor, width: int, flip_pairs: Sequence[tuple[int, int]]) -> Tensor:
+    """Return keypoints (R, K, 2) in a mirrored image, left and right ones swapped."""
+    order = list(range(points.shape[1]))
+    for left, right in flip_pairs:
+        order[left], order[right] = right, left
+    flipped = points[:, order].clone()
+    flipped[..., 0] = width - flipped[..., 0]
+    return flipped
+
+
+def uniform(regions: Regions, generator: Draws = None) -> Tensor:
+    """Return (R,) random numbers in [0, 1), one a region.
+
+    Args:
+        regions: Regions on a CPU.
+        generator: One for all, or one for each image: then what an image draws does not depend on the others.
+
+    Raises:
+        InputError: Another number of generators than of images.
+    """
+    if generator is None or isinstance(generator, torch.Generator):
+        return torch.rand(len(regions), generator=generator)
+    if regions.num_images is not None and len(generator) != regions.num_images:
+        got = f"{len(generator)} for {regions.num_images} images"
+        raise InputError(expected("generator", "one, or one for each image", got))
+    drawn = torch.empty(len(regions))
+    for image, own in enumerate(generator):
+        mine = regions.image_index == image
+        drawn[mine] = torch.rand(int(mine.sum()), generator=own)
+    return drawn
+
+
+def drop(regions: Regions, probability: float, generator: Draws = None) -> Regions:
+    """Return the regions less each with this probability (InsightTok, Table 9)."""
+    return regions.select(uniform(regions, generator) >= probability)
+
+
+def limit(
+    regions: Regions,
+    per_image: int | None = None,
+    per_batch: int | None = None,
+    choose: str = "largest",
+    generator: Draws = None,
+) -> Regions:
+    """Return at most so many regions, per image and in all: the largest, or a random choice.
+
+    Args:
+        regions: Regions on a CPU.
+        per_image: Most regions that an image keeps.
+        per_batch: Most regions in all.
+        choose: `"largest"` or `"random"`.
+        generator: Of the random choice; one for all, or one for each image.
+
+    Raises:
+        InputError: Another word than these two.
+    """
+    if choose not in ("largest", "random"):
+        raise InputError(expected("limit.choose", "'largest' or 'random'", repr(choose)))
+    rank = regions.areas if choose == "largest" else uniform(regions, generator)
+    order = rank.argsort(descending=True, stable=True)
+    if per_image is not None:
+        index = regions.image_index[order]
+        earlier = (index[:, None] == index[None, :]).tril(-1).sum(1)
+        order = order[earlier < per_image]
+    return regions.select(order[:per_batch].sort().values)

@@ -1,0 +1,159 @@
+"""Annotating a folder once: a detector that finds red rectangles, files of all kinds, a side-car that is believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from regionloss.data.annotate.pictures import Annotated, annotate, annotate_files, look
+from regionloss.data.shards.paths import list_images
+from regionloss.data.sidecars.entries import kind_regions
+from regionloss.data.sidecars.sidecar import read_sidecar
+from regionloss.regions import Regions
+
+
+class RedDetector:
+    """Finds the bounding box of all that is red, and its centre as a keypoint."""
+
+    def __init__(self, kind: str = "sign", version: str = "1") -> None:
+        self.kind, self.version, self.looked = kind, version, 0
+
+    def detect(self, images: Tensor) -> Regions:
+        self.looked += 1
+        red = (images[0, 0] > 0) & (images[0, 1:] < -0.5).all(0)
+        size = (images.shape[2], images.shape[3])
+        if not red.any():
+            return Regions.empty(self.kind, size, 1, keypoints=1)
+        ys, xs = red.nonzero().unbind(1)
+        box = torch.stack([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]).float()[None]
+        centre = torch.stack([box[:, 0::2].mean(1), box[:, 1::2].mean(1)], 1)[:, None]
+        return Regions(self.kind, box, torch.zeros(1).long(), size, 1, keypoints=centre, scores=torch.tensor([0.75]))
+
+
+def signed(size: tuple[int, int], box: tuple[int, int, int, int] | None) -> Image.Image:
+    image = Image.new("RGB", size, (40, 90, 200))
+    if box:
+        image.paste((255, 0, 0), box)
+    return image
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    (root / "sub").mkdir(parents=True)
+    signed((60, 40), (10, 5, 30, 25)).save(root / "a.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored a quarter turn to the left of upright
+    signed((50, 80), (5, 10, 25, 70)).transpose(Image.Transpose.ROTATE_90).save(root / "sub" / "turned.png", exif=exif)
+    signed((30, 30), None).save(root / "empty.png")
+    Image.new("CMYK", (20, 20), (0, 255, 255, 0)).save(root / "print.jpg", quality=100)
+    (root / "broken.jpg").write_bytes(b"not an image")
+    return root
+
+
+def by_name(pictures: list[Annotated]) -> dict[str, Annotated]:
+    return {picture.name: picture for picture in pictures}
+
+
+def test_regions_are_in_the_pixels_of_the_upright_image(folder: Path):
+    pictures, skipped = annotate_files(list_images(folder), folder, {"red": RedDetector()})
+    found = by_name(pictures)
+    assert found["a.png"].regions["sign"].boxes.tolist() == [[10, 5, 30, 25]]
+    turned = found["sub/turned.png"]
+    assert turned.image.size == (50, 80)
+    assert turned.regions["sign"].boxes[0].tolist() == pytest.approx([5, 10, 25, 70])
+    assert turned.regions["sign"].keypoints[0, 0].tolist() == pytest.approx([15, 40])
+    assert turned.regions["sign"].scores.tolist() == [0.75]
+    assert len(found["empty.png"].regions["sign"]) == 0
+    assert found["print.jpg"].regions["sign"].boxes.tolist() == [[0, 0, 20, 20]]
+    assert list(skipped) == ["broken.jpg"]
+    assert "cannot be read as an image" in skipped["broken.jpg"]
+
+
+def test_nothing_is_looked_at_twice_and_the_side_car_says_the_same(folder: Path, tmp_path: Path):
+    sidecar, paths = tmp_path / "run" / "images.regions.parquet", list_images(folder)
+    first, _ = annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
+    again = RedDetector()
+    second, skipped = annotate_files(paths, folder, {"red": again}, sidecar)
+    assert again.looked == 0
+    assert list(skipped) == ["broken.jpg"]
+    for a, b in zip(first, second, strict=True):
+        assert a.name == b.name
+        assert torch.allclose(a.regions["sign"].boxes, b.regions["sign"].boxes, atol=1e-4)
+        assert np.array_equal(np.asarray(a.image), np.asarray(b.image))
+    rows = list(read_sidecar(str(sidecar)).rows())
+    assert {row["key"] for row in rows} == {"a.png", "empty.png", "print.jpg", "sub/turned.png"}
+    row = next(row for row in rows if row["key"] == "a.png")
+    assert (row["width"], row["height"]) == (60, 40)
+    assert row["regions"][0]["box"] == pytest.approx([10 / 60, 5 / 40, 30 / 60, 25 / 40])
+    assert [row["scans"] != [] for row in rows] == [True] * 4
+
+
+def test_a_changed_file_another_version_and_a_new_detector_are_looked_at(folder: Path, tmp_path: Path):
+    sidecar, paths = tmp_path / "images.regions.parquet", list_images(folder)
+    annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
+    signed((64, 44), (1, 2, 33, 4)).save(folder / "a.png")
+    changed = RedDetector()
+    pictures, _ = annotate_files(paths, folder, {"red": changed}, sidecar)
+    assert changed.looked == 1
+    assert by_name(pictures)["a.png"].regions["sign"].boxes[0].tolist() == pytest.approx([1, 2, 33, 4])
+    newer, other = RedDetector(version="2"), RedDetector("mark")
+    pictures, _ = annotate_files(paths, folder, {"red": newer, "other": other}, sidecar)
+    assert (newer.looked, other.looked) == (4, 4)
+    assert sorted(by_name(pictures)["a.png"].regions) == ["mark", "sign"]
+    assert len(by_name(pictures)["a.png"].regions["sign"]) == 1
+
+
+def test_a_side_car_that_is_cut_off_is_made_anew(folder: Path, tmp_path: Path):
+    sidecar, paths = tmp_path / "images.regions.parquet", list_images(folder)
+    annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
+    sidecar.write_bytes(sidecar.read_bytes()[:-40])
+    again = RedDetector()
+    pictures, _ = annotate_files(paths, folder, {"red": again}, sidecar)
+    assert again.looked == 4
+    assert len(pictures) == 4
+
+
+def test_a_large_image_is_looked_at_smaller_and_its_boxes_are_in_its_own_pixels():
+    image = signed((400, 200), (100, 40, 300, 160))
+    detector = RedDetector()
+    found = look(detector, image, max_side=100)
+    assert found.image_size == (200, 400)
+    assert found.boxes[0].tolist() == pytest.approx([100, 40, 300, 160], abs=4.1)
+
+
+def test_two_detectors_of_one_kind_add_up_and_two_kinds_stand_apart():
+    picture = Annotated("p", signed((60, 40), (10, 5, 30, 25)), {})
+    both = annotate(picture, [RedDetector(), RedDetector(), RedDetector("mark")])
+    assert len(both.regions["sign"]) == 2
+    assert len(both.regions["mark"]) == 1
+    assert both.regions["sign"].keypoints.shape == (2, 1, 2)
+
+
+def test_progress_is_told_for_every_file_good_or_bad(folder: Path):
+    told: list[tuple[int, int]] = []
+    annotate_files(list_images(folder), folder, {"red": RedDetector()}, tick=lambda done, of: told.append((done, of)))
+    assert told == [(i, 5) for i in range(1, 6)]
+
+
+def test_entries_of_one_kind_may_have_other_numbers_of_keypoints() -> None:
+    few, many = [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.6, 0.6, 0.7, 0.7]
+    entries = [{"box": [0, 0, 1, 1], "score": 1.0, "keypoints": points} for points in (few, None, many)]
+    regions = kind_regions("face", entries, (200, 100))
+    nan = float("nan")
+    wanted = [[20, 20, 60, 40, nan, nan], [nan] * 6, [100, 50, 120, 60, 140, 70]]
+    for found, points in zip(regions.keypoints.flatten(1).tolist(), wanted, strict=True):
+        assert found == pytest.approx(points, nan_ok=True)
+    assert kind_regions("face", entries[1:2], (200, 100)).keypoints is None
+
+
+def test_scores_of_a_source_without_any_are_none() -> None:
+    """A side-car has 1 for them, which a picture would show as certainty."""
+    entries = [{"box": [0, 0, 1, 1], "score": score, "keypoints": None} for score in (1.0, 0.5, 1.0)]
+    assert kind_regions("face", entries[::2], (200, 100)).scores is None
+    assert kind_regions("face", entries, (200, 100)).scores.tolist() == [1, 0.5, 1]

@@ -1,0 +1,85 @@
+"""Judges: other networks than the loss is computed with; and the page at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from regionloss.errors import InputError, UnknownNameError, WeightsError
+from regionloss.evaluation.judges import build_judges
+from regionloss.hooks.catalogue import catalogue
+from regionloss.judges import Judge
+from regionloss.recipe import TrainingRun, build_trainer
+
+Prepare = Callable[..., TrainingRun]
+NO_TERMS = {"components": []}
+
+
+def test_a_judge_that_the_loss_is_computed_with_is_refused(trained: Path) -> None:
+    judges, _ = build_judges({"text": "text/ppocr-v6"}, catalogue(), NO_TERMS)
+    weights = {"name": "text/some-recogniser", "sha256": judges["text"].weights_sha256, "licence": "Apache-2.0"}
+    resolved = json.loads((trained / "pretrain/resolved.json").read_text())
+    build_judges({"text": "text/ppocr-v6"}, catalogue(), resolved)
+    resolved["components"].append({"kind": "backbone", "name": "text/own", "weights": [weights]})
+    with pytest.raises(
+        InputError,
+        match="judge 'text/ppocr-v6': expected a network that the loss is not computed with, "
+        "got 'text/some-recogniser', which it is",
+    ):
+        build_judges({"text": "text/ppocr-v6"}, catalogue(), resolved)
+
+
+def test_refusal_comes_before_training(tiny_run: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tiny_run(tmp_path)
+    judges, _ = build_judges({"text": "text/ppocr-v6"}, catalogue(), NO_TERMS)
+    trained_against = {judges["text"].weights_sha256: "text/some-recogniser"}
+    monkeypatch.setattr("regionloss.evaluation.judges.loss_weights", lambda resolved: trained_against)
+    with pytest.raises(InputError, match="which it is"):
+        build_trainer(run.loaded).run(run)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_missing_judges_are_noted_and_unknown_ones_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownNameError, match="ppocr-v6"):
+        build_judges({"text": "text/ppocr-v7"}, catalogue(), NO_TERMS)
+    with pytest.raises(InputError, match="expected a judge of face, got text/ppocr-v6, of text"):
+        build_judges({"face": "text/ppocr-v6"}, catalogue(), NO_TERMS)
+
+    class Bare:
+        def find(self, kind: str, name: str) -> None:
+            return None
+
+        def build(self, kind: str, name: str, options: object) -> Judge:
+            raise WeightsError("weights 'faceres-bin' not found.")
+
+    judges, notes = build_judges({"face": "face/faceres"}, Bare(), NO_TERMS)
+    assert judges == {}
+    assert notes == ["No independent judge of 'face' regions: weights 'faceres-bin' not found."]
+
+
+def test_report_and_results_are_written(trained: Path) -> None:
+    page = (trained / "report.html").read_text()
+    results = json.loads((trained / "results.json").read_text())
+    rows = results["test"]["text"]
+    assert list(rows) == ["original", "pretrain", "control", "ours"]
+    assert rows["original"]["accuracy"]["mean"] > 60
+    for row in ("pretrain", "control", "ours"):
+        assert rows[row]["accuracy"]["count"] == rows["original"]["accuracy"]["count"] >= 4
+        assert 0 < rows[row]["psnr_outside"]["mean"] < 40
+        assert row in page
+    assert {"pretrain", "compare/control", "compare/ours", "judging"} == results["seconds"].keys()
+
+
+def test_finished_run_can_be_judged_again(trained: Path, tiny_run: Prepare, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {name: (trained / name).read_bytes() for name in ("metrics.jsonl", "compare/ours/tokenizer.safetensors")}
+    first = json.loads((trained / "results.json").read_text())["test"]
+    (trained / "report.html").unlink()
+    run = tiny_run(trained, "trainer.options.evaluation.crops=2", resume=trained)
+    build_trainer(run.loaded).run(run)
+    assert (trained / "report.html").is_file()
+    assert json.loads((trained / "results.json").read_text())["test"] == first
+    assert before == {name: (trained / name).read_bytes() for name in before}
+    assert f"report: {trained / 'report.html'}" in capsys.readouterr().out

@@ -1,0 +1,187 @@
+"""The quickstart's data: read by a real judge, faces found by a real detector, test material kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import interpolate
+
+from insighttok_ref.data.fonts import fonts, package_file, words
+from insighttok_ref.data.packaged import DataOptions, build_data, one_per_kind, rights, split_words
+from insighttok_ref.data.photos import PHOTOS, photos
+from insighttok_ref.data.sources import TextSource, gradient, shrunk
+from regionloss.data.annotate.pictures import Annotated
+from regionloss.data.batches.random_streams import stream
+from regionloss.data.sidecars.sidecar import read_sidecar
+from regionloss.data.words.render import TextRenderer, ink
+from regionloss.detectors.given import GivenDetector
+from regionloss.detectors.whole_image import WholeImageDetector
+from regionloss.errors import InputError, PluginError
+from regionloss.evaluation.metrics import exact
+from regionloss.hooks.catalogue import catalogue
+from regionloss.regions import Regions
+
+FLIP_PAIRS = {"face": ((0, 1), (3, 4))}
+SMALL = DataOptions(test_images=30, test_faces=4, train_images=64)
+
+
+def test_every_font_draws_every_letter_differently():
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    assert len(fonts()) == 21
+    for font in fonts():
+        drawn = {(m := ink(str(font), 24, letter)).tobytes() + bytes(m.size) for letter in alphabet}
+        assert len(drawn) >= len(alphabet) - 2, font
+
+
+def test_words_of_training_and_testing_are_all_the_words_and_have_none_in_common():
+    split = split_words()
+    assert len(words()) == 2048
+    assert sorted(split["train"] + split["test"]) == sorted(words())
+    assert len(split["test"]) == round(0.15 * 2048)
+
+
+def test_photographs_are_there_with_their_rights_and_none_serves_two_uses():
+    assert len({photo.file for photo in PHOTOS}) == len(PHOTOS)
+    for photo in PHOTOS:
+        image = photo.open()
+        assert image.mode == "RGB"
+        assert min(image.size) >= 300
+        assert photo.rights
+    assert photos("train")
+    assert len(rights()) == len(PHOTOS) + 6
+
+
+def test_a_package_that_is_missing_is_named_with_what_to_do():
+    with pytest.raises(PluginError, match=r"no-such-fonts: expected the file .* pip install 'regionloss\[ref\]'"):
+        package_file("no_such_fonts", "files/a.ttf")
+
+
+def test_the_judge_reads_nearly_all_test_words():
+    """Legible is what a reader reads: PP-OCRv6 on the originals, capitals included."""
+    batch = build_data(SMALL, 0).test["text"]
+    judge = catalogue().build("judge", "text/ppocr-v6", {})
+    regions = batch.regions["text"]
+    read = [reading.text for reading in judge.judge(batch.images, regions)]
+    assert regions.texts is not None
+    assert len(read) >= 50
+    assert sum(map(exact, read, regions.texts)) / len(read) >= 0.93
+
+
+def test_test_images_do_not_depend_on_the_seed_of_training_and_training_images_do():
+    first, second = build_data(SMALL, 0), build_data(SMALL, 1)
+    assert torch.equal(first.test["text"].images, second.test["text"].images)
+    assert not torch.equal(first.train.batch(0, 4).images, second.train.batch(0, 4).images)
+
+
+def test_a_fresh_build_goes_on_where_another_stopped():
+    first, second = build_data(SMALL, 3), build_data(SMALL, 3)
+    for step in range(4):
+        first.train.batch(step, 6)
+    resumed, unbroken = second.train.batch(4, 6), first.train.batch(4, 6)
+    assert torch.equal(resumed.images, unbroken.images)
+    assert resumed.regions["text"].texts == unbroken.regions["text"].texts
+
+
+def test_the_mix_is_what_was_asked_for_and_nothing_is_refused():
+    only = build_data(SMALL.model_copy(update={"mix": {"photo": 1.0}}), 0).train
+    assert all(only.sample(i).source.startswith("photo/") for i in range(20))
+    with pytest.raises(InputError, match=r"data\.mix: expected a share above 0"):
+        build_data(SMALL.model_copy(update={"mix": {"folder": 1.0}}), 0)
+
+
+def test_rendered_images_are_not_said_to_have_been_searched_for_faces():
+    data = build_data(SMALL, 0).train
+    sample = next(s for s in (data.sample(i) for i in range(60)) if s.source.startswith("text/"))
+    assert list(sample.regions) == ["text"]
+
+
+def test_one_detector_of_each_kind_looks_and_whole_images_need_none():
+    first, second = (GivenDetector([[0.0, 0.0, 0.5, 0.5]], kind="face") for _ in range(2))
+    chosen = one_per_kind({"whole": WholeImageDetector(), "first": first, "second": second})
+    assert chosen == {"first": first}
+
+
+def test_gradients_run_from_one_colour_to_another_without_corners():
+    image = np.asarray(gradient(64, stream(0, "gradient"))).astype(int)
+    steps = np.abs(np.diff(image, axis=0)).max(), np.abs(np.diff(image, axis=1)).max()
+    assert max(steps) <= 8
+    assert np.ptp(image, axis=(0, 1)).max() > 20
+
+
+def test_shrinking_keeps_regions_in_place():
+    image = Image.new("RGB", (400, 200))
+    image.paste((255, 0, 0), (100, 40, 300, 160))
+    box = torch.tensor([[100.0, 40.0, 300.0, 160.0]])
+    small = shrunk(Annotated("p", image, {"sign": Regions("sign", box, torch.zeros(1).long(), (200, 400), 1)}), 50)
+    assert small.image.size == (100, 50)
+    assert small.regions["sign"].boxes.tolist() == [[25, 10, 75, 40]]
+    assert shrunk(small, 50) is small
+
+
+def test_a_sample_s_pixels_are_its_own():
+    source = TextSource(TextRenderer(fonts(), words()), [photos("train")[0].open()], 64, 0)
+    first = source.sample(5)
+    first.pixels.zero_()
+    assert source.sample(5).pixels.any()
+
+
+@pytest.fixture
+def face_detector(weights: Callable[[str], Path]) -> object:
+    for name in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet"):
+        weights(name)
+    return catalogue().build("detector", "face/mtcnn", {})
+
+
+@pytest.mark.weights
+def test_faces_are_found_once_and_carried_into_every_crop(face_detector: object):
+    options = SMALL.model_copy(update={"mix": {"face": 1.0}})
+    data = build_data(options, 0, {"face": face_detector}, FLIP_PAIRS)
+    batch = data.train.batch(0, 16)
+    faces = batch.regions["face"]
+    assert len(faces) >= 14
+    assert faces.keypoints is not None
+    eyes, mouth = faces.keypoints[:, :2], faces.keypoints[:, 3:]
+    assert (eyes[:, 0, 0] < eyes[:, 1, 0]).all(), "the left eye is on the left, mirrored or not"
+    assert (mouth[:, 0, 0] < mouth[:, 1, 0]).all()
+    assert (eyes[..., 1].mean(1) < mouth[..., 1].mean(1)).all()
+    inside = (faces.keypoints > -1).all() & (faces.keypoints < 65).all()
+    assert inside
+    again = face_detector.detect(interpolate(batch.images, scale_factor=4, mode="bicubic").clamp(-1, 1))
+    matches = [(i, (again.image_index == n).nonzero()) for i, n in enumerate(faces.image_index)]
+    found = [(faces.keypoints[i], again.keypoints[j[0, 0]] / 4) for i, j in matches if len(j) == 1]
+    assert len(found) >= 10
+    errors = torch.stack([(carried - seen).norm(dim=-1).mean() for carried, seen in found])
+    assert errors.median() < 1.0, "carried keypoints, against those found anew in the crop"
+    test = data.test["face"]
+    assert len(test.regions["face"]) == 4
+
+
+@pytest.mark.weights
+def test_the_user_s_folder_is_annotated_split_and_its_bad_files_are_named(tmp_path: Path, face_detector: object):
+    photo = next(p for p in PHOTOS if p.name == "astronaut").open()
+    for i in range(3):
+        photo.resize((400 + 40 * i, 400 + 40 * i)).save(tmp_path / f"p{i}.png")
+    (tmp_path / "bad.jpg").write_bytes(b"no")
+    options = SMALL.model_copy(update={"images": tmp_path, "mix": {"text": 0.0, "face": 0.0, "photo": 0.0}})
+    sidecar = tmp_path / "run" / "images.regions.parquet"
+    data = build_data(options, 0, {"face": face_detector}, FLIP_PAIRS, sidecar)
+    assert "3 images used, 1 of them for testing only" in data.notes[0]
+    assert any("bad.jpg" in note for note in data.notes)
+    assert len(list(read_sidecar(str(sidecar)).rows())) == 3
+    batch = data.train.batch(0, 12)
+    assert len(set(batch.sources)) == 2
+    assert len(batch.regions["face"]) >= 6
+    held_out = set(data.test["folder"].sources)
+    assert len(held_out) == 1
+    assert not held_out & {data.train.sample(i).source for i in range(64)}
+
+
+def test_a_folder_without_two_readable_images_is_refused(tmp_path: Path):
+    (tmp_path / "bad.jpg").write_bytes(b"no")
+    with pytest.raises(InputError, match=r"two images at least, got 0\. .*bad\.jpg"):
+        build_data(SMALL.model_copy(update={"images": tmp_path}), 0)

@@ -1,0 +1,85 @@
+"""What cannot work is said before data are looked through and before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from insighttok_ref.data import build as building
+from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
+from insighttok_ref.trainers.tokenizer.options import build_tokenizer
+from insighttok_ref.trainers.tokenizer.session import Session
+from regionloss.errors import InputError, RegionLossError
+from regionloss.recipe import TrainingRun, build_trainer, load_recipe
+from regionloss.runs.process_group import join
+
+TINY = Path(__file__).with_name("tiny_phases.yaml")
+OPTIONS = "trainer.options."
+
+
+def session_of(out: Path, *overrides: str) -> Session:
+    out.mkdir(parents=True, exist_ok=True)
+    run = TrainingRun(load_recipe(TINY, [OPTIONS + override for override in overrides]), out)
+    with join("cpu") as ranks:
+        return build_trainer(run.loaded).session(run, ranks)
+
+
+def tokenizer_file(path: Path, **quantizer: object) -> Path:
+    """Write a tokenizer of the recipe's layout, but for options of its quantizer."""
+    options = load_recipe(TINY).recipe.trainer.options["model"]
+    save_tokenizer(build_tokenizer({**options, "quantizer": {**options["quantizer"], **quantizer}}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["phases.2.data={wrods: 1}"], r"phases\[2\]\.data\.wrods: .* got 'wrods'\. Did you mean 'words'"),
+        (["phases.1.data={words: 0, plain: 0}"], r"phases\[1\]\.data: expected a share above 0"),
+        (["phases.2.batch_size=7"], r"phase 'decoder': batch_size: .* engine\.micro_batch 2, got 7\. Say 6 or 8"),
+        (["phases.0.term_weights={text: 1}"], r"phases\[0\]\.term_weights: expected terms of the phase, got 'text'"),
+        (["data.image_size=30"], r"multiples of 4, got 30 x 30"),
+        (["objective.adversarial.layers=4"], r"objective\.adversarial: expected images of 48 pixels .* got 32 x 32"),
+        (["objective.adversarial.adaptive=true", "phases.2.train=[encoder]"], r"got phase 'decoder' with train \['enc"),
+        (["objective.perceptual={use: lpips-vgg}"], r"vgg16"),
+        (["start_from=absent.safetensors"], r"absent\.safetensors: there is no such file"),
+        (["model.norm_groups=3"], r"norm_groups: expected a divisor"),
+    ],
+)
+def test_what_cannot_work_is_said_before_data_are_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str], sentence: str
+) -> None:
+    monkeypatch.setattr(building, "build_training_data", lambda *args, **options: pytest.fail("has looked"))
+    monkeypatch.setenv("REGIONLOSS_HOME", str(tmp_path / "no-weights"))
+    with pytest.raises(RegionLossError, match=sentence):
+        session_of(tmp_path, *overrides)
+
+
+def test_a_frozen_last_layer_and_a_loss_that_does_not_reach_it_have_no_balance(tmp_path: Path) -> None:
+    """A phase of the encoder alone, and pixels that weigh nothing: no gradient to compare, and no traceback."""
+    session_of(tmp_path / "a", "phases.0.train=[encoder]", "phases.0.terms=[text]").train()
+    session_of(tmp_path / "b", "phases.0.terms=[text]", "objective.l1=0").train()
+
+
+def test_a_term_whose_data_have_no_regions_is_named_when_its_phase_begins(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session = session_of(tmp_path, "phases.0.terms=[text]")
+    session._begin(session.parts[0])
+    told = " ".join("".join(capfd.readouterr()).split())
+    assert "pretrain: term 'text' met no region of kind 'text' in 4 batches" in told
+    assert "the folder that its 'regions' names" in told
+
+
+def test_a_run_starts_from_files_without_a_window_of_ids(tmp_path: Path) -> None:
+    """Converted checkpoints of taming-transformers and LlamaGen have none."""
+    file = tokenizer_file(tmp_path / "start.safetensors", track_usage=False)
+    session = session_of(tmp_path / "run", f"start_from={file}")
+    assert session._begin(session.parts[0]).model.fingerprint == load_tokenizer(file).fingerprint
+
+
+def test_a_run_does_not_start_from_codes_of_another_meaning(tmp_path: Path) -> None:
+    file = tokenizer_file(tmp_path / "start.safetensors", l2_normalize=True)
+    with pytest.raises(InputError, match=r"got quantizer\.l2_normalize True \(here False\)"):
+        session_of(tmp_path / "run", f"start_from={file}")
