@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -119,7 +119,7 @@ class Objective:
             heard, more = self._heard(made, pixels_and_lpips, last_layer)
             total, parts = total + heard, parts | more
         if self.terms is not None and self.terms.terms:
-            found = self.terms(made, target, regions, step)
+            found = self.terms(made, target, with_absent(regions, self.terms.kinds, target), step)
             total, parts = total + found.total, parts | found.by_term
         return Losses(total, parts)
 
@@ -143,6 +143,20 @@ class Objective:
         if self.watched is None or not self.watched.terms:
             return {}
         return self.watched(output.reconstruction.detach(), target, regions).by_term
+
+
+def with_absent(regions: Mapping[str, Regions], kinds: Iterable[str], target: Tensor) -> dict[str, Regions]:
+    """Return a batch's regions, with none of a kind that it lacks.
+
+    In a training a batch of images that nobody has looked at is no mistake of the caller's, of which `LossTerms` would
+    warn: the trainer says which terms meet no regions.
+
+    Args:
+        regions: Regions of the batch, by kind.
+        kinds: Kinds that are read.
+        target: Images of the batch, (B, 3, H, W).
+    """
+    return {kind: Regions.empty(kind, (target.shape[2], target.shape[3])) for kind in kinds} | dict(regions)
 
 
 def weightless(terms: LossTerms | None) -> LossTerms | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from insighttok_ref.objective.objective import Objective
+from insighttok_ref.objective.objective import Objective, with_absent
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from regionloss.data.batches.batch import Batch
 
@@ -31,7 +31,8 @@ def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, floa
             output = model(images)
             output = output._replace(reconstruction=output.reconstruction.float())
             values = {"objective": objective(output, images, regions).total}
-            values |= terms(output.reconstruction, images, regions).by_term if terms is not None else {}
+            if terms is not None:
+                values |= terms(output.reconstruction, images, with_absent(regions, terms.kinds, images)).by_term
         for name, value in values.items():
             # A part that does not reach the layer (the commitment alone) pulls with nothing.
             value = value + 0.0 * model.last_layer.sum()
