@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regionloss.cli.check import Overrides, tell_unchecked
+from regionloss.disk import LOCK, guarded
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ def train(
     ] = None,
 ) -> None:
     """Run a recipe's trainer."""
-    from regionloss.disk import guarded
     from regionloss.recipe.build import build_trainer
     from regionloss.recipe.run import TrainingRun, begin, carry_out
     from regionloss.runs.launch import read_launch
@@ -99,5 +99,5 @@ def free_folder(name: str) -> Path:
 
 
 def occupied(folder: Path) -> bool:
-    """Whether there is something at `folder` that a run would write over."""
-    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    """Whether there is something at `folder` that a run would write over: not the lock of one that was killed."""
+    return folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir()))

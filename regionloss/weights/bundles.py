@@ -20,6 +20,7 @@ from regionloss.weights.cache import check, converted_path, folder, part_path, r
 from regionloss.weights.locate import find
 
 MANIFEST = "manifest.json"
+BUNDLE = "a folder or a '.tar' of 'regionloss weights export'"
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,9 @@ def _opened(bundle: Path) -> Iterator[Callable[[str], IO[bytes]]]:
             return file.open("rb")
 
         yield from_folder
-    elif bundle.is_file() and tarfile.is_tarfile(bundle):
-        with tarfile.open(bundle) as tarred:
-            members = {member.name: member for member in tarred.getmembers() if member.isreg()}
+    elif bundle.is_file():
+        with bundle.open("rb") as file:
+            tarred, members = _listed(bundle, file)
 
             def from_tar(name: str) -> IO[bytes]:
                 stream = tarred.extractfile(members[name]) if name in members else None
@@ -162,8 +163,16 @@ def _opened(bundle: Path) -> Iterator[Callable[[str], IO[bytes]]]:
 
             yield from_tar
     else:
-        got = "another file" if bundle.exists() else "nothing"
-        raise WeightsError(expected(f"bundle {bundle}", "a folder or a '.tar' of 'regionloss weights export'", got))
+        raise WeightsError(expected(f"bundle {bundle}", BUNDLE, "nothing"))
+
+
+def _listed(bundle: Path, file: IO[bytes]) -> tuple[tarfile.TarFile, dict[str, tarfile.TarInfo]]:
+    """Return a tar and its files by name: none is larger than the bundle, as would be what is packed or sparse."""
+    try:
+        tarred = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 (closed with the file)
+        return tarred, {one.name: one for one in tarred.getmembers() if one.isreg() and not one.issparse()}
+    except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError) as error:
+        raise WeightsError(expected(f"bundle {bundle}", BUNDLE, f"another file, or a part of one ({error})")) from error
 
 
 def _manifest(bundle: Path, stream_of: Callable[[str], IO[bytes]]) -> list[BundledFile]:
@@ -176,6 +185,8 @@ def _manifest(bundle: Path, stream_of: Callable[[str], IO[bytes]]) -> list[Bundl
         lines = [BundledFile(**entry) for entry in content["files"]]
         if any(not isinstance(text, str) for line in lines for text in (line.name, line.filename, line.sha256)):
             raise TypeError("a name or hash is no text")
+        if not lines:
+            raise ValueError("it lists no files")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"bundle {bundle}: its {MANIFEST} cannot be read ({error}). Export it again.") from error
     for line in lines:

@@ -101,10 +101,9 @@ def origin_of(file: Path) -> str:
         if length > 100_000_000:  # the format's own limit; a larger number means another kind of file
             return ""
         try:
-            metadata = json.loads(stream.read(length)).get("__metadata__", {})
-        except (ValueError, AttributeError):
+            return str(json.loads(stream.read(length))["__metadata__"]["source_sha256"])
+        except (ValueError, LookupError, TypeError, RecursionError):
             return ""
-    return str(metadata.get("source_sha256", ""))
 
 
 def part_path(target: Path) -> Path:

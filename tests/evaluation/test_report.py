@@ -335,9 +335,9 @@ def test_weights_shared_by_components_are_listed_once():
 @pytest.mark.parametrize("name", ["$x^$", r"\$a_$b$", "_hidden", "<b>&amp;</b>", "{x:d} %s", "日本", "a\nb", "\x01"])
 def test_what_users_name_is_drawn_as_text_and_never_as_a_formula(data: ReportData, name: str):
     renamed = [{key.replace("text", name): value for key, value in record.items()} for record in records()]
-    arms = [data.arms[0], replace(data.arms[1], name=name)]
+    arms = [data.arms[0], replace(data.arms[1], name=f"{name} arm")]
     drawing = html.unescape(loss_curves(replace(data, metrics=renamed, arms=arms)))
-    assert all(line in drawing for line in f"{name} term".splitlines())
+    assert all(line in drawing for what in ("term", "arm") for line in f"{name} {what}".splitlines())
 
 
 def test_a_picture_that_fails_is_named_on_the_page_and_nothing_else_is_lost(data: ReportData, tmp_path: Path):

@@ -11,7 +11,10 @@ from regionloss.weights.entries import WRAPPERS, bare, entries
 #: Names that every tokenizer has, whatever stands before them.
 ANCHOR = re.compile(r"(?P<before>.*\.|)(?:encoder|decoder)\.conv_(?:in|out)\.weight")
 #: Words in the paths of averaged weights, which come first, as in the published evaluation code.
-AVERAGED = {"ema", "average", "averaged", "swa", "shadow"}
+AVERAGED = {"ema", "average", "averaged", "swa", "shadow", "polyak"}
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+#: Latent diffusion keeps averages of parameters here, beside the network, under its names without their dots.
+UNDOTTED = "model_ema."
 
 
 class Candidate(NamedTuple):
@@ -23,12 +26,22 @@ class Candidate(NamedTuple):
 
 def candidates(loaded: Any) -> list[Candidate]:
     """Return what may be a tokenizer among the entries of a file: averaged weights first, then those of Lightning."""
-    found = [
-        Candidate(_told(path, before), _below(tensors, before, anchor))
-        for path, tensors in entries(loaded)
-        for before, anchor in _anchors(tensors).items()
-    ]
+    found = []
+    for path, tensors in entries(loaded):
+        for before, anchor in _anchors(tensors).items():
+            own = _below(tensors, before, anchor)
+            averages = {name.removeprefix(UNDOTTED): own.pop(name) for name in [*own] if name.startswith(UNDOTTED)}
+            found.append(Candidate(_told(path, before), own))
+            averaged = {name: averages[short] for name in own if (short := name.replace(".", "")) in averages}
+            if averaged:
+                found.append(Candidate(_told(path, before + UNDOTTED), _whole(own, averaged)))
     return sorted(found, key=_order)
+
+
+def _whole(own: Tensors, averaged: Tensors) -> Tensors:
+    """Return averages of parameters with the buffers beside them; alone where the average of a layer is missing."""
+    layers = {name for name in own if name.startswith(("encoder.", "decoder."))}
+    return averaged if layers - averaged.keys() else own | averaged
 
 
 def _anchors(tensors: Tensors) -> dict[str, str]:
@@ -37,9 +50,10 @@ def _anchors(tensors: Tensors) -> dict[str, str]:
     return {match["before"]: name for match, name in matches if match}
 
 
-def _order(one: Candidate) -> tuple[bool, bool]:
-    words = set(re.split(r"[^a-z]+", one.where.lower()))
-    return not words & AVERAGED, "state_dict" not in one.where
+def _order(one: Candidate) -> tuple[int, bool]:
+    """Where a library keeps both networks under one name for averages, a second such word tells them apart."""
+    words = [word.lower() for word in WORD.findall(one.where)]
+    return -sum(word in AVERAGED for word in words), "state_dict" not in one.where
 
 
 def _told(path: str, before: str) -> str:

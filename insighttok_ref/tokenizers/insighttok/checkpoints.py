@@ -15,6 +15,7 @@ from torch import Tensor
 
 from insighttok_ref.tokenizers.insighttok.candidates import Candidate, candidates
 from insighttok_ref.tokenizers.insighttok.codes import Codes, choose
+from insighttok_ref.tokenizers.insighttok.folders import file_of
 from insighttok_ref.tokenizers.insighttok.layouts import (
     GROUPS,
     KINDS,
@@ -31,9 +32,6 @@ from regionloss.errors import InputError, RegionLossError, UnknownNameError, Wei
 from regionloss.weights.entries import entries
 from regionloss.weights.pickles import broken, read_pickled
 
-#: What is read of a folder: the tokenizer of a run, the state of its newest checkpoint, DeepSpeed's weights.
-PLACES = ("tokenizer.safetensors", "state.pt", "step-*[0-9]/state.pt", "checkpoints/step-*[0-9]/state.pt")
-DEEPSPEED = ("mp_rank_00_model_states.pt", "*/mp_rank_00_model_states.pt")
 SHOWN = 5
 #: Entries that tell the state of a run of ours.
 OF_A_RUN = {"part", "finished"}
@@ -121,7 +119,7 @@ def read_tokenizer(path: Path, kind: str | None = None, *, trust: bool = False, 
     behind prefixes, averaged weights are taken if they are whole, and what was taken is said.
 
     Args:
-        path: The file, or the folder of a run, of one of its checkpoints, or of DeepSpeed's.
+        path: The file, or the folder of a run, of one of its checkpoints, of DeepSpeed's or of accelerate's.
         kind: One of "ours", "official", "taming", "llamagen"; None to see for oneself.
         trust: Also read pickles that hold more than tensors; what else they hold is not run.
         codebook: "normalised" or "plain": how codes are compared; None to see for oneself.
@@ -205,25 +203,6 @@ def _nothing(path: Path, loaded: Any) -> WeightsError:
     )
 
 
-def file_of(path: Path) -> Path:
-    """Return the file to read: in the folder of a run, of a checkpoint, or of DeepSpeed, the one that is meant.
-
-    Raises:
-        WeightsError: There is none, or it is empty.
-    """
-    if path.is_dir():
-        places = (place for pattern in (*PLACES, *DEEPSPEED) for place in sorted(path.glob(pattern), reverse=True))
-        found = next((place for place in places if place.is_file()), None)
-        if found is None:
-            raise WeightsError(expected(str(path), "a tokenizer file", "a folder", "Name a file in it."))
-        path = found
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file. Check the path.")
-    if not path.stat().st_size:
-        raise WeightsError(expected(str(path), "a tokenizer file", "an empty file", "Copy or download it again."))
-    return path
-
-
 def _read(path: Path, trust: bool) -> tuple[Any, dict[str, Any] | None]:
     """Return what a file holds, and the configuration if it is one of ours."""
     with path.open("rb") as stream:
@@ -254,11 +233,22 @@ def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> InsightTo
         shapes = f"{tuple(wanted[bad[0]].shape)}", f"{tuple(tensors[bad[0]].shape)}"
         more = f" (and {len(bad) - 1} more of a wrong shape)" if bad[1:] else ""
         raise WeightsError(expected(f"{where}, '{bad[0]}'", f"a shape {shapes[0]}", f"{shapes[1]}{more}"))
+    odd = [name for name in wanted if not _is_number(tensors[name], wanted[name])]
+    if odd:
+        held = tensors[odd[0]]
+        got = "none in the file" if held.is_meta else f"values of {held.dtype}, {held.layout}"
+        raise WeightsError(expected(f"{where}, '{odd[0]}'", f"values of {wanted[odd[0]].dtype}", got))
     whole = {name: tensors[name].to(wanted[name].dtype) for name in wanted}
     model.load_state_dict(whole, assign=True)
     if model.channels_last:
         model.to(memory_format=torch.channels_last)
     return model.eval()
+
+
+def _is_number(held: Tensor, wanted: Tensor) -> bool:
+    """Whether values are there, dense, and as the model can take them: no integers for weights, nothing complex."""
+    fits = held.is_floating_point() or (not held.is_complex() and not wanted.is_floating_point())
+    return fits and not held.is_meta and held.layout == torch.strided
 
 
 def _same_names(wanted: Mapping[str, Tensor], tensors: Tensors, where: str) -> None:

@@ -53,18 +53,20 @@ def loss_curves(data: ReportData) -> str:
         figure = Figure(figsize=(9.6, 2.5 * rows), layout="constrained")
         panels = figure.subplots(rows, 3, squeeze=False).flatten()
         offset = 1 + max((r["step"] for r in data.metrics if data.start and r["part"] == data.start.part), default=-1)
+        shown: dict[str, Any] = {}
         for panel, key in zip(panels, keys, strict=False):
             panel.set_title(TITLES.get(key.removeprefix("loss/"), f"{key.removeprefix('loss/')} term"), fontsize=10.5)
             for part, row in named.items():
                 first = row is data.start
                 colour = START if first else colours(data)[row.name]
-                draw(panel, points(data.metrics, part, key, 0 if first else offset), colour, row.name)
+                if line := draw(panel, points(data.metrics, part, key, 0 if first else offset), colour):
+                    shown.setdefault(row.name, line)
         for panel in panels[len(keys) :]:
             panel.set_axis_off()
         for panel in panels[max(0, len(keys) - 3) : len(keys)]:
             panel.set_xlabel("step")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)
+        # With names of their own, since matplotlib hides labels that begin with _.
+        figure.legend([*shown.values()], [*shown], loc="outside upper left", ncols=len(shown), frameon=False)
         return to_svg(figure)
 
 
@@ -80,18 +82,19 @@ def points(records: Sequence[Mapping[str, Any]], part: str, key: str, offset: in
     return [step for step, _ in found], [value for _, value in found]
 
 
-def draw(panel: Any, line: tuple[list[int], list[float]], colour: str, label: str) -> None:
-    """Draw a loss: single steps faintly, their running mean over them."""
+def draw(panel: Any, line: tuple[list[int], list[float]], colour: str) -> Any:
+    """Draw a loss: single steps faintly, their running mean over them; return the latter, None of no steps."""
     steps, values = line
     if not steps:
-        return
+        return None
     panel.plot(steps, values, color=colour, alpha=0.22, linewidth=0.8)
-    panel.plot(steps, smoothed(values), color=colour, linewidth=1.7, label=label)
+    (mean,) = panel.plot(steps, smoothed(values), color=colour, linewidth=1.7)
     if min(values) > 0:
         panel.set_yscale("log")
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_formatter(NullFormatter())
+    return mean
 
 
 def smoothed(values: Sequence[float]) -> list[float]:

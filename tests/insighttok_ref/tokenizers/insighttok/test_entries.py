@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -94,6 +95,12 @@ def test_wrappers_of_torch_itself(tmp_path: Path, official: Weights) -> None:
     assert same(found.model, official)
 
 
+def undotted(weights: Weights) -> Weights:
+    """As latent diffusion keeps averages, of parameters alone."""
+    counts = {"model_ema.decay": torch.tensor(0.9), "model_ema.num_updates": torch.tensor(3)}
+    return {f"model_ema.{name.replace('.', '')}": value for name, value in weights.items()} | counts
+
+
 def entry_cases(weights: Weights) -> dict[str, tuple[Any, str]]:
     """What a file holds, and the entry to be read: its weights are those given, all others are shifted."""
     other = {name: value + 1 for name, value in weights.items()}
@@ -113,6 +120,20 @@ def entry_cases(weights: Weights) -> dict[str, tuple[Any, str]]:
         "averages of a library": (
             {**prefixed("online_model.")(other), **prefixed("ema_model.")(weights), "step": torch.tensor(1)},
             "ema_model.",
+        ),
+        "averages of a library in an entry": (
+            {"model": other, "ema": {**prefixed("online_model.")(other), **prefixed("ema_model.")(weights)}},
+            "ema_model.",
+        ),
+        "average in one word": ({"model": other, "modelEMA": weights}, "modelEMA"),
+        "averages without dots": ({"state_dict": {**other, **undotted(weights)}}, "model_ema."),
+        "first stage with averages without dots": (
+            {"state_dict": prefixed("first_stage_model.")({**other, **undotted(weights)})},
+            "first_stage_model.model_ema.",
+        ),
+        "averages of the diffusion alone": (
+            {"state_dict": {**prefixed("first_stage_model.")(weights), "model_ema.diffusion_modelw": torch.ones(1)}},
+            "first_stage_model.",
         ),
         "latent diffusion": (
             {"state_dict": {**prefixed("first_stage_model.")(weights), "model.diffusion_model.w": torch.ones(1)}},
@@ -204,17 +225,54 @@ def folder_cases(folder: Path, model: InsightTokenizer, state: dict[str, Any]) -
         "stopped run": lambda: [save(f"checkpoints/step-0000000{n}/state.pt", s) for n, s in ((1, older), (2, state))],
         "checkpoints": lambda: [save("step-00000002/state.pt", state), save("step-00000003.tmp/state.pt", older)],
         "deepspeed": lambda: save("mp_rank_00_model_states.pt", {"module": state["model"], "ds_version": "1"}),
+        "accelerate": lambda: save_file(state["model"], folder / "model.safetensors"),
+        "older accelerate": lambda: save("pytorch_model.bin", state["model"]),
+        "one piece": lambda: save_file(state["model"], folder / "model-00001-of-00001.safetensors"),
         "tag": lambda: save("global_step7/mp_rank_00_model_states.pt", {"module": state["model"], "ds_version": "1"}),
     }
 
 
-@pytest.mark.parametrize("case", ["run", "checkpoint", "stopped run", "checkpoints", "deepspeed", "tag"])
+ACCELERATE = ["accelerate", "older accelerate", "one piece"]
+
+
+@pytest.mark.parametrize("case", ["run", "checkpoint", "stopped run", "checkpoints", "deepspeed", "tag", *ACCELERATE])
 def test_folders_stand_for_the_file_that_is_meant(tmp_path: Path, official: Weights, case: str) -> None:
     model = InsightTokenizer(ch=32, ch_mult=(1, 2), num_res_blocks=1, z_channels=8, code_dim=4, codebook_size=16)
     model.load_state_dict(official)
     state = {"part": "a", "finished": [], "tokenizer": json.dumps(model.config), "model": official, "average": None}
     folder_cases(tmp_path, model, state)[case]()
     assert same(read_tokenizer(tmp_path).model, official)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("__0_0.distcp", "dcp_to_torch"),
+        ("global_step7/zero_pp_rank_0_mp_rank_00_model_states.pt", "zero_to_fp32"),
+        ("model-00002-of-00003.safetensors", "the library that wrote them"),
+        ("pytorch_model-00001-of-00002.bin", "the library that wrote them"),
+    ],
+)
+def test_a_piece_of_a_tokenizer_is_named_as_such(tmp_path: Path, name: str, advice: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(WeightsError, match=f"{name}: expected a whole .*, got one of several pieces.*{advice}"):
+            read_tokenizer(path)
+
+
+ODD = {
+    "integers": lambda codes: codes.long(),
+    "complex": lambda codes: codes.to(torch.complex64),
+    "no values": lambda codes: codes.to("meta"),
+}
+
+
+@pytest.mark.parametrize("how", ODD)
+def test_values_that_no_weight_has_are_refused(tmp_path: Path, official: Weights, how: str) -> None:
+    name = "quantize.embedding.weight"
+    with pytest.raises(WeightsError, match=rf"'{name}': expected values of torch.float32, got"):
+        read(tmp_path, {**official, name: ODD[how](official[name])})
 
 
 def test_the_state_of_a_stopped_run_has_its_own_configuration(tmp_path: Path) -> None:
