@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -240,10 +240,12 @@ def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     Raises:
         InputError: No images, or others than RGB of one size.
     """
-    if isinstance(images, Image.Image) or not len(images):
-        got = "one image" if isinstance(images, Image.Image) else "none"
+    listed = isinstance(images, Iterable) and not isinstance(images, str | bytes)
+    if not listed or not (given := list(images)):
+        single = isinstance(images, Image.Image)
+        got = "none" if listed else "one image" if single else type(images).__name__
         raise InputError(expected("to_tensor", "a list of images", got, "Write to_tensor([image])."))
-    arrays = [np.asarray(image) for image in images]
+    arrays = [image if isinstance(image, np.ndarray) else np.asarray(image) for image in given]
     for number, array in enumerate(arrays):
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
             wanted, got = "an RGB image, (H, W, 3) of bytes", f"{array.shape} of {array.dtype}"
