@@ -136,7 +136,7 @@ def decoded(opened: Image.Image, name: str, shrink: float = 1.0, max_pixels: int
     with readable(name):
         turn, (width, height) = opened.getexif().get(ORIENTATION, 1), opened.size
         if width * height > max_pixels:
-            got = f"{width} x {height} = {width * height:,}"
+            got = f"{height} x {width} = {width * height:,}"
             raise ImageError(expected(name, f"at most {max_pixels:,} pixels", got, ALLOW_MORE))
         reduction = next((n for n in (8, 4, 2) if n <= min(shrink, width, height)), 1)
         if opened.format != "JPEG":
