@@ -22,7 +22,7 @@ class Reduction:
     """
 
     def __init__(self, mode: str = "image_mean") -> None:
-        if mode not in REDUCTIONS:
+        if not isinstance(mode, str) or mode not in REDUCTIONS:
             raise InputError(expected("reduction", "'image_mean', 'sum' or 'none'", repr(mode)))
         self.mode = mode
 

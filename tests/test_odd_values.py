@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,11 +20,36 @@ def regions(**other: object) -> rl.Regions:
     return rl.Regions(**{**values, **other})
 
 
+class OneLevel(torch.nn.Conv2d):
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [super().forward(images)]
+
+
+def linear_loss(**options: object) -> rl.RegionPerceptualLoss:
+    backbone = rl.FeatureBackbone(OneLevel(3, 4, 3), rl.InputSpec())
+    return rl.RegionPerceptualLoss(rl.ResizeExtractor(size=(8, 12)), backbone, **options)
+
+
 def images() -> torch.Tensor:
     return torch.zeros(1, 3, 24, 32)
 
 
 CASES: dict[str, tuple[Callable[[], object], str]] = {
+    "a filter's count that no tensor holds": (lambda: rl.RegionFilter(per_image=10**24), "filter: per_image: expected"),
+    "a filter's side that no tensor holds": (lambda: rl.RegionFilter(min_side=10**24), "filter: min_side: expected"),
+    "a template that no tensor holds": (lambda: rl.AlignedExtractor(template=10**400), "aligned.template: expected K"),
+    "a reduction of numbers": (
+        lambda: linear_loss(reduction=np.zeros((2, 4))),
+        "reduction: expected 'image_mean'",
+    ),
+    "a padding of numbers": (
+        lambda: rl.AlignedExtractor([[0, 0], [1, 1]], padding=np.zeros(3)),
+        "aligned.padding: expected 'border' or 'black'",
+    ),
+    "a loss that overflows": (
+        lambda: linear_loss()(torch.full((1, 3, 24, 32), 8e29), images(), regions()),
+        "loss: expected a finite value, got inf",
+    ),
     "a filter's share as text": (lambda: rl.RegionFilter(min_visible="0.5"), "filter: min_visible: expected a share"),
     "a filter's side that is none": (lambda: rl.RegionFilter(min_side=float("nan")), "filter: min_side: expected pix"),
     "half a region": (
@@ -42,6 +68,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "one image's regions": (lambda: rl.collate_regions({"text": regions()}), "collate: expected a list"),
     "one filter": (lambda: rl.collate_regions([{}], rl.RegionFilter()), "filters: expected a RegionFilter by kind"),
     "a filter's numbers": (lambda: rl.collate_regions([{}], {"text": 3}), "filters['text']: expected a RegionFilter"),
+    "a flag of no image": (lambda: regions(annotated=torch.tensor(True)), "annotated: expected"),
     "texts in a number": (lambda: regions(texts=3), "texts: expected a tuple of strings, got int"),
     "half an image": (lambda: regions(num_images=1.5), "num_images: expected a whole number or None, got 1.5"),
     "sparse boxes": (lambda: regions(boxes=BOXES.to_sparse()), "boxes: expected a dense tensor on cpu"),

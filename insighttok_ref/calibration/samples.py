@@ -10,11 +10,11 @@ from torch import Tensor
 
 from regionloss.data.annotate.pictures import Annotated, annotate
 from regionloss.data.images.degrade import degraded
-from regionloss.data.images.files import open_image, to_tensor, upright
+from regionloss.data.images.files import decoded, open_image, to_tensor
 from regionloss.data.images.transforms import central_window, cropped
 from regionloss.data.shards.paths import exists
 from regionloss.data.shards.source import open_source
-from regionloss.data.sidecars.lookup import Rows
+from regionloss.data.sidecars.lookup import Rows, same_aspect
 from regionloss.data.sidecars.sidecar import read_sidecar
 from regionloss.errors import InputError, expected
 from regionloss.regions.collation import RegionFilter, collate_regions
@@ -49,7 +49,8 @@ class Picture(NamedTuple):
 def pictures(
     images: str, look: Looking, size: int, limit: int, seed: int = 0, tell: Callable[[str], None] = print
 ) -> list[Picture]:
-    """Return a sample of the images, the middle square of each; those that cannot be read are told of and left out.
+    """Return a sample of the images, the middle square of each; those that cannot be read, or of which nobody knows
+    the regions, are told of and left out.
 
     Args:
         images: A folder of images, or a tar shard.
@@ -69,15 +70,14 @@ def pictures(
         keys = source.shard.keys()
         for number in sorted(random.Random(seed).sample(range(len(keys)), min(limit, len(keys)))):
             try:
-                image = upright(open_image(source.shard.read(number), keys[number]))
+                image = decoded(open_image(source.shard.read(number), keys[number]), keys[number]).image
+                found.append(_square(keys[number], image, look(keys[number], image), size))
             except (InputError, OSError) as error:
                 tell(f"Left out: {keys[number]} ({str(error).rstrip('.')}).")
-                continue
-            found.append(_square(keys[number], image, look(keys[number], image), size))
     finally:
         source.close()
     if not found:
-        raise InputError(expected(f"--images ('{images}')", "images that can be read", "none"))
+        raise InputError(expected(f"--images ('{images}')", "images that can be read, and were looked at", "none"))
     return found
 
 
@@ -94,9 +94,21 @@ def by_detectors(detectors: Sequence[Detector], max_side: int = 1600) -> Looking
 
 
 def by_sidecar(path: str) -> Looking:
-    """Return a look into a side-car; an image that it lacks has no regions."""
+    """Return a look into a side-car.
+
+    The look raises InputError for an image that the side-car lacks, or has in another shape: nobody has looked at it.
+    """
     rows = Rows(read_sidecar(path).table)
-    return lambda key, image: rows.of(key, image.size, None).regions
+    some = f"keys such as '{next(iter(rows.row))}'" if rows.row else "no rows"
+
+    def look(key: str, image: Image.Image) -> Mapping[str, Regions]:
+        if key not in rows.row:
+            raise InputError(expected(path, f"a row of '{key}'", some, "Is it the side-car of these images?"))
+        if not same_aspect(rows.sizes[rows.row[key]].tolist(), image.size):
+            raise InputError(expected(path, f"a row of '{key}' as it is", "one of another shape", "Annotate again."))
+        return rows.of(key, image.size, None).regions
+
+    return look
 
 
 def samples(

@@ -52,6 +52,7 @@ def reconstruct(
         bool, typer.Option("--trust", help="Also read a checkpoint that holds more than tensors; nothing is run.")
     ] = False,
     codebook: Codebook = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Reconstruct images with a tokenizer: a picture that shows both side by side, and PSNR."""
     from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
@@ -72,7 +73,7 @@ def reconstruct(
     drawn: list[tuple[Image.Image, Image.Image, str]] = []
     for (path, _), target in zip_longest(files, targets):
         try:
-            image = read_image(path)
+            image = read_image(path, max_pixels)
         except InputError as error:
             typer.echo(f"Skipped: {error}", err=True)
             skipped += 1

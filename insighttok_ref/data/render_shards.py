@@ -21,7 +21,7 @@ from regionloss.data.annotate.pictures import Annotated
 from regionloss.data.batches.batch import Sample
 from regionloss.data.images.files import read_image, to_image
 from regionloss.data.shards.atomic import write_whole
-from regionloss.data.shards.paths import list_images
+from regionloss.data.shards.paths import list_images, names_below
 from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar
 from regionloss.data.words.render import TextRenderer, TextStyle
 from regionloss.errors import InputError, LostProcessError, expected
@@ -70,7 +70,7 @@ class Rendering:
         """Return the font files."""
         if self.fonts is None:
             return fonts.fonts()
-        found = sorted(path for path in self.fonts.rglob("*") if path.suffix.lower() in (".ttf", ".otf"))
+        found = [self.fonts / name for name in names_below(str(self.fonts)) if name.lower().endswith((".ttf", ".otf"))]
         if not found:
             raise InputError(expected("fonts", f"font files (.ttf, .otf) in '{self.fonts}'", "none"))
         return found

@@ -34,6 +34,7 @@ def inspect(
     degrade: Annotated[str, typer.Option(help="How the copy is degraded: shrink=, jpeg=, blur=.")] = "shrink=3,jpeg=30",
     max_side: Annotated[int, typer.Option(min=32, help="Longest side at which the image is looked at, pixels.")] = 1600,
     limit: Annotated[int, typer.Option(min=1, help="Most regions of a term in the picture, the heaviest.")] = 12,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Draw what terms see in an image: regions, crops, distance and weight of each."""
     from regionloss.cli.detect import check_suffix
@@ -48,7 +49,7 @@ def inspect(
     parsed(degrade)
     if out.resolve() in {path.resolve() for path in (image, reconstruction) if path}:
         raise InputError(expected("--out", "a file that is none of the images", f"'{out}'"))
-    target, copy = pair(image, reconstruction, degrade, max_side)
+    target, copy = pair(image, reconstruction, degrade, max_side, max_pixels)
     loaded = load_choice(terms)
     built = build_terms(loaded)
     found = from_sidecar(regions, image, target) if regions else from_detectors(loaded, built, target, max_side)
@@ -72,15 +73,17 @@ def inspect(
     typer.echo(f"Drawn in {out}{more}.")
 
 
-def pair(path: Path, other: Path | None, degrade: str, max_side: int) -> tuple[Image.Image, Image.Image]:
+def pair(
+    path: Path, other: Path | None, degrade: str, max_side: int, max_pixels: int
+) -> tuple[Image.Image, Image.Image]:
     """Return an image and its reconstruction, neither larger than `max_side`."""
     from PIL import Image
 
     from regionloss.data.images.degrade import degraded
     from regionloss.data.images.files import read_image
 
-    target = read_image(path)
-    copy = read_image(other) if other else None
+    target = read_image(path, max_pixels)
+    copy = read_image(other, max_pixels) if other else None
     if copy is not None and copy.size != target.size:
         sizes = [f"{one.height} x {one.width}" for one in (target, copy)]
         advice = "Give the reconstruction at the image's own size: 'regionloss reconstruct --save DIR' writes it so."

@@ -33,6 +33,7 @@ def show(
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("regions.png"),
     limit: Annotated[int, typer.Option(min=1, help="Most images; those with regions come first.")] = 16,
     key: Annotated[list[str] | None, typer.Option(help="Key of an image to show; repeatable.")] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Draw images with their boxes, keypoints and scores."""
     from regionloss.cli.detect import check_suffix
@@ -48,7 +49,7 @@ def show(
     kinds = sorted({region["kind"] for row in found.rows() for region in row["regions"]})
     colours = dict(zip(kinds, COLOURS * len(kinds), strict=False))
     other = 0
-    for name, image, regions in pictures(images, found, keys):
+    for name, image, regions in pictures(images, found, keys, max_pixels):
         if isinstance(image, str):
             typer.echo(f"Not drawn: {image}", err=True)
             continue

@@ -39,12 +39,12 @@ class AlignedExtractor:
         self.size = size_of(size, "aligned.size")
         try:
             self.template = torch.tensor(template, dtype=torch.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise InputError(expected("aligned.template", "K points [[x, y], ...]", repr(template))) from error
         if self.template.ndim != 2 or self.template.shape[1] != 2 or len(self.template) < 2:
             got = str(tuple(self.template.shape))
             raise InputError(expected("aligned.template", "K >= 2 points (K, 2)", got))
-        if padding not in ("border", "black"):
+        if not isinstance(padding, str) or padding not in ("border", "black"):
             raise InputError(expected("aligned.padding", "'border' or 'black'", repr(padding)))
         self.fill = -1.0 if padding == "black" else None
         self._flat = tuple(self.template.flatten().tolist())

@@ -7,7 +7,16 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from regionloss.backbones.base import FeatureBackbone
-from regionloss.checks import check_finite, check_made, check_pair, check_range, check_regions, range_of, warn_of_none
+from regionloss.checks import (
+    check_finite,
+    check_finite_value,
+    check_made,
+    check_pair,
+    check_range,
+    check_regions,
+    range_of,
+    warn_of_none,
+)
 from regionloss.distances.base import Distance, Features
 from regionloss.distances.squared_l2 import SquaredL2
 from regionloss.errors import InputError, expected
@@ -86,8 +95,13 @@ class RegionPerceptualLoss(nn.Module):
 
         Raises:
             InputError: Shapes or devices that do not fit; on the first call also a target outside the range.
+            NotFiniteError: A first value that overflows.
         """
-        return self.reduction(self.per_region(reconstruction, target, regions), len(target))
+        first = not self._checked
+        value = self.reduction(self.per_region(reconstruction, target, regions), len(target))
+        if first and self._checked:
+            check_finite_value(value.sum(), "loss")
+        return value
 
     def per_region(self, reconstruction: Tensor, target: Tensor, regions: Regions | None) -> Tensor:
         """Return weighted distances (R,), attached to the graph also when R is zero; arguments as in `forward`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -59,16 +59,16 @@ class RegionFilter:
     pad_to: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name, high in (("min_side", math.inf), ("min_visible", 1), ("drop", 1)):
+        for name, high in (("min_side", sys.maxsize), ("min_visible", 1), ("drop", 1)):
             wanted = "a share from 0 to 1" if high == 1 else "pixels, 0 or more"
             number_of(getattr(self, name), f"filter: {name}", wanted, 0, high)
         for name in ("per_image", "per_batch"):
             if (limit := getattr(self, name)) is not None:
-                number_of(limit, f"filter: {name}", "0 or more, or none", 0, math.inf, whole=True)
+                number_of(limit, f"filter: {name}", "0 or more, or none", 0, sys.maxsize, whole=True)
         if self.pad_to is not None and not isinstance(self.pad_to, tuple | list):
             raise InputError(expected("filter: pad_to", "counts such as (4, 8), or none", repr(self.pad_to)[:60]))
         for count in self.pad_to or ():
-            number_of(count, "filter: pad_to", "counts of 0 or more", 0, math.inf, whole=True)
+            number_of(count, "filter: pad_to", "counts of 0 or more", 0, sys.maxsize, whole=True)
         if self.choose not in ("largest", "random"):
             raise InputError(expected("filter: choose", "'largest' or 'random'", repr(self.choose)))
 

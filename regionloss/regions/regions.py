@@ -213,8 +213,9 @@ def check_shapes(regions: Regions) -> None:
         raise InputError(expected("valid", "bool", str(regions.valid.dtype)))
     if regions.texts is not None and len(regions.texts) != count:
         raise InputError(expected("texts", f"{count} of them", str(len(regions.texts))))
-    if regions.annotated is not None and regions.num_images not in (None, len(regions.annotated)):
-        raise InputError(expected("annotated", f"({regions.num_images},)", str(tuple(regions.annotated.shape))))
+    flags = regions.annotated
+    if flags is not None and (flags.ndim != 1 or regions.num_images not in (None, len(flags))):
+        raise InputError(expected("annotated", f"({regions.num_images or 'B'},)", str(tuple(flags.shape))))
     if min(regions.image_size) < 1:
         raise InputError(expected("image_size", "(H, W) in pixels", str(regions.image_size)))
 

@@ -114,6 +114,20 @@ def test_an_image_whose_regions_were_left_out_was_not_looked_at(folder: Path) ->
     assert rows == {"a.png": ["face"], "b.png": ["text"]}
 
 
+def test_an_import_keeps_a_copy_of_a_damaged_side_car_and_says_what_is_in_it_alone(folder: Path) -> None:
+    imported(COCO, "coco")
+    target = Path("out/photos.regions.parquet")
+    target.write_bytes(damaged := target.read_bytes()[:-40] + b"x" * 40)
+    said = imported(COCO, "coco")
+    (copy,) = Path("out").glob("*.damaged")
+    assert said.startswith(
+        "1 region of 2 images now in out/photos.regions.parquet. out/photos.regions.parquet: expected"
+    )
+    assert f"It is kept as {copy}. What was in it is in that alone" in said
+    assert copy.read_bytes() == damaged
+    assert kept()["a.png"] == (["face"], [[20, 10, 80, 50]])
+
+
 def test_ids_are_the_same_as_text_and_as_numbers(folder: Path) -> None:
     one = BOX | {"image_id": "1", "category_id": 1.0}
     assert imported(COCO | {"annotations": [one]}, "coco").startswith("1 region of 2 images")

@@ -10,7 +10,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from insighttok_ref.cli.reconstruct import sides
+from insighttok_ref.tokenizers.insighttok.checkpoints import save_tokenizer
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss.cli.main import app
+from regionloss.data.sidecars.sidecar import Sidecar, write_sidecar
 
 ROOT = Path(__file__).parents[2]
 WIDTH_FIRST = re.compile(r"\{[^{}]*(?:width|wide)\b[^{}]*\} x \{")
@@ -32,6 +35,27 @@ def test_inspect_says_height_x_width(tmp_path: Path, monkeypatch: pytest.MonkeyP
     words = ["inspect", "wide.png", "--terms", "text=1", "--reconstruction", "tall.png"]
     ended = CliRunner().invoke(app, words)
     assert "--reconstruction: expected the image's size, 20 x 30, got 30 x 20." in ended.stderr
+
+
+def test_whoever_reads_images_can_be_told_how_many_pixels_one_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Image.new("RGB", (30, 20)).save("photos/a.png")
+    rows = [{"key": "a.png", "width": 30, "height": 20, "scans": [], "regions": []}]
+    write_sidecar("photos.regions.parquet", Sidecar.of(rows))
+    save_tokenizer(InsightTokenizer.from_preset("miniature"), Path("tokenizer.safetensors"))
+    for words in (
+        ["inspect", "photos/a.png", "--terms", "text=1"],
+        ["regions", "show", "photos.regions.parquet", "--images", "photos"],
+        ["reconstruct", "photos", "--checkpoint", "tokenizer.safetensors", "--size", "32", "--device", "cpu"],
+    ):
+        ended = CliRunner().invoke(app, [*words, "--max-pixels", "599"])
+        assert ended.exit_code == 2
+        assert "a.png: expected at most 599 pixels, got 20 x 30 = 600. Allow more with max_pixels." in ended.stderr
+        if words[0] != "inspect":
+            assert CliRunner().invoke(app, [*words, "--max-pixels", "600"]).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from regionloss.data.annotate.annotator import Annotate, Annotator
 from regionloss.data.annotate.decode import Picture, Unreadable, decode_all
 from regionloss.data.annotate.detectors import resolve
 from regionloss.data.annotate.job import Job, Report, silent
+from regionloss.data.images.files import MOST_PIXELS
 from regionloss.data.shards.shards import TarShard
 from regionloss.data.sidecars.sidecar import read_sidecar, sidecar_path, stats_path
 from tests.fuzz.damage import NAMES, bytes_of
@@ -29,7 +30,7 @@ class Here:
 
     def decode(self, keys: Sequence[str], contents: Sequence[bytes]) -> list[Picture | Unreadable]:
         """Decode several images."""
-        return decode_all(keys, contents, 1600)
+        return decode_all(keys, contents, 1600, MOST_PIXELS)
 
     def close(self) -> None:
         """There is nothing to close."""

@@ -6,18 +6,16 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from typing import Any
 
 from regionloss.data.annotate.decode import Picture
 from regionloss.data.annotate.job import Job
 from regionloss.data.annotate.stats import RESHAPED, Names, add_names, hid_images, kept_names, other_shard
-from regionloss.data.shards.atomic import write_whole
 from regionloss.data.shards.keys import same_rule
-from regionloss.data.shards.paths import file_system
 from regionloss.data.shards.source import Source
 from regionloss.data.sidecars.lookup import same_aspect
-from regionloss.data.sidecars.sidecar import AGAIN, DamagedError, Row, Scan, Sidecar, read_sidecar, with_scan
+from regionloss.data.sidecars.recovery import keep_copy, known_sidecar
+from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, with_scan
 from regionloss.errors import InputError, expected
 
 #: Options of a scan that no detector made: they tell at least how it was shown the images.
@@ -90,13 +88,8 @@ def is_same(job: Job, source: Source, known: Sidecar) -> bool:
 
 def earlier(work: Work, source: Source) -> Sidecar:
     """Return what is at a job's target; an empty side-car where there is none that can be read."""
-    job, work.damage = work.job, ""
-    try:
-        known = read_sidecar(job.target)
-    except FileNotFoundError:
-        known = Sidecar.of([])
-    except DamagedError as error:
-        known, work.damage = Sidecar.of([]), str(error).removesuffix(AGAIN).rstrip(". ")
+    job = work.job
+    known, work.damage = known_sidecar(job.target)
     if other := other_shard(job, source, known):
         advice = "Say another --out, or remove the side-car."
         raise InputError(expected(job.target, f"the side-car of {job.shard}", f"that of {other}", advice))
@@ -105,11 +98,7 @@ def earlier(work: Work, source: Source) -> Sidecar:
 
 def keep_damaged(work: Work) -> None:
     """Keep a copy of a side-car that cannot be read: what was imported into it, nobody could find again."""
-    system, inner = file_system(work.job.target)
-    contents = system.cat_file(inner)
-    copy = f"{work.job.target}.{sha256(contents).hexdigest()[:8]}.damaged"
-    write_whole(copy, contents)
-    told = f"What these detectors find is made anew; the damaged file is kept as {copy}."
+    told = f"What these detectors find is made anew; the damaged file is kept as {keep_copy(work.job.target)}."
     work.damage += f". {told} Regions of other detectors, and imported ones, are in it alone: bring them in again."
 
 

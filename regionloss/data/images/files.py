@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,8 +32,8 @@ ALLOW_MORE = "Allow more with max_pixels."
 LARGE, BAND = 1 << 24, 1 << 22
 #: What white may be in grey of more than 8 bits where the file does not say: the depths that cameras have.
 WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
-BITS_PER_SAMPLE = 258
-PNG, PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
+PNG, PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 #: Texts of a PNG file that may say how it is turned.
 PNG_TURNS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
 
@@ -86,7 +86,7 @@ def opened_file(contents: bytes) -> Image.Image:
 
 
 def without_texts(contents: bytes) -> bytes:
-    """Return a PNG file without texts, which nobody here reads: PIL refuses the whole file for a long one."""
+    """Return a PNG file without texts and profile, which nobody here reads: PIL refuses the file for a long one."""
     if not contents.startswith(PNG):
         return contents
     kept, begin, at = [], 0, len(PNG)
@@ -188,7 +188,10 @@ def to_rgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image if reduction == 1 else image.reduce(reduction)
     width, height = image.size
-    convert = partial(grey_to_rgb, white=white_of(image)) if image.mode.startswith(("I", "F")) else laid_on_white
+    convert = laid_on_white
+    if image.mode.startswith(("I", "F")):
+        negative = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
+        convert = partial(grey_to_rgb, white=white_of(image), negative=negative)
     if width * height < LARGE:
         return convert(image)
     # In bands, as RGB takes four times the memory of grey and of palettes, and numbers of 64 bits take eight times.
@@ -226,12 +229,17 @@ def white_of(image: Image.Image) -> float:
     return next((white for white in ((1.0,) if image.mode == "F" else ()) + WHITES if highest <= white), highest)
 
 
-def grey_to_rgb(image: Image.Image, white: float) -> Image.Image:
-    """Return grey from 0 to `white` as RGB, with white where it is transparent."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=white, neginf=0.0)
+def grey_to_rgb(image: Image.Image, white: float, negative: bool = False) -> Image.Image:
+    """Return grey from 0 to `white`, or from there to 0, as RGB, with white where it is transparent."""
+    given = np.asarray(image)
+    # Of 16 bits, each value is worked out once, not for each pixel.
+    every = np.arange(1 << 16) if given.dtype == np.uint16 else given
+    values = np.nan_to_num(every.astype(np.float64), posinf=white, neginf=0.0)
     values[values == image.info.get("transparency")] = white
+    if negative:
+        values = white - values
     grey = (values / white * 255.0).clip(0, 255).round().astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+    return Image.fromarray(grey[given] if every is not given else grey).convert("RGB")
 
 
 def to_tensor(images: Sequence[Image.Image]) -> Tensor:
@@ -240,10 +248,12 @@ def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     Raises:
         InputError: No images, or others than RGB of one size.
     """
-    if isinstance(images, Image.Image) or not len(images):
-        got = "one image" if isinstance(images, Image.Image) else "none"
+    listed = isinstance(images, Iterable) and not isinstance(images, str | bytes)
+    if not listed or not (given := list(images)):
+        single = isinstance(images, Image.Image)
+        got = "none" if listed else "one image" if single else type(images).__name__
         raise InputError(expected("to_tensor", "a list of images", got, "Write to_tensor([image])."))
-    arrays = [np.asarray(image) for image in images]
+    arrays = [image if isinstance(image, np.ndarray) else np.asarray(image) for image in given]
     for number, array in enumerate(arrays):
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
             wanted, got = "an RGB image, (H, W, 3) of bytes", f"{array.shape} of {array.dtype}"

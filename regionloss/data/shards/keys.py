@@ -43,21 +43,27 @@ def rule_of(images: Iterable[str], others: Iterable[str] = ()) -> str:
 
     The first, as long as no image hides another so, or most of those that share a key are told apart by suffixes: by
     what looks like one, stands beside a plain `key.jpg` (or `key.json`) or under several keys, and is one of few. Else
-    what follows the first dot is no suffix, and the last one serves.
+    what follows the first dot is no suffix, and the last one serves; so it does where images have files of their own
+    up to there, `photo.paris.txt`.
 
     Args:
         images: Names of the images.
         others: Names of all other files.
     """
     groups: Mapping[str, list[str]] = defaultdict(list)
-    plain = {key_of(name) for name in others if is_plain(name)}
+    others = list(others)
+    plain, own = {key_of(name) for name in others if is_plain(name)}, {key_of(name, LAST) for name in others}
     for name in images:
         groups[key_of(name)].append(name)
     several = {key: names for key, names in groups.items() if len(names) > 1}
     plain.update(key for key, names in several.items() if any(map(is_plain, names)))
     inner = [(key, between(name)) for key, names in several.items() for name in names if not is_plain(name)]
     keys_with = Counter(part for _, part in set(inner))
-    companions = [part for key, part in inner if is_suffix(part, key in plain, keys_with[part] > 1)]
+    companions = [
+        part
+        for key, part in inner
+        if is_suffix(part, key in plain, keys_with[part] > 1) and (key in plain or f"{key}.{part}" not in own)
+    ]
     if len(set(companions)) > max(FEW, len(several)):
         companions = []
     return LAST if len(inner) > 2 * len(companions) else FIRST

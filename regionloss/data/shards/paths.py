@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice, product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from regionloss.data.images.files import SUFFIXES
 from regionloss.data.shards.addresses import address, unsigned, whole
 from regionloss.errors import InputError, expected
 
-BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})")
 #: What opens a tar file that lies in another one.
 ARCHIVE = re.compile(r"(tar|zip|libarchive|dir)://")
@@ -52,27 +51,53 @@ def spelled_out(pattern: str) -> list[str]:
     if any(is_tar(unsigned(part)) and not ARCHIVE.match(part) for part in pattern.split("::")[:-1]):
         advice = "Give each as one of several: two words on the command line, a list [..., ...] in a recipe."
         raise InputError(expected(f"'{shown}'", "one pattern", "several joined with '::'", advice))
-    # Counted before any is spelled out; braces within braces may make more of them.
-    number = math.prod(len(choices(shown, inner)) for inner in BRACES.findall(pattern))
-    names = [] if number > MOST_NAMES else list(islice(spelled(pattern, shown), MOST_NAMES + 1))
-    if not 0 < len(names) <= MOST_NAMES:
+    try:
+        number = names_in(pattern, shown)
+    except RecursionError:
+        number = 0
+    if not 0 < number <= MOST_NAMES:
         advice = "Give several patterns, a folder or a wildcard."
         raise InputError(expected(f"'{shown}'", f"{MOST_NAMES:,} names at most", "more", advice))
-    return names
+    return list(spelled(pattern, shown))
+
+
+def names_in(pattern: str, shown: str) -> int:
+    """Return how many names a pattern stands for, of which none is spelled out."""
+    return math.prod(
+        len(options)
+        if (options := choices(shown, inner)) and RANGE.fullmatch(inner)
+        else sum(names_in(option, shown) for option in options)
+        for inner in pieces(pattern)[1::2]
+    )
 
 
 def spelled(pattern: str, shown: str) -> Iterator[str]:
-    """Yield a pattern's names with all braces spelled out."""
-    pieces = BRACES.split(pattern)  # what stands between braces, and within, in turn
-    if len(pieces) == 1:
-        yield pattern
-        return
-    for chosen in product(*(choices(shown, piece) if n % 2 else [piece] for n, piece in enumerate(pieces))):
-        yield from spelled("".join(chosen), shown)
+    """Yield a pattern's names with all braces spelled out, as a shell does it."""
+    parts = [
+        [name for option in choices(shown, piece) for name in spelled(option, shown)] if n % 2 else [piece]
+        for n, piece in enumerate(pieces(pattern))
+    ]
+    yield from map("".join, product(*parts))
+
+
+def pieces(pattern: str) -> list[str]:
+    """Return what stands between the outermost pairs of braces, and within, in turn."""
+    opened, pairs = list[int](), dict[int, int]()
+    for sign in re.finditer("[{}]", pattern):
+        if sign[0] == "{":
+            opened.append(sign.start())
+        elif opened:
+            pairs[opened.pop()] = sign.start()
+    found, end = list[str](), 0
+    for start, close in sorted(pairs.items()):
+        if start >= end:
+            found += [pattern[end:start], pattern[start + 1 : close]]
+            end = close + 1
+    return [*found, pattern[end:]]
 
 
 def choices(pattern: str, inner: str) -> Sequence[str]:
-    """Return what the inside of braces stands for."""
+    """Return what the inside of braces stands for; a choice may hold braces of its own."""
     if numbers := RANGE.fullmatch(inner):
         low, high = numbers.groups()
         width = max(len(low), len(high)) if low.startswith("0") or high.startswith("0") else 0
@@ -80,9 +105,10 @@ def choices(pattern: str, inner: str) -> Sequence[str]:
         if 0 <= last - first < MOST_NAMES:
             return [str(number).zfill(width) for number in range(first, last + 1)]
         wanted = f"a range such as {{00000..00099}}, of {MOST_NAMES:,} at most"
-    elif "," in inner:
-        return inner.split(",")
     else:
+        around = [f"{{{piece}}}" if n % 2 else piece.replace(",", "\0") for n, piece in enumerate(pieces(inner))]
+        if len(options := "".join(around).split("\0")) > 1:
+            return options
         wanted = "a range {00000..00099} or a list {a,b}"
     raise InputError(expected(f"'{pattern}'", wanted, f"{{{inner}}}"))
 

@@ -57,17 +57,25 @@ class Headers:
 
     Args:
         handle: The file.
+
+    Attributes:
+        failure: What a disk or a network raised in the place of bytes: that says nothing of the file.
     """
 
     def __init__(self, handle: IO[bytes]) -> None:
         self.handle, self.size = handle, handle.seek(0, os.SEEK_END)
+        self.failure: Exception | None = None
         handle.seek(0)
 
     def read(self, size: int) -> bytes:
         """Return the bytes of a header."""
         if not 0 <= size <= MOST_HEADER:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        return self.handle.read(size)
+        try:
+            return self.handle.read(size)
+        except Exception as error:  # File systems raise what they like.
+            self.failure = error
+            raise
 
     def seek(self, offset: int) -> int:
         """Go to a header."""
@@ -81,7 +89,11 @@ class Headers:
 
 
 def read_contents(handle: IO[bytes]) -> Contents:
-    """Read a tar file's headers. What follows damage is lost, what came before it is not."""
+    """Read a tar file's headers. What follows damage is lost, what came before it is not.
+
+    Raises:
+        Exception: What a disk or a network raises where it fails.
+    """
     found, headers = Contents(), Headers(handle)
     try:
         with tarfile.open(fileobj=cast(Any, headers), mode="r:") as archive:
@@ -90,6 +102,8 @@ def read_contents(handle: IO[bytes]) -> Contents:
                 found.add(member)
             check_end(archive, handle)
     except Exception as error:  # `tarfile` raises what it likes where a header is damaged.
+        if headers.failure:
+            raise headers.failure from None
         handle.seek(0)
         reason = error if isinstance(error, tarfile.TarError) else f"a damaged header, {type(error).__name__}"
         found.problem = "it is compressed: unpack it" if handle.read(2) == GZIP else str(reason)

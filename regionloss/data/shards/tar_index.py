@@ -166,9 +166,19 @@ def mark_of(path: str) -> str:
 
 
 def scan(path: str) -> Index:
-    """Read a tar file's headers, and choose the image of each key: the first of plain name, or the first."""
-    with opened(path) as handle:
-        found = read_contents(handle)
+    """Read a tar file's headers, and choose the image of each key: the first of plain name, or the first.
+
+    Raises:
+        InputError: A disk or a network that fails; nothing is kept of the file then.
+    """
+    try:
+        with opened(path) as handle:
+            found = read_contents(handle)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        got = f"an error ({error.strerror or error})"
+        raise InputError(expected(path, "a file that can be read", got, "The file may be whole: try again.")) from error
     names = {printable(member.name): member for member in found.images.values()}
     rule = rule_of(names, found.others)
     groups: dict[str, list[str]] = defaultdict(list)

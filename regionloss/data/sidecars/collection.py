@@ -104,7 +104,7 @@ def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) ->
 
 
 def pictures(
-    images: str, sidecar: Sidecar, keys: Sequence[str]
+    images: str, sidecar: Sidecar, keys: Sequence[str], max_pixels: int
 ) -> Iterator[tuple[str, Image.Image | str, Mapping[str, Regions] | None]]:
     """Yield keys and images of a shard with their regions, by kind, in pixels; None for those of another aspect.
 
@@ -120,7 +120,8 @@ def pictures(
         numbers = {key: number for number, key in enumerate(source.shard.keys())}
         for key in (key for key in keys if key in numbers):
             try:
-                image = decoded(open_image(source.shard.read(numbers[key]), key), key).image
+                opened = open_image(source.shard.read(numbers[key]), key)
+                image = decoded(opened, key, max_pixels=max_pixels).image
             except (InputError, OSError) as error:
                 yield key, str(error), None
                 continue
@@ -182,8 +183,7 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
         wanted = "images that the file describes"
         raise InputError(expected(f"--images '{images}'", wanted, "none of them", " ".join(left)))
     with alone(target):
-        add(target, images, keys, held, sizes, rule)
-    return held, left
+        return held, [*left, *add(target, images, keys, held, sizes, rule)]
 
 
 def keyed(rows: Mapping[str, Row], keys: Sequence[str], images: str) -> tuple[dict[str, Row], list[str]]:
@@ -224,17 +224,19 @@ def add(
     held: Sequence[Row],
     sizes: Mapping[str, tuple[int, int]],
     rule: str,
-) -> None:
-    """Write imported rows into a side-car."""
+) -> list[str]:
+    """Write imported rows into a side-car; return a sentence about one that is damaged, of which a copy is kept."""
     from regionloss.data.shards.keys import same_rule
     from regionloss.data.sidecars.formats.rows import sides, with_import
     from regionloss.data.sidecars.lookup import same_aspect
-    from regionloss.data.sidecars.sidecar import Sidecar, read_sidecar, write_sidecar
+    from regionloss.data.sidecars.recovery import keep_copy, known_sidecar
+    from regionloss.data.sidecars.sidecar import Sidecar, write_sidecar
 
-    try:
-        known = read_sidecar(target)
-    except FileNotFoundError:
-        known = Sidecar.of([])
+    known, damage = known_sidecar(target)
+    if damage:
+        damage += (
+            f". It is kept as {keep_copy(target)}. What was in it is in that alone: annotate, or import, it again."
+        )
     if len(known) and not same_rule(known.rule, rule):
         got = "those of a side-car from before, up to the first"
         raise InputError(expected(target, f"keys up to the {rule}", got, "Annotate again, or remove the side-car."))
@@ -251,6 +253,7 @@ def add(
         rows[key] = with_import(rows[key], row)
     ordered = [rows[key] for key in keys if key in rows]
     write_sidecar(target, Sidecar.of(ordered, complete, known.shard, known.files, known.rule if len(known) else rule))
+    return [damage] if damage else []
 
 
 def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:

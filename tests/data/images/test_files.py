@@ -188,6 +188,24 @@ def test_white_of_a_file_that_does_not_say_it_is_that_of_its_depth(tmp_path: Pat
         assert found[0, :, 0].tolist() == [0, 255, 85, 255]
 
 
+@pytest.mark.parametrize("side", [64, 4200])
+def test_a_tiff_of_16_bits_in_which_white_is_0_is_no_negative(tmp_path: Path, side: int):
+    """PIL turns those of 8 bits alone; a large image is converted in bands."""
+    values = np.full((side, side), 3000, np.uint16)
+    values[0, 0] = 0
+    path = saved(Image.fromarray(values), tmp_path / "a.tif", tiffinfo={262: 0})
+    image = read_image(path)
+    assert (image.getpixel((0, 0)), image.getpixel((side - 1, side - 1))) == (
+        (255,) * 3,
+        (round(1095 / 4095 * 255),) * 3,
+    )
+
+
+def test_a_png_with_a_long_profile_is_read(tmp_path: Path):
+    path = saved(Image.new("RGB", (8, 6), (1, 2, 3)), tmp_path / "a.png", icc_profile=bytes(3 << 20))
+    assert corner(read_image(path)) == (1, 2, 3)
+
+
 def test_a_dark_png_of_16_bits_stays_dark(tmp_path: Path):
     values = np.array([[0, 4095]], np.uint16)
     assert np.asarray(read_image(saved(Image.fromarray(values), tmp_path / "a.png")))[0, :, 0].tolist() == [0, 16]

@@ -30,6 +30,9 @@ def test_images_of_one_size_are_stacked() -> None:
         ([np.zeros((6, 8, 3), np.float32)], r"images\[0\]: .* of float32"),
         ([], r"expected a list of images, got none"),
         (image(), r"expected a list of images, got one image\. Write to_tensor\(\[image\]\)"),
+        (5, r"expected a list of images, got int\."),
+        ("x.png", r"expected a list of images, got str\."),
+        (iter([None]), r"images\[0\]: expected an RGB image"),
         ([3], r"images\[0\]: expected an RGB image"),
     ],
 )

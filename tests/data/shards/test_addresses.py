@@ -70,7 +70,7 @@ def test_indices_and_sentences_know_nothing_of_a_signature(tmp_path: Path, monke
     assert "SECRET" not in str(error.value)
 
 
-@pytest.mark.parametrize("pattern", ["{000..999}-{000..999}-{000..999}.tar", "{0..99}" * 2000, "{0..{100000..999999}}"])
+@pytest.mark.parametrize("pattern", ["{000..999}-{000..999}-{000..999}.tar", "{0..99}" * 2000, "{a,{0..999}}" * 3])
 def test_braces_that_stand_for_too_many_names_are_refused_before_they_are_spelled_out(pattern: str) -> None:
     with pytest.raises(InputError, match=f"expected {MOST_NAMES:,} names at most, got more"):
         expand(pattern)

@@ -64,3 +64,11 @@ def test_accents_are_compared_as_one_character_unless_that_makes_two_keys_one() 
     composed, apart = "caf\xe9", "cafe\u0301"
     assert normal([apart, "x"]) == [composed, "x"]
     assert normal([apart, composed]) == [apart, composed]
+
+
+def test_images_with_files_of_their_own_up_to_the_last_dot_have_keys_up_to_there() -> None:
+    names = [f"photo{n}.{city}.jpg" for n in range(3) for city in ("paris", "rome")]
+    assert rule_of(names) == FIRST
+    assert rule_of(names, [name.replace("jpg", "txt") for name in names]) == LAST
+    masks = [f"{n}.{kind}" for n in range(3) for kind in ("jpg", "mask.png")]
+    assert rule_of(masks, [name.replace("png", "json") for name in masks]) == FIRST

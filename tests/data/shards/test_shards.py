@@ -213,11 +213,13 @@ def test_braces_are_those_of_webdataset() -> None:
 
     for pattern in ("a/{00000..00012}.tar", "{a,b}/{8..11}.tar", "x{098..101}", "plain.tar", "s3://b/{0..2}-{00..01}"):
         assert expand(pattern) == list(braceexpand.braceexpand(pattern))
+    for pattern in ("{train/{0..2},test/{00..01}}.tar", "{a,b{c,d{1..2}}}x{,y}", "{{a,b},{c,d}}"):
+        assert expand(pattern) == list(braceexpand.braceexpand(pattern))
     assert expand(["{1..2}", "b"]) == ["1", "2", "b"]
     assert expand("~/a.tar") == [str(Path.home() / "a.tar")]
 
 
-@pytest.mark.parametrize("pattern", ["a{5..3}.tar", "a{x}.tar", "a{}.tar", "a{1..}.tar"])
+@pytest.mark.parametrize("pattern", ["a{5..3}.tar", "a{x}.tar", "a{}.tar", "a{1..}.tar", "{0..{1..2}}", "{{a,b}}"])
 def test_braces_that_make_no_sense(pattern: str) -> None:
     with pytest.raises(InputError, match="expected a range"):
         expand(pattern)

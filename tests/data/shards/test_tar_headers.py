@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
 from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
+from regionloss.data.shards import tar_index
 from regionloss.data.shards.shards import ShardSet, TarShard
 from regionloss.data.shards.source import open_source
 from regionloss.data.shards.tar_headers import BEHIND
+from regionloss.errors import InputError
 
 SIZE, CHECKSUM, TYPE = slice(124, 136), slice(148, 156), slice(156, 157)
 
@@ -128,3 +133,30 @@ def test_of_a_member_that_is_there_twice_the_last_counts(tmp_path: Path) -> None
         "Images that come again under the same name, of which the last counts, as for tar: 2 in 1 of 1 shards. "
         f"{path}: 'a.jpg', 'c/d.jpg'",
     ]
+
+
+class Failing(io.BytesIO):
+    """A file on a disk, or in a network, that fails once it is read from."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= 1024:
+            raise TimeoutError("the line is dead")
+        return super().read(size)
+
+
+def test_what_a_network_or_disk_fails_at_is_not_kept_as_damage_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = member("0.jpg", b"first") + member("1.jpg", b"second") + bytes(1024)
+    path, address = tmp_path / "a.tar", "memory://failing/a.tar"
+    path.write_bytes(contents)
+    fsspec.filesystem("memory").pipe("/failing/a.tar", contents)
+    with monkeypatch.context() as failing:
+        failing.setattr(MemoryFileSystem, "open", lambda *_, **__: Failing(contents))
+        failing.setattr(tar_index, "open", lambda *_, **__: Failing(contents), raising=False)
+        for place in (str(path), address):
+            with pytest.raises(InputError, match=f"^{place}: expected .* that can be read, got .*the line is dead"):
+                TarShard(place, tmp_path / "cache").keys()
+    for place in (str(path), address):
+        shard = TarShard(place, tmp_path / "cache")
+        assert (shard.keys(), shard.head.problem) == (["0", "1"], "")

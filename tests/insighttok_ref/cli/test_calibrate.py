@@ -19,6 +19,7 @@ from insighttok_ref.tokenizers.insighttok.checkpoints import save_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss import Regions
 from regionloss.cli.main import app
+from regionloss.data.sidecars.sidecar import Sidecar, write_sidecar
 from regionloss.losses.terms import LossTerms, Term
 from regionloss.weightings.area import UniformWeighting
 from tests.helpers import images, text_loss, text_regions
@@ -198,7 +199,7 @@ def test_mistakes_are_sentences(folder: Path) -> None:
         (["--terms", "absent.yaml", "--images", "images"], "no such file"),
         (["--terms", "terms.yaml", "--images", "absent"], "a folder of images or a tar shard"),
         (["--terms", "terms.yaml", "--images", "empty"], "empty"),
-        (["--terms", "terms.yaml", "--images", "bad"], "images that can be read, got none"),
+        (["--terms", "terms.yaml", "--images", "bad"], "images that can be read, and were looked at, got none"),
         (["--terms", "nothing.yaml", "--images", "images"], "regions of kind 'text', got none in 3 images"),
         ([*good, "--tokenizer", "absent.pt"], "absent.pt: there is no such file"),
         ([*good, "--tokenizer", "weights.pt"], "weights.pt: expected a tokenizer file"),
@@ -231,3 +232,25 @@ def test_the_sample_is_drawn_and_squared_with_its_regions(folder: Path) -> None:
     assert one.target.shape == (1, 3, 32, 32)
     assert one.reconstruction.requires_grad
     assert not one.target.requires_grad
+
+
+def test_an_image_of_which_a_side_car_says_nothing_is_named_and_left_out(folder: Path) -> None:
+    row = {
+        "width": 96,
+        "height": 80,
+        "scans": [{"detector": "d", "version": "", "weights": "", "options": "{}", "kind": "text"}],
+    }
+    region = {"kind": "text", "box": [0.1, 0.1, 0.9, 0.9], "score": 1.0, "detector": "d"}
+    rows = [{"key": "0.png", "regions": [region], **row}, {"key": "1.png", "regions": [], **row, "width": 50}]
+    write_sidecar("images.regions.parquet", Sidecar.of(rows))
+    words = ["--terms", "terms.yaml", "--images", "images", "--regions", "images.regions.parquet", *CALM]
+    ended = calibrate(*words)
+    assert ended.exit_code == 0, ended.output
+    assert "Left out: 1.png (images.regions.parquet: expected a row of '1.png' as it is" in ended.output
+    assert (
+        "Left out: 2.png (images.regions.parquet: expected a row of '2.png', got keys such as '0.png'" in ended.output
+    )
+    write_sidecar("images.regions.parquet", Sidecar.of([rows[0] | {"key": "0"}]))
+    ended = calibrate(*words)
+    assert ended.exit_code == 2
+    assert "images that can be read, and were looked at, got none" in ended.output

@@ -170,6 +170,15 @@ def test_words_that_no_font_has_are_said_by_the_command_and_a_recipe_s_data(tmp_
     assert list(Rendering(words=tmp_path / "words.txt").source().renderer.words) == ["harbour"]
 
 
+def test_links_to_folders_of_fonts_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "A.TTF").write_bytes(b"")
+    (tmp_path / "fonts").mkdir()
+    (tmp_path / "fonts" / "linked").symlink_to(tmp_path / "real")
+    (tmp_path / "fonts" / "self").symlink_to(tmp_path / "fonts")
+    assert Rendering(fonts=tmp_path / "fonts").font_files() == [tmp_path / "fonts" / "linked" / "A.TTF"]
+
+
 def test_the_command_and_a_recipe_that_reads_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGIONLOSS_HOME", str(tmp_path / "home"))
     arguments = f"render --out {tmp_path / 'x'} --count 6 --size 64 --font-sizes 9 14 --shard-size 4 --sheet"
