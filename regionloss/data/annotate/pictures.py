@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -16,8 +16,7 @@ from regionloss.data.sidecars.entries import kind_regions
 from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, read_sidecar, with_scan, write_sidecar
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError
-from regionloss.regions import geometry
-from regionloss.regions.regions import Regions
+from regionloss.regions import Regions, geometry, join
 
 Tick = Callable[[int, int], None]
 
@@ -114,25 +113,14 @@ def annotate(picture: Annotated, detectors: Iterable[Detector], max_side: int = 
         if found.kind not in regions:
             regions[found.kind] = found
         elif len(found):
-            regions[found.kind] = both(regions[found.kind], found)
+            regions[found.kind] = added(regions[found.kind], found)
     return Annotated(picture.name, picture.image, regions)
 
 
-def both(first: Regions, second: Regions) -> Regions:
+def added(first: Regions, second: Regions) -> Regions:
     """Return two detectors' regions of one image."""
-    from regionloss.regions.collation import join
-
-    joined = join([first, second], first.kind)
-    return Regions(
-        joined.kind,
-        joined.boxes,
-        torch.zeros_like(joined.image_index),
-        joined.image_size,
-        1,
-        keypoints=joined.keypoints,
-        scores=joined.scores,
-        texts=joined.texts,
-    )
+    both = join([first, second], first.kind, first.image_size)
+    return replace(both, image_index=torch.zeros_like(both.image_index), num_images=1, layout=None)
 
 
 def look(detector: Detector, image: Image.Image, max_side: int) -> Regions:
