@@ -128,17 +128,18 @@ class Rows:
         """Return a row's entries of one kind in pixels, and how many more are no boxes in the image."""
         start, (width, height) = self.ends[row], size
         mine = start + np.flatnonzero(self.kinds[start : self.ends[row + 1]] == kind)
-        near, scale = mine[self.usable[mine]], np.array([width, height], dtype=np.float32)
-        boxes = self.boxes[near] * np.tile(scale, 2)
+        index, scale = mine[self.usable[mine]], np.array([width, height], dtype=np.float32)
+        boxes = self.boxes[index] * np.tile(scale, 2)
         # Once more in pixels, where two numbers may have become one.
-        good = (boxes[:, :2] < boxes[:, 2:]).all(1)
-        index, points, keypoints = near[good], self.keypoints.get(kind), None
+        if not (wide := boxes[:, :2] < boxes[:, 2:]).all():
+            index, boxes = index[wide.all(1)], boxes[wide.all(1)]
+        points, keypoints = self.keypoints.get(kind), None
         if points is not None and points.shape[1]:
             keypoints = torch.from_numpy(points[index].reshape(len(index), points.shape[1] // 2, 2) * scale)
         texts = tuple(self.texts[i] or "" for i in index)
         regions = LooseRegions(
             kind,
-            torch.from_numpy(boxes[good]),
+            torch.from_numpy(boxes),
             torch.zeros(len(index), dtype=torch.int64),
             (height, width),
             1,
