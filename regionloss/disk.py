@@ -1,13 +1,15 @@
-"""A run's folder: what cannot be written there is a sentence, and two runs do not share it."""
+"""What is written to disks: files that are whole or not there, no room as a sentence, folders of one run alone."""
 
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,10 +29,72 @@ TROUBLES = {
 }
 
 
+def home() -> Path:
+    """Return the folder of all that regionloss keeps: `REGIONLOSS_HOME`, or one in the user's cache."""
+    import platformdirs
+
+    chosen = os.environ.get("REGIONLOSS_HOME")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("regionloss", appauthor=False))
+
+
 @contextmanager
-def to_disk(
-    path: Path, advice: str = "Make room there, or write to another disk; what is done stays done."
-) -> Iterator[None]:
+def whole(path: Path, advice: str = ROOM) -> Iterator[Path]:
+    """Yield a new path beside a file's or a folder's; what is written there takes its place where nothing is raised.
+
+    What killed processes left of it is removed.
+
+    Args:
+        path: Of the file, or of the folder, which must be new or empty. Of several writers the last one wins, whole.
+        advice: What to do where the disk takes nothing.
+
+    Raises:
+        DiskError: The disk is full, gone, or not to be written; what is there is as it was.
+    """
+    with to_disk(path, advice), scratch(path) as temporary:
+        yield temporary
+        os.replace(temporary, path)
+
+
+@contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """Yield a new path beside another; what is there afterwards is removed, and what killed processes left of it."""
+    begun, temporary = temporary_name(path.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path.with_name(temporary)
+    finally:
+        remove(path.with_name(temporary))
+        for left in path.parent.glob(f"{glob.escape(begun)}*.tmp"):
+            process = left.name.removeprefix(begun).removesuffix(".tmp").partition("-")[0]
+            if process.isdigit() and not _runs(int(process)):
+                remove(left)
+
+
+def temporary_name(name: str) -> tuple[str, str]:
+    """Return how this machine's processes begin names of temporary files for a file, and the name of this thread's."""
+    begun = f".{name}.{socket.gethostname()}-"
+    return begun, f"{begun}{os.getpid()}-{threading.get_native_id()}.tmp"
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there and can be removed."""
+    with suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextmanager
+def to_disk(path: Path, advice: str = ROOM) -> Iterator[None]:
     """Turn what a disk says while something is written into a sentence that names place, reason and disk.
 
     Args:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from regionloss.data.shards.atomic import write_whole
-from regionloss.disk import guarded, to_disk
+from regionloss.disk import guarded, to_disk, whole
 from regionloss.errors import DiskError, InputError
 from tests.full_disk import FULL, full_disk
 
@@ -106,6 +107,33 @@ def test_whoever_writes_a_full_disk_is_named(name: str, tmp_path: Path) -> None:
     wanted = rf"a\.bin: expected a disk that takes it, got {FULL}\. Make room there"
     with full_disk(), pytest.raises(DiskError, match=wanted), to_disk(tmp_path / "a.bin"):
         WRITERS[name](tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_left_is_removed_by_the_next_writer(kind: str, tmp_path: Path) -> None:
+    """Whoever writes whole files, under any name of theirs; the files of processes that live are theirs."""
+    program = "import os, sys; from pathlib import Path; from regionloss.disk import whole\n"
+    program += "with whole(Path(sys.argv[1])) as part:\n"
+    program += "    part.mkdir() if sys.argv[2] == 'folder' else part.write_text('half')\n"
+    program += "    os.kill(os.getpid(), 9)"
+    path = tmp_path / "a[1].bin"
+    assert subprocess.run([sys.executable, "-c", program, str(path), kind]).returncode == -9
+    assert [left.name.startswith(".a[1].bin.") for left in tmp_path.iterdir()] == [True]
+    with whole(path) as part:
+        part.write_text("whole")
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("a[1].bin", "whole")]
+
+
+def test_what_raises_leaves_what_was_there(tmp_path: Path) -> None:
+    for path, write in ((tmp_path / "file", Path.write_text), (tmp_path / "folder", lambda p, _: p.mkdir())):
+        with whole(path) as part:
+            write(part, "before")
+        before = path.stat().st_mtime_ns
+        with suppress(KeyboardInterrupt), whole(path) as part:
+            write(part, "after")
+            raise KeyboardInterrupt
+        assert path.stat().st_mtime_ns == before
+    assert {found.name for found in tmp_path.iterdir()} == {"file", "folder"}
 
 
 def test_a_whole_file_stays_whole_on_a_full_disk(tmp_path: Path) -> None:

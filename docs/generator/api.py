@@ -12,6 +12,7 @@ from docs.generator.text import BY, arguments, cell, paragraphs
 #: What plugins import from modules of core, beyond what `regionloss` itself has (explanation/stability.md).
 BESIDES = {
     "regionloss.backbones": ("Frozen", "imagenet_spec"),
+    "regionloss.regions": ("join",),
     "regionloss.distances.base": ("Distance",),
     "regionloss.weightings.base": ("Weighting",),
     "regionloss.weights": ("fetch", "home", "load_state_dict", "load_strictly", "locate", "origin_of", "sha256_of"),

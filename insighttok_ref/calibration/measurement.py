@@ -14,6 +14,7 @@ from torch import Tensor
 from insighttok_ref.calibration.samples import Sample
 from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.objective.reconstruction import l1
+from regionloss.evaluation.metrics import region_mask
 from regionloss.losses.terms import LossTerms
 from regionloss.regions import Regions
 
@@ -104,7 +105,7 @@ def measure(
     rows = [Pulls("l1", "loss"), *([Pulls(perceptual[0], "loss")] if perceptual else []), Pulls(rest, "rest")]
     rows += [Pulls(name, "term", term.kind, term.weight) for name, term in terms.terms.items()]
     for number, sample in enumerate(samples):
-        masks = {kind: mask_of(regions) for kind, regions in sample.regions.items() if len(regions)}
+        masks = {kind: region_mask(found, 1)[0, 0] for kind, found in sample.regions.items() if counts(found)}
         whole = torch.stack(list(masks.values())).any(0) if masks else None
         values: list[Tensor] = [l1(sample.reconstruction, sample.target)]
         if perceptual:
@@ -139,15 +140,9 @@ def pull(
     return Pull(number, float(value.detach()), *norms, inside, float(last[0].norm()) if last else math.nan)
 
 
-def mask_of(regions: Regions) -> Tensor:
-    """Return (H, W) bool, the pixels whose centres lie inside a region."""
-    height, width = regions.image_size
-    x = torch.arange(width, device=regions.device) + 0.5
-    y = torch.arange(height, device=regions.device) + 0.5
-    left, top, right, bottom = regions.boxes.T[:, :, None]
-    across, down = (left <= x) & (x < right), (top <= y) & (y < bottom)
-    inside: Tensor = (down[:, :, None] & across[:, None, :]).any(0)
-    return inside
+def counts(regions: Regions) -> bool:
+    """Whether a region that is valid is there."""
+    return len(regions) > 0 and (regions.valid is None or bool(regions.valid.any()))
 
 
 def as_data(row: Pulls) -> Mapping[str, object]:

@@ -48,10 +48,9 @@ def render(
     sheet: Annotated[Path | None, typer.Option(help="Picture to write: the first images, boxes outlined.")] = None,
 ) -> None:
     """Draw words and paragraphs over pictures and plain grounds: tar shards, and side-cars with boxes and texts."""
-    from rich.progress import Progress
-
     from insighttok_ref.data.render_shards import Rendering, render_shards
     from regionloss.cli.detect import check_suffix
+    from regionloss.console.progress import Progress
     from regionloss.data.words.render import TextStyle
     from regionloss.disk import guarded
 
@@ -61,8 +60,7 @@ def render(
         raise InputError(expected("--out", "a folder", f"'{out}', which is a file"))
     style = TextStyle(font_sizes=font_sizes, words=words_per_image, paragraphs=paragraphs, lines=lines)
     rendering = Rendering(size, style, seed, grounds, plain, fonts, words)
-    with guarded(out, "'data render'"), Progress(transient=True) as bar:
-        task = bar.add_task("drawing", total=count)
+    with guarded(out, "'data render'"), Progress("images drawn", count) as shown:
         paths = render_shards(
             rendering,
             out,
@@ -70,7 +68,7 @@ def render(
             shard_size=shard_size,
             suffix=suffix.value,
             workers=workers,
-            tick=lambda images: bar.advance(task, images),
+            tick=shown.advance,
             say=lambda sentence: typer.echo(sentence, err=True),
         )
     if sheet is not None:

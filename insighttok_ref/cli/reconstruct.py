@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from insighttok_ref.cli.checkpoint import Codebook
-from regionloss.disk import to_disk
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ def reconstruct(
     from regionloss.cli.detect import check_suffix
     from regionloss.console.tables import print_table
     from regionloss.data.images.files import read_image
+    from regionloss.pictures import boxes
 
     check_suffix(out)
     files, skipped = list(listed(images)), 0
@@ -83,10 +83,10 @@ def reconstruct(
         if len(drawn) < DRAWN:
             drawn.append(shown(one))
         if target is not None:
-            write(one.result, target)
+            boxes.save(one.result, target)
     if not rows:
         raise InputError(expected("images", "at least one that can be read", f"none of {skipped}"))
-    write(page(drawn), out)
+    boxes.save(page(drawn), out)
     print_table(f"{len(rows)} images", ["image", "size", "reconstructed at", "PSNR (dB)"], rows)
     first = f" (the first {DRAWN})" if len(rows) > DRAWN else ""
     typer.echo(f"Drawn in {out}{first}." + (f" Saved in {save}." if save else ""))
@@ -188,15 +188,3 @@ def page(rows: list[tuple[Image.Image, Image.Image, str]]) -> Image.Image:
 def sides(size: tuple[int, int]) -> str:
     """Return a size `(width, height)` as text, height first."""
     return f"{size[1]} x {size[0]}"
-
-
-def write(picture: Image.Image, path: Path) -> None:
-    """Write a picture, complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        with to_disk(path):
-            picture.save(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from regionloss.console.progress import Progress
 from regionloss.data.batches.batch import Batch, BatchSource
 
 MOST = 20
-
-
-class Counting:
-    """Says on standard error, now and then, how far a count is that takes long; nothing of one that does not.
-
-    Args:
-        what: Is counted.
-        every: Seconds between two lines.
-    """
-
-    def __init__(self, what: str, every: float = 10.0) -> None:
-        self.what, self.every, self.said = what, every, time.monotonic()
-
-    def __call__(self, done: int, of: int) -> None:
-        """Take note of how many are done, of how many."""
-        if time.monotonic() - self.said >= self.every:
-            self.said = time.monotonic()
-            print(f"{self.what}: {done} of {of}", file=sys.stderr)
+Counting = Progress
 
 
 @dataclass

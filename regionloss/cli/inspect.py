@@ -116,27 +116,24 @@ def from_detectors(
 def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regions]:
     """Return the regions that a side-car has of an image, by kind."""
     from regionloss.data.shards.keys import normal
-    from regionloss.data.sidecars.collection import chosen_keys, located, usable
-    from regionloss.data.sidecars.entries import kind_regions
-    from regionloss.data.sidecars.lookup import same_aspect
-    from regionloss.data.sidecars.sidecar import read_sidecar, scanned_kinds
+    from regionloss.data.sidecars.collection import chosen_keys, located, tell_left
+    from regionloss.data.sidecars.entries import row_regions, same_aspect
+    from regionloss.data.sidecars.sidecar import read_sidecar
 
     place = located(sidecar)
     rows = read_sidecar(place)
     (whole,) = normal([path.resolve().as_posix()])
     names = [key for key in rows.places if whole.endswith(f"/{key}") or key.rpartition("/")[2] == path.stem]
     key = max(names, key=len) if names else chosen_keys(place, rows, [path.name], 1)[0]
-    (row,) = usable(place, [rows[key]])
-    kinds = {*scanned_kinds(row["scans"] or ()), *(region["kind"] for region in row["regions"])}
+    row = rows[key]
     if not same_aspect((row["width"], row["height"]), image.size):
         got = f"one of {image.height} x {image.width}"
         raise InputError(
             expected(f"{path}", f"an image of the shape {row['height']} x {row['width']}, as in {place}", got)
         )
-    return {
-        kind: kind_regions(kind, [region for region in row["regions"] if region["kind"] == kind], image.size)
-        for kind in sorted(kinds)
-    }
+    regions, dropped = row_regions(row, image.size)
+    tell_left(place, dropped.total())
+    return regions
 
 
 def missing(terms: LossTerms, seen: list[Seen]) -> list[str]:

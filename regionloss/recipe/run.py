@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from regionloss.disk import LOCK, guarded, to_disk
+from regionloss.disk import LOCK, guarded, whole
 from regionloss.errors import RegionLossError
 from regionloss.recipe.build import build_terms, build_trainer
 from regionloss.recipe.load import Loaded
@@ -86,9 +86,8 @@ def begin(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> tupl
     written = {path.read_text(encoding="utf-8") for path in out.glob("resolved*.yaml")}
     if text not in written:
         name = f"resolved.{len(written)}.yaml" if written else "resolved.yaml"
-        with to_disk(out):
-            (out / f"{name}.tmp").write_text(text, encoding="utf-8")
-            (out / f"{name}.tmp").replace(out / name)
+        with whole(out / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     return trainer, run
 
 

@@ -119,9 +119,37 @@ def collate_regions(
     return batch, dropped
 
 
-def join(per_image: Sequence[Regions | None], kind: str) -> Regions:
-    """Return one batch of the regions of B images, None where an image was not looked at."""
-    return settled(loose(per_image, kind))
+def join(per_image: Sequence[Regions | None], kind: str, image_size: tuple[int, int]) -> Regions:
+    """Return the regions of B images as one batch.
+
+    Args:
+        per_image: Of each image its regions, on the CPU, as `Regions.single` has them; None where it was not looked at.
+        kind: Of all of them.
+        image_size: `(H, W)` of the images, pixels.
+
+    Raises:
+        InputError: Regions of another kind, of images of another size, or of several images.
+    """
+    for number, regions in enumerate(per_image):
+        if regions is not None:
+            check_single(regions, f"join[{number}]", kind, image_size)
+    if all(regions is None for regions in per_image):
+        annotated = torch.zeros(len(per_image), dtype=torch.bool)
+        return replace(Regions.empty(kind, image_size, len(per_image)), annotated=annotated, layout=None)
+    joined = loose(per_image, kind)
+    return settled(replace(joined, annotated=None) if all(found is not None for found in per_image) else joined)
+
+
+def check_single(regions: Regions, where: str, kind: str, image_size: tuple[int, int]) -> None:
+    """Raise InputError for regions that are not of this kind, or not of one image of this size."""
+    if regions.kind != kind:
+        raise InputError(expected(f"{where}.kind", repr(kind), repr(regions.kind)))
+    if tuple(regions.image_size) != tuple(image_size):
+        raise InputError(expected(f"{where}.image_size", str(tuple(image_size)), str(tuple(regions.image_size))))
+    if regions.num_images not in (None, 1) or bool(regions.image_index.any()):
+        got = f"{regions.num_images} images, image_index up to {int(max(regions.image_index.tolist(), default=0))}"
+        advice = "Of a batch's regions, regions.of_image(i) are those of one image."
+        raise InputError(expected(where, "regions of one image, image_index 0", got, advice))
 
 
 def loose(per_image: Sequence[Regions | None], kind: str) -> LooseRegions:

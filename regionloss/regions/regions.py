@@ -96,6 +96,21 @@ class Regions:
             keypoints=torch.zeros(0, keypoints, 2) if keypoints else None,
         )
 
+    @classmethod
+    def single(
+        cls,
+        kind: str,
+        boxes: Tensor,
+        image_size: tuple[int, int],
+        *,
+        keypoints: Tensor | None = None,
+        scores: Tensor | None = None,
+        texts: tuple[str, ...] | None = None,
+    ) -> Regions:
+        """Return the regions of one image, a batch of one; see the class."""
+        index = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
+        return cls(kind, boxes, index, image_size, 1, keypoints=keypoints, scores=scores, texts=texts)
+
     def to(self, device: torch.device | str, non_blocking: bool = False, dtype: torch.dtype | None = None) -> Regions:
         """Return the regions on another device; the host's knowledge of their layout travels along.
 

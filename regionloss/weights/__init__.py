@@ -5,7 +5,8 @@
 says where they are kept. None of them imports torch before it reads tensors.
 """
 
-from regionloss.weights.cache import home, origin_of, sha256_of
+from regionloss.disk import home
+from regionloss.weights.cache import origin_of, sha256_of
 from regionloss.weights.fetch import fetch
 from regionloss.weights.load import SUFFIXES, load_state_dict
 from regionloss.weights.locate import locate

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 
-from regionloss.disk import to_disk
+from regionloss.disk import scratch, to_disk, whole
 from regionloss.errors import WeightsError, expected
 from regionloss.hooks.records import WeightRecord
-from regionloss.weights.cache import check, converted_path, folder, part_path, refuse, sha256_of, short
+from regionloss.weights.cache import check, converted_path, folder, refuse, sha256_of, short
 from regionloss.weights.locate import find
 
 MANIFEST = "manifest.json"
@@ -66,13 +66,8 @@ def _line(record: WeightRecord, file: Path) -> BundledFile:
 
 
 def _write(bundle: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
-    part = part_path(bundle)
-    try:
-        with to_disk(bundle):
-            (_write_folder if bundle.suffix != ".tar" else _write_tar)(part, manifest, files)
-            os.replace(part, bundle)
-    finally:
-        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+    with whole(bundle) as part:
+        (_write_folder if bundle.suffix != ".tar" else _write_tar)(part, manifest, files)
 
 
 def _write_folder(folder: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
@@ -207,9 +202,10 @@ def _is_plain(name: object) -> bool:
 def _bring(bundle: Path, line: BundledFile, record: WeightRecord, stream_of: Callable[[str], IO[bytes]]) -> bool:
     """Copy one file into the cache unless it is there; return whether it was new."""
     target, where = folder() / line.filename, f"weights '{line.name}' in {bundle}"
-    part = part_path(target)
-    try:
-        with to_disk(target), stream_of(line.filename) as stream, part.open("wb") as out:
+    with to_disk(target), scratch(target) as work:
+        work.mkdir()
+        part = work / target.name
+        with stream_of(line.filename) as stream, part.open("wb") as out:
             shutil.copyfileobj(stream, out, 1 << 20)
         if (got := sha256_of(part)) != line.sha256:
             raise WeightsError(expected(where, f"sha256 {short(line.sha256)}", short(got), "Copy the bundle again."))
@@ -221,5 +217,3 @@ def _bring(bundle: Path, line: BundledFile, record: WeightRecord, stream_of: Cal
             raise WeightsError(expected(f"{target}", f"sha256 {short(line.sha256)}", short(sha256_of(target)), advice))
         os.replace(part, target)
         return True
-    finally:
-        part.unlink(missing_ok=True)

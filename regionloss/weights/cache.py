@@ -5,24 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import re
-import uuid
 from pathlib import Path
 
-import platformdirs
-
+from regionloss.disk import home
 from regionloss.errors import WeightsError, expected
 from regionloss.hooks.records import WeightRecord
 
 #: Hosts that write the first digits of a hash into names of files.
 _NAMED = re.compile(r"https://download\.(?:pytorch\.org|openmmlab\.com)/.*-([0-9a-f]{8})\.pth")
-
-
-def home() -> Path:
-    """Return the folder of all that regionloss keeps: `REGIONLOSS_HOME`, or one in the user's cache."""
-    chosen = os.environ.get("REGIONLOSS_HOME")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("regionloss", appauthor=False))
 
 
 def folder() -> Path:
@@ -104,9 +95,3 @@ def origin_of(file: Path) -> str:
             return str(json.loads(stream.read(length))["__metadata__"]["source_sha256"])
         except (ValueError, LookupError, TypeError, RecursionError):
             return ""
-
-
-def part_path(target: Path) -> Path:
-    """Return a new name beside `target` to write to before renaming, so that no reader sees half a file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target.with_name(f".part-{uuid.uuid4().hex}-{target.name}")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regionloss.disk import to_disk
+from regionloss.disk import whole
 from regionloss.errors import InputError, WeightsError, expected
-from regionloss.weights.cache import converted_path, part_path, sha256_of
+from regionloss.weights.cache import converted_path, sha256_of
 from regionloss.weights.entries import entries
 from regionloss.weights.formats import refuse_foreign
 from regionloss.weights.pickles import read_pickled
@@ -81,12 +81,7 @@ def _write(target: Path, tensors: dict[str, Tensor], source: Path) -> None:
     from safetensors.torch import save_file
 
     # Copies: safetensors refuses tensors that share memory, as tied weights do.
-    whole = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    copies = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
     metadata = {"format": "pt", "source_file": source.name, "source_sha256": sha256_of(source)}
-    part = part_path(target)
-    try:
-        with to_disk(target):
-            save_file(whole, part, metadata)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(target) as part:
+        save_file(copies, part, metadata)

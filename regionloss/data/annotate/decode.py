@@ -93,15 +93,20 @@ def picture_of(key: str, contents: bytes, max_side: int, max_pixels: int = MOST_
     with readable(key):
         oddities = tuple(oddities_of(opened))
     width, height = upright_size(opened, key)
-    ratio = min(1.0, max_side / max(width, height))
-    shown = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-    copy = decoded(opened, key, 1 / ratio, max_pixels)
+    shown = shown_size((width, height), max_side)
+    copy = decoded(opened, key, 1 / min(1.0, max_side / max(width, height)), max_pixels)
     image = copy.image
     if image.size != shown:
         image = image.resize(shown, Image.Resampling.BICUBIC, copy.box((0, 0, width, height)), reducing_gap=3.0)
     pixels = np.asarray(image)
     margins = [(0, -side % PAD_TO) for side in pixels.shape[:2]]
     return Picture(key, (width, height), shown, np.pad(pixels, [*margins, (0, 0)], "edge"), oddities)
+
+
+def shown_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """Return `(width, height)` at which a detector is shown an image of a size, the longest side at most `max_side`."""
+    ratio = min(1.0, max_side / max(size))
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
 
 def oddities_of(opened: Image.Image) -> Iterator[str]:

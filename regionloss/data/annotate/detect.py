@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from regionloss.data.annotate.decode import Picture
 from regionloss.data.images.files import scaled
-from regionloss.data.sidecars.sidecar import Row
+from regionloss.data.sidecars.entries import Entries, entries_of
 from regionloss.detectors.base import Detector
-from regionloss.regions.regions import Regions
 
 BATCH_PIXELS = 16 << 20
 WAITING_PIXELS = 64 << 20
-
-
-class Entries(NamedTuple):
-    """What a detector found in an image.
-
-    Args:
-        rows: Entries of its row.
-        outside: How many regions more lie outside the image, or in what fills it up.
-    """
-
-    rows: list[Row]
-    outside: int
 
 
 Found = Entries | str
@@ -85,7 +70,7 @@ def look(detector: Detector, name: str, pictures: Sequence[Picture], images: tor
         images: (B, 3, H, W), the same.
     """
     try:
-        return entries(detector.detect(images), name, pictures)
+        return [*entries_of(detector.detect(images), name, [picture.shown for picture in pictures])]
     except Exception as error:
         if images.is_cuda:
             torch.cuda.empty_cache()
@@ -94,35 +79,3 @@ def look(detector: Detector, name: str, pictures: Sequence[Picture], images: tor
     half = len(pictures) // 2
     first = look(detector, name, pictures[:half], images[:half])
     return first + look(detector, name, pictures[half:], images[half:])
-
-
-def entries(found: Regions, name: str, pictures: Sequence[Picture]) -> list[Found]:
-    """Return the regions of each picture as entries of its row: relative to the image, clipped to it.
-
-    The margin goes on with what stands at the image's edge, so that a region there may reach far into it; what lies in
-    the margin alone is none of the image's.
-    """
-    rows: list[list[Row]] = [[] for _ in pictures]
-    index = found.image_index.tolist()
-    shown = torch.tensor([picture.shown for picture in pictures], dtype=torch.float64)[found.image_index.cpu()]
-    boxes = found.boxes.detach().cpu().double()
-    inside = torch.minimum(boxes.clamp(min=0), shown.repeat(1, 2))
-    kept = (inside[:, :2] < inside[:, 2:]).all(1)
-    relative = (inside / shown.repeat(1, 2)).tolist()
-    points = None
-    if found.keypoints is not None:
-        points = (found.keypoints.detach().cpu().double() / shown[:, None]).flatten(1).tolist()
-    scores = None if found.scores is None else found.scores.tolist()
-    for number in kept.nonzero().flatten().tolist():
-        entry = {
-            "kind": found.kind,
-            "box": relative[number],
-            "quad": None,
-            "keypoints": None if points is None else points[number],
-            "score": 1.0 if scores is None else scores[number],
-            "text": None if found.texts is None else found.texts[number],
-            "detector": name,
-        }
-        rows[index[number]].append(entry)
-    counts = Counter(index)
-    return [Entries(own, counts[image] - len(own)) for image, own in enumerate(rows)]

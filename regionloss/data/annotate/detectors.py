@@ -92,9 +92,15 @@ def build(named: Named, plugins: Sequence[str] = ()) -> Detector:
     return cast(Detector, known(plugins).build("detector", named.name, dict(named.options)))
 
 
-def scan_of(named: Named, detector: Detector, max_side: int, plugins: Sequence[str] = ()) -> Scan:
-    """Return what a side-car says about a detector: change any of it, and images are looked at anew."""
-    where = known(plugins)
+def scan_of(named: Named, detector: Detector, max_side: int, where: Catalogue) -> Scan:
+    """Return what a side-car says about a detector: change any of it, and images are looked at anew.
+
+    Args:
+        named: Its canonical name, and the options that it was given.
+        detector: As it was built with them.
+        max_side: Longest side at which it is shown images, pixels.
+        where: The catalogue that it was built from.
+    """
     target = where.load("detector", named.name)
     defaults = {
         name: parameter.default

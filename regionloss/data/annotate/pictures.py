@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 from PIL import Image
 
+from regionloss.console.tables import counted
+from regionloss.data.annotate.decode import shown_size
 from regionloss.data.images.files import read_image, to_tensor
-from regionloss.data.sidecars.entries import kind_regions
+from regionloss.data.sidecars.entries import entries_of, row_regions
 from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, read_sidecar, with_scan, write_sidecar
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError
-from regionloss.regions import geometry
-from regionloss.regions.regions import Regions
+from regionloss.regions import Regions, geometry, join
 
 Tick = Callable[[int, int], None]
+Detectors = Mapping[Scan, Detector] | Mapping[str, Detector]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,25 +68,26 @@ class Annotations:
 def annotate_files(
     paths: Sequence[Path],
     root: Path,
-    detectors: Mapping[str, Detector],
+    detectors: Detectors,
     sidecar: Path | None = None,
     *,
     max_side: int = 1600,
     shrink: Callable[[Annotated], Annotated] = lambda picture: picture,
     tick: Tick = lambda done, of: None,
 ) -> tuple[list[Annotated], dict[str, str]]:
-    """Return pictures with their regions; each file that cannot be read is named with the reason, not raised.
+    """Return pictures with their regions; what cannot be used is named, by file, with the reason, and not raised.
 
     Args:
         paths: Image files.
         root: Their folder; a file's key is its path from there.
-        detectors: Detectors by name.
+        detectors: By what the side-car says about each (see `scan_of`), or by name alone.
         sidecar: Where results are kept: files that did not change are not looked at again.
         max_side: Longest side at which a detector looks at an image, pixels.
         shrink: Applied to each picture before it is kept in memory.
         tick: Told how many files are done, of how many.
     """
     known, pictures, skipped = Annotations.load(sidecar), [], {}
+    looking = scans_of(detectors, max_side)
     for done, path in enumerate(paths, 1):
         key = path.relative_to(root).as_posix()
         try:
@@ -91,8 +95,11 @@ def annotate_files(
         except InputError as error:
             skipped[key] = str(error)
         else:
-            known.rows[key] = scanned(known.of(key, path, image), image, detectors, max_side)
-            pictures.append(shrink(Annotated(key, image, to_regions(known.rows[key], image.size, detectors))))
+            known.rows[key] = scanned(known.of(key, path, image), image, looking, max_side)
+            regions, invalid = to_regions(known.rows[key], image.size, looking)
+            if invalid:
+                skipped[key] = f"{key}: {counted(invalid.total(), 'region')} of {sidecar}, no box inside the image."
+            pictures.append(shrink(Annotated(key, image, regions)))
             if done % 20 == 0:
                 known.save()
         tick(done, len(paths))
@@ -114,34 +121,21 @@ def annotate(picture: Annotated, detectors: Iterable[Detector], max_side: int = 
         if found.kind not in regions:
             regions[found.kind] = found
         elif len(found):
-            regions[found.kind] = both(regions[found.kind], found)
+            regions[found.kind] = added(regions[found.kind], found)
     return Annotated(picture.name, picture.image, regions)
 
 
-def both(first: Regions, second: Regions) -> Regions:
+def added(first: Regions, second: Regions) -> Regions:
     """Return two detectors' regions of one image."""
-    from regionloss.regions.collation import join
-
-    joined = join([first, second], first.kind)
-    return Regions(
-        joined.kind,
-        joined.boxes,
-        torch.zeros_like(joined.image_index),
-        joined.image_size,
-        1,
-        keypoints=joined.keypoints,
-        scores=joined.scores,
-        texts=joined.texts,
-    )
+    both = join([first, second], first.kind, first.image_size)
+    return replace(both, image_index=torch.zeros_like(both.image_index), num_images=1, layout=None)
 
 
 def look(detector: Detector, image: Image.Image, max_side: int) -> Regions:
     """Return what a detector finds in one image, in the image's own pixels."""
-    width, height = image.size
-    ratio = min(1.0, max_side / max(width, height))
-    small = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    small = shown_size(image.size, max_side)
     seen = image if small == image.size else image.resize(small, Image.Resampling.BICUBIC, reducing_gap=3.0)
-    return geometry.resize(detector.detect(to_tensor([seen])), (height, width))
+    return geometry.resize(detector.detect(to_tensor([seen])), (image.height, image.width))
 
 
 def signature(path: Path) -> str:
@@ -150,40 +144,36 @@ def signature(path: Path) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def scanned(row: Row, image: Image.Image, detectors: Mapping[str, Detector], max_side: int) -> Row:
+def scanned(row: Row, image: Image.Image, detectors: Mapping[Scan, Detector], max_side: int) -> Row:
     """Return a row to which the detectors that had not looked yet have added what they find."""
-    for name, detector in detectors.items():
-        options = json.dumps({"max_side": max_side})
-        scan = Scan(name, str(getattr(detector, "version", "")), options=options, kind=detector.kind)
+    for scan, detector in detectors.items():
         if asdict(scan) not in row["scans"]:
-            row = with_scan(row, scan, relative(look(detector, image, max_side), name))
+            (found,) = entries_of(look(detector, image, max_side), scan.detector, [image.size])
+            row = with_scan(row, scan, found.rows)
     return row
 
 
-def relative(regions: Regions, detector: str) -> list[Row]:
-    """Return regions of one image as entries of its row: boxes and keypoints relative to the image."""
-    height, width = regions.image_size
-    size = torch.tensor([width, height])
-    boxes = (regions.boxes / size.repeat(2)).tolist()
-    points = [None] * len(boxes) if regions.keypoints is None else (regions.keypoints / size).flatten(1).tolist()
-    scores = [1.0] * len(boxes) if regions.scores is None else regions.scores.tolist()
-    texts = [None] * len(boxes) if regions.texts is None else list(regions.texts)
-    found = zip(boxes, points, scores, texts, strict=True)
-    return [
-        {"kind": regions.kind, "box": box, "quad": None, "keypoints": where, "score": score, "text": text}
-        | {"detector": detector}
-        for box, where, score, text in found
-    ]
+def scans_of(detectors: Detectors, max_side: int) -> dict[Scan, Detector]:
+    """Return detectors by what side-cars say about each; of one that has a name alone, what it says itself."""
+    options = json.dumps({"max_side": max_side})
+    return {
+        name
+        if isinstance(name, Scan)
+        else Scan(name, str(getattr(detector, "version", "")), options=options, kind=detector.kind): detector
+        for name, detector in detectors.items()
+    }
 
 
-def to_regions(row: Row, size: tuple[int, int], detectors: Mapping[str, Detector]) -> dict[str, Regions]:
-    """Return the regions of a row in pixels, those of these detectors, by kind.
+def to_regions(
+    row: Row, size: tuple[int, int], detectors: Mapping[Scan, Detector]
+) -> tuple[dict[str, Regions], Counter[str]]:
+    """Return the regions of a row in pixels, those of these detectors, by kind; and how many are no boxes.
 
     Args:
         row: A row of a side-car.
         size: `(width, height)` of the image, pixels.
         detectors: Whose regions are wanted.
     """
-    kinds = sorted({detector.kind for detector in detectors.values()})
-    mine = [entry for entry in row["regions"] if entry["detector"] in detectors]
-    return {kind: kind_regions(kind, [e for e in mine if e["kind"] == kind], size) for kind in kinds}
+    names = {scan.detector for scan in detectors}
+    mine = [entry for entry in row["regions"] if entry["detector"] in names]
+    return row_regions(row | {"regions": mine}, size, {detector.kind for detector in detectors.values()})

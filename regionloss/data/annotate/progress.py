@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from regionloss.console.progress import Progress
 from regionloss.console.tables import counted, print_table
 from regionloss.data.annotate.job import Report, Tick
 from regionloss.data.shards.omissions import omissions
 from regionloss.data.shards.tar_index import Head
-
-EVERY = 30.0
 
 
 class Following:
@@ -29,7 +25,7 @@ class Following:
 
     def __init__(self, shards: int, todo: int) -> None:
         self.shards, self.todo, self.done, self.images = shards, todo, 0, 0
-        self.begun = self.said = time.monotonic()
+        self.begun = time.monotonic()
         self.failed: list[Report] = []
         self.totals: Counter[str] = Counter()
         self.regions: Counter[str] = Counter()
@@ -38,23 +34,15 @@ class Following:
 
     def follow(self, start: Callable[[Tick], Iterator[Report]]) -> None:
         """Take the reports as they come."""
-        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
-        console = Console(stderr=True)
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=self.quiet) as bar:
-            task = bar.add_task("shards", total=self.shards, completed=self.shards - self.todo, speed="")
+        with Progress("shards", self.shards, done=self.shards - self.todo) as shown:
 
             def tick(images: int) -> None:
                 self.images += images
-                bar.update(task, speed=self.speed())
+                shown.advance(0, self.speed())
 
             for report in start(tick):
                 self.take(report)
-                bar.update(task, advance=1, speed=self.speed())
-
-    @property
-    def quiet(self) -> bool:
-        """Whether nobody watches a terminal."""
-        return not sys.stderr.isatty()
+                shown.advance(1, self.speed())
 
     def speed(self) -> str:
         """Return how many images are done, and how many a second."""
@@ -73,11 +61,6 @@ class Following:
         self.regions.update(report.regions)
         self.named.update(report.named)
         self.heads[report.job.shard] = report.head
-        if self.quiet and time.monotonic() - self.said > EVERY:
-            self.said = time.monotonic()
-            typer.echo(
-                f"{self.shards - self.todo + self.done} of {counted(self.shards, 'shard')}, {self.speed()}", err=True
-            )
 
     def stopped(self) -> str:
         """Return what to say after Ctrl-C."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from regionloss.data.shards.paths import file_system, is_local
-from regionloss.disk import to_disk
+from regionloss.disk import temporary_name, whole
 
 
 def write_whole(path: str, contents: bytes) -> None:
@@ -25,23 +23,19 @@ def write_whole(path: str, contents: bytes) -> None:
         DiskError: This machine's disk is full, or takes nothing; the file is as it was.
     """
     system, inner = file_system(path)
+    if is_disk(system):
+        with whole(Path(inner)) as temporary:
+            temporary.write_bytes(contents)
+        return
     parent, name = system._parent(inner), inner.rstrip("/").rpartition("/")[2]
-    begun = f".{name}.{socket.gethostname()}-"
-    temporary = f"{parent.rstrip('/')}/{begun}{os.getpid()}.tmp"
+    beside = f"{parent.rstrip('/')}/{temporary_name(name)[1]}"
     try:
-        if is_disk(system):
-            with to_disk(Path(inner)):
-                os.makedirs(parent, exist_ok=True)
-                system.pipe_file(temporary, contents)
-                os.replace(temporary, inner)
-            remove_left(Path(parent), begun)
-        else:
-            system.makedirs(parent, exist_ok=True)
-            system.pipe_file(temporary, contents)
-            system.mv(temporary, inner)
+        system.makedirs(parent, exist_ok=True)
+        system.pipe_file(beside, contents)
+        system.mv(beside, inner)
     except BaseException:
         with suppress(Exception):
-            system.rm_file(temporary)
+            system.rm_file(beside)
         raise
 
 
@@ -67,22 +61,3 @@ def alone(path: str) -> Iterator[None]:
 def is_disk(system: Any) -> bool:
     """Whether a file system of fsspec is this machine's own."""
     return "file" in (system.protocol if isinstance(system.protocol, tuple) else (system.protocol,))
-
-
-def remove_left(folder: Path, begun: str) -> None:
-    """Remove temporary files of a name whose processes, on this machine, have ended."""
-    for path in folder.glob(f"{glob.escape(begun)}*.tmp"):
-        number = path.name.removeprefix(begun).removesuffix(".tmp")
-        if number.isdigit() and not runs(int(number)):
-            path.unlink(missing_ok=True)
-
-
-def runs(process: int) -> bool:
-    """Whether a process of this machine is there."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from threading import get_ident
 from typing import IO, Any
 
 from regionloss.data.shards.addresses import unsigned
 from regionloss.data.shards.keys import FIRST, is_plain, key_of, normal, rule_of
 from regionloss.data.shards.paths import file_system, is_local, named_failures, printable
 from regionloss.data.shards.tar_headers import read_contents
+from regionloss.disk import home, whole
 from regionloss.errors import InputError, expected
 
 INDEX_VERSION = 4
@@ -50,12 +50,8 @@ class Index:
 
 
 def index_folder() -> Path:
-    """Return the folder of indices: below `REGIONLOSS_HOME`, or in the user's cache folder."""
-    import platformdirs
-
-    chosen = os.environ.get("REGIONLOSS_HOME")
-    home = Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("regionloss", appauthor=False))
-    return home / "indices"
+    """Return the folder of indices, which may not exist yet."""
+    return home() / "indices"
 
 
 @dataclass(frozen=True)
@@ -90,14 +86,9 @@ def indexed(path: str, cache: Path) -> Index:
         return Index(**kept[1])
     index = scan(path)
     first, body = {"version": INDEX_VERSION, "stamp": signature(path), **asdict(head_of(index))}, asdict(index)
-    with suppress(OSError):  # A folder that cannot be written to costs time, no more.
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = place(path, cache).with_suffix(f".{os.getpid()}-{get_ident()}.tmp")
-        try:
-            temporary.write_text(f"{json.dumps(first)}\n{json.dumps(body)}\n", encoding="utf-8")
-            temporary.replace(place(path, cache))
-        finally:
-            temporary.unlink(missing_ok=True)
+    # A folder that cannot be written to costs time, no more.
+    with suppress(OSError), whole(place(path, cache)) as temporary:
+        temporary.write_text(f"{json.dumps(first)}\n{json.dumps(body)}\n", encoding="utf-8")
     return index
 
 

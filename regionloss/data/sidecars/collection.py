@@ -62,9 +62,14 @@ def usable(path: str, rows: Iterable[Row]) -> Iterator[Row]:
         regions = [region for region in row["regions"] if is_box(region)]
         left += len(row["regions"]) - len(regions)
         yield row | {"regions": regions}
-    if left:
+    tell_left(path, left)
+
+
+def tell_left(path: str, count: int) -> None:
+    """Say on standard error how many regions of a file are left out, if any are."""
+    if count:
         typer.echo(
-            f"Left out: {counted(left, 'region')} of {path}, no box inside the image, or without score.", err=True
+            f"Left out: {counted(count, 'region')} of {path}, no box inside the image, or without score.", err=True
         )
 
 
@@ -111,9 +116,8 @@ def pictures(
     In the place of an image that cannot be read stands the sentence that says so.
     """
     from regionloss.data.images.files import decoded, open_image
-    from regionloss.data.sidecars.entries import kind_regions
+    from regionloss.data.sidecars.entries import row_regions, same_aspect
     from regionloss.data.sidecars.formats.rows import sides
-    from regionloss.data.sidecars.lookup import same_aspect
 
     source = opened_shard(images)
     try:
@@ -125,13 +129,14 @@ def pictures(
             except (InputError, OSError) as error:
                 yield key, str(error), None
                 continue
-            (row,) = usable(f"'{key}'", [sidecar[key]])
+            row = sidecar[key]
             if not same_aspect(image.size, sides(row)):
                 yield key, image, None
                 continue
-            kinds = sorted({region["kind"] for region in row["regions"]})
-            found = {k: [r for r in row["regions"] if r["kind"] == k] for k in kinds}
-            yield key, image, {k: kind_regions(k, regions, image.size) for k, regions in found.items()}
+            kinds = {region["kind"] for region in row["regions"]}
+            regions, dropped = row_regions(row, image.size, kinds)
+            tell_left(f"'{key}'", dropped.total())
+            yield key, image, regions
     finally:
         source.close()
 

@@ -8,36 +8,18 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
-
-import numpy as np
-import torch
+from typing import Any
 
 from regionloss.data.shards.keys import LAST
 from regionloss.data.shards.paths import exists, is_local
 from regionloss.data.shards.tar_index import Head, mark_of
-from regionloss.data.sidecars.schema import FARTHEST
+from regionloss.data.sidecars.entries import Joined as Joined
+from regionloss.data.sidecars.entries import Rows as Rows
+from regionloss.data.sidecars.entries import same_aspect as same_aspect
 from regionloss.data.sidecars.sidecar import read_book, read_sidecar, scanned_kinds, sidecar_path
 from regionloss.errors import InputError, did_you_mean, expected
-from regionloss.regions.collation import LooseRegions
-from regionloss.regions.regions import Regions
 
 MOST_OPEN, THREADS = 8, 16
-
-
-class Joined(NamedTuple):
-    """What a side-car says of an image.
-
-    Args:
-        regions: By kind; a kind that was never looked for is absent, one of which none was found is empty.
-        dropped: How many entries are no boxes (inverted, not finite, outside), by `kind/invalid`; how many are of an
-            image of another aspect, by `kind/aspect`: nobody has looked at this one.
-        mirrors: Whether the image may be mirrored: it shows no text, wanted or not.
-    """
-
-    regions: Mapping[str, Regions]
-    dropped: Mapping[str, int]
-    mirrors: bool = True
 
 
 class Sidecars:
@@ -71,96 +53,6 @@ class Sidecars:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": OrderedDict()}
-
-
-class Rows:
-    """A side-car's rows as flat arrays: an image's regions are a slice of them.
-
-    Args:
-        table: Of the side-car's schema.
-    """
-
-    def __init__(self, table: Any) -> None:
-        self.row = {key: number for number, key in enumerate(table["key"].to_pylist())}
-        self.sizes = np.stack([table["width"].to_numpy(), table["height"].to_numpy()], 1)
-        self.looked = [scanned_kinds(scans or ()) for scans in table["scans"].to_pylist()]
-        lists = table["regions"].combine_chunks()
-        entries = lists.flatten()
-        counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        self.ends = np.concatenate([[0], np.cumsum(counts)])
-        self.kinds = np.array(entries.field("kind").to_pylist(), dtype=object)
-        self.boxes = entries.field("box").flatten().to_numpy(zero_copy_only=False).reshape(-1, 4)
-        self.scores = entries.field("score").to_numpy(zero_copy_only=False)
-        self.texts = entries.field("text").to_pylist()
-        points = entries.field("keypoints")
-        lengths = points.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        self.keypoints = {
-            kind: fixed(points, int(lengths[self.kinds == kind].max(initial=0))) for kind in set(self.kinds.tolist())
-        }
-        low, high = self.boxes[:, :2], self.boxes[:, 2:]
-        near = (np.abs(self.boxes) <= FARTHEST).all(1) & np.isfinite(self.scores)
-        self.usable = near & (low < high).all(1) & (low < 1).all(1) & (high > 0).all(1)
-
-    def of(self, key: str, size: tuple[int, int], wanted: Sequence[str] | None) -> Joined:
-        """Return the regions of an image of `size` (width, height)."""
-        if (row := self.row.get(key)) is None:
-            return Joined({}, {})
-        start, end = self.ends[row], self.ends[row + 1]
-        regions, dropped = {}, {}
-        kinds = [kind for kind in self.looked[row] if wanted is None or kind in wanted]
-        if not same_aspect(self.sizes[row].tolist(), size):
-            counts = {f"{kind}/aspect": int((self.kinds[start:end] == kind).sum()) for kind in kinds}
-            return Joined({}, {reason: count for reason, count in counts.items() if count})
-        for kind in kinds:
-            mine = start + np.flatnonzero(self.kinds[start:end] == kind)
-            good = mine[self.usable[mine]]
-            regions[kind] = self.made(kind, good, size)
-            if len(good) < len(mine):
-                dropped[f"{kind}/invalid"] = len(mine) - len(good)
-        return Joined(regions, dropped, not (self.kinds[start:end] == "text").any())
-
-    def made(self, kind: str, index: np.ndarray, size: tuple[int, int]) -> Regions:
-        """Return entries of one kind in pixels."""
-        width, height = size
-        scale = np.array([width, height], dtype=np.float32)
-        points = self.keypoints.get(kind)
-        keypoints = None
-        if points is not None and points.shape[1]:
-            keypoints = torch.from_numpy(points[index].reshape(len(index), points.shape[1] // 2, 2) * scale)
-        texts = tuple(self.texts[i] or "" for i in index)
-        return LooseRegions(
-            kind,
-            torch.from_numpy(self.boxes[index] * np.tile(scale, 2)),
-            torch.zeros(len(index), dtype=torch.int64),
-            (height, width),
-            1,
-            keypoints=keypoints,
-            scores=torch.from_numpy(self.scores[index]),
-            texts=texts if any(texts) else None,
-        )
-
-
-def same_aspect(first: Sequence[int], second: Sequence[int]) -> bool:
-    """Whether one image may be the other, resized: a side of the smaller one is off by a pixel of rounding at most.
-
-    Args:
-        first: `(width, height)` of one, pixels.
-        second: Of the other.
-    """
-    (width, height), (wide, high) = sorted((first, second), key=lambda size: size[0] * size[1])
-    return abs(width * high - height * wide) <= max(wide, high)
-
-
-def fixed(lists: Any, length: int) -> np.ndarray:
-    """Return lists of numbers as an array (N, length) float32, NaN where a length is another, or for no point."""
-    rows = np.full((len(lists), length), np.nan, dtype=np.float32)
-    counts = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    right = np.flatnonzero(counts == length)
-    if length and len(right):
-        values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-        starts = np.cumsum(counts) - counts
-        rows[right] = values[starts[right, None] + np.arange(length)]
-    return np.where(np.abs(rows) <= FARTHEST, rows, np.float32("nan"))
 
 
 def check_found(folder: str, shards: Sequence[str], heads: Mapping[str, Head] = MappingProxyType({})) -> list[str]:

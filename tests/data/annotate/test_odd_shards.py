@@ -18,11 +18,11 @@ from test_annotator import annotate, boxes_of, lines, log, stats_of  # noqa: F40
 
 from regionloss.data.annotate.annotator import Annotate, Annotator
 from regionloss.data.annotate.decode import Picture
-from regionloss.data.annotate.detect import entries
 from regionloss.data.annotate.detectors import Named
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.work import Work
 from regionloss.data.sidecars.collection import merge
+from regionloss.data.sidecars.entries import entries_of
 from regionloss.data.sidecars.formats.rows import Imported
 from regionloss.data.sidecars.sidecar import Scan, Sidecar, read_sidecar, schema, write_sidecar
 from regionloss.errors import InputError
@@ -161,7 +161,7 @@ def test_regions_that_lie_in_what_fills_an_image_up_are_counted(tmp_path: Path) 
     picture = Picture("a", (40, 40), (40, 40), np.asarray(image), ())
     boxes = torch.tensor([[2.0, 2, 9, 9], [42, 42, 60, 60], [38, 38, 60, 60]])
     found = Regions("sign", boxes, torch.zeros(3).long(), (64, 64), 1)
-    ((rows, outside),) = entries(found, "spots/red", [picture])
+    ((rows, outside),) = entries_of(found, "spots/red", [picture.shown])
     assert [row["box"] for row in rows] == [[2 / 40, 2 / 40, 9 / 40, 9 / 40], [38 / 40, 38 / 40, 1, 1]]
     assert outside == 1
 

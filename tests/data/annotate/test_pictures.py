@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from regionloss.data.annotate.annotator import Annotate
+from regionloss.data.annotate.detectors import Named
+from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.pictures import Annotated, annotate, annotate_files, look
+from regionloss.data.annotate.run_local import run_here
 from regionloss.data.shards.paths import list_images
-from regionloss.data.sidecars.entries import kind_regions
-from regionloss.data.sidecars.sidecar import read_sidecar
+from regionloss.data.sidecars.sidecar import Sidecar, read_sidecar, write_sidecar
 from regionloss.regions import Regions
 
 
@@ -141,19 +146,62 @@ def test_progress_is_told_for_every_file_good_or_bad(folder: Path):
     assert told == [(i, 5) for i in range(1, 6)]
 
 
-def test_entries_of_one_kind_may_have_other_numbers_of_keypoints() -> None:
-    few, many = [0.1, 0.2, 0.3, 0.4], [0.5, 0.5, 0.6, 0.6, 0.7, 0.7]
-    entries = [{"box": [0, 0, 1, 1], "score": 1.0, "keypoints": points} for points in (few, None, many)]
-    regions = kind_regions("face", entries, (200, 100))
-    nan = float("nan")
-    wanted = [[20, 20, 60, 40, nan, nan], [nan] * 6, [100, 50, 120, 60, 140, 70]]
-    for found, points in zip(regions.keypoints.flatten(1).tolist(), wanted, strict=True):
-        assert found == pytest.approx(points, nan_ok=True)
-    assert kind_regions("face", entries[1:2], (200, 100)).keypoints is None
+class FarDetector:
+    """Finds a box that reaches out of the image, with a keypoint there."""
+
+    kind, version = "sign", "1"
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        self.threshold = threshold
+
+    def detect(self, images: Tensor) -> Regions:
+        boxes = torch.tensor([[-6.0, -6, 32, 16]]).repeat(len(images), 1)
+        index = torch.arange(len(images))
+        size = (images.shape[2], images.shape[3])
+        return Regions("sign", boxes, index, size, len(images), keypoints=torch.full((len(images), 1, 2), -3.0))
 
 
-def test_scores_of_a_source_without_any_are_none() -> None:
-    """A side-car has 1 for them, which a picture would show as certainty."""
-    entries = [{"box": [0, 0, 1, 1], "score": score, "keypoints": None} for score in (1.0, 0.5, 1.0)]
-    assert kind_regions("face", entries[::2], (200, 100)).scores is None
-    assert kind_regions("face", entries, (200, 100)).scores.tolist() == [1, 0.5, 1]
+FAR_PLUGIN = """
+from __future__ import annotations
+import torch
+from regionloss import Regions, hookimpl
+@hookimpl
+def register_detectors(register):
+    register("far", "far:FarDetector", licence="CC0-1.0", summary="a box that reaches out")
+"""
+
+
+def test_pictures_and_shards_are_written_alike(tmp_path: Path) -> None:
+    """One detector, one image: the row that a run writes for itself, and that of `regionloss annotate`."""
+    (tmp_path / "photos").mkdir()
+    signed((64, 64), (10, 5, 30, 25)).save(tmp_path / "photos" / "a.png")
+    plugin = tmp_path / "far.py"
+    plugin.write_text(FAR_PLUGIN + inspect.getsource(FarDetector))
+    named = Named("far/far", {"threshold": 0.25})
+    stage = Annotate((named,), (str(plugin),), decoders=1)()
+    try:
+        (job,) = jobs_of([str(tmp_path / "photos")], str(tmp_path / "shards"))
+        assert not [report.failed for report in run_here(stage, [job], lambda images: None) if report.failed]
+        (scan,), (detector,) = stage.scans, stage.detectors
+    finally:
+        stage.close()
+    sidecar = tmp_path / "images.regions.parquet"
+    annotate_files(list_images(tmp_path / "photos"), tmp_path / "photos", {scan: detector}, sidecar)
+    (ours,), (theirs,) = read_sidecar(str(sidecar)).rows(), read_sidecar(job.target).rows()
+    assert ours == theirs
+    assert ours["regions"][0]["box"] == [0, 0, 0.5, 0.25]
+    assert json.loads(ours["scans"][0]["options"]) == {"max_side": 1600, "threshold": 0.25}
+
+
+def test_an_entry_that_is_no_box_is_left_out_and_named(folder: Path, tmp_path: Path) -> None:
+    """Of a side-car that another program has touched: training's reader keeps the rest, and so does a run's own."""
+    sidecar, paths = tmp_path / "images.regions.parquet", list_images(folder)
+    annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
+    known = read_sidecar(str(sidecar))
+    rows = list(known.rows())
+    (row,) = (row for row in rows if row["key"] == "a.png")
+    row["regions"].append({**row["regions"][0], "box": [0.5, 0.2, 0.5, 0.4]})
+    write_sidecar(str(sidecar), Sidecar.of(rows, files=known.files))
+    pictures, skipped = annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
+    assert len(by_name(pictures)["a.png"].regions["sign"]) == 1
+    assert "a.png: 1 region of" in skipped["a.png"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from insighttok_ref.calibration.measurement import mask_of, measure
+from insighttok_ref.calibration.measurement import measure
 from insighttok_ref.calibration.plot import plot
 from insighttok_ref.calibration.proposal import propose, reference_of
 from insighttok_ref.calibration.samples import Sample, pictures, samples
@@ -92,12 +94,25 @@ def test_norms_are_those_of_autograd_and_of_the_closed_form() -> None:
         for y in range(40):
             for x in range(48):
                 mask[y, x] |= x1 <= x + 0.5 < x2 and y1 <= y + 0.5 < y2
-    assert torch.equal(mask_of(regions), mask)
     assert found.inside == pytest.approx(float(gradient[0, :, mask].square().mean().sqrt()))
     assert rows["text"].images == 2
     # The mean of |y - x| over n elements has a gradient of n times (1 / n)^2 under the root.
     assert [pull.norm for pull in rows["l1"].found] == pytest.approx([(3 * 40 * 48) ** -0.5] * 2)
     assert len(rows["l1 alone"].found) == 2
+
+
+def test_regions_that_are_not_valid_count_nowhere() -> None:
+    """A box that weighs nothing is neither inside, nor makes its image one of those that a term has something for."""
+    terms = LossTerms({"text": Term(text_loss(), "text", 3.0)})
+    regions = of_one(text_regions(3), 0)
+    padded = regions.padded([len(regions) + 5])
+    assert len(padded) > len(regions)
+    bare, filled = (measure([sample(0, found)], terms) for found in (regions, padded))
+    assert [row.found[0].inside for row in filled] == pytest.approx([row.found[0].inside for row in bare])
+    none = replace(regions, valid=torch.zeros(len(regions), dtype=torch.bool), layout=None)
+    rows = {row.name: row for row in measure([sample(0, none)], terms)}
+    assert not rows["text"].found
+    assert math.isnan(rows["l1"].found[0].inside)
 
 
 def test_norms_at_the_last_layer_are_those_of_autograd() -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 import torch
 
-from insighttok_ref.data.progress import Counting, Told
+from insighttok_ref.data.progress import Told
 from regionloss.data.batches.batch import Batch
 
 
@@ -29,12 +29,3 @@ def test_each_image_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().err.splitlines()
     assert lines[:3] == [f"skipped: image {i} is broken" for i in range(3)]
     assert [line.split(" images")[0] for line in lines[3:]] == [f"skipped: {2**k}" for k in range(2, 6)]
-
-
-def test_a_long_count_is_told_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
-    for every, lines in ((60.0, 0), (0.0, 3)):
-        counting = Counting("shards", every)
-        for done in range(3):
-            counting(done + 1, 3)
-        told = capsys.readouterr().err.splitlines()
-        assert told == [f"shards: {n} of 3" for n in (1, 2, 3)][:lines]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from regionloss.regions import Regions
+
 
 def moved(boxes: Tensor, offsets: Tensor) -> Tensor:
     """Return boxes whose corners are moved by offsets (N, 4) in widths and heights of the box."""
@@ -59,3 +61,10 @@ def clipped(boxes: Tensor, image_size: Sequence[int]) -> Tensor:
     """Return the parts of boxes that lie in the image."""
     height, width = image_size
     return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+
+
+def faces_of(boxes: Tensor, scores: Tensor, keypoints: Tensor, image_size: tuple[int, int]) -> Regions:
+    """Return what is found in one image as its faces: boxes clipped to it, those that are not usable left out."""
+    kept = usable(boxes, image_size)
+    facts = {"keypoints": keypoints[kept], "scores": scores[kept]}
+    return Regions.single("face", clipped(boxes[kept], image_size), image_size, **facts)

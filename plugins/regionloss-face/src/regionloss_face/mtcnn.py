@@ -9,8 +9,8 @@ from torch import Tensor
 from regionloss.backbones import Frozen
 from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
-from regionloss.regions import Regions
-from regionloss_face.boxes import clipped, moved, sides, squared, suppress, usable
+from regionloss.regions import Regions, join
+from regionloss_face.boxes import faces_of, moved, sides, squared, suppress, usable
 from regionloss_face.cascade import OUTPUT, PROPOSE, REFINE, load_network
 
 WINDOW, STRIDE = 12, 2  # what a cell of the first network sees, and how far apart cells are, pixels of its image
@@ -74,13 +74,13 @@ class MTCNNDetector:
             looked_at = F.interpolate(looked_at, size, mode="bicubic", antialias=True)
         if len(images) == 0:
             return Regions.empty(self.kind, (height, width), 0, keypoints=5)
-        found = [self.detect_one(image) for image in looked_at]
-        boxes, scores, keypoints = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
-        index = torch.arange(len(images)).repeat_interleave(torch.tensor([len(faces[1]) for faces in found]))
         scale = torch.tensor([width / looked_at.shape[3], height / looked_at.shape[2]])
-        boxes, keypoints = boxes * scale.repeat(2), keypoints * scale
-        kept, boxes = usable(boxes, (height, width)), clipped(boxes, (height, width))
-        return Regions(self.kind, boxes[kept], index[kept], (height, width), len(images), keypoints[kept], scores[kept])
+        found = [self.detect_one(image) for image in looked_at]
+        faces = [
+            faces_of(boxes.cpu() * scale.repeat(2), scores.cpu(), keypoints.cpu() * scale, (height, width))
+            for boxes, scores, keypoints in found
+        ]
+        return join(faces, self.kind, (height, width))
 
     def detect_one(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes (N, 4), scores (N,) and keypoints (N, 5, 2) of one image (3, H, W)."""

@@ -11,8 +11,8 @@ from torch import Tensor
 from regionloss.backbones import Frozen, InputSpec
 from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
-from regionloss.regions import Regions
-from regionloss_face.boxes import clipped, suppress, usable
+from regionloss.regions import Regions, join
+from regionloss_face.boxes import faces_of, suppress
 from regionloss_face.from_facexlib import build
 
 #: Pixels between the cells of each level, and the sides of the two anchors in a cell.
@@ -77,17 +77,14 @@ class RetinaFaceDetector:
         boxes = decoded_boxes(offsets, centres, sides)
         keypoints = centres[:, None] + points.unflatten(2, (5, 2)) * CENTRE_VARIANCE * sides[:, None] + 0.5
         found = [self.best(*parts) for parts in zip(boxes, classes[..., 1], keypoints, strict=True)]
-        index = torch.arange(len(images)).repeat_interleave(torch.tensor([len(scores) for _, scores, _ in found]))
-        boxes, scores, keypoints = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
-        kept, boxes = usable(boxes, (height, width)), clipped(boxes, (height, width))
-        return Regions(self.kind, boxes[kept], index[kept], (height, width), len(images), keypoints[kept], scores[kept])
+        return join([faces_of(*parts, (height, width)) for parts in found], self.kind, (height, width))
 
     def best(self, boxes: Tensor, scores: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return one image's boxes, scores and keypoints that are likely enough, one a face."""
         likely = scores > self.min_score
         boxes, scores, keypoints = boxes[likely], scores[likely], keypoints[likely]
         kept = suppress(boxes, scores, self.max_overlap)
-        return boxes[kept], scores[kept], keypoints[kept]
+        return boxes[kept].cpu(), scores[kept].cpu(), keypoints[kept].cpu()
 
 
 def anchors(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:

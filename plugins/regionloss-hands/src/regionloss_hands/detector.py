@@ -9,7 +9,7 @@ from regionloss import AlignedExtractor
 from regionloss.backbones import Frozen, InputSpec
 from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
-from regionloss.regions import Regions
+from regionloss.regions import Regions, join
 from regionloss_hands.alignment import HandExtractor
 from regionloss_hands.keypoints import KEYPOINTS, SIDE
 from regionloss_hands.palms import MIDDLE_KNUCKLE, WRIST, PalmNetwork, suppress, views_of_image
@@ -74,12 +74,10 @@ class HandDetector:
         if len(images) == 0:
             return Regions.empty(self.kind, (height, width), 0, keypoints=len(KEYPOINTS))
         found = [self.detect_one(image) for image in images.float().clamp(-1, 1)]
-        boxes, scores, keypoints = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
-        index = torch.arange(len(images)).repeat_interleave(torch.tensor([len(hands[1]) for hands in found]))
-        return Regions(self.kind, boxes, index, (height, width), len(images), keypoints, scores)
+        return join(found, self.kind, (height, width))
 
-    def detect_one(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return boxes (N, 4), scores (N,) and keypoints (N, 21, 2) of one image (3, H, W)."""
+    def detect_one(self, image: Tensor) -> Regions:
+        """Return the hands of one image (3, H, W), on the CPU."""
         height, width = image.shape[1:]
         palms, points = self.palms(image, views_of_image(height, width, self.zoom), self.min_palm_score)
         rough, scores = self.read(image, upright(palms, points), self.from_palm)
@@ -90,14 +88,14 @@ class HandDetector:
         boxes = boxes.minimum(boxes.new_tensor([width, height, width, height]))
         kept = suppress(boxes, scores, LARGEST_OVERLAP)
         kept = kept[(scores[kept] >= self.min_score) & ((boxes[kept, 2:] - boxes[kept, :2]) >= 1).all(1)]
-        return boxes[kept], scores[kept], keypoints[kept]
+        facts = {"keypoints": keypoints[kept].cpu(), "scores": scores[kept].cpu()}
+        return Regions.single(self.kind, boxes[kept].cpu(), (height, width), **facts)
 
     def read(self, image: Tensor, points: Tensor, extractor: AlignedExtractor) -> tuple[Tensor, Tensor]:
         """Return keypoints (N, 21, 2) and scores (N,) from crops of one image, aligned by points (N, K, 2)."""
         size = (image.shape[1], image.shape[2])
         boxes = points.new_tensor([0.0, 0.0, size[1], size[0]]).expand(len(points), 4)
-        index = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-        regions = Regions(self.kind, boxes, index, size, 1, points)
+        regions = Regions.single(self.kind, boxes, size, keypoints=points)
         crops = HAND_INPUT(extractor(image[None], regions))
         network = self.landmarks.network_for(crops)
         parts = [network(part) for part in crops.split(NETWORK_BATCH)] if len(crops) else [network(crops)]

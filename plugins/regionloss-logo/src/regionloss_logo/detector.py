@@ -13,7 +13,7 @@ from torch import Tensor
 
 from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
-from regionloss.regions import Regions
+from regionloss.regions import Regions, join
 from regionloss_logo.edges import agreement, directions
 from regionloss_logo.marks import read_marks
 from regionloss_logo.templates import Template, fit, template_of
@@ -98,20 +98,16 @@ class TemplateDetector:
         if self.coarse[0].edges.device != images.device:
             self.coarse, self.fine = ([one.to(images.device) for one in ones] for ones in (self.coarse, self.fine))
         found = [self.of_one((image.float()[None] + 1) / 2) for image in images]
-        flat = [(number, one) for number, ones in enumerate(found) for one in ones]
-        if not flat:
-            return Regions.empty(self.kind, (height, width), len(images))
-        boxes = torch.tensor([one.box for _, one in flat])
-        limits = boxes.new_tensor([width, height, width, height])
-        return Regions(
-            self.kind,
-            boxes.clamp(min=0).minimum(limits),
-            torch.tensor([number for number, _ in flat]),
-            (height, width),
-            len(images),
-            scores=torch.tensor([one.score for _, one in flat]),
-            texts=tuple(self.names[one.number] for _, one in flat),
-        )
+        return join([self.regions_of(logos, (height, width)) for logos in found], self.kind, (height, width))
+
+    def regions_of(self, logos: Sequence[Found], image_size: tuple[int, int]) -> Regions:
+        """Return the logos of one image as its regions, clipped to it."""
+        if not logos:
+            return Regions.empty(self.kind, image_size, 1)
+        boxes = torch.tensor([logo.box for logo in logos])
+        boxes = boxes.clamp(min=0).minimum(boxes.new_tensor([image_size[1], image_size[0]]).repeat(2))
+        scores, texts = torch.tensor([logo.score for logo in logos]), tuple(self.names[logo.number] for logo in logos)
+        return Regions.single(self.kind, boxes, image_size, scores=scores, texts=texts)
 
     def of_one(self, image: Tensor) -> list[Found]:
         """Return the logos of an image (1, 3, H, W) in [0, 1], best first."""

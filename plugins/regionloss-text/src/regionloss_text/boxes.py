@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regionloss import Regions
 from regionloss.errors import InputError, expected
+from regionloss.regions import Regions, join
 
 
 def enlarged(images: Tensor, short_side: int, max_scale: float) -> Tensor:
@@ -25,7 +24,7 @@ def enlarged(images: Tensor, short_side: int, max_scale: float) -> Tensor:
     return F.interpolate(images, (round(height * scale), round(width * scale)), mode="bicubic", antialias=True)
 
 
-def collect(found: Sequence[tuple[Tensor, Tensor]], image_size: tuple[int, int], min_side: float) -> Regions:
+def collect(found: Sequence[tuple[Tensor, Tensor]], image_size: tuple[int, int], min_side: float = 0.0) -> Regions:
     """Return the text regions of several images as one batch, clipped to them; slim boxes are left out.
 
     Args:
@@ -33,14 +32,15 @@ def collect(found: Sequence[tuple[Tensor, Tensor]], image_size: tuple[int, int],
         image_size: `(H, W)` of the images.
         min_side: Boxes with a shorter side, in pixels, are left out.
     """
-    height, width = image_size
-    counts = torch.tensor([len(boxes) for boxes, _ in found], dtype=torch.int64)
-    boxes = torch.cat([torch.zeros(0, 4), *(boxes for boxes, _ in found)])
-    scores = torch.cat([torch.zeros(0), *(scores for _, scores in found)])
-    index = torch.arange(len(found)).repeat_interleave(counts)
-    boxes = boxes.clamp(min=0).minimum(torch.tensor([width, height, width, height], dtype=torch.float32))
+    return join([words_of(*one, image_size, min_side) for one in found], "text", image_size)
+
+
+def words_of(boxes: Tensor, scores: Tensor, image_size: tuple[int, int], min_side: float) -> Regions:
+    """Return the text regions of one image, on the CPU; as `collect` does."""
+    boxes, scores = boxes.cpu().float(), scores.cpu().float()
+    boxes = boxes.clamp(min=0).minimum(boxes.new_tensor([image_size[1], image_size[0]]).repeat(2))
     kept = (boxes[:, 2:] - boxes[:, :2]).amin(1) >= max(min_side, 1e-3)
-    return Regions("text", boxes[kept], index[kept], (height, width), len(found), scores=scores[kept])
+    return Regions.single("text", boxes[kept], image_size, scores=scores[kept])
 
 
 def check_options(where: str, shares: dict[str, float], positive: dict[str, float]) -> None:

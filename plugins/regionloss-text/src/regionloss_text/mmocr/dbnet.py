@@ -13,6 +13,7 @@ from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
 from regionloss.weights import origin_of, sha256_of
+from regionloss_text.boxes import collect
 from regionloss_text.mmocr.checkpoints import find_checkpoint, load_parts
 from regionloss_text.mmocr.compat import require_mmocr
 from regionloss_text.mmocr.configs import build, input_spec, read_config
@@ -76,12 +77,12 @@ class DBNet:
     def detect(self, images: Tensor) -> Regions:
         """Return the words of images (B, 3, H, W) in [-1, 1], RGB: on the CPU, in continuous pixels, with scores."""
         check_images(images, "images")
-        found: list[tuple[int, Tensor, Tensor]] = []
+        found: list[tuple[Tensor, Tensor]] = []
         with torch.no_grad():
             for start in range(0, len(images), self.batch_size):
                 maps = self.probability(images[start : start + self.batch_size])
-                found += [(start + i, *self.boxes(m, images.shape[2:])) for i, m in enumerate(maps)]
-        return regions_of(found, (images.shape[2], images.shape[3]), len(images))
+                found += [self.boxes(one, images.shape[2:]) for one in maps]
+        return collect(found, (images.shape[2], images.shape[3]))
 
     def probability(self, images: Tensor) -> Tensor:
         """Return the probability maps (B, h, w) of images (B, 3, H, W) in [-1, 1], resized and padded."""
@@ -114,19 +115,7 @@ class DBNet:
         corners = torch.stack([torch.cat([p.amin(0), p.amax(0)]) for p in polygons]) if polygons else torch.zeros(0, 4)
         # MMOCR counts in centres of the map's pixels, half a pixel from their corners.
         half = torch.tensor([0.5 / shrink[0], 0.5 / shrink[1]]).repeat(2)
-        return corners + half, sample.pred_instances.scores
-
-
-def regions_of(found: list[tuple[int, Tensor, Tensor]], size: tuple[int, int], count: int) -> Regions:
-    """Return the boxes of all images as regions, clipped to the images; what lies outside, in the padding, is left."""
-    if not found:
-        return Regions.empty("text", size, count)
-    boxes = torch.cat([b for _, b, _ in found])
-    scores = torch.cat([s for _, _, s in found]).clamp(0, 1)
-    index = torch.cat([torch.full((len(b),), i, dtype=torch.int64) for i, b, _ in found])
-    boxes = boxes.clamp(min=0).minimum(torch.tensor([size[1], size[0]] * 2, dtype=boxes.dtype))
-    inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    return Regions("text", boxes[inside], index[inside], size, count, scores=scores[inside])
+        return corners + half, sample.pred_instances.scores.clamp(0, 1)
 
 
 def check_options(variant: str, scale: tuple[int, int] | None, batch_size: int) -> None:
