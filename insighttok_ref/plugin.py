@@ -22,7 +22,7 @@ def register_trainers(register: RegisterTarget) -> None:
     register(
         "insighttok",
         "insighttok_ref.trainers.tokenizer.trainer:InsightTok",
-        summary="the InsightTok tokenizer in phases, on one CPU or many GPUs, with torch alone or DeepSpeed",
+        summary="the InsightTok tokenizer in phases, arms and a report if asked for, on one CPU or many GPUs",
         extra="regionloss[ref,data]",
     )
 
