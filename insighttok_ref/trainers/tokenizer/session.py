@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -120,15 +121,7 @@ class Session:
 
     def batches(self, part: Part, share: Share) -> BatchSource:
         """Return a part's batches, for this rank."""
-        loader = self.data.batches(
-            part.phase.data or None,
-            seed=self.run.recipe.seed,
-            batch_size=share.batch_size,
-            micro_batch=share.micro_batch,
-            rank=share.rank,
-            size=share.size,
-        )
-        return Told(loader)
+        return Told(self.data.batches(part.phase.data or None, seed=self.run.recipe.seed, **asdict(share)))
 
     def tokenizer(self, part: str) -> InsightTokenizer:
         """Return the tokenizer that a finished part gave."""

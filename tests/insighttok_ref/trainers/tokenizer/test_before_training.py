@@ -67,12 +67,14 @@ def test_what_cannot_work_is_said_before_data_are_looked_through(
         session_of(tmp_path, *overrides)
 
 
+@pytest.mark.filterwarnings("ignore:regions. expected:UserWarning")  # plain pictures have none
 def test_a_frozen_last_layer_and_a_loss_that_does_not_reach_it_have_no_balance(tmp_path: Path) -> None:
     """A phase of the encoder alone, and pixels that weigh nothing: no gradient to compare, and no traceback."""
     session_of(tmp_path / "a", "phases.0.train=[encoder]", "phases.0.terms=[text]").train()
     session_of(tmp_path / "b", "phases.0.terms=[text]", "objective.l1=0").train()
 
 
+@pytest.mark.filterwarnings("ignore:regions. expected:UserWarning")
 def test_a_term_whose_data_have_no_regions_is_named_when_its_phase_begins(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
