@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_trainers(register: RegisterTarget) -> None:
-    """Trainers of the InsightTok tokenizer."""
+    """The trainer of the InsightTok tokenizer, also under the earlier name of a part of it, until 0.3."""
     register(
         "comparison",
-        "insighttok_ref.trainers.tokenizer.comparison:Comparison",
-        summary="a tokenizer with and without region terms, from the same weights, side by side",
+        "insighttok_ref.trainers.tokenizer.trainer:InsightTok",
+        summary="the trainer `insighttok` under an earlier name, which recipes may say until 0.3",
         extra="regionloss[ref]",
     )
     register(
         "insighttok",
         "insighttok_ref.trainers.tokenizer.trainer:InsightTok",
-        summary="the InsightTok tokenizer in phases, on one CPU or many GPUs, with torch alone or DeepSpeed",
+        summary="the InsightTok tokenizer in phases, arms and a report if asked for, on one CPU or many GPUs",
         extra="regionloss[ref,data]",
     )
 

@@ -23,9 +23,10 @@ def page() -> str:
     parts = [f"# Recipes\n\n{BY}\n\n{INTRODUCTION}"]
     parts += fixed_part()
     known, shown = build_catalogue(["insighttok"]), dict[Any, str]()
-    for trainer in known.components("trainer"):
+    for trainer in reversed(known.components("trainer")):
         parts.append(f"## Trainer `{trainer.name}`\n\n{trainer.summary[0].upper()}{trainer.summary[1:]}.")
-        parts += sections("trainer.options", known.load("trainer", trainer.name), shown)
+        target = known.load("trainer", trainer.name)
+        parts += sections("trainer.options", target, shown) if target not in shown else []
     return "\n\n".join(parts) + "\n"
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.calibration.samples import Sample
+from insighttok_ref.objective.gradient import gradients_at
 from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.objective.reconstruction import l1
 from regionloss.evaluation.metrics import region_mask
@@ -133,8 +134,8 @@ def pull(
         last_layer: Weights that it comes from; None for none.
         mask: (H, W) bool, which pixels lie inside regions.
     """
-    goals = [reconstruction] if last_layer is None else [reconstruction, last_layer]
-    gradient, *last = torch.autograd.grad(value, goals, retain_graph=True)
+    places = [reconstruction] if last_layer is None else [reconstruction, last_layer]
+    gradient, *last = gradients_at(value, *places)
     inside = math.nan if mask is None or not mask.any() else float(gradient[..., mask].square().mean().sqrt())
     norms = float(gradient.norm()), float(gradient.square().mean().sqrt())
     return Pull(number, float(value.detach()), *norms, inside, float(last[0].norm()) if last else math.nan)

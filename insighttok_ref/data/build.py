@@ -1,19 +1,20 @@
-"""Options -> training data: each source checked and opened once, mixed anew for each phase."""
+"""Options -> data: each source checked and opened once, mixed anew for each phase; what is kept for the test."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from insighttok_ref.data.options import DataOptions, SourceOptions
-from insighttok_ref.data.packaged import one_per_kind, plain, portraits
+from insighttok_ref.data.packaged import annotated_folder, one_per_kind, plain, portraits, rights
 from insighttok_ref.data.photos import photos
 from insighttok_ref.data.progress import Counting
 from insighttok_ref.data.render_shards import Rendering
 from insighttok_ref.data.sources import PictureSource
-from regionloss.data.batches.batch import Blend, Source
+from regionloss.data.batches.batch import Batch, Blend, Mixture, Samples, Source
 from regionloss.data.batches.image_source import ImageSource
 from regionloss.data.batches.loader import BatchLoader, Share
 from regionloss.data.images.augment import Framing
@@ -28,19 +29,51 @@ from regionloss.hooks.catalogue import catalogue
 MakeSource = Callable[[int], Source]
 
 
+class Opened(NamedTuple):
+    """A source that is ready.
+
+    Args:
+        train: From a seed to what is trained on.
+        test: From a seed to what is kept for the test; None where nothing is.
+        notes: Sentences for the user.
+    """
+
+    train: MakeSource
+    test: MakeSource | None = None
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """Sources by name, and what is mixed of them.
 
     Args:
         options: What they were made from.
-        sources: From a seed to the source.
+        opened: The sources of the options.
         notes: Sentences for the user: shards that are damaged, sources that lack regions.
     """
 
     options: DataOptions
-    sources: Mapping[str, MakeSource]
+    opened: Mapping[str, Opened]
     notes: tuple[str, ...] = ()
+    _kept: dict[object, Samples] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def test(self) -> dict[str, Batch]:
+        """The test images by source, none of them trained on; made when they are first asked for."""
+        batches: dict[str, Batch] = {}
+        for name, opened in self.opened.items():
+            count = self.options.sources[name].test
+            if count and opened.test is not None:
+                source = opened.test(self.options.test_seed)
+                batches[name] = Batch.of([source.sample(i) for i in range(count)], self.options.filters)
+        return batches
+
+    @property
+    def credits(self) -> tuple[tuple[str, str], ...]:
+        """What the images are made of, with the rights in each part, where packages bring it."""
+        brought = any(source.images is None for source in self.options.sources.values())
+        return rights() if brought else ()
 
     def batches(
         self,
@@ -55,7 +88,7 @@ class TrainingData:
         """Return this process's micro-batches of a mixture, by number.
 
         Args:
-            mix: Shares of the sources, any scale; None takes all sources alike.
+            mix: Shares of the sources, any scale; None takes the sources' own.
             seed: Of orders, crops and drops.
             batch_size: Images of a step, all processes together.
             micro_batch: Images at once in a process; None takes a process's whole part.
@@ -66,24 +99,31 @@ class TrainingData:
             UnknownNameError: A source that the data do not have.
             InputError: No share above 0, or a batch that cannot be cut so.
         """
-        shares = dict.fromkeys(self.sources, 1.0) if mix is None else dict(mix)
+        options = self.options
+        shares = {name: source.share for name, source in options.sources.items()} if mix is None else dict(mix)
         for name, share in shares.items():
-            if name not in self.sources:
-                advice = did_you_mean(name, self.sources)
+            if name not in self.opened:
+                advice = did_you_mean(name, self.opened)
                 raise UnknownNameError(expected(f"mix.{name}", "a source of data.sources", f"'{name}'", advice))
             if share < 0:
                 raise InputError(expected(f"mix.{name}", "a share of 0 or more", f"{share:g}"))
-        chosen = {self.sources[name](seed): share for name, share in shares.items() if share > 0}
-        if not chosen:
+        if not any(shares.values()):
             raise InputError(expected("mix", "a share above 0", str(shares)))
-        options = self.options
         return BatchLoader(
-            Blend(chosen, seed, options.filters),
+            self.order({name: share for name, share in shares.items() if share}, seed),
             Share(batch_size, micro_batch, rank, size),
             workers=options.workers,
             prefetch=options.prefetch,
             start=options.start_workers,
         )
+
+    def order(self, shares: Mapping[str, float], seed: int) -> Samples:
+        """Return the endless order of a mixture; one that keeps its samples is made once."""
+        chosen, options = {self.opened[name].train(seed): share for name, share in shares.items()}, self.options
+        if options.epoch is None:
+            return Blend(chosen, seed, options.filters)
+        key = (seed, tuple(shares.items()))
+        return self._kept.setdefault(key, Mixture(chosen, options.epoch, seed, options.filters))
 
 
 def build_training_data(
@@ -91,42 +131,41 @@ def build_training_data(
     *,
     detectors: Mapping[str, Detector] | None = None,
     flip_pairs: FlipPairs | None = None,
+    keep: Path | None = None,
 ) -> TrainingData:
     """Open the sources of a recipe, so that what is missing is said before training begins.
 
     Args:
         options: Of the recipe.
-        detectors: By name; they look at the packaged photographs of faces, the first of each kind. Sources with
-            side-cars need none.
+        detectors: By name; they look at the packaged photographs of faces and at folders to annotate, the first of
+            each kind. Other sources need none.
         flip_pairs: By kind, the keypoints that swap in a mirror image; None takes those of the registered kinds.
+        keep: Folder for the regions of folders that are annotated, for the next time.
 
     Raises:
         InputError: A source that is missing or holds nothing; names its key.
         PluginError: A package that brings fonts or photographs is not installed.
     """
-    made: dict[str, MakeSource] = {}
-    notes: list[str] = []
     if flip_pairs is None:
         flip_pairs = {kind.name: kind.flip_pairs for kind in catalogue().region_kinds()}
+    looking, opened = one_per_kind(detectors or {}), {}
     for name, source in options.sources.items():
         try:
-            if source.images is not None:
-                made[name], problems = image_source(name, source, options, flip_pairs)
-                notes += problems
+            if source.annotate:
+                opened[name] = folder_source(name, source, options, looking, flip_pairs, keep)
+            elif source.images is not None:
+                opened[name] = image_source(name, source, options, flip_pairs)
             elif source.packaged in ("face", "photo"):
-                made[name] = packaged_source(name, source, options, detectors or {}, flip_pairs)
+                opened[name] = packaged_source(name, source, options, looking, flip_pairs)
             else:
-                made[name], problems = text_source(name, source, options)
-                notes += [f"data.sources.{name}: {problem}" for problem in problems]
+                opened[name] = text_source(name, source, options)
         except InputError as error:
             raise InputError(f"data.sources.{name}: {error}") from error
-    return TrainingData(options, made, tuple(notes))
+    return TrainingData(options, opened, tuple(note for one in opened.values() for note in one.notes))
 
 
-def image_source(
-    name: str, source: SourceOptions, options: DataOptions, flip_pairs: FlipPairs
-) -> tuple[MakeSource, list[str]]:
-    """Return a source of shards or folders, and what is wrong with them."""
+def image_source(name: str, source: SourceOptions, options: DataOptions, flip_pairs: FlipPairs) -> Opened:
+    """Return a source of shards or folders; its notes say what is wrong with them."""
     shards = ShardSet(find_shards(source.images or ""), Counting(f"{name}: shards whose images are counted"))
     problems, annotations = list(shards.problems), None
     if source.regions is not None:
@@ -136,23 +175,53 @@ def image_source(
     framing = Framing(options.image_size, source.augment or options.augment, flip_pairs)
     make = partial(ImageSource, name, shards, framing, annotations=annotations, max_pixels=options.max_pixels)
     make(0)  # What is wrong is said now.
-    return make, problems
+    return Opened(make, make if source.all_is_test else None, tuple(problems))
+
+
+def folder_source(
+    name: str,
+    source: SourceOptions,
+    options: DataOptions,
+    detectors: Mapping[str, Detector],
+    flip_pairs: FlipPairs,
+    keep: Path | None,
+) -> Opened:
+    """Return a source of a folder's pictures, looked at now; a tenth of them is for the test, where there is one."""
+    size = options.image_size
+    pictures, notes = annotated_folder(
+        Path(str(source.images)),
+        size,
+        detectors,
+        most=source.max_files,
+        test=bool(source.test),
+        sidecar=keep / f"{name}.regions.parquet" if keep is not None else None,
+        tick=Counting(f"{name}: files that are looked at"),
+    )
+    around: dict[str, Any] = {"around": 0.7, "scale": (1.2, 3.0)}
+    test = partial(PictureSource, name, pictures["test"], size, **around) if source.test else None
+    return Opened(partial(PictureSource, name, pictures["train"], size, flip_pairs=flip_pairs, **around), test, notes)
 
 
 def packaged_source(
     name: str, source: SourceOptions, options: DataOptions, detectors: Mapping[str, Detector], flip_pairs: FlipPairs
-) -> MakeSource:
-    """Return a source of the photographs that packages bring."""
+) -> Opened:
+    """Return a source of the photographs that packages bring; other ones are kept for the test."""
     size = options.image_size
     if source.packaged == "photo":
-        return partial(PictureSource, name, plain(photos("train"), size), size, flip_pairs=flip_pairs)
-    faces = [found for found in one_per_kind(detectors).values() if found.kind == "face"]
-    pictures = portraits("train face", size, faces)
-    return partial(PictureSource, name, pictures, size, around=1.0, scale=(1.2, 2.2), flip_pairs=flip_pairs)
+        test = partial(PictureSource, name, plain(photos("test"), size), size) if source.test else None
+        return Opened(partial(PictureSource, name, plain(photos("train"), size), size, flip_pairs=flip_pairs), test)
+    faces = [found for found in detectors.values() if found.kind == "face"]
+    around: dict[str, Any] = {"around": 1.0, "scale": (1.2, 2.2)}
+    train = partial(PictureSource, name, portraits("train face", size, faces), size, flip_pairs=flip_pairs, **around)
+    if not source.test:
+        return Opened(train)
+    if not faces:
+        return Opened(train, None, (f"data.sources.{name}.test: left out, since no term looks for faces.",))
+    return Opened(train, partial(PictureSource, name, portraits("test face", size, faces), size, **around))
 
 
-def text_source(name: str, source: SourceOptions, options: DataOptions) -> tuple[MakeSource, tuple[str, ...]]:
-    """Return a source of drawn words, and what is left out of words and fonts."""
+def text_source(name: str, source: SourceOptions, options: DataOptions) -> Opened:
+    """Return a source of drawn words; its notes say what is left out of words and fonts."""
     rendering = Rendering(
         options.image_size,
         source.render or TextStyle(),
@@ -162,8 +231,10 @@ def text_source(name: str, source: SourceOptions, options: DataOptions) -> tuple
         as_path(source.fonts),
         as_path(source.words),
     )
-    drawn = rendering.source()
-    return partial(drawn.seeded, name), drawn.renderer.notes
+    drawn = rendering.source(use="train" if source.test else "")
+    test = partial(rendering.source(use="test").seeded, name) if source.test else None
+    notes = tuple(f"data.sources.{name}: {note}" for note in drawn.renderer.notes)
+    return Opened(partial(drawn.seeded, name), test, notes)
 
 
 def as_path(given: str | None) -> Path | None:

@@ -1,11 +1,20 @@
-"""The schema of `trainer.options.data` of the trainer `insighttok`: where images and their regions come from."""
+"""The schema of `trainer.options.data`: where images and their regions come from, for training and for the test."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from regionloss.data.images.augment import Augment
 from regionloss.data.images.files import MOST_PIXELS
@@ -27,9 +36,14 @@ class SourceOptions(Strict):
     """One source: exactly one of `images`, `render` and `packaged`.
 
     Args:
+        share: Its share of the images in phases that name no `data`, any scale.
+        test: Images that are kept for the test and not trained on; 0 trains on all. Of shards nothing can be kept:
+            a source of them that has a test has no share.
         images: Tar shards (`data/{00000..00099}.tar`, wildcards, addresses that fsspec opens), or folders of images.
         regions: Folder of the side-cars that `regionloss annotate` has written; without it nobody has looked.
         kinds: Kinds of regions that are used; all that were looked for, if unsaid.
+        annotate: Look for regions when the run begins, with the detectors of its terms: for a folder of pictures.
+        max_files: Most files of that folder that are used, a seeded choice.
         render: Words drawn with the fonts that packages bring: how they are drawn.
         grounds: Folder of pictures to write on; those that packages bring, if unsaid.
         plain: Share of plain grounds.
@@ -39,9 +53,13 @@ class SourceOptions(Strict):
         augment: How images are framed, instead of `data.augment`.
     """
 
+    share: NonNegativeFloat = 1.0
+    test: NonNegativeInt = 0
     images: str | list[str] | None = None
     regions: str | None = None
     kinds: list[str] | None = None
+    annotate: bool = False
+    max_files: PositiveInt = 2000
     render: TextStyle | None = None
     grounds: str | None = None
     plain: Annotated[float, Field(ge=0, le=1)] = 0.25
@@ -56,26 +74,42 @@ class SourceOptions(Strict):
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise ValueError(expected("source", "one of images, render and packaged", got).removesuffix("."))
+        looked_at = {"annotate", "max_files"} if self.annotate else {"regions", "kinds", "augment", "annotate"}
         allowed = {
-            "images": {"regions", "kinds", "augment"},
+            "images": looked_at,
             "render": {"grounds", "plain", "fonts", "words"},
             "packaged": {"plain"},
         }[given[0]]
         # A resolved recipe says defaults, too.
         said = {name for name in self.model_fields_set if getattr(self, name) != type(self).model_fields[name].default}
-        stray = sorted(said - allowed - {given[0]})
+        stray = sorted(said - allowed - {given[0], "share", "test"})
         if stray:
             got = f"{', '.join(stray)} beside {given[0]}"
             raise ValueError(expected("source", f"{', '.join(sorted(allowed))}", got).removesuffix("."))
+        if self.annotate and not isinstance(self.images, str):
+            raise ValueError("expected one folder to annotate, got several. Annotate them with 'regionloss annotate'.")
+        if self.all_is_test and self.share:
+            raise ValueError(
+                f"expected share 0 for shards with a test, got {self.share:g}. "
+                "Give the test shards of its own, or a folder with annotate: true, of which a tenth is kept."
+            )
         return self
+
+    @property
+    def all_is_test(self) -> bool:
+        """Whether nothing of it may be trained on."""
+        return bool(self.test and self.images is not None and not self.annotate)
 
 
 class DataOptions(Strict):
-    """What the trainer `insighttok` trains on.
+    """What is trained and tested on.
 
     Args:
         image_size: Side of the square training images, pixels.
         sources: By the name that a phase's mix gives them.
+        epoch: Samples that are drawn from the sources once, kept in memory and shuffled for each epoch; None draws
+            without end, each image of a source once in an epoch of its own.
+        test_seed: Of the test images; runs with other seeds are tested on the same ones.
         augment: How images are framed.
         filters: Which regions are kept, by kind; limits and random drops too.
         workers: Processes that make batches; 0 makes them in the training process.
@@ -86,6 +120,8 @@ class DataOptions(Strict):
 
     image_size: PositiveInt = 256
     sources: Mapping[SourceName, SourceOptions]
+    epoch: PositiveInt | None = None
+    test_seed: int = 2026
     augment: Augment = Augment()
     filters: Mapping[str, RegionFilter] = Field(
         default={

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -19,6 +20,7 @@ from insighttok_ref.data.photos import photos
 from insighttok_ref.data.sources import TextSource, shrunk
 from regionloss.data.annotate.pictures import Annotated
 from regionloss.data.batches.batch import Sample
+from regionloss.data.batches.random_streams import permutation
 from regionloss.data.images.files import read_image, to_image
 from regionloss.data.shards.atomic import write_whole
 from regionloss.data.shards.paths import list_images, names_below
@@ -27,6 +29,8 @@ from regionloss.data.words.render import TextRenderer, TextStyle
 from regionloss.errors import InputError, LostProcessError, expected
 
 MOST_GROUNDS = 1000
+TEST_SHARE = 0.15
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,18 +55,24 @@ class Rendering:
     fonts: Path | None = None
     words: Path | None = None
 
-    def source(self, name: str = "text") -> TextSource:
+    def source(self, name: str = "text", use: str = "") -> TextSource:
         """Return the source of such images.
+
+        Args:
+            name: Of the source.
+            use: `train` or `test`, which have neither words nor pictures in common; none takes all words.
 
         Raises:
             InputError: No fonts, words or pictures where they should be, or no font that has any of the words.
             PluginError: A package that brings them is not installed.
         """
-        renderer = TextRenderer(self.font_files(), self.word_list(), self.style)
+        words = self.word_list()
+        renderer = TextRenderer(self.font_files(), split(words, "words")[use] if use else words, self.style)
         if self.grounds is None:
-            grounds = [photo.open() for photo in photos("train")]
+            grounds = [photo.open() for photo in photos(use or "train")]
         else:
-            grounds = [read_image(path) for path in list_images(self.grounds)[:MOST_GROUNDS]]
+            paths = list_images(self.grounds)[:MOST_GROUNDS]
+            grounds = [read_image(path) for path in (split(paths, "grounds")[use] if use else paths)]
         small = [shrunk(Annotated("", ground, {}), 4 * self.size).image for ground in grounds]
         return TextSource(renderer, small, self.size, self.seed, plain=self.plain, name=name)
 
@@ -86,6 +96,19 @@ class Rendering:
         if not found:
             raise InputError(expected("words", f"words in '{self.words}'", "none"))
         return found
+
+
+def split(items: Sequence[T], what: str) -> dict[str, list[T]]:
+    """Return the items of training and of testing, the same ones always.
+
+    Raises:
+        InputError: Too few for both.
+    """
+    order, cut = permutation(0, what, length=len(items)), round(TEST_SHARE * len(items))
+    if not cut:
+        wanted = f"{math.ceil(0.5 / TEST_SHARE)} or more, of which some are kept for the test"
+        raise InputError(expected(what, wanted, str(len(items))))
+    return {"test": [items[i] for i in order[:cut]], "train": [items[i] for i in order[cut:]]}
 
 
 def render_shards(

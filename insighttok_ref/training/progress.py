@@ -24,7 +24,7 @@ class TimeLeft:
         afterwards: Seconds that what follows training is thought to take.
     """
 
-    def __init__(self, parts: Sequence[Part], afterwards: float) -> None:
+    def __init__(self, parts: Sequence[Part], afterwards: float = 0.0) -> None:
         self.parts, self.afterwards = parts, afterwards
         self.rates: dict[bool, float] = {}
         self.counts: dict[bool, int] = {}
@@ -55,16 +55,13 @@ class RunProgress:
 
     Args:
         parts: Those still to do.
-        afterwards: Seconds that what follows training is thought to take.
         console: Where to print; a terminal gets a bar, all else lines.
         quiet: Print nothing: another rank does.
     """
 
-    def __init__(
-        self, parts: Sequence[Part], afterwards: float, console: Console | None = None, quiet: bool = False
-    ) -> None:
+    def __init__(self, parts: Sequence[Part], console: Console | None = None, quiet: bool = False) -> None:
         self.console = console or Console(quiet=quiet)
-        self.left = TimeLeft(parts, afterwards)
+        self.left = TimeLeft(parts)
         self.began = self.last = self.told = time.monotonic()
         self.current: Part | None = None
         self.loss = float("nan")

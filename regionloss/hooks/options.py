@@ -21,6 +21,8 @@ NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 def checked_options(target: Callable[..., Any], options: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
     """Check `options` against the signature of `target`.
 
+    A target may have a static `read_earlier`: from the options of an earlier version to those of today.
+
     Args:
         target: Class or function; annotated models and dataclasses are checked to their depth.
         options: As a recipe gives them; values that no recipe could hold (modules, tensors) pass unchecked.
@@ -28,6 +30,7 @@ def checked_options(target: Callable[..., Any], options: Mapping[str, object]) -
     Returns:
         The arguments for `target`, converted (lists to tuples, mappings to dataclasses), and the problems.
     """
+    options = getattr(target, "read_earlier", dict)(options)
     parameters = inspect.signature(target).parameters.values()
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
     named = {p.name: p for p in parameters if p.kind in NAMED}

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from insighttok_ref.objective.gradient import gradients_at
 from insighttok_ref.objective.objective import Objective, with_absent
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from regionloss.data.batches.batch import Batch
@@ -34,10 +35,7 @@ def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, floa
             if terms is not None:
                 values |= terms(output.reconstruction, images, with_absent(regions, terms.kinds, images)).by_term
         for name, value in values.items():
-            # A part that does not reach the layer (the commitment alone) pulls with nothing.
-            value = value + 0.0 * model.last_layer.sum()
-            gradient = torch.autograd.grad(value, model.last_layer, retain_graph=True)[0]
-            found.setdefault(name, []).append(gradient.norm())
+            found.setdefault(name, []).append(gradients_at(value, model.last_layer)[0].norm())
     model.train(was_training)
     return {name: float(torch.stack(norms).mean()) for name, norms in found.items()}
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
+from insighttok_ref.data.options import SourceOptions
 from insighttok_ref.objective.adversarial import PatchGAN
-from insighttok_ref.trainers.tokenizer.options import build_tokenizer
+from insighttok_ref.trainers.tokenizer.options import EvaluationOptions, Phase, build_tokenizer
 from insighttok_ref.trainers.tokenizer.plan import Part
-from insighttok_ref.trainers.tokenizer.settings import Settings
 from regionloss.data.batches.loader import Share
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
+
+if TYPE_CHECKING:
+    from insighttok_ref.trainers.tokenizer.trainer import InsightTok
+    from regionloss.runs.process_group import Ranks
 
 
 def share_of(part: Part, micro_batch: int | None, rank: int, size: int) -> Share:
@@ -39,19 +44,43 @@ def check_mix(mix: Mapping[str, float], sources: Collection[str], where: str) ->
         raise InputError(expected(where, "a share above 0", str(dict(mix))))
 
 
-def check_fit(settings: Settings, image_size: int) -> None:
+def check_tested(sources: Mapping[str, SourceOptions], phases: Sequence[Phase], evaluation: EvaluationOptions) -> None:
+    """See that images of the test are not trained on, and that judges have some.
+
+    Raises:
+        InputError: A phase trains on a source of which nothing can be held out, or judges have no images.
+    """
+    for number, phase in enumerate(phases):
+        for name in (name for name, share in phase.data.items() if share and sources[name].test):
+            if sources[name].all_is_test:
+                where, wanted = f"phases[{number}].data.{name}", "no share of a source that is for the test alone"
+                raise InputError(expected(where, wanted, f"{phase.data[name]:g}"))
+    if evaluation.judges and not any(source.test for source in sources.values()):
+        advice = "Say how many images a source keeps for the test: data.sources.NAME.test."
+        raise InputError(expected("evaluation.judges", "images to judge", "no source with a test", advice))
+
+
+def check_alone(sources: Mapping[str, SourceOptions], ranks: Ranks) -> None:
+    """Raise InputError where several processes would look for the regions of one folder."""
+    for name, source in sources.items():
+        if source.annotate and ranks.size > 1:
+            advice = "Run 'regionloss annotate' before, and name its folder as 'regions'."
+            raise InputError(expected(f"data.sources.{name}.annotate", "one process", f"{ranks.size}", advice))
+
+
+def check_fit(trainer: InsightTok) -> None:
     """See that model, discriminator and phases fit one another.
 
     Raises:
         InputError: Images that the tokenizer or the discriminator cannot take, or an adaptive weight in a phase whose
             last layer does not learn.
     """
-    adversarial = settings.objective.adversarial
+    adversarial, size = trainer.objective.adversarial, trainer.data.image_size
     with torch.device("meta"):
-        build_tokenizer(settings.model).grid((image_size, image_size))
+        build_tokenizer(trainer.model).grid((size, size))
         if adversarial is not None:
-            PatchGAN(adversarial.ndf, adversarial.layers, adversarial.norm)(torch.empty(2, 3, image_size, image_size))
-    for phase in settings.phases:
+            PatchGAN(adversarial.ndf, adversarial.layers, adversarial.norm)(torch.empty(2, 3, size, size))
+    for phase in trainer.phases:
         if adversarial is not None and adversarial.adaptive and "decoder" not in phase.train:
             wanted, got = "a decoder that learns", f"phase '{phase.name}' with train {list(phase.train)}"
             raise InputError(expected("objective.adversarial.adaptive", wanted, got, "Set adaptive to false."))

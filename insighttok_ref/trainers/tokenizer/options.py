@@ -68,17 +68,21 @@ class Phase(Strict):
         batch_size: Images a step, over all ranks.
         lr: Peak of the cosine.
         warmup: Share of the steps over which the learning rate rises.
+        data: Share of each of the recipe's sources, any scale; empty for the sources' own.
         terms: Names of the recipe's region terms that count; None for all.
+        arms: Instead of `terms`, those of each arm by its name: the phase is run once per arm, from the same weights.
         term_weights: Weights of terms in this phase, instead of the recipe's.
         train: Parts of the tokenizer that learn.
     """
 
     name: Name
     steps: PositiveInt
-    batch_size: PositiveInt = 16
-    lr: PositiveFloat = 1e-3
+    batch_size: PositiveInt
+    lr: PositiveFloat
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.05
+    data: Mapping[str, NonNegativeFloat] = {}
     terms: tuple[str, ...] | None = None
+    arms: Mapping[Name, tuple[str, ...]] = {}
     term_weights: Mapping[str, NonNegativeFloat] = {}
     train: tuple[Literal["encoder", "quantizer", "decoder"], ...] = ("encoder", "quantizer", "decoder")
 
@@ -99,41 +103,15 @@ class Phase(Strict):
             )
         return train
 
-    def chosen(self, known: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Return the terms that count by arm, of those the recipe has; the arm of a phase without arms is ""."""
-        return {"": self.terms if self.terms is not None else tuple(known)}
-
-
-class ComparedPhase(Phase):
-    """A phase that, with `arms`, is run once per arm, each from the same weights.
-
-    Args:
-        arms: Instead of `terms`, those of each arm by its name.
-    """
-
-    arms: Mapping[Name, tuple[str, ...]] = {}
-
     @model_validator(mode="after")
-    def _one_of_both(self) -> ComparedPhase:
+    def _terms_or_arms(self) -> Phase:
         if self.arms and self.terms is not None:
             raise ValueError("expected terms or arms, got both. Name the terms of each arm under arms.")
         return self
 
     def chosen(self, known: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Return the terms that count by arm; see `Phase`."""
-        return dict(self.arms) or super().chosen(known)
-
-
-class MixedPhase(Phase):
-    """A phase with a data mix of its own.
-
-    Args:
-        data: Share of each of the recipe's sources, any scale; empty for all alike.
-    """
-
-    data: Mapping[str, NonNegativeFloat] = {}
-    batch_size: PositiveInt = 512
-    lr: PositiveFloat = 1e-4
+        """Return the terms that count by arm, of those the recipe has; the arm of a phase without arms is ""."""
+        return dict(self.arms) or {"": self.terms if self.terms is not None else tuple(known)}
 
 
 class EngineOptions(Strict):
@@ -231,7 +209,7 @@ class LogOptions(Strict):
 
 
 class EvaluationOptions(Strict):
-    """What is measured at the end, on images that were not trained on.
+    """What is measured at the end, on the images that sources keep for the test.
 
     Args:
         judges: A judge by region kind; a kind without one is shown, not scored.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,14 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from insighttok_ref.objective.adversarial import Adversary
-from insighttok_ref.objective.objective import Objective
+from insighttok_ref.objective.objective import Objective, ObjectiveOptions
 from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.options import build_tokenizer
 from insighttok_ref.trainers.tokenizer.plan import Part
-from insighttok_ref.trainers.tokenizer.settings import Settings
 from insighttok_ref.training.checkpoint import read_saved
 from insighttok_ref.training.engines import build_engine
 from insighttok_ref.training.stop import FiniteWatch
@@ -30,6 +30,9 @@ from regionloss.data.batches.loader import Share
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.losses.terms import LossTerms
 from regionloss.runs.collectives import rank_and_size
+
+if TYPE_CHECKING:
+    from insighttok_ref.trainers.tokenizer.trainer import InsightTok
 
 
 class PartFolder:
@@ -71,25 +74,28 @@ class PartFolder:
 
 
 def begin(
-    settings: Settings,
+    trainer: InsightTok,
     part: Part,
     share: Share,
+    *,
     terms: LossTerms,
     perceptual: PerceptualLoss | None,
     device: torch.device,
+    start: Path | None,
     before: PartFolder | None,
     advice: Callable[[], str],
 ) -> PartState:
     """Return the state at which a part begins.
 
     Args:
-        settings: The run's.
-        part: Which one.
+        trainer: The options of the run.
+        part: What is trained.
         share: How its batches are cut.
         terms: All region terms of the recipe.
         perceptual: The perceptual loss of the objective.
         device: Where this rank computes.
-        before: What the part before has left; None for the first.
+        start: A tokenizer file to start from; None for new weights.
+        before: What the part before has left beside its tokenizer; None for the first.
         advice: Gives the end of the sentence that reports a value that is not finite.
 
     Raises:
@@ -97,37 +103,28 @@ def begin(
         WeightsError: A file to start from, or the weights of a frozen network, are not there.
     """
     torch.manual_seed(part.seed)
-    model = build_tokenizer(settings.model)
-    start = before.tokenizer if before is not None else settings.start_from
+    model = build_tokenizer(trainer.model)
     if start is not None:
         start_from(model, start)
     model.to(device).set_trainable(part.phase.train)
-    objective = build_objective(settings, part, terms, perceptual, device)
-    adversary, engine = objective.adversary, settings.engine
+    objective = build_objective(trainer.objective, part, terms, perceptual, device)
+    adversary, engine = objective.adversary, trainer.engine
     if before is not None and adversary is not None:
         before.load_adversary(adversary)
+    build = partial(build_engine, engine.name, options=trainer.optimizer, share=share)
     state = PartState(
         part,
         share,
         model,
-        build_engine(
-            engine.name, model, settings.optimizer, share, key="tokenizer-engine", zero_stage=engine.zero_stage
-        ),
+        build(model, key="tokenizer-engine", zero_stage=engine.zero_stage),
         objective,
         FiniteWatch(device, advice),
         bf16=engine.precision == "bf16",
     )
     if adversary is not None:
-        state.adversary_engine = build_engine(
-            engine.name,
-            adversary,
-            settings.optimizer,
-            share,
-            key="adversary-engine",
-            zero_stage=engine.adversary_zero_stage,
-        )
-    if settings.weight_average:
-        state.average = WeightAverage(model, settings.weight_average)
+        state.adversary_engine = build(adversary, key="adversary-engine", zero_stage=engine.adversary_zero_stage)
+    if trainer.weight_average:
+        state.average = WeightAverage(model, trainer.weight_average)
         if before is not None:
             state.average.model.load_state_dict(load_tokenizer(before.average).state_dict())
     if rank_and_size()[0]:  # the first rank's draws decide where all must agree
@@ -160,10 +157,10 @@ def start_from(model: InsightTokenizer, path: Path) -> None:
 
 
 def build_objective(
-    settings: Settings, part: Part, terms: LossTerms, perceptual: PerceptualLoss | None, device: torch.device
+    options: ObjectiveOptions, part: Part, terms: LossTerms, perceptual: PerceptualLoss | None, device: torch.device
 ) -> Objective:
     """Return what a part is trained on: the terms that count with its weights, the others to be watched."""
-    options, weights = settings.objective, part.phase.term_weights
+    weights = part.phase.term_weights
     weighted = {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.terms.items()}
     active = {name: weighted[name] for name in part.terms}
     watched = {name: term for name, term in weighted.items() if name not in part.terms}

@@ -58,7 +58,7 @@ def plan(phases: Sequence[Phase], terms: Collection[str], seed: int) -> tuple[Pa
 
 
 def _check(phase: Phase, phases: Sequence[Phase], number: int, terms: Collection[str]) -> None:
-    if "" not in phase.chosen(()) and number < len(phases) - 1:
+    if phase.arms and number < len(phases) - 1:
         advice = "What follows would not know which arm to start from."
         raise InputError(expected(f"phases[{number}].arms", "arms in the last phase alone", "them earlier", advice))
     if phase.name in {other.name for other in phases[:number]}:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from insighttok_ref.trainers.tokenizer.options import EvaluationOptions
 from insighttok_ref.trainers.tokenizer.plan import Part
 from regionloss.data.shards.atomic import write_whole
 from regionloss.evaluation.report.data import Judged, JudgeName, ReportData
@@ -21,9 +20,9 @@ from regionloss.evaluation.report.page import write_report
 from regionloss.evaluation.report.scores import judge_pictures, scores
 
 if TYPE_CHECKING:
-    from insighttok_ref.data.packaged import QuickstartData
     from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
     from insighttok_ref.trainers.tokenizer.session import Session
+    from regionloss.data.batches.batch import Batch
     from regionloss.judges import Judge
 
 SECONDS_A_WORD = 0.03  # of a judge on one core, for the time left
@@ -31,30 +30,28 @@ SECONDS_A_WORD = 0.03  # of a judge on one core, for the time left
 
 def report(
     session: Session,
-    evaluation: EvaluationOptions,
-    data: QuickstartData,
     judges: Mapping[str, Judge],
     notes: Sequence[str],
 ) -> Path:
     """Judge every part of a finished run, write `results.json` and `report.html`, and return the page.
 
     Args:
-        session: Whose parts are trained.
-        evaluation: What is measured.
-        data: With the test images.
+        session: Whose parts are trained, and whose data hold the test images.
         judges: By region kind; the pictures of kinds without one are shown, not scored.
         notes: Sentences for the reader.
     """
     began = time.monotonic()
-    left = afterwards(data, judges, len(session.parts) + 1)
+    test, parts = session.data.test, session.parts
+    left = afterwards(test, judges, len(parts) + 1)
     session.progress.stage("judging the originals", left)
-    images = {name: batch.images for name, batch in data.test.items()}
-    original = judge_pictures("original", "the test images themselves", images, data.test, judges)
+    images = {name: batch.images for name, batch in test.items()}
+    original = judge_pictures("original", "the test images themselves", images, test, judges)
     judged = []
-    for number, part in enumerate(session.parts, 1):
-        session.progress.stage(f"judging {part.name}", left * (1 - number / (len(session.parts) + 1)))
-        judged.append(judged_part(session, part, evaluation.batch_size, data, judges))
-    shown = page_data(session, evaluation, data, original, judged, judges, notes, time.monotonic() - began)
+    for number, part in enumerate(parts, 1):
+        session.progress.stage(f"judging {part.name}", left * (1 - number / (len(parts) + 1)))
+        judged.append(judged_part(session, part, judges))
+    weights = {kind: judge.weights_sha256 for kind, judge in judges.items()}
+    shown = page_data(session, original, judged, weights=weights, notes=notes, judging=time.monotonic() - began)
     write_results(shown, session.folder / "results.json")
     for line in table(shown):
         session.progress.say(line)
@@ -63,45 +60,51 @@ def report(
 
 def page_data(
     session: Session,
-    evaluation: EvaluationOptions,
-    data: QuickstartData,
     original: Judged,
     judged: Sequence[Judged],
-    judges: Mapping[str, Judge],
+    *,
+    weights: Mapping[str, str],
     notes: Sequence[str],
     judging: float,
 ) -> ReportData:
-    """Return all that the page shows."""
-    arms = [row for row, part in zip(judged, session.parts, strict=True) if getattr(part.phase, "arms", None)] or list(
-        judged[-1:]
-    )
+    """Return all that the page shows.
+
+    Args:
+        session: Whose parts were judged.
+        original: The test images themselves.
+        judged: Those of each part.
+        weights: Of the judges, their sha256 by region kind.
+        notes: Sentences for the reader.
+        judging: Seconds that it took.
+    """
+    arms = [row for row, part in zip(judged, session.parts, strict=True) if part.phase.arms] or list(judged[-1:])
     earlier = judged[: len(judged) - len(arms)]
-    names = evaluation.judges
-    recipe = Path(session.run.loaded.source.name).stem
+    evaluation, recipe = session.trainer.evaluation, Path(session.run.loaded.source.name).stem
     return ReportData(
         title=f"{recipe}: {' against '.join(reversed([arm.name for arm in arms]))}",
-        test=data.test,
+        test=session.data.test,
         original=original,
         start=earlier[-1] if earlier else None,
         arms=arms,
-        judges={kind: JudgeName(names[kind], judge.weights_sha256) for kind, judge in judges.items()},
+        judges={kind: JudgeName(evaluation.judges[kind], sha256) for kind, sha256 in weights.items()},
         notes=tuple(notes),
         metrics=list(session.metrics.read()),
         command=command(session.run.loaded.source.name),
         resolved=session.resolved,
         seconds={**seconds(session), "judging": judging},
-        credits=data.credits,
+        credits=session.data.credits,
         crops=evaluation.crops,
     )
 
 
-def judged_part(session: Session, part: Part, size: int, data: QuickstartData, judges: Mapping[str, Judge]) -> Judged:
+def judged_part(session: Session, part: Part, judges: Mapping[str, Judge]) -> Judged:
     """Return the test images as a part's tokenizer gives them back, judged."""
-    model = session.tokenizer(part.name)
-    images = {name: reconstructed(model, batch.images, size) for name, batch in data.test.items()}
+    model, test = session.tokenizer(part.name), session.data.test
+    size = session.trainer.evaluation.batch_size
+    images = {name: reconstructed(model, batch.images, size) for name, batch in test.items()}
     terms = " and ".join(part.terms) or "none"
     summary = f"{part.phase.steps} steps, region terms: {terms}"
-    return judge_pictures(part.name.rpartition("/")[2], summary, images, data.test, judges, part.name)
+    return judge_pictures(part.name.rpartition("/")[2], summary, images, test, judges, part.name)
 
 
 @torch.no_grad()
@@ -111,9 +114,9 @@ def reconstructed(model: InsightTokenizer, images: Tensor, batch_size: int) -> T
     return torch.cat([model(part.to(device)).reconstruction.cpu() for part in images.split(batch_size)])
 
 
-def afterwards(data: QuickstartData, judges: Mapping[str, Judge], rows: int) -> float:
+def afterwards(test: Mapping[str, Batch], judges: Mapping[str, Judge], rows: int) -> float:
     """Return how many seconds judging is thought to take."""
-    found = [batch.regions.get(kind) for batch in data.test.values() for kind in judges]
+    found = [batch.regions.get(kind) for batch in test.values() for kind in judges]
     return rows * SECONDS_A_WORD * sum(len(regions) for regions in found if regions is not None)
 
 

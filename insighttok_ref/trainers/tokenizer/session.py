@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from insighttok_ref.data.build import TrainingData
+from insighttok_ref.data.progress import Told
 from insighttok_ref.objective.perceptual import build_perceptual
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
@@ -23,7 +25,6 @@ from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
 from insighttok_ref.trainers.tokenizer.options import LogOptions, build_tokenizer
 from insighttok_ref.trainers.tokenizer.part_state import PartFolder, begin, go_on, matching, snapshot, write_shards
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
-from insighttok_ref.trainers.tokenizer.settings import Settings
 from insighttok_ref.training.checkpoint import Checkpoints, read_state
 from insighttok_ref.training.engines import import_deepspeed
 from insighttok_ref.training.loggers import build_loggers
@@ -40,6 +41,9 @@ from regionloss.pictures.grid import sample_grid
 from regionloss.recipe import TrainingRun
 from regionloss.runs.process_group import Ranks, agree, barrier
 
+if TYPE_CHECKING:
+    from insighttok_ref.trainers.tokenizer.trainer import InsightTok
+
 BALANCE_BATCHES = 4
 WHERE = "A source of images takes them from the folder that its 'regions' names."
 #: Options that decide no weight, by where they are.
@@ -49,19 +53,15 @@ PACE = {
     "model": ("checkpointing", "channels_last"),
 }
 
-#: Training data of a part, for a rank.
-Batches = Callable[[Part, Share], BatchSource]
-
 
 class Session:
     """Trains the parts of a run that are not finished.
 
     Args:
-        settings: What decides how it trains.
+        trainer: The options of the run.
         run: The recipe and where to write.
         ranks: This process among those of the run.
-        batches: Training data.
-        afterwards: Seconds that what follows training is thought to take, for the time left.
+        open_data: Called when all else is known to fit: it may take hours.
 
     Raises:
         InputError: A batch does not divide; the folder holds another run; the run to go on from had another recipe.
@@ -69,32 +69,33 @@ class Session:
     """
 
     def __init__(
-        self, settings: Settings, run: TrainingRun, ranks: Ranks, batches: Batches, afterwards: float = 0.0
+        self, trainer: InsightTok, run: TrainingRun, ranks: Ranks, open_data: Callable[[], TrainingData]
     ) -> None:
-        self.settings, self.run, self.ranks, self.batches = settings, run, ranks, batches
+        self.trainer, self.run, self.ranks = trainer, run, ranks
         self.resolved = run.resolved
         self.folder = run.resume or run.out
-        self.parts = plan(settings.phases, run.recipe.terms, run.recipe.seed)
+        self.parts = plan(trainer.phases, run.recipe.terms, run.recipe.seed)
         self.shares = {
-            part.name: share_of(part, settings.engine.micro_batch, ranks.rank, ranks.size) for part in self.parts
+            part.name: share_of(part, trainer.engine.micro_batch, ranks.rank, ranks.size) for part in self.parts
         }
         self.metrics = MetricsLog(self.folder / "metrics.jsonl")
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", settings.log.keep)
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", trainer.log.keep)
         self.saved = self._earlier()
         self.finished: list[str] = list(self.saved.get("finished", []))
         self.todo = [part for part in self.parts if part.name not in self.finished]
-        torch.set_num_threads(threads_for(settings.engine.threads, self.saved.get("threads")))
-        if settings.engine.name == "deepspeed":
+        torch.set_num_threads(threads_for(trainer.engine.threads, self.saved.get("threads")))
+        if trainer.engine.name == "deepspeed":
             import_deepspeed(ranks.device)
         self.terms = run.build_terms()
-        use = settings.objective.perceptual
+        use = trainer.objective.perceptual
         self.perceptual = build_perceptual(use.use) if use is not None else None
-        if settings.start_from is not None and not self.saved:
+        if trainer.start_from is not None and not self.saved:
             with torch.device("meta"):
-                matching(build_tokenizer(settings.model), settings.start_from)
-        self.progress = RunProgress(self.todo, afterwards, quiet=not ranks.is_first)
+                matching(build_tokenizer(trainer.model), trainer.start_from)
+        self.progress = RunProgress(self.todo, quiet=not ranks.is_first)
         self.signals = StopSignals()
         barrier()  # whoever begins to write now would make others think that a run is here
+        self.data = open_data()
 
     def train(self) -> None:
         """Train all parts.
@@ -107,7 +108,7 @@ class Session:
             return
         going_on = self.saved["step"] if self.saved.get("part") else 0
         first_step = self.todo[0].first_step + going_on
-        active = self.settings.log if self.ranks.is_first else LogOptions(loggers=())
+        active = self.trainer.log if self.ranks.is_first else LogOptions(loggers=())
         self.loggers = build_loggers(active, self.folder, first_step, self.resolved)
         with self.signals, closing(self.loggers):
             for part in self.todo:
@@ -115,8 +116,12 @@ class Session:
 
     def _train(self, part: Part) -> None:
         state = self._begin(part)
-        train_part(state, self.batches(part, state.share), self.settings.log.every, self._after_step)
+        train_part(state, self.batches(part, state.share), self.trainer.log.every, self._after_step)
         self._finish(state)
+
+    def batches(self, part: Part, share: Share) -> BatchSource:
+        """Return a part's batches, for this rank."""
+        return Told(self.data.batches(part.phase.data or None, seed=self.run.recipe.seed, **asdict(share)))
 
     def tokenizer(self, part: str) -> InsightTokenizer:
         """Return the tokenizer that a finished part gave."""
@@ -159,7 +164,7 @@ class Session:
 
     def _check_engine(self, state: dict[str, Any]) -> None:
         """Optimizer states belong to an engine, and DeepSpeed's to a number of ranks."""
-        now, before = self.settings.engine.name, state["engine"]
+        now, before = self.trainer.engine.name, state["engine"]
         if state["part"] and now != before:
             advice = f"Go on with trainer.options.engine.name={before}."
             raise InputError(expected(str(self.checkpoint), f"a state of the engine '{now}'", f"'{before}'s", advice))
@@ -175,17 +180,26 @@ class Session:
         for place, names in PACE.items():
             for name in names:
                 (options.get(place) or {} if place else options).pop(name, None)
-        options["engine"] = {"precision": self.settings.engine.precision}
+        options["engine"] = {"precision": self.trainer.engine.precision}
         return recipe
 
     def _begin(self, part: Part) -> PartState:
         """Return the state at which a part begins, or goes on."""
         before = PartFolder(self.folder, part.starts_from) if part.starts_from else None
-        share, device = self.shares[part.name], self.ranks.device
         going_on = self.saved.get("part") == part.name
         # What it started from may be gone by now, and is not needed.
-        settings = replace(self.settings, start_from=None) if going_on else self.settings
-        state = begin(settings, part, share, self.terms, self.perceptual, device, before, self._advice)
+        first = None if going_on else self.trainer.start_from
+        state = begin(
+            self.trainer,
+            part,
+            self.shares[part.name],
+            terms=self.terms,
+            perceptual=self.perceptual,
+            device=self.ranks.device,
+            start=before.tokenizer if before is not None else first,
+            before=before,
+            advice=self._advice,
+        )
         if going_on:
             go_on(state, self.saved, self.checkpoint)
             self.saved = {}
@@ -216,7 +230,7 @@ class Session:
     def _after_step(self, state: PartState, record: dict[str, Tensor | float] | None) -> None:
         ends = state.step == state.part.phase.steps
         stopping = agree(self.signals.requested)
-        saving = stopping or (state.step % self.settings.log.save_every == 0 and not ends)
+        saving = stopping or (state.step % self.trainer.log.save_every == 0 and not ends)
         if record is not None or saving or ends:
             state.watch.check()
         loss = self._log(state, record) if record is not None and self.ranks.is_first else None
@@ -234,7 +248,7 @@ class Session:
         numbers = {name: float(value) for name, value in record.items()}
         self.metrics.write({"part": state.part.name, "step": state.step - 1, **numbers, "seconds": state.seconds})
         self.loggers.scalars(state.run_step - 1, numbers)
-        log = self.settings.log
+        log = self.trainer.log
         if state.shown is not None and (state.step - 1) // log.images_every != state.pictured:
             state.pictured = (state.step - 1) // log.images_every
             self.loggers.image(state.run_step - 1, state.part.name, partial(sample_grid, *state.shown, most=log.images))
@@ -262,7 +276,7 @@ class Session:
         return {
             "finished": list(self.finished),
             "recipe": json.dumps(self._recipe()),
-            "engine": self.settings.engine.name,
+            "engine": self.trainer.engine.name,
             "ranks": self.ranks.size,
             "threads": torch.get_num_threads(),
         }

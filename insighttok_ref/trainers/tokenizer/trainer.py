@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,59 +11,68 @@ from pydantic import Field
 
 from insighttok_ref.data.options import DataOptions
 from insighttok_ref.objective.objective import ObjectiveOptions
-from insighttok_ref.trainers.tokenizer.checks import check_mix
-from insighttok_ref.trainers.tokenizer.options import EngineOptions, LogOptions, MixedPhase, ModelOptions
+from insighttok_ref.trainers.tokenizer.checks import check_mix, check_tested
+from insighttok_ref.trainers.tokenizer.earlier_options import read_earlier
+from insighttok_ref.trainers.tokenizer.options import EngineOptions, EvaluationOptions, LogOptions, ModelOptions, Phase
 from insighttok_ref.training.engines import OptimizerOptions
 
 if TYPE_CHECKING:
-    from insighttok_ref.trainers.tokenizer.plan import Part
+    from insighttok_ref.data.build import TrainingData
     from insighttok_ref.trainers.tokenizer.session import Session
-    from regionloss.data.batches.batch import BatchSource
-    from regionloss.data.batches.loader import Share
+    from regionloss.judges import Judge
     from regionloss.recipe import TrainingRun
     from regionloss.runs.process_group import Ranks
 
+#: The name that this trainer had as one of two; recipes may say it until 0.3.
+EARLIER = "comparison"
 
+
+@dataclass(frozen=True, kw_only=True)
 class InsightTok:
     """Trains a tokenizer in phases, each with its own length, data mix, terms, parts that learn and schedule.
 
-    Under a launcher (torchrun, deepspeed, srun) all processes train one tokenizer together.
+    The last phase may have arms: each starts from the same weights and sees the same images, so that they can be
+    compared. Where sources of the data keep images for the test, every tokenizer of the run is judged on them and a
+    report is written. Under a launcher (torchrun, deepspeed, srun) all processes train one tokenizer together.
 
     Args:
         model: Options of `InsightTokenizer`.
-        phases: In order.
-        data: Where images and their regions come from.
+        phases: In order; the last may have arms.
+        data: Where images and their regions come from, for training and for the test.
         objective: Losses besides region terms.
         optimizer: Adam and clipping, for the tokenizer and the discriminator.
         engine: Where and how to compute.
         log: How often to write, and where to.
+        evaluation: Judges and the report, where sources keep images for the test.
         start_from: A tokenizer file (`regionloss checkpoint convert --to ours`) to start from.
         weight_average: Decay of a moving average of the weights, which is exported too; 0 keeps none.
+
+    Raises:
+        InputError: Options that do not fit together.
 
     Source: InsightTok, Section 4 and Appendix E.1.
     """
 
-    def __init__(
-        self,
-        *,
-        model: ModelOptions,
-        phases: Annotated[tuple[MixedPhase, ...], Field(min_length=1)],
-        data: DataOptions,
-        objective: ObjectiveOptions = ObjectiveOptions(),  # noqa: B008 (frozen)
-        optimizer: OptimizerOptions = OptimizerOptions(),  # noqa: B008
-        engine: EngineOptions = EngineOptions(),  # noqa: B008
-        log: LogOptions = LogOptions(),  # noqa: B008
-        start_from: Path | None = None,
-        weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.0,
-    ) -> None:
-        for number, phase in enumerate(phases):
-            check_mix(phase.data, data.sources, f"phases[{number}].data")
-        self.model, self.data, self.phases = model, data, phases
-        self.objective, self.optimizer, self.engine, self.log = objective, optimizer, engine, log
-        self.start_from, self.weight_average = start_from, weight_average
+    model: ModelOptions
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    data: DataOptions
+    objective: ObjectiveOptions = ObjectiveOptions()  # noqa: RUF009 (frozen)
+    optimizer: OptimizerOptions = OptimizerOptions()  # noqa: RUF009
+    engine: EngineOptions = EngineOptions()  # noqa: RUF009
+    log: LogOptions = LogOptions()  # noqa: RUF009
+    evaluation: EvaluationOptions = EvaluationOptions()  # noqa: RUF009
+    start_from: Path | None = None
+    weight_average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    read_earlier = staticmethod(read_earlier)
+
+    def __post_init__(self) -> None:
+        for number, phase in enumerate(self.phases):
+            check_mix(phase.data, self.data.sources, f"phases[{number}].data")
+        check_tested(self.data.sources, self.phases, self.evaluation)
 
     def run(self, run: TrainingRun) -> None:
-        """Train into `run.out`; go on from `run.resume` where given.
+        """Train into `run.out`, judge and report; go on from `run.resume` where given.
 
         Raises:
             InputError: What the recipe asks for does not fit together.
@@ -69,16 +80,36 @@ class InsightTok:
             StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
             TrainingError: A value is not finite.
         """
+        from regionloss.evaluation.judges import build_judges
         from regionloss.runs.process_group import join
 
+        names = self.evaluation.judges
+        judges, notes = build_judges(names, run.loaded.catalogue, run.resolved) if names else ({}, [])
         with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
             session = self.session(run, ranks)
+            if run.recipe.trainer.name.rpartition("/")[2] == EARLIER:
+                notes = [f"The trainer '{EARLIER}' is a part of 'insighttok': say 'name: insighttok'.", *notes]
+            for note in (*session.data.notes, *notes):
+                session.progress.say(note)
             with session.progress:
-                session.train()
-            if ranks.is_first:
-                whole = session.folder / "tokenizer.safetensors"
-                session.export(whole)
-                session.progress.say(f"tokenizer: {whole}")
+                self._train(session, judges, notes)
+
+    def _train(self, session: Session, judges: Mapping[str, Judge], notes: list[str]) -> None:
+        """Train all parts; the first process then judges them and exports the tokenizer."""
+        from insighttok_ref.trainers.tokenizer.report import afterwards, report
+
+        if not session.ranks.is_first:
+            session.train()
+            return
+        tested = session.data.test
+        session.progress.left.afterwards = afterwards(tested, judges, len(session.parts) + 1)
+        session.train()
+        if not self.phases[-1].arms:
+            whole = session.folder / "tokenizer.safetensors"
+            session.export(whole)
+            session.progress.say(f"tokenizer: {whole}")
+        if tested:
+            session.progress.say(f"report: {report(session, judges, [*session.data.notes, *notes])}")
 
     def session(self, run: TrainingRun, ranks: Ranks) -> Session:
         """Return what trains the phases of a run.
@@ -87,45 +118,22 @@ class InsightTok:
             run: The recipe and where to write.
             ranks: This process among those of the run.
         """
-        from insighttok_ref.data.build import build_training_data
-        from insighttok_ref.data.progress import Told
-        from insighttok_ref.trainers.tokenizer.checks import check_fit
+        from insighttok_ref.trainers.tokenizer.checks import check_alone, check_fit
         from insighttok_ref.trainers.tokenizer.session import Session
-        from insighttok_ref.trainers.tokenizer.settings import Settings
+
+        check_fit(self)
+        check_alone(self.data.sources, ranks)
+        return Session(self, run, ranks, lambda: self.open_data(run))
+
+    def open_data(self, run: TrainingRun) -> TrainingData:
+        """Return the run's data; to look through millions of images takes hours."""
+        from insighttok_ref.data.build import build_training_data
         from regionloss.recipe import build_detector
 
-        def batches(part: Part, share: Share) -> BatchSource:
-            loader = data.batches(
-                part.phase.data or None,
-                seed=run.recipe.seed,
-                batch_size=share.batch_size,
-                micro_batch=share.micro_batch,
-                rank=share.rank,
-                size=share.size,
-            )
-            return Told(loader)
-
-        settings = Settings(
-            self.model,
-            self.phases,
-            self.objective,
-            self.optimizer,
-            self.engine,
-            self.log,
-            self.start_from,
-            self.weight_average,
-        )
-        check_fit(settings, self.data.image_size)
-        session = Session(settings, run, ranks, batches)
-        # Last: to look through millions of images takes hours.
-        built = {name: build_detector(run.loaded, name) for name in run.recipe.terms} if self._looks() else {}
+        looks = any(source.packaged == "face" or source.annotate for source in self.data.sources.values())
+        built = {name: build_detector(run.loaded, name) for name in run.recipe.terms} if looks else {}
         detectors = {name: detector for name, detector in built.items() if detector is not None}
         pairs = {kind.name: kind.flip_pairs for kind in run.loaded.catalogue.region_kinds()}
-        data = build_training_data(self.data, detectors=detectors, flip_pairs=pairs)
-        for note in data.notes:
-            session.progress.say(note)
-        return session
-
-    def _looks(self) -> bool:
-        """Whether a source needs detectors: those with side-cars were looked at before."""
-        return any(source.packaged == "face" for source in self.data.sources.values())
+        # Kept in the run's folder: whoever goes on trains on the same regions, and waits for no detector.
+        folder = run.resume or run.out
+        return build_training_data(self.data, detectors=detectors, flip_pairs=pairs, keep=folder)

@@ -11,11 +11,16 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from insighttok_ref.data.build import TrainingData, build_training_data
 from insighttok_ref.data.fonts import fonts, package_file, words
-from insighttok_ref.data.packaged import DataOptions, build_data, one_per_kind, rights, split_words
+from insighttok_ref.data.options import DataOptions
+from insighttok_ref.data.packaged import one_per_kind, rights
 from insighttok_ref.data.photos import PHOTOS, photos
+from insighttok_ref.data.render_shards import Rendering, split
 from insighttok_ref.data.sources import TextSource, gradient, shrunk
 from regionloss.data.annotate.pictures import Annotated
+from regionloss.data.batches.batch import Sample
+from regionloss.data.batches.loader import BatchLoader
 from regionloss.data.batches.random_streams import stream
 from regionloss.data.sidecars.sidecar import read_sidecar
 from regionloss.data.words.render import TextRenderer, ink
@@ -27,7 +32,27 @@ from regionloss.hooks.catalogue import catalogue
 from regionloss.regions import Regions
 
 FLIP_PAIRS = {"face": ((0, 1), (3, 4))}
-SMALL = DataOptions(test_images=30, test_faces=4, train_images=64)
+SOURCES = {
+    "text": {"render": {}, "share": 0.7, "test": 30},
+    "face": {"packaged": "face", "share": 0.15, "test": 4},
+    "photo": {"packaged": "photo", "share": 0.15},
+}
+
+
+def data(*names: str, detectors: dict[str, object] | None = None, **sources: object) -> TrainingData:
+    """Return the named ones of the sources, and others."""
+    chosen = {name: SOURCES[name] for name in names} | sources
+    options = DataOptions(image_size=64, workers=0, epoch=64, sources=chosen)
+    return build_training_data(options, detectors=detectors, flip_pairs=FLIP_PAIRS)
+
+
+def batches(made: TrainingData, seed: int = 0, size: int = 4) -> BatchLoader:
+    return made.batches(None, seed=seed, batch_size=size)
+
+
+def samples(made: TrainingData, count: int) -> list[Sample]:
+    loader = batches(made)
+    return [loader.data.at(position) for position in range(count)]
 
 
 def test_every_font_draws_every_letter_differently():
@@ -39,10 +64,30 @@ def test_every_font_draws_every_letter_differently():
 
 
 def test_words_of_training_and_testing_are_all_the_words_and_have_none_in_common():
-    split = split_words()
+    parts = split(words(), "words")
     assert len(words()) == 2048
-    assert sorted(split["train"] + split["test"]) == sorted(words())
-    assert len(split["test"]) == round(0.15 * 2048)
+    assert sorted(parts["train"] + parts["test"]) == sorted(words())
+    assert len(parts["test"]) == round(0.15 * 2048)
+
+
+def test_words_are_kept_for_the_test_where_there_is_one_and_all_are_drawn_where_there_is_none():
+    parts = split(words(), "words")
+    for test, known in ((30, parts["train"]), (0, words())):
+        source = data(text={"render": {}, "test": test}).opened["text"].train(0)
+        assert set(source.renderer.words) == set(known)
+    with pytest.raises(InputError, match=r"words: expected 4 or more, of which some are kept for the test, got 3"):
+        split(["a", "b", "c"], "words")
+
+
+def test_grounds_of_the_user_s_are_kept_for_the_test_too(tmp_path: Path):
+    for shade in range(8):
+        Image.new("RGB", (80, 80), (30 * shade, 0, 0)).save(tmp_path / f"{shade}.png")
+    rendering = Rendering(64, grounds=tmp_path)
+    shades = {
+        use: {ground.getpixel((0, 0)) for ground in rendering.source(use=use).grounds} for use in ("", "train", "test")
+    }
+    assert shades["train"] | shades["test"] == shades[""]
+    assert not shades["train"] & shades["test"]
 
 
 def test_photographs_are_there_with_their_rights_and_none_serves_two_uses():
@@ -63,7 +108,7 @@ def test_a_package_that_is_missing_is_named_with_what_to_do():
 
 def test_the_judge_reads_nearly_all_test_words():
     """Legible is what a reader reads: PP-OCRv6 on the originals, capitals included."""
-    batch = build_data(SMALL, 0).test["text"]
+    batch = data("text").test["text"]
     judge = catalogue().build("judge", "text/ppocr-v6", {})
     regions = batch.regions["text"]
     read = [reading.text for reading in judge.judge(batch.images, regions)]
@@ -73,31 +118,53 @@ def test_the_judge_reads_nearly_all_test_words():
 
 
 def test_test_images_do_not_depend_on_the_seed_of_training_and_training_images_do():
-    first, second = build_data(SMALL, 0), build_data(SMALL, 1)
+    first, second = data("text"), data("text")
     assert torch.equal(first.test["text"].images, second.test["text"].images)
-    assert not torch.equal(first.train.batch(0, 4).images, second.train.batch(0, 4).images)
+    assert not torch.equal(batches(first, 0).batch(0).images, batches(second, 1).batch(0).images)
 
 
 def test_a_fresh_build_goes_on_where_another_stopped():
-    first, second = build_data(SMALL, 3), build_data(SMALL, 3)
+    first, second = (batches(data("text", "face", "photo"), 3, 6) for _ in range(2))
     for step in range(4):
-        first.train.batch(step, 6)
-    resumed, unbroken = second.train.batch(4, 6), first.train.batch(4, 6)
+        first.batch(step)
+    resumed, unbroken = second.batch(4), first.batch(4)
     assert torch.equal(resumed.images, unbroken.images)
     assert resumed.regions["text"].texts == unbroken.regions["text"].texts
 
 
-def test_the_mix_is_what_was_asked_for_and_nothing_is_refused():
-    only = build_data(SMALL.model_copy(update={"mix": {"photo": 1.0}}), 0).train
-    assert all(only.sample(i).source.startswith("photo/") for i in range(20))
-    with pytest.raises(InputError, match=r"data\.mix: expected a share above 0"):
-        build_data(SMALL.model_copy(update={"mix": {"folder": 1.0}}), 0)
+def test_an_epoch_is_drawn_once_whichever_phase_asks_and_its_samples_come_back_in_another_order():
+    made = data("text", "photo")
+    first = samples(made, 128)
+    assert all(one is other for one, other in zip(first, samples(made, 128), strict=True))
+    assert {id(sample) for sample in first[:64]} == {id(sample) for sample in first[64:]}
+    assert [id(sample) for sample in first[:64]] != [id(sample) for sample in first[64:]]
+
+
+def test_the_shares_are_the_sources_own_unless_a_phase_says_others():
+    drawn = [sample.source.partition("/")[0] for sample in samples(data("text", "face", "photo"), 64)]
+    assert drawn.count("text") > 32 > drawn.count("photo") > 0
+    only = data("face", photo={"packaged": "photo"}, text={"render": {}, "share": 0})
+    assert {sample.source.partition("/")[0] for sample in samples(only, 64)} == {"face", "photo"}
+    said = only.batches({"text": 1.0}, seed=0, batch_size=4)
+    assert {source.partition("/")[0] for source in said.batch(0).sources} == {"text"}
 
 
 def test_rendered_images_are_not_said_to_have_been_searched_for_faces():
-    data = build_data(SMALL, 0).train
-    sample = next(s for s in (data.sample(i) for i in range(60)) if s.source.startswith("text/"))
+    sample = next(s for s in samples(data("text", "face", "photo"), 60) if s.source.startswith("text/"))
     assert list(sample.regions) == ["text"]
+
+
+def test_a_face_s_test_needs_a_term_that_looks_for_faces():
+    made = data("text", "face")
+    assert list(made.test) == ["text"]
+    assert made.notes == ("data.sources.face.test: left out, since no term looks for faces.",)
+
+
+def test_packaged_photographs_are_tested_on_others():
+    made = data(photo={"packaged": "photo", "test": 12})
+    tested = {source.partition("/")[2] for source in made.test["photo"].sources}
+    assert tested <= {photo.name for photo in photos("test")}
+    assert not tested & {sample.source.partition("/")[2] for sample in samples(made, 64)}
 
 
 def test_one_detector_of_each_kind_looks_and_whole_images_need_none():
@@ -139,9 +206,8 @@ def face_detector(weights: Callable[[str], Path]) -> object:
 
 @pytest.mark.weights
 def test_faces_are_found_once_and_carried_into_every_crop(face_detector: object):
-    options = SMALL.model_copy(update={"mix": {"face": 1.0}})
-    data = build_data(options, 0, {"face": face_detector}, FLIP_PAIRS)
-    batch = data.train.batch(0, 16)
+    made = data("face", detectors={"face": face_detector})
+    batch = batches(made, size=16).batch(0)
     faces = batch.regions["face"]
     assert len(faces) >= 14
     assert faces.keypoints is not None
@@ -157,7 +223,7 @@ def test_faces_are_found_once_and_carried_into_every_crop(face_detector: object)
     assert len(found) >= 10
     errors = torch.stack([(carried - seen).norm(dim=-1).mean() for carried, seen in found])
     assert errors.median() < 1.0, "carried keypoints, against those found anew in the crop"
-    test = data.test["face"]
+    test = made.test["face"]
     assert len(test.regions["face"]) == 4
 
 
@@ -167,21 +233,22 @@ def test_the_user_s_folder_is_annotated_split_and_its_bad_files_are_named(tmp_pa
     for i in range(3):
         photo.resize((400 + 40 * i, 400 + 40 * i)).save(tmp_path / f"p{i}.png")
     (tmp_path / "bad.jpg").write_bytes(b"no")
-    options = SMALL.model_copy(update={"images": tmp_path, "mix": {"text": 0.0, "face": 0.0, "photo": 0.0}})
-    sidecar = tmp_path / "run" / "images.regions.parquet"
-    data = build_data(options, 0, {"face": face_detector}, FLIP_PAIRS, sidecar)
-    assert "3 images used, 1 of them for testing only" in data.notes[0]
-    assert any("bad.jpg" in note for note in data.notes)
-    assert len(list(read_sidecar(str(sidecar)).rows())) == 3
-    batch = data.train.batch(0, 12)
+    mine = {"images": str(tmp_path), "annotate": True, "test": 4}
+    options = DataOptions(image_size=64, workers=0, epoch=64, sources={"mine": mine})
+    made = build_training_data(options, detectors={"face": face_detector}, keep=tmp_path / "run")
+    assert "3 images used, 1 of them for testing only" in made.notes[0]
+    assert any("bad.jpg" in note for note in made.notes)
+    assert len(list(read_sidecar(str(tmp_path / "run" / "mine.regions.parquet")).rows())) == 3
+    batch = batches(made, size=12).batch(0)
     assert len(set(batch.sources)) == 2
     assert len(batch.regions["face"]) >= 6
-    held_out = set(data.test["folder"].sources)
+    held_out = set(made.test["mine"].sources)
     assert len(held_out) == 1
-    assert not held_out & {data.train.sample(i).source for i in range(64)}
+    assert not held_out & {sample.source for sample in samples(made, 64)}
 
 
 def test_a_folder_without_two_readable_images_is_refused(tmp_path: Path):
     (tmp_path / "bad.jpg").write_bytes(b"no")
-    with pytest.raises(InputError, match=r"two images at least, got 0\. .*bad\.jpg"):
-        build_data(SMALL.model_copy(update={"images": tmp_path}), 0)
+    for test, wanted in ((4, "two images"), (0, "one image")):
+        with pytest.raises(InputError, match=rf"^data\.sources\.mine: .*{wanted} at least, got 0\. .*bad\.jpg"):
+            data(mine={"images": str(tmp_path), "annotate": True, "test": test})

@@ -30,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def parts(*steps: int) -> tuple[Part, ...]:
-    return plan([Phase(name=f"phase{i}", steps=count) for i, count in enumerate(steps)], (), 0)
+    return plan([Phase(name=f"phase{i}", steps=count, batch_size=4, lr=1e-3) for i, count in enumerate(steps)], (), 0)
 
 
 def console(terminal: bool = False) -> Console:
@@ -44,7 +44,8 @@ def printed(shown: Console) -> str:
 
 def test_lines_show_phase_step_loss_speed_and_the_time_left_over_all_phases(clock: Clock) -> None:
     shown, todo = console(), parts(20, 40)
-    with RunProgress(todo, 30.0, shown) as bar:
+    with RunProgress(todo, shown) as bar:
+        bar.left.afterwards = 30.0
         for done in range(1, 21):
             clock.now += 2.0
             bar.step(todo[0], done, 1.0 / done, images=64)
@@ -57,7 +58,7 @@ def test_lines_show_phase_step_loss_speed_and_the_time_left_over_all_phases(cloc
 
 def test_a_long_part_says_something_every_few_minutes(clock: Clock) -> None:
     shown, todo = console(), parts(10_000)
-    with RunProgress(todo, 0.0, shown) as bar:
+    with RunProgress(todo, shown) as bar:
         for done in range(1, 61):
             clock.now += 60.0
             bar.step(todo[0], done, None)
@@ -67,7 +68,7 @@ def test_a_long_part_says_something_every_few_minutes(clock: Clock) -> None:
 
 def test_a_terminal_gets_a_bar_with_the_same(clock: Clock) -> None:
     shown, todo = console(terminal=True), parts(4)
-    bar = RunProgress(todo, 0.0, shown)
+    bar = RunProgress(todo, shown)
     for done in (1, 2):
         clock.now += 3.0
         bar.step(todo[0], done, 0.25, images=6)
@@ -79,7 +80,7 @@ def test_a_terminal_gets_a_bar_with_the_same(clock: Clock) -> None:
 
 def test_another_rank_prints_nothing_and_leaves_the_output_alone(capsys: pytest.CaptureFixture[str]) -> None:
     todo = parts(10)
-    with RunProgress(todo, 0.0, quiet=True) as bar:
+    with RunProgress(todo, quiet=True) as bar:
         bar.say("one")
         for done in range(1, 11):
             bar.step(todo[0], done, 1.0, images=4)

@@ -44,6 +44,17 @@ def tokenizer_file(path: Path, **quantizer: object) -> Path:
         (["objective.adversarial.adaptive=true", "phases.2.train=[encoder]"], r"got phase 'decoder' with train \['enc"),
         (["objective.perceptual={use: lpips-vgg}"], r"vgg16"),
         (["start_from=absent.safetensors"], r"absent\.safetensors: there is no such file"),
+        (["evaluation.judges={text: text/ppocr-v6}"], r"evaluation\.judges: expected images to judge, .*NAME\.test"),
+        (
+            ["data.sources.kept={images: x.tar, share: 0, test: 4}", "phases.0.data={kept: 1}"],
+            r"phases\[0\]\.data\.kept: expected no share of a source that is for the test alone, got 1",
+        ),
+        (
+            ["data.sources.kept={images: x.tar, test: 4}"],
+            r"data\.sources\.kept: expected share 0 for shards with a test, got 1\. Give the test shards of its own",
+        ),
+        (["data.sources.mine={images: x, annotate: true, regions: y}"], r"got regions beside images"),
+        (["data.sources.mine={images: [x, y], annotate: true}"], r"expected one folder to annotate, got several"),
         (["model.norm_groups=3"], r"norm_groups: expected a divisor"),
     ],
 )
@@ -56,12 +67,14 @@ def test_what_cannot_work_is_said_before_data_are_looked_through(
         session_of(tmp_path, *overrides)
 
 
+@pytest.mark.filterwarnings("ignore:regions. expected:UserWarning")  # plain pictures have none
 def test_a_frozen_last_layer_and_a_loss_that_does_not_reach_it_have_no_balance(tmp_path: Path) -> None:
     """A phase of the encoder alone, and pixels that weigh nothing: no gradient to compare, and no traceback."""
     session_of(tmp_path / "a", "phases.0.train=[encoder]", "phases.0.terms=[text]").train()
     session_of(tmp_path / "b", "phases.0.terms=[text]", "objective.l1=0").train()
 
 
+@pytest.mark.filterwarnings("ignore:regions. expected:UserWarning")
 def test_a_term_whose_data_have_no_regions_is_named_when_its_phase_begins(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from insighttok_ref.objective.objective import Objective
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
 from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_norms
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_step
-from insighttok_ref.trainers.tokenizer.options import ComparedPhase, Phase, build_tokenizer
+from insighttok_ref.trainers.tokenizer.options import Phase, build_tokenizer
 from insighttok_ref.trainers.tokenizer.plan import plan
 from insighttok_ref.trainers.tokenizer.session import changed
 from insighttok_ref.training.progress import RunProgress, TimeLeft, minutes
@@ -30,6 +31,7 @@ from regionloss.recipe.run import train
 from regionloss.runs.process_group import join
 
 Prepare = Callable[..., TrainingRun]
+phase = partial(Phase, batch_size=4, lr=1e-3)
 
 
 def test_cosine_rises_over_a_twentieth_and_falls_to_zero() -> None:
@@ -42,9 +44,9 @@ def test_cosine_rises_over_a_twentieth_and_falls_to_zero() -> None:
 
 def test_plan_orders_parts() -> None:
     phases = [
-        Phase(name="first", steps=5),
-        Phase(name="second", steps=3, terms=()),
-        ComparedPhase(name="last", steps=4, arms={"a": (), "b": ("text", "face")}),
+        phase(name="first", steps=5),
+        phase(name="second", steps=3, terms=()),
+        phase(name="last", steps=4, arms={"a": (), "b": ("text", "face")}),
     ]
     parts = plan(phases, ("text", "face"), seed=10)
     assert [p.name for p in parts] == ["first", "second", "last/a", "last/b"]
@@ -56,13 +58,13 @@ def test_plan_orders_parts() -> None:
 
 
 def test_plan_refuses_what_does_not_fit() -> None:
-    arms = ComparedPhase(name="x", steps=1, arms={"a": ()})
+    arms = phase(name="x", steps=1, arms={"a": ()})
     with pytest.raises(InputError, match="arms in the last phase alone"):
-        plan([arms, Phase(name="y", steps=1)], (), 0)
+        plan([arms, phase(name="y", steps=1)], (), 0)
     with pytest.raises(InputError, match="a name of its own, got 'x' again"):
-        plan([Phase(name="x", steps=1), arms], (), 0)
+        plan([phase(name="x", steps=1), arms], (), 0)
     with pytest.raises(InputError, match=r"no term 'txt'. Did you mean 'text'\?"):
-        plan([Phase(name="x", steps=1, terms=("txt",))], ("text", "face"), 0)
+        plan([phase(name="x", steps=1, terms=("txt",))], ("text", "face"), 0)
 
 
 def test_mistakes_in_a_recipe_are_all_told_with_their_paths() -> None:
@@ -72,7 +74,7 @@ def test_mistakes_in_a_recipe_are_all_told_with_their_paths() -> None:
         "trainer.options.phases.0.steps=0",
         "trainer.options.objective.l3=1",
         "trainer.options.optimizer.clip=-1",
-        "trainer.options.data.text.font_size=[1, 2]",
+        "trainer.options.data.sources.text.render.font_size=[1, 2]",
     ]
     with pytest.raises(RecipeError) as caught:
         load_recipe(Path(__file__).with_name("tiny.yaml"), overrides)
@@ -96,12 +98,11 @@ def test_broken_tokenizer_files_are_named(tmp_path: Path) -> None:
 def begun(run: TrainingRun) -> tuple[PartState, BatchLoader]:
     """Return the first part as it begins, and its batches."""
     trainer = build_trainer(run.loaded)
-    data = trainer.prepare(run)
     with join("cpu") as ranks:
-        session = trainer.session(run, data, ranks)
+        session = trainer.session(run, ranks)
     state = session._begin(session.parts[0])
     state.model.train()
-    return state, BatchLoader(data.train, state.share)
+    return state, session.batches(session.parts[0], state.share).source
 
 
 def test_gradient_norms_are_those_of_backward(tiny_run: Prepare, tmp_path: Path) -> None:
@@ -165,10 +166,10 @@ def test_arms_meet_the_discriminator_at_the_same_step(tiny_run: Prepare, tmp_pat
     )
     trainer = build_trainer(run.loaded)
     with join("cpu") as ranks:
-        session = trainer.session(run, trainer.prepare(run), ranks)
+        session = trainer.session(run, ranks)
     turns = []
     for part in session.parts[1:]:
-        state = PartState(part, session.shares[part.name], None, None, Objective(session.settings.objective), None)
+        state = PartState(part, session.shares[part.name], None, None, Objective(session.trainer.objective), None)
         for state.step in range(6):
             turns.append((part.name, state.step, state.turn("learn_from"), state.turn("listen_from")))
     arms = [[turn[1:] for turn in turns if turn[0] == part.name] for part in session.parts[1:]]
@@ -202,7 +203,7 @@ def test_frozen_parts_do_not_learn(tiny_run: Prepare, tmp_path: Path) -> None:
 
 
 def test_time_left_counts_every_part_at_its_own_rate() -> None:
-    phases = [Phase(name="a", steps=10, terms=()), ComparedPhase(name="b", steps=4, arms={"x": (), "y": ("text",)})]
+    phases = [phase(name="a", steps=10, terms=()), phase(name="b", steps=4, arms={"x": (), "y": ("text",)})]
     parts = plan(phases, ("text",), 0)
     left = TimeLeft(parts, afterwards=5.0)
     left.note(parts[0], 1.0)
@@ -214,9 +215,9 @@ def test_time_left_counts_every_part_at_its_own_rate() -> None:
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
-    parts = plan([Phase(name="a", steps=20, terms=())], (), 0)
+    parts = plan([phase(name="a", steps=20, terms=())], (), 0)
     stream = io.StringIO()
-    with RunProgress(parts, 0.0, Console(file=stream, force_terminal=False)) as shown:
+    with RunProgress(parts, Console(file=stream, force_terminal=False)) as shown:
         for step in range(1, 21):
             shown.step(parts[0], step, 0.5 if step % 5 == 1 else None)
     lines = stream.getvalue().splitlines()
@@ -246,7 +247,10 @@ def test_phases_have_names_and_are_there(tiny_run: Prepare, tmp_path: Path) -> N
 
 
 def test_a_run_that_never_began_leaves_no_folder(tmp_path: Path) -> None:
-    loaded = load_recipe(Path(__file__).with_name("tiny.yaml"), ["trainer.options.data.images=nowhere"])
+    loaded = load_recipe(
+        Path(__file__).with_name("tiny.yaml"),
+        ["trainer.options.data.sources.text={images: nowhere, annotate: true, test: 2}"],
+    )
     with pytest.raises(InputError, match="nowhere"):
         train(loaded, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -14,8 +14,8 @@ NEEDED = ("english-g2", "dlib-face-resnet", "mtcnn-pnet", "mtcnn-rnet", "mtcnn-o
 SHORT = (
     "trainer.options.phases.0.steps=2",
     "trainer.options.phases.1.steps=2",
-    "trainer.options.data.test_images=3",
-    "trainer.options.data.test_faces=2",
+    "trainer.options.data.sources.text.test=3",
+    "trainer.options.data.sources.face.test=2",
     "trainer.options.log.every=1",
 )
 

@@ -26,7 +26,7 @@ PARTS = ("pretrain", "compare/control", "compare/ours")
 def session(run: TrainingRun) -> Session:
     trainer = build_trainer(run.loaded)
     with join("cpu") as ranks:
-        return trainer.session(run, trainer.prepare(run), ranks)
+        return trainer.session(run, ranks)
 
 
 class CrashError(Exception):

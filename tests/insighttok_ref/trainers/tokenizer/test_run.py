@@ -28,7 +28,7 @@ def records(folder: Path, part: str) -> list[dict[str, float]]:
 def train(run: TrainingRun) -> None:
     trainer = build_trainer(run.loaded)
     with join("cpu") as ranks:
-        trainer.session(run, trainer.prepare(run), ranks).train()
+        trainer.session(run, ranks).train()
 
 
 def test_loss_falls(trained: Path) -> None:
