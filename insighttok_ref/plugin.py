@@ -28,6 +28,23 @@ def register_trainers(register: RegisterTarget) -> None:
 
 
 @hookimpl
+def register_quantizers(register: RegisterTarget) -> None:
+    """Quantizers of tokenizers."""
+    register(
+        "ema",
+        "insighttok_ref.quantizers.ema:EMAQuantizer",
+        summary="a codebook that follows its tokens by moving averages, dead codes restarted (InsightTok)",
+        extra="regionloss[ref]",
+    )
+    register(
+        "fsq",
+        "insighttok_ref.quantizers.fsq:FSQuantizer",
+        summary="finite scalar quantization: every channel rounded to a few levels, nothing learnt",
+        extra="regionloss[ref]",
+    )
+
+
+@hookimpl
 def register_commands(register: RegisterTarget) -> None:
     """Commands of the reference build."""
     register(

@@ -100,5 +100,5 @@ def described(model: InsightTokenizer) -> str:
     millions = sum(weight.numel() for weight in model.parameters()) / 1e6
     multipliers = ",".join(map(str, config["ch_mult"]))
     codes = f"{config['codebook_size']} codes of length {config['code_dim']}"
-    how = "normalised" if model.quantize.l2_normalize else "plain"
+    how = model.quantize.described()
     return f"{millions:.1f}M parameters, width {config['ch']} x {multipliers}, {codes} ({how}), f{model.downsampling}"

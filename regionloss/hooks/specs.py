@@ -130,7 +130,7 @@ class RegisterWeights(Protocol):
 
 
 class RegisterTarget(Protocol):
-    """What `register_judges`, `register_hosts`, `register_trainers` and `register_commands` receive."""
+    """What `register_judges`, `register_hosts`, `register_trainers` and the like receive."""
 
     def __call__(
         self,
@@ -212,6 +212,15 @@ def register_trainers(register: RegisterTarget) -> None:
     - `resolved`: what to write beside each checkpoint (versions, plugins, licences), plain data;
     - `out`: the folder to write to, made already;
     - `resume`: the folder of an earlier run to go on from, or None.
+    """
+
+
+@hookspec
+def register_quantizers(register: RegisterTarget) -> None:
+    """Quantizers of the reference's tokenizers: classes that extend `insighttok_ref.quantizers.base.Quantizer`.
+
+    A recipe names one with `model: {quantizer: {use: NAME, ...}}`; the other keys are arguments of its constructor,
+    which takes `codebook_size` and `code_dim` beside them.
     """
 
 

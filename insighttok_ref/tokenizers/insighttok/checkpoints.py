@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from insighttok_ref.quantizers.build import DEFAULT
 from insighttok_ref.tokenizers.insighttok.candidates import Candidate, candidates
 from insighttok_ref.tokenizers.insighttok.codes import Codes, choose
 from insighttok_ref.tokenizers.insighttok.layouts import (
@@ -95,13 +96,16 @@ def _as_published(model: InsightTokenizer, tensors: Tensors, layout: Layout) -> 
             raise InputError(
                 expected(f"layout '{layout}'", f"{name} {value}", got, "Its files cannot say so; use 'ours'.")
             )
-    if model.quantize.l2_normalize:
+    if "use" in model.config["quantizer"]:
+        got = f"'{model.config['quantizer']['use']}'"
+        raise InputError(expected(f"layout '{layout}'", f"the quantizer '{DEFAULT}'", got, "Use 'ours'."))
+    if model.quantize.described() == "normalised":
         return tensors
     if layout == "official":
         advice = "The published code would normalise them; use 'ours'."
         raise InputError(expected(f"layout '{layout}'", "codes that are normalised", "plain codes", advice))
     # Without the statistics of the published quantiser it reads as what it is: taming's, with plain codes.
-    statistics = ("quantize.cluster_size", "quantize.embed_avg", "quantize.codebook_used")
+    statistics = {f"quantize.{name}" for name in model.quantize.statistics}
     return {name: value for name, value in tensors.items() if name not in statistics}
 
 
@@ -167,7 +171,7 @@ def _found(
         raise WeightsError(expected(where, f"a file of kind '{kind}'", f"one of kind '{seen}'", f"Say '{seen}'."))
     if config is not None:
         model = _build(config, tensors, where)
-        if codebook not in (None, "normalised" if model.quantize.l2_normalize else "plain"):
+        if codebook not in (None, model.quantize.described()):
             raise WeightsError(expected(where, f"codes that are {codebook}", "others, as its configuration says"))
         return Found(model, seen, ())
     tensors = renamed(tensors, seen)
@@ -256,6 +260,10 @@ def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> InsightTo
         raise WeightsError(expected(f"{where}, '{bad[0]}'", f"a shape {shapes[0]}", f"{shapes[1]}{more}"))
     whole = {name: tensors[name].to(wanted[name].dtype) for name in wanted}
     model.load_state_dict(whole, assign=True)
+    if any(buffer.is_meta for buffer in model.buffers()):  # those of a quantizer that no file keeps
+        with torch.random.fork_rng(devices=[]):
+            model = InsightTokenizer(**config)
+        model.load_state_dict(whole)
     if model.channels_last:
         model.to(memory_format=torch.channels_last)
     return model.eval()

@@ -16,11 +16,14 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
 from typing_extensions import TypedDict
 
+from insighttok_ref.quantizers.build import GIVEN, check_quantizer, is_default
 from insighttok_ref.quantizers.ema import EMAQuantizer
 from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
 from regionloss.errors import did_you_mean
@@ -43,7 +46,16 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
     return made
 
 
-QuantizerOptions = options_of(EMAQuantizer, "codebook_size", "code_dim")
+def _of_its_own(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> Any:
+    """Check options against the quantizer that they name."""
+    if not isinstance(options, dict) or not isinstance(options.get("use", ""), str) or is_default(options):
+        return of_the_default(options)
+    check_quantizer(options)
+    return options
+
+
+Use = Annotated[str, Field(description="A registered quantizer by name; the other keys are its options.")]
+QuantizerOptions = Annotated[options_of(EMAQuantizer, *GIVEN, use=Use), WrapValidator(_of_its_own)]
 Preset = Annotated[Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")]
 ModelOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Preset)
 

@@ -25,8 +25,11 @@ CONTRACTS = {
     "judge": "JudgeContract",
     "host": "HostContract",
     "trainer": "TrainerContract",
+    "quantizer": "QuantizerContract",
     "command": "CommandContract",
 }
+#: What a tokenizer would say to a quantizer.
+CODES = {"codebook_size": 16, "code_dim": 4}
 #: Kinds whose contract is about what the target names, not about an object built from it.
 AS_NAMED = ("host", "trainer", "command")
 
@@ -49,6 +52,7 @@ def contract_findings(
     if component.kind == "detector" and not getattr(target, "kind", True):
         yield Finding(MISSING, part, "its 'kind' is empty. State the kind of its regions.")
     options, keypoints, kind = _used(known, component)
+    options |= CODES if component.kind == "quantizer" else {}
     try:
         built = known.build(component.kind, component.canonical, options)
     except WeightsError as error:

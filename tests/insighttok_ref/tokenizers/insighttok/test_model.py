@@ -89,7 +89,7 @@ def test_unfit_ids_are_refused() -> None:
     [
         ({"norm_groups": 32}, r"norm_groups: expected a divisor of every width \[16, 32\], got 32"),
         ({"ch_mult": ()}, "ch_mult: expected at least one multiplier"),
-        ({"quantizer": {"restrat": "off"}}, r"no option is named 'restrat'\. Did you mean 'restart'"),
+        ({"quantizer": {"restrat": "off"}}, r"restrat: expected a known key, got 'restrat'\. Did you mean 'restart'"),
     ],
 )
 def test_unfit_options_are_refused(options: dict[str, Any], sentence: str) -> None:
