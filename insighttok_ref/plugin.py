@@ -45,6 +45,17 @@ def register_quantizers(register: RegisterTarget) -> None:
 
 
 @hookimpl
+def register_discriminators(register: RegisterTarget) -> None:
+    """Discriminators of the objective."""
+    register(
+        "patchgan",
+        "insighttok_ref.objective.adversarial:PatchGAN",
+        summary="pix2pix's discriminator of patches",
+        extra="regionloss[ref]",
+    )
+
+
+@hookimpl
 def register_commands(register: RegisterTarget) -> None:
     """Commands of the reference build."""
     register(

@@ -19,6 +19,8 @@ COMPONENT_KINDS = {
     "register_hosts": "host",
     "register_trainers": "trainer",
     "register_quantizers": "quantizer",
+    "register_discriminators": "discriminator",
+    "register_losses": "loss",
     "register_commands": "command",
 }
 

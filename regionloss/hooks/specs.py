@@ -225,5 +225,23 @@ def register_quantizers(register: RegisterTarget) -> None:
 
 
 @hookspec
+def register_discriminators(register: RegisterTarget) -> None:
+    """Discriminators of the reference: modules from images (B, 3, H, W) in [-1, 1] to logits of any shape.
+
+    A recipe names one with `objective: {adversarial: {use: NAME, options: {...}}}`.
+    """
+
+
+@hookspec
+def register_losses(register: RegisterTarget) -> None:
+    """Losses of the reference's objective: callables `(output, target, regions) -> Tensor`, 0-d.
+
+    `output` has `reconstruction`, `latents`, `quantized`, `ids` and `commit_loss`, on any device; a loss follows it, and
+    has no weights that learn. A recipe names one with
+    `objective: {extra: {NAME_IN_THE_LOG: {use: NAME, weight: 0.1, options: {...}}}}`.
+    """
+
+
+@hookspec
 def register_commands(register: RegisterTarget) -> None:
     """Commands: typer apps that appear as `regionloss <name>`, imported when called."""

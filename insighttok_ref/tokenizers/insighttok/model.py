@@ -38,11 +38,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class TokenizerOutput(NamedTuple):
-    """What a training step needs of the tokenizer."""
+    """What a training step needs of the tokenizer; latents and the vectors in their place for losses that see them."""
 
     reconstruction: Tensor
     commit_loss: Tensor
     ids: Tensor
+    latents: Tensor | None = None
+    quantized: Tensor | None = None
 
 
 class InsightTokenizer(nn.Module):
@@ -193,10 +195,12 @@ class InsightTokenizer(nn.Module):
         Args:
             x: (B, 3, H, W) in [-1, 1], sides multiples of `downsampling`.
         Returns:
-            reconstruction (B, 3, H, W), not clamped; commitment loss, 0-d; ids (B, h * w).
+            reconstruction (B, 3, H, W), not clamped; commitment loss, 0-d; ids (B, h * w); latents and quantized
+            (B, d, h, w).
         """
-        z_q, commit_loss, ids = self.quantize(self.latents(x))
-        return TokenizerOutput(self.decode_latents(z_q), commit_loss, ids)
+        z = self.latents(x)
+        z_q, commit_loss, ids = self.quantize(z)
+        return TokenizerOutput(self.decode_latents(z_q), commit_loss, ids, z, z_q)
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:

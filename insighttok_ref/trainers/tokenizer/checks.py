@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import torch
 
-from insighttok_ref.objective.adversarial import PatchGAN
+from insighttok_ref.objective.adversarial import build_discriminator
 from insighttok_ref.trainers.tokenizer.options import build_tokenizer
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.trainers.tokenizer.settings import Settings
@@ -50,7 +50,7 @@ def check_fit(settings: Settings, image_size: int) -> None:
     with torch.device("meta"):
         build_tokenizer(settings.model).grid((image_size, image_size))
         if adversarial is not None:
-            PatchGAN(adversarial.ndf, adversarial.layers, adversarial.norm)(torch.empty(2, 3, image_size, image_size))
+            build_discriminator(adversarial)(torch.empty(2, 3, image_size, image_size))
     for phase in settings.phases:
         if adversarial is not None and adversarial.adaptive and "decoder" not in phase.train:
             wanted, got = "a decoder that learns", f"phase '{phase.name}' with train {list(phase.train)}"
