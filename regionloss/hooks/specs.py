@@ -236,8 +236,8 @@ def register_discriminators(register: RegisterTarget) -> None:
 def register_losses(register: RegisterTarget) -> None:
     """Losses of the reference's objective: callables `(output, target, regions) -> Tensor`, 0-d.
 
-    `output` has `reconstruction`, `latents`, `quantized`, `ids` and `commit_loss`, on any device; a loss follows it, and
-    has no weights that learn. A recipe names one with
+    `output` has `reconstruction`, `latents`, `quantized`, `ids` and `commit_loss`, on any device. A loss
+    follows its input's device and has no weights that learn. A recipe names one with
     `objective: {extra: {NAME_IN_THE_LOG: {use: NAME, weight: 0.1, options: {...}}}}`.
     """
 
