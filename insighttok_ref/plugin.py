@@ -28,6 +28,17 @@ def register_trainers(register: RegisterTarget) -> None:
 
 
 @hookimpl
+def register_tokenizers(register: RegisterTarget) -> None:
+    """Tokenizers that the trainers train."""
+    register(
+        "insighttok",
+        "insighttok_ref.tokenizers.insighttok.model:InsightTokenizer",
+        summary="the convolutional tokenizer of InsightTok",
+        extra="regionloss[ref]",
+    )
+
+
+@hookimpl
 def register_quantizers(register: RegisterTarget) -> None:
     """Quantizers of tokenizers."""
     register(

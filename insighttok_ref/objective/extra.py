@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
 from torch import Tensor
 
-from insighttok_ref.tokenizers.insighttok.model import TokenizerOutput
+from insighttok_ref.tokenizers.base import TokenizerOutput
 from regionloss.hooks.catalogue import catalogue
 from regionloss.recipe.options import check_part
 from regionloss.regions import Regions

@@ -14,7 +14,7 @@ from insighttok_ref.objective.extra import ExtraOptions, build_extra
 from insighttok_ref.objective.losses import Losses
 from insighttok_ref.objective.perceptual import PerceptualLoss, PerceptualOptions
 from insighttok_ref.objective.reconstruction import edges, l1, l2
-from insighttok_ref.tokenizers.insighttok.model import TokenizerOutput
+from insighttok_ref.tokenizers.base import TokenizerOutput
 from regionloss.errors import InputError, expected
 from regionloss.losses.terms import LossTerms
 from regionloss.regions import Regions

@@ -216,6 +216,14 @@ def register_trainers(register: RegisterTarget) -> None:
 
 
 @hookspec
+def register_tokenizers(register: RegisterTarget) -> None:
+    """Tokenizers of the reference: modules that are an `insighttok_ref.tokenizers.base.Tokenizer`.
+
+    A recipe names one with `model: {use: NAME, ...}`; the other keys are arguments of its constructor.
+    """
+
+
+@hookspec
 def register_quantizers(register: RegisterTarget) -> None:
     """Quantizers of the reference's tokenizers: classes that extend `insighttok_ref.quantizers.base.Quantizer`.
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from insighttok_ref.quantizers.build import DEFAULT
+from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.candidates import Candidate, candidates
 from insighttok_ref.tokenizers.insighttok.codes import Codes, choose
 from insighttok_ref.tokenizers.insighttok.layouts import (
@@ -47,7 +48,7 @@ class Found(NamedTuple):
     """A tokenizer that was read: the model, the kind of its file, what the file lacked and was filled in, and
     sentences on what was taken where the file leaves a choice."""
 
-    model: InsightTokenizer
+    model: Any  # a module that is a `Tokenizer`
     kind: str
     filled: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -89,6 +90,9 @@ _REST = ("official", "safetensors")
 
 def _as_published(model: InsightTokenizer, tensors: Tensors, layout: Layout) -> Tensors:
     """Return the tensors that the published layout has, or say why it cannot hold the model."""
+    if "use" in model.config:
+        got = f"'{model.config['use']}'"
+        raise InputError(expected(f"layout '{layout}'", "an InsightTok tokenizer", got, "Use 'ours'."))
     wanted = {"patch_size": 1, "norm_groups": GROUPS}
     for name, value in wanted.items():
         if model.config[name] != value:
@@ -109,7 +113,7 @@ def _as_published(model: InsightTokenizer, tensors: Tensors, layout: Layout) -> 
     return {name: value for name, value in tensors.items() if name not in statistics}
 
 
-def load_tokenizer(path: Path) -> InsightTokenizer:
+def load_tokenizer(path: Path) -> Any:
     """Read a tokenizer of any kind that `read_tokenizer` knows, in eval mode.
 
     Raises:
@@ -244,11 +248,11 @@ def _read(path: Path, trust: bool) -> tuple[Any, dict[str, Any] | None]:
         raise broken(path, WHAT, error) from error
 
 
-def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> InsightTokenizer:
+def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> Any:
     """Return the tokenizer in eval mode, every tensor of which was in the file."""
     try:
         with torch.device("meta"):
-            model = InsightTokenizer(**config)
+            model = build_tokenizer(config)
     except (TypeError, ValueError, RegionLossError) as error:
         raise WeightsError(f"{where}: its configuration does not build a tokenizer ({error}).") from error
     wanted = model.state_dict()
@@ -262,9 +266,9 @@ def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> InsightTo
     model.load_state_dict(whole, assign=True)
     if any(buffer.is_meta for buffer in model.buffers()):  # those of a quantizer that no file keeps
         with torch.random.fork_rng(devices=[]):
-            model = InsightTokenizer(**config)
+            model = build_tokenizer(config)
         model.load_state_dict(whole)
-    if model.channels_last:
+    if getattr(model, "channels_last", False):
         model.to(memory_format=torch.channels_last)
     return model.eval()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insighttok_ref.quantizers.build import build_quantizer, named
+from insighttok_ref.tokenizers.base import TokenizerOutput
 from insighttok_ref.tokenizers.insighttok.decoder import Decoder
 from insighttok_ref.tokenizers.insighttok.encoder import Encoder
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
@@ -35,16 +36,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "quantizer": {"init": "data", "reset_restarted": True},
     },
 }
-
-
-class TokenizerOutput(NamedTuple):
-    """What a training step needs of the tokenizer; latents and the vectors in their place for losses that see them."""
-
-    reconstruction: Tensor
-    commit_loss: Tensor
-    ids: Tensor
-    latents: Tensor | None = None
-    quantized: Tensor | None = None
 
 
 class InsightTokenizer(nn.Module):

@@ -156,7 +156,7 @@ def matching(model: InsightTokenizer, path: Path) -> InsightTokenizer:
 def laid_out(model: InsightTokenizer) -> dict[str, Any]:
     """Return what two tokenizers must have in common for one to begin with the weights of the other."""
     config = {name: value for name, value in model.config.items() if name != "quantizer"}
-    own = {"use": model.config["quantizer"].get("use", DEFAULT), **model.quantize.layout}
+    own = {"use": model.config.get("quantizer", {}).get("use", DEFAULT), **model.quantize.layout}
     return config | {f"quantizer.{name}": value for name, value in own.items()}
 
 

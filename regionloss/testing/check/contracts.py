@@ -46,7 +46,7 @@ def contract_findings(
         part: How the lines call it.
         tests: Folder of the project's tests; None where the plugin is no project.
     """
-    if component.kind not in CONTRACTS:  # discriminators and losses: what they take is the trainer's to say
+    if component.kind not in CONTRACTS:  # tokenizers, discriminators, losses: what they take is the trainer's to say
         return
     if component.kind in AS_NAMED:
         yield from _run(CONTRACTS[component.kind], target, part)
