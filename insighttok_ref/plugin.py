@@ -28,6 +28,45 @@ def register_trainers(register: RegisterTarget) -> None:
 
 
 @hookimpl
+def register_tokenizers(register: RegisterTarget) -> None:
+    """Tokenizers that the trainers train."""
+    register(
+        "insighttok",
+        "insighttok_ref.tokenizers.insighttok.model:InsightTokenizer",
+        summary="the convolutional tokenizer of InsightTok",
+        extra="regionloss[ref]",
+    )
+
+
+@hookimpl
+def register_quantizers(register: RegisterTarget) -> None:
+    """Quantizers of tokenizers."""
+    register(
+        "ema",
+        "insighttok_ref.quantizers.ema:EMAQuantizer",
+        summary="a codebook that follows its tokens by moving averages, dead codes restarted (InsightTok)",
+        extra="regionloss[ref]",
+    )
+    register(
+        "fsq",
+        "insighttok_ref.quantizers.fsq:FSQuantizer",
+        summary="finite scalar quantization: every channel rounded to a few levels, nothing learnt",
+        extra="regionloss[ref]",
+    )
+
+
+@hookimpl
+def register_discriminators(register: RegisterTarget) -> None:
+    """Discriminators of the objective."""
+    register(
+        "patchgan",
+        "insighttok_ref.objective.adversarial:PatchGAN",
+        summary="pix2pix's discriminator of patches",
+        extra="regionloss[ref]",
+    )
+
+
+@hookimpl
 def register_commands(register: RegisterTarget) -> None:
     """Commands of the reference build."""
     register(

@@ -94,6 +94,28 @@ class TestTrainer(contracts.TrainerContract):
         return Trainer
 
 
+class Cut(torch.nn.Module):
+    """A quantizer whose vectors are others than its codebook's, and carry no gradient."""
+
+    codebook_size, codebook = 2, torch.tensor([[-1.0], [1.0]])
+
+    def forward(self, z):
+        ids = (z > 0).long().flatten(1)
+        return z.detach().sign() * 2, z.sum() * 0, ids
+
+    def assign(self, z):
+        return self(z)[2]
+
+    def lookup(self, ids, grid):
+        return self.codebook[ids].unflatten(1, grid).movedim(-1, 1)
+
+    def update(self):
+        pass
+
+    def stats(self):
+        return {}
+
+
 class TestCommand(contracts.CommandContract):
     def make(self):
         def greet(name: str) -> None:
@@ -163,6 +185,7 @@ class Sums:
         ("TrainerContract", type("Open", (Trainer,), {"__init__": lambda self, **o: None}), [
             "a_misspelled_option_is_found"
         ]),
+        ("QuantizerContract", Cut(), ["gradients_reach_the_latents", "ids_stand_for_the_vectors"]),
         ("CommandContract", 3, ["it_helps"]),
         ("CommandContract", typer.Typer(), ["it_helps"]),
     ],

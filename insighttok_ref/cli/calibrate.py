@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from insighttok_ref.cli.checkpoint import Codebook
-from regionloss.errors import InputError, PluginError, UnknownNameError, WeightsError, did_you_mean, expected
+from regionloss.errors import InputError, PluginError, WeightsError, expected
 
 if TYPE_CHECKING:
     from insighttok_ref.calibration.measurement import Pulls
@@ -42,7 +42,7 @@ def calibrate(
     reference_images: Annotated[
         str, typer.Option(help="Folder with regions for the reference, if --images has none.")
     ] = "",
-    perceptual: Annotated[str, typer.Option(help="Perceptual loss beside them; none for none.")] = "auto",
+    perceptual: Annotated[str, typer.Option(help="Perceptual loss beside them: a backbone; none for none.")] = "auto",
     degrade: Annotated[str, typer.Option(help="How copies are degraded: shrink=, jpeg=, blur=.")] = "shrink=3,jpeg=30",
     size: Annotated[int, typer.Option(min=16, help="Side of the images, pixels: that of the training.")] = 256,
     limit: Annotated[int, typer.Option(min=1, help="Most images, drawn at random.")] = 32,
@@ -144,14 +144,11 @@ def load(
 
 def perceptual_loss(name: str) -> tuple[str, PerceptualLoss] | None:
     """Return a perceptual loss with its name; `auto` takes the paper's, else the packaged one, else none."""
-    from insighttok_ref.objective.perceptual import NETWORKS, build_perceptual
+    from insighttok_ref.objective.perceptual import build_perceptual
 
     if name == "none":
         return None
     if name != PERCEPTUAL_AUTO:
-        if name not in NETWORKS:
-            known = did_you_mean(name, [*NETWORKS, PERCEPTUAL_AUTO, "none"])
-            raise UnknownNameError(f"no perceptual loss is named '{name}'. {known}")
         return name, build_perceptual(name)
     for known in PREFERRED:
         with suppress(WeightsError):

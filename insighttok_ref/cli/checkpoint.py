@@ -97,8 +97,10 @@ def check_target(file: Path, target: Path, goal: Goal, force: bool) -> None:
 def described(model: InsightTokenizer) -> str:
     """Return what a tokenizer is, in a line."""
     config = model.config
+    if "use" in config:
+        return f"the tokenizer '{config['use']}', {model.quantize.codebook_size} codes, f{model.downsampling}"
     millions = sum(weight.numel() for weight in model.parameters()) / 1e6
     multipliers = ",".join(map(str, config["ch_mult"]))
     codes = f"{config['codebook_size']} codes of length {config['code_dim']}"
-    how = "normalised" if model.quantize.l2_normalize else "plain"
+    how = model.quantize.described()
     return f"{millions:.1f}M parameters, width {config['ch']} x {multipliers}, {codes} ({how}), f{model.downsampling}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from math import gcd
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,11 @@ from torch import Tensor, nn
 from insighttok_ref.objective.lecam import LeCAM
 from insighttok_ref.objective.losses import Losses
 from regionloss.errors import InputError, expected
+from regionloss.hooks.catalogue import catalogue
+from regionloss.recipe.options import check_part
 from regionloss.runs.collectives import rank_and_size, sum_over_ranks
+
+PATCHGAN = ("patchgan", "insighttok/patchgan")
 
 
 class AdversarialOptions(BaseModel):
@@ -43,6 +47,8 @@ class AdversarialOptions(BaseModel):
         layers: Strided layers after the first.
         norm: `batch` (pix2pix; each rank by its own images), or `group`, which knows no batch: then two ranks are one
             with the joint batch.
+        use: A registered discriminator by name; `ndf`, `layers` and `norm` are those of `patchgan`.
+        options: Of another discriminator's constructor.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +63,13 @@ class AdversarialOptions(BaseModel):
     ndf: PositiveInt = 64
     layers: PositiveInt = 3
     norm: Literal["batch", "group"] = "batch"
+    use: str = "patchgan"
+    options: Mapping[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _known(self) -> AdversarialOptions:
+        check_part("discriminator", self.use, self.options)
+        return self
 
     @model_validator(mode="after")
     def _learnt_first(self) -> AdversarialOptions:
@@ -114,8 +127,15 @@ def initialize(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def build_discriminator(options: AdversarialOptions) -> nn.Module:
+    """Return the discriminator of some options: a module from images (B, 3, H, W) to logits of any shape."""
+    own = {"ndf": options.ndf, "layers": options.layers, "norm": options.norm} if options.use in PATCHGAN else {}
+    made: nn.Module = catalogue().build("discriminator", options.use, {**own, **options.options})
+    return made
+
+
 class Adversary(nn.Module):
-    """The tokenizer's opponent: PatchGAN with hinge losses, and LeCAM's moving averages.
+    """The tokenizer's opponent: a discriminator with hinge losses, and LeCAM's moving averages.
 
     Gradients never leak: the generator's loss gives none to the discriminator, the discriminator's none to the
     reconstruction.
@@ -129,7 +149,7 @@ class Adversary(nn.Module):
     def __init__(self, options: AdversarialOptions) -> None:
         super().__init__()
         self.options = options
-        self.discriminator = PatchGAN(options.ndf, options.layers, options.norm)
+        self.discriminator = build_discriminator(options)
         self.lecam = LeCAM(options.lecam_decay)
 
     def generator_loss(self, reconstruction: Tensor) -> Tensor:

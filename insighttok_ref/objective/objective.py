@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, model_validator
 from torch import Tensor
 
 from insighttok_ref.objective.adversarial import AdversarialOptions, Adversary, adaptive_weight
+from insighttok_ref.objective.extra import ExtraOptions, build_extra
 from insighttok_ref.objective.losses import Losses
 from insighttok_ref.objective.perceptual import PerceptualLoss, PerceptualOptions
 from insighttok_ref.objective.reconstruction import edges, l1, l2
-from insighttok_ref.tokenizers.insighttok.model import TokenizerOutput
+from insighttok_ref.tokenizers.base import TokenizerOutput
 from regionloss.errors import InputError, expected
 from regionloss.losses.terms import LossTerms
 from regionloss.regions import Regions
@@ -33,7 +34,8 @@ class ObjectiveOptions(BaseModel):
         edges: Of the difference of neighbouring pixels' differences.
         commitment: Times the quantizer's own beta.
         perceptual: LPIPS or another; None for none.
-        adversarial: PatchGAN; None for none.
+        adversarial: PatchGAN or another; None for none.
+        extra: Losses that plugins bring, by the name that the log has.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +46,7 @@ class ObjectiveOptions(BaseModel):
     commitment: NonNegativeFloat = 1.0
     perceptual: PerceptualOptions | None = None
     adversarial: AdversarialOptions | None = None
+    extra: Mapping[str, ExtraOptions] = {}
 
     @model_validator(mode="after")
     def _weighed(self) -> ObjectiveOptions:
@@ -80,10 +83,13 @@ class Objective:
     ) -> None:
         self.options, self.terms, self.watched = options, terms, weightless(watched)
         self.perceptual, self.adversary = perceptual, adversary
-        for name in [name for found in (terms, self.watched) if found is not None for name in found.terms]:
-            if name in TAKEN:
-                wanted = "a name that no other part of the loss has"
-                raise InputError(expected(f"terms.{name}", wanted, f"'{name}'", "Call it otherwise in the recipe."))
+        self.extra = build_extra(options.extra)
+        names = [f"terms.{name}" for found in (terms, self.watched) if found is not None for name in found.terms]
+        own = [f"objective.extra.{name}" for name in options.extra]
+        taken = {*TAKEN, *options.extra}
+        for where in [*(one for one in names if below(one) in taken), *(one for one in own if below(one) in TAKEN)]:
+            wanted = "a name that no other part of the loss has"
+            raise InputError(expected(where, wanted, f"'{below(where)}'", "Call it otherwise in the recipe."))
 
     def __call__(
         self,
@@ -112,6 +118,8 @@ class Objective:
         if self.perceptual is not None and options.perceptual is not None:
             parts["perceptual"], weights["perceptual"] = self.perceptual(made, target), options.perceptual.weight
         compared = dict(parts)
+        for name, loss in self.extra.items():
+            parts[name], weights[name] = loss(output, target, regions), options.extra[name].weight
         parts["commitment"] = output.commit_loss
         total = sum((weights[name] * value for name, value in parts.items()), output.commit_loss.new_zeros(()))
         if listening and self.adversary is not None:
@@ -157,6 +165,11 @@ def with_absent(regions: Mapping[str, Regions], kinds: Iterable[str], target: Te
         target: Images of the batch, (B, 3, H, W).
     """
     return {kind: Regions.empty(kind, (target.shape[2], target.shape[3])) for kind in kinds} | dict(regions)
+
+
+def below(where: str) -> str:
+    """Return the last key of a path."""
+    return where.rpartition(".")[2]
 
 
 def weightless(terms: LossTerms | None) -> LossTerms | None:

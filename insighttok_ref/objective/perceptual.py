@@ -1,72 +1,63 @@
-"""Perceptual losses of whole images, by name: the levels of a frozen trunk, compared."""
+"""Perceptual losses of whole images: any registered backbone, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
-import torch
-from pydantic import BaseModel, ConfigDict, PositiveFloat, field_validator
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
+from torch import Tensor, nn
 
-from regionloss.backbones import Frozen
-from regionloss.backbones.lpips import LPIPSAlex, LPIPSFeatures, LPIPSVgg, ShiftTolerantAlex, ShiftTolerantVgg
-from regionloss.backbones.lpips_trunks import unit
+from regionloss.backbones import FeatureBackbone
 from regionloss.checks import check_direction
-from regionloss.errors import did_you_mean
-
-#: The same networks as the feature backbones of these names.
-NETWORKS: dict[str, type[LPIPSFeatures]] = {
-    "lpips-vgg": LPIPSVgg,
-    "lpips-alex": LPIPSAlex,
-    "st-lpips-vgg": ShiftTolerantVgg,
-    "st-lpips-alex": ShiftTolerantAlex,
-}
+from regionloss.detectors.whole_image import WholeImageDetector
+from regionloss.distances.squared_l2 import SquaredL2
+from regionloss.extractors.resize import ResizeExtractor
+from regionloss.extractors.whole_image import WholeImageExtractor
+from regionloss.hooks.catalogue import catalogue
+from regionloss.losses.region_perceptual import RegionPerceptualLoss
+from regionloss.recipe.options import check_part
+from regionloss.weightings.area import UniformWeighting
 
 
 class PerceptualOptions(BaseModel):
     """The perceptual part.
 
     Args:
-        use: `lpips-vgg` (the paper's) or `lpips-alex`, on torchvision's trunks; `st-lpips-vgg` or `st-lpips-alex`, the
-            shift-tolerant ones, whose weights come in a package.
+        use: Any registered feature backbone: `lpips-vgg` (the paper's) or `lpips-alex`, on torchvision's trunks;
+            `st-lpips-vgg` or `st-lpips-alex`, the shift-tolerant ones, whose weights come in a package; a plugin's.
         weight: InsightTok: gamma = 0.5.
+        options: Of the backbone's constructor.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     use: str = "lpips-vgg"
     weight: PositiveFloat = 0.5
+    options: Mapping[str, Any] = {}
 
-    @field_validator("use")
-    @classmethod
-    def _known(cls, use: str) -> str:
-        if use not in NETWORKS:
-            raise ValueError(f"no perceptual loss is named '{use}'. {did_you_mean(use, NETWORKS)}")
-        return use
-
-
-class Network(Protocol):
-    """A trunk with a head for each of its levels."""
-
-    def levels(self, images: Tensor) -> Sequence[Tensor]:
-        """Return feature maps (B, C_l, H_l, W_l) of images (B, 3, H, W) in [-1, 1]."""
-
-    def head_weights(self) -> Sequence[Tensor]:
-        """Return non-negative weights (C_l,) of the channels of each level."""
+    @model_validator(mode="after")
+    def _known(self) -> PerceptualOptions:
+        check_part("backbone", self.use, self.options)
+        return self
 
 
-class PerceptualLoss(Frozen):
-    """sum over levels of the mean over positions of sum_c w_c (f_c(y) - f_c(x))^2, f normalised over its channels.
+class PerceptualLoss(nn.Module):
+    """The squared distance of two images in a backbone's features, as a region term has it for a region.
 
-    The target takes no gradient. Features of half precision are compared in float32, and the root of a feature that is
-    zero everywhere has a gradient (the original's has none: it divides by the root, then adds its epsilon).
+    A network of one size sees images that are resized to it. The target takes no gradient.
 
     Args:
-        network: Frozen from now on.
+        backbone: With the features of LPIPS this is LPIPS.
 
     Source: Zhang et al. (2018), eq. 1; InsightTok, eq. 2.
     """
+
+    def __init__(self, backbone: FeatureBackbone) -> None:
+        super().__init__()
+        size = backbone.input_spec.size
+        extractor = WholeImageExtractor() if size is None else ResizeExtractor(size)
+        self.loss = RegionPerceptualLoss(extractor, backbone, SquaredL2(), UniformWeighting())
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """Return the mean over images, 0-d.
@@ -76,21 +67,20 @@ class PerceptualLoss(Frozen):
             target: As many images.
         """
         check_direction(reconstruction, target)
-        network: Any = self.network_for(reconstruction)
-        with torch.no_grad():
-            goals = [unit(level) for level in network.levels(target)]
-        found = reconstruction.new_zeros(())
-        for level, goal, weights in zip(network.levels(reconstruction), goals, network.head_weights(), strict=True):
-            # Not an einsum: autocast would run it in half precision.
-            squares = (unit(level) - goal).square()
-            found = found + (squares * weights[:, None, None]).sum(1).mean()
-        return found
+        distance: Tensor = self.loss(reconstruction, target, WholeImageDetector().detect(target))
+        return distance
 
 
-def build_perceptual(name: str) -> PerceptualLoss:
-    """Return a perceptual loss by name. Nothing is fetched.
+def build_perceptual(name: str, options: Mapping[str, Any] | None = None) -> PerceptualLoss:
+    """Return the perceptual loss in a backbone's features, by the backbone's name. Nothing is fetched.
+
+    Args:
+        name: Of a registered feature backbone.
+        options: Of its constructor.
 
     Raises:
+        UnknownNameError: No plugin has such a backbone.
+        InputError: Options that its constructor does not take.
         WeightsError: Its weights are not here, or are another network's; the sentence says what to do.
     """
-    return PerceptualLoss(NETWORKS[name]().network)
+    return PerceptualLoss(catalogue().build("backbone", name, options))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from insighttok_ref.quantizers.base import Codebook, Quantizer
 from insighttok_ref.quantizers.nearest import full_precision, nearest
 from insighttok_ref.quantizers.token_statistics import Gathered, perplexity
 from regionloss.errors import InputError, expected
@@ -20,17 +22,7 @@ USAGE_WINDOW = 65536
 PUBLISHED_TOKENS_PER_CODE = 8.0
 
 
-class Codebook(nn.Module):
-    """The codes as `weight` (K, d): a buffer, so that neither optimizer nor requires_grad_() reaches it."""
-
-    weight: Tensor
-
-    def __init__(self, codes: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weight", codes)
-
-
-class EMAQuantizer(nn.Module):
+class EMAQuantizer(Quantizer):
     """Nearest code by squared distance; codes follow the mean of their tokens.
 
     With `l2_normalize` (published code) latents and codes are unit vectors: z <- z / |z|, e <- e / |e|.
@@ -57,6 +49,8 @@ class EMAQuantizer(nn.Module):
     Source: InsightTok, Eq. 13-14, Appendix B; constants of the published code.
     """
 
+    statistics = ("cluster_size", "embed_avg", "codebook_used")
+    per_rank = ("codebook_used",)
     cluster_size: Tensor
     embed_avg: Tensor
     codebook_used: Tensor
@@ -75,15 +69,14 @@ class EMAQuantizer(nn.Module):
         init: Literal["uniform", "data"] = "uniform",
         track_usage: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(codebook_size, code_dim)
         _check_choice("restart", restart, ("random", "dist", "off"))
         _check_choice("init", init, ("uniform", "data"))
         if isinstance(restart_threshold, str):
             _check_choice("restart_threshold", restart_threshold, ("auto",))
-        self.codebook_size, self.code_dim, self.beta, self.decay = codebook_size, code_dim, beta, decay
+        self.beta, self.decay = beta, decay
         self.restart, self.restart_threshold = restart, restart_threshold
         self.reset_restarted, self.track_usage, self.l2_normalize = reset_restarted, track_usage, l2_normalize
-        self.frozen = False
         self._awaits_data = init == "data"
         codes = torch.empty(codebook_size, code_dim).uniform_(-1 / codebook_size, 1 / codebook_size)
         codes = self._on_sphere(codes)
@@ -102,6 +95,15 @@ class EMAQuantizer(nn.Module):
     def codebook(self) -> Tensor:
         """The codes (K, d) as the decoder sees them: of unit length with `l2_normalize`."""
         return self._on_sphere(self.embedding.weight)
+
+    @property
+    def layout(self) -> Mapping[str, Any]:
+        """Whether codes and latents are compared on the sphere."""
+        return {"l2_normalize": self.l2_normalize}
+
+    def described(self) -> str:
+        """Return "normalised" or "plain"."""
+        return "normalised" if self.l2_normalize else "plain"
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Quantise latents.
@@ -136,10 +138,6 @@ class EMAQuantizer(nn.Module):
         with full_precision(z.device):
             tokens = self._tokens(z)
             return nearest(tokens, self.codebook.to(tokens.dtype)).view(z.shape[0], -1)
-
-    def lookup(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Return the vectors (B, d, h, w) of ids (B, h * w)."""
-        return self.codebook[ids].unflatten(1, grid).permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def update(self) -> None:

@@ -1,42 +1,44 @@
-"""What a quantiser and a tokenizer promise; other kinds (LFQ, FSQ, IBQ) fit the same shape."""
+"""What a tokenizer promises."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from insighttok_ref.quantizers.base import Quantizer
 
-@runtime_checkable
-class Quantizer(Protocol):
-    """Latents (B, d, h, w) to codes; learns outside the optimizer, once per optimizer step."""
 
-    codebook_size: int
-    frozen: bool
+class TokenizerOutput(NamedTuple):
+    """What a training step needs of the tokenizer; latents and the vectors in their place for losses that see them."""
 
-    @property
-    def codebook(self) -> Tensor:
-        """The vectors (K, d) that the decoder sees."""
-
-    def __call__(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (z_q (B, d, h, w), loss 0-d, ids (B, h * w))."""
-
-    def assign(self, z: Tensor) -> Tensor:
-        """Return the ids (B, h * w) of latents; learns nothing."""
-
-    def lookup(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Return the vectors (B, d, h, w) of ids (B, h * w)."""
-
-    def update(self) -> None:
-        """Learn from the forwards since the last update. Does nothing where nothing is to be learnt."""
-
-    def stats(self) -> dict[str, Tensor]:
-        """Return 0-d tensors for the log, on the device, never read back here."""
+    reconstruction: Tensor
+    commit_loss: Tensor
+    ids: Tensor
+    latents: Tensor | None = None
+    quantized: Tensor | None = None
 
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """Images (B, 3, H, W) in [-1, 1] to ids (B, n) and back."""
+    """Images (B, 3, H, W) in [-1, 1] to ids (B, n) and back: a module; `build_tokenizer` keeps its options as `config`.
+
+    `downsampling` is the side of a token in pixels.
+    """
+
+    quantize: Quantizer
+    downsampling: int
+
+    @property
+    def last_layer(self) -> Tensor:
+        """The weight whose gradients an adaptive loss weight compares."""
+
+    def __call__(self, x: Tensor) -> TokenizerOutput:
+        """Reconstruct images (B, 3, H, W)."""
+
+    def set_trainable(self, parts: Iterable[str]) -> None:
+        """Let only these parts learn, of "encoder", "quantizer" and "decoder"."""
 
     @property
     def codebook(self) -> Tensor:

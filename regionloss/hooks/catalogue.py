@@ -6,7 +6,8 @@ import contextlib
 import difflib
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +49,7 @@ KINDS = tuple(COMPONENT_KINDS.values())
 #: Plugins of this project that are distributions of their own, `regionloss-NAME`.
 OURS = frozenset({"face", "hands", "logo", "text"})
 R = TypeVar("R", bound=Registered)
+_IN_USE: ContextVar[Catalogue | None] = ContextVar("catalogue in use", default=None)
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,21 @@ class Catalogue:
 
         component = self.find(kind, name, plugin=plugin)
         target = load_target(component)
-        values, problems = checked_options(target, options or {})
-        if problems:
-            lines = [f"{kind} '{component.canonical}': {problem}" for problem in problems]
-            raise InputError("\n".join(lines))
-        return built(component, target, values)
+        with self.in_use():
+            values, problems = checked_options(target, options or {})
+            if problems:
+                lines = [f"{kind} '{component.canonical}': {problem}" for problem in problems]
+                raise InputError("\n".join(lines))
+            return built(component, target, values)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let `catalogue()` be this one inside: names in options mean what the recipe's own plugins bring, too."""
+        token = _IN_USE.set(self)
+        try:
+            yield
+        finally:
+            _IN_USE.reset(token)
 
     def _kinds(self) -> dict[str, list[RegionKind]]:
         kinds: dict[str, list[RegionKind]] = {}
@@ -224,8 +236,8 @@ def build_catalogue(only: Iterable[str] | None = None, files: Iterable[Path] = (
 
 
 def catalogue() -> Catalogue:
-    """Return the catalogue of the installed plugins; loaded once for each value of REGIONLOSS_PLUGINS."""
-    return _cached(_asked_for())
+    """Return the catalogue in use, else that of the installed plugins, loaded once for each REGIONLOSS_PLUGINS."""
+    return _IN_USE.get() or _cached(_asked_for())
 
 
 def forget() -> None:

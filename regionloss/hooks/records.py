@@ -18,6 +18,10 @@ COMPONENT_KINDS = {
     "register_judges": "judge",
     "register_hosts": "host",
     "register_trainers": "trainer",
+    "register_tokenizers": "tokenizer",
+    "register_quantizers": "quantizer",
+    "register_discriminators": "discriminator",
+    "register_losses": "loss",
     "register_commands": "command",
 }
 

@@ -130,7 +130,7 @@ class RegisterWeights(Protocol):
 
 
 class RegisterTarget(Protocol):
-    """What `register_judges`, `register_hosts`, `register_trainers` and `register_commands` receive."""
+    """What `register_judges`, `register_hosts`, `register_trainers` and the like receive."""
 
     def __call__(
         self,
@@ -212,6 +212,41 @@ def register_trainers(register: RegisterTarget) -> None:
     - `resolved`: what to write beside each checkpoint (versions, plugins, licences), plain data;
     - `out`: the folder to write to, made already;
     - `resume`: the folder of an earlier run to go on from, or None.
+    """
+
+
+@hookspec
+def register_tokenizers(register: RegisterTarget) -> None:
+    """Tokenizers of the reference: modules that are an `insighttok_ref.tokenizers.base.Tokenizer`.
+
+    A recipe names one with `model: {use: NAME, ...}`; the other keys are arguments of its constructor.
+    """
+
+
+@hookspec
+def register_quantizers(register: RegisterTarget) -> None:
+    """Quantizers of the reference's tokenizers: classes that extend `insighttok_ref.quantizers.base.Quantizer`.
+
+    A recipe names one with `model: {quantizer: {use: NAME, ...}}`; the other keys are arguments of its constructor,
+    which takes `codebook_size` and `code_dim` beside them.
+    """
+
+
+@hookspec
+def register_discriminators(register: RegisterTarget) -> None:
+    """Discriminators of the reference: modules from images (B, 3, H, W) in [-1, 1] to logits of any shape.
+
+    A recipe names one with `objective: {adversarial: {use: NAME, options: {...}}}`.
+    """
+
+
+@hookspec
+def register_losses(register: RegisterTarget) -> None:
+    """Losses of the reference's objective: callables `(output, target, regions) -> Tensor`, 0-d.
+
+    `output` has `reconstruction`, `latents`, `quantized`, `ids` and `commit_loss`, on any device. A loss
+    follows its input's device and has no weights that learn. A recipe names one with
+    `objective: {extra: {NAME_IN_THE_LOG: {use: NAME, weight: 0.1, options: {...}}}}`.
     """
 
 

@@ -10,7 +10,7 @@ import difflib
 import json
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -55,6 +55,18 @@ class Problem:
         return f"{dotted(self.path)}: {self.sentence}" if self.path else self.sentence
 
 
+class PartError(ValueError):
+    """What is wrong with a component that an option names.
+
+    Args:
+        problems: At least one.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(" ".join(one.sentence if one.cause else str(one) for one in problems))
+        self.cause = problems[0].cause
+
+
 def dotted(path: Path) -> str:
     """Return `trainer.options.phases.0.steps`, as overrides on the command line write it."""
     return ".".join(str(part) for part in path)
@@ -77,7 +89,7 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
             found.setdefault((path, detail["type"] in MISSING), []).append(dict(detail))
     unknown, inner = _unknown(found), {path[:depth] for path, _ in found for depth in range(len(path))}
     problems = [
-        Problem(path, _sentence(annotation, data, path, details))
+        Problem(path, _sentence(annotation, data, path, details), _cause(details))
         for (path, missing), details in found.items()
         if not (missing and _misspelled(path, unknown)) and not (path in inner and _outer(details))
     ]
@@ -127,6 +139,11 @@ def at(data: Any, path: Path) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return data
+
+
+def _cause(details: list[dict[str, Any]]) -> type[RegionLossError] | None:
+    errors = [detail["ctx"]["error"] for detail in details if detail["type"] == "value_error"]
+    return next((error.cause for error in errors if isinstance(error, PartError)), None)
 
 
 def _sentence(annotation: Any, data: Any, path: Path, details: list[dict[str, Any]]) -> str:

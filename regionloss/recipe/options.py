@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from regionloss.errors import RegionLossError, UnknownNameError, did_you_mean, expected
-from regionloss.hooks.catalogue import Catalogue, load_target
+from regionloss.hooks.catalogue import Catalogue, catalogue, load_target
 from regionloss.hooks.options import checked_options
 from regionloss.hooks.records import TermRecord
 from regionloss.hooks.term_parts import PARTS, ChosenPart, chosen_parts
-from regionloss.hooks.validation import Path, Problem
+from regionloss.hooks.validation import PartError, Path, Problem
 
 
 def component_problems(data: Any, catalogue: Catalogue) -> Iterator[Problem]:
@@ -61,8 +61,26 @@ def part_problems(
     except RegionLossError as error:
         yield Problem((*path, "name"), str(error), type(error))
         return
-    for problem in checked_options(target, options)[1]:
-        yield Problem((*path, "options", *problem.path), problem.sentence)
+    with catalogue.in_use():
+        problems = checked_options(target, options)[1]
+    for problem in problems:
+        yield Problem((*path, "options", *problem.path), problem.sentence, problem.cause)
+
+
+def check_part(kind: str, name: str, options: Mapping[str, Any]) -> None:
+    """Check a component that an option of another component names, among what the catalogue in use has.
+
+    Args:
+        kind: Of the component.
+        name: As `Catalogue.find` takes it.
+        options: Of its constructor.
+
+    Raises:
+        PartError: It is not registered, cannot be imported or has no such options.
+    """
+    problems = list(part_problems(kind, name, dict(options), (), catalogue()))
+    if problems:
+        raise PartError(problems)
 
 
 def _spared(problem: Problem, named: bool) -> Problem:

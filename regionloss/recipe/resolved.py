@@ -27,6 +27,11 @@ def resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
     Keys: `recipe`, `file`, `versions` (distribution -> version), `plugins`, `components` (with licence, distribution
     and weight files with their sha256), `licences`.
     """
+    with loaded.catalogue.in_use():
+        return _resolved(loaded)
+
+
+def _resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
     used = _Used(loaded.catalogue)
     recipe: dict[str, Any] = {"version": loaded.recipe.version}
     if isinstance(loaded.recipe, Recipe):

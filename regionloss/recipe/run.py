@@ -68,7 +68,8 @@ def train(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> None
 def carry_out(trainer: Any, run: TrainingRun) -> None:
     """Let a trainer run; one that fails before it wrote anything leaves its folder's name to the next try."""
     try:
-        trainer.run(run)
+        with run.loaded.catalogue.in_use():
+            trainer.run(run)
     except RegionLossError:
         if {path.name for path in run.out.glob("*")} - {LOCK} == {"resolved.yaml"}:
             shutil.rmtree(run.out)

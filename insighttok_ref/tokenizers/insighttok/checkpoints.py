@@ -12,6 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from insighttok_ref.quantizers.build import DEFAULT
+from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.candidates import Candidate, candidates
 from insighttok_ref.tokenizers.insighttok.codes import Codes, choose
 from insighttok_ref.tokenizers.insighttok.folders import file_of
@@ -43,7 +45,7 @@ class Found(NamedTuple):
     """A tokenizer that was read: the model, the kind of its file, what the file lacked and was filled in, and
     sentences on what was taken where the file leaves a choice."""
 
-    model: InsightTokenizer
+    model: Any  # a module that is a `Tokenizer`
     kind: str
     filled: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -79,6 +81,9 @@ _REST = ("official", "safetensors")
 
 def _as_published(model: InsightTokenizer, tensors: Tensors, layout: Layout) -> Tensors:
     """Return the tensors that the published layout has, or say why it cannot hold the model."""
+    if "use" in model.config:
+        got = f"'{model.config['use']}'"
+        raise InputError(expected(f"layout '{layout}'", "an InsightTok tokenizer", got, "Use 'ours'."))
     wanted = {"patch_size": 1, "norm_groups": GROUPS}
     for name, value in wanted.items():
         if model.config[name] != value:
@@ -86,17 +91,20 @@ def _as_published(model: InsightTokenizer, tensors: Tensors, layout: Layout) -> 
             raise InputError(
                 expected(f"layout '{layout}'", f"{name} {value}", got, "Its files cannot say so; use 'ours'.")
             )
-    if model.quantize.l2_normalize:
+    if "use" in model.config["quantizer"]:
+        got = f"'{model.config['quantizer']['use']}'"
+        raise InputError(expected(f"layout '{layout}'", f"the quantizer '{DEFAULT}'", got, "Use 'ours'."))
+    if model.quantize.described() == "normalised":
         return tensors
     if layout == "official":
         advice = "The published code would normalise them; use 'ours'."
         raise InputError(expected(f"layout '{layout}'", "codes that are normalised", "plain codes", advice))
     # Without the statistics of the published quantiser it reads as what it is: taming's, with plain codes.
-    statistics = ("quantize.cluster_size", "quantize.embed_avg", "quantize.codebook_used")
+    statistics = {f"quantize.{name}" for name in model.quantize.statistics}
     return {name: value for name, value in tensors.items() if name not in statistics}
 
 
-def load_tokenizer(path: Path) -> InsightTokenizer:
+def load_tokenizer(path: Path) -> Any:
     """Read a tokenizer of any kind that `read_tokenizer` knows, in eval mode.
 
     Raises:
@@ -158,7 +166,7 @@ def _found(
         raise WeightsError(expected(where, f"a file of kind '{kind}'", f"one of kind '{seen}'", f"Say '{seen}'."))
     if config is not None:
         model = _build(config, tensors, where)
-        if codebook not in (None, "normalised" if model.quantize.l2_normalize else "plain"):
+        if codebook not in (None, model.quantize.described()):
             raise WeightsError(expected(where, f"codes that are {codebook}", "others, as its configuration says"))
         return Found(model, seen, ())
     tensors = renamed(tensors, seen)
@@ -212,11 +220,11 @@ def _read(path: Path, trust: bool) -> tuple[Any, dict[str, Any] | None]:
         raise broken(path, WHAT, error) from error
 
 
-def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> InsightTokenizer:
+def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> Any:
     """Return the tokenizer in eval mode, every tensor of which was in the file."""
     try:
         with torch.device("meta"):
-            model = InsightTokenizer(**config)
+            model = build_tokenizer(config)
     except (TypeError, ValueError, RegionLossError) as error:
         raise WeightsError(f"{where}: its configuration does not build a tokenizer ({error}).") from error
     wanted = model.state_dict()
@@ -233,7 +241,11 @@ def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> InsightTo
         raise WeightsError(expected(f"{where}, '{odd[0]}'", f"values of {wanted[odd[0]].dtype}", got))
     whole = {name: tensors[name].to(wanted[name].dtype) for name in wanted}
     model.load_state_dict(whole, assign=True)
-    if model.channels_last:
+    if any(buffer.is_meta for buffer in model.buffers()):  # those of a quantizer that no file keeps
+        with torch.random.fork_rng(devices=[]):
+            model = build_tokenizer(config)
+        model.load_state_dict(whole)
+    if getattr(model, "channels_last", False):
         model.to(memory_format=torch.channels_last)
     return model.eval()
 

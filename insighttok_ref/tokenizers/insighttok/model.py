@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from insighttok_ref.quantizers.ema import EMAQuantizer
+from insighttok_ref.quantizers.build import build_quantizer, named
+from insighttok_ref.tokenizers.base import TokenizerOutput
 from insighttok_ref.tokenizers.insighttok.decoder import Decoder
 from insighttok_ref.tokenizers.insighttok.encoder import Encoder
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
@@ -38,14 +38,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class TokenizerOutput(NamedTuple):
-    """What a training step needs of the tokenizer."""
-
-    reconstruction: Tensor
-    commit_loss: Tensor
-    ids: Tensor
-
-
 class InsightTokenizer(nn.Module):
     """The convolutional VQ tokenizer; the defaults are the paper's 426M model.
 
@@ -64,7 +56,7 @@ class InsightTokenizer(nn.Module):
         dropout: in residual blocks.
         patch_size: above 1, folds patches into channels before the encoder and out of them after the
             decoder: much cheaper, and no longer the published layout.
-        quantizer: further options of `EMAQuantizer` (beta, decay, restart, init, ...).
+        quantizer: `use`, the name of a registered quantizer (`ema` where it is absent), and its options.
         checkpointing: recompute activations in backward (less memory, a third more time).
         channels_last: keep weights and activations in that memory format (often faster).
     Raises:
@@ -107,7 +99,7 @@ class InsightTokenizer(nn.Module):
             "norm_groups": norm_groups,
             "dropout": dropout,
         }
-        options = dict(quantizer or {})
+        options = named(quantizer or {})
         self.config: dict[str, Any] = {
             **layout,
             "resolution": resolution,
@@ -122,7 +114,7 @@ class InsightTokenizer(nn.Module):
         layout |= {"resolution": resolution // patch_size, "checkpointing": checkpointing}
         self.encoder = Encoder(in_channels=pixels, **layout)
         self.decoder = Decoder(out_channels=pixels, **layout)
-        self.quantize = _build_quantizer(codebook_size, code_dim, options)
+        self.quantize = build_quantizer(codebook_size, code_dim, options)
         self.quant_conv = nn.Conv2d(z_channels, code_dim, 1)
         self.post_quant_conv = nn.Conv2d(code_dim, z_channels, 1)
         if channels_last:
@@ -149,10 +141,11 @@ class InsightTokenizer(nn.Module):
     def fingerprint(self) -> str:
         """SHA-256 of the configuration and of every weight that decides ids and images."""
         deciding = {key: value for key, value in self.config.items() if key not in ("quantizer", "dropout")}
-        deciding["l2_normalize"] = self.quantize.l2_normalize
+        deciding |= self.quantize.layout
+        deciding |= {"quantizer": self.config["quantizer"]["use"]} if "use" in self.config["quantizer"] else {}
         digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode())
         for key, value in sorted(self.state_dict().items()):
-            if not key.startswith("quantize.") or key == "quantize.embedding.weight":
+            if key not in {f"quantize.{name}" for name in self.quantize.statistics}:
                 digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
                 digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
@@ -193,10 +186,12 @@ class InsightTokenizer(nn.Module):
         Args:
             x: (B, 3, H, W) in [-1, 1], sides multiples of `downsampling`.
         Returns:
-            reconstruction (B, 3, H, W), not clamped; commitment loss, 0-d; ids (B, h * w).
+            reconstruction (B, 3, H, W), not clamped; commitment loss, 0-d; ids (B, h * w); latents and quantized
+            (B, d, h, w).
         """
-        z_q, commit_loss, ids = self.quantize(self.latents(x))
-        return TokenizerOutput(self.decode_latents(z_q), commit_loss, ids)
+        z = self.latents(x)
+        z_q, commit_loss, ids = self.quantize(z)
+        return TokenizerOutput(self.decode_latents(z_q), commit_loss, ids, z, z_q)
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
@@ -251,14 +246,3 @@ def _check_widths(ch: int, ch_mult: Sequence[int], norm_groups: int) -> None:
         raise InputError(
             expected("norm_groups", f"a divisor of every width {widths}", str(norm_groups), "Try 8, or 4.")
         )
-
-
-def _build_quantizer(codebook_size: int, code_dim: int, options: Mapping[str, Any]) -> EMAQuantizer:
-    known = [name for name in inspect.signature(EMAQuantizer).parameters if name not in _GIVEN]
-    for name in options:
-        if name not in known:
-            raise InputError(f"quantizer: no option is named {name!r}. {did_you_mean(name, known)}")
-    return EMAQuantizer(codebook_size, code_dim, **options)
-
-
-_GIVEN = ("codebook_size", "code_dim")

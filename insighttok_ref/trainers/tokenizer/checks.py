@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from insighttok_ref.data.options import SourceOptions
-from insighttok_ref.objective.adversarial import PatchGAN
+from insighttok_ref.objective.adversarial import build_discriminator
 from insighttok_ref.trainers.tokenizer.options import EvaluationOptions, Phase, build_tokenizer
 from insighttok_ref.trainers.tokenizer.plan import Part
 from regionloss.data.batches.loader import Share
@@ -79,7 +79,7 @@ def check_fit(trainer: InsightTok) -> None:
     with torch.device("meta"):
         build_tokenizer(trainer.model).grid((size, size))
         if adversarial is not None:
-            PatchGAN(adversarial.ndf, adversarial.layers, adversarial.norm)(torch.empty(2, 3, size, size))
+            build_discriminator(adversarial)(torch.empty(2, 3, size, size))
     for phase in trainer.phases:
         if adversarial is not None and adversarial.adaptive and "decoder" not in phase.train:
             wanted, got = "a decoder that learns", f"phase '{phase.name}' with train {list(phase.train)}"

@@ -16,12 +16,16 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
 from typing_extensions import TypedDict
 
+from insighttok_ref.quantizers.build import GIVEN, check_quantizer, is_default
 from insighttok_ref.quantizers.ema import EMAQuantizer
+from insighttok_ref.tokenizers import build as tokenizers
 from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
 from regionloss.errors import did_you_mean
 
@@ -43,9 +47,31 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
     return made
 
 
-QuantizerOptions = options_of(EMAQuantizer, "codebook_size", "code_dim")
+def _of_its_own(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> Any:
+    """Check options against the quantizer that they name."""
+    if not isinstance(options, dict) or not isinstance(options.get("use", ""), str) or is_default(options):
+        return of_the_default(options)
+    check_quantizer(options)
+    return options
+
+
+Use = Annotated[str, Field(description="A registered quantizer by name; the other keys are its options.")]
+QuantizerOptions = Annotated[options_of(EMAQuantizer, *GIVEN, use=Use), WrapValidator(_of_its_own)]
 Preset = Annotated[Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")]
-ModelOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Preset)
+
+
+def _of_another(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> Any:
+    """Check options against the tokenizer that they name."""
+    if not isinstance(options, dict) or not isinstance(options.get("use", ""), str) or tokenizers.is_default(options):
+        return of_the_default(options)
+    tokenizers.check_tokenizer(options)
+    return options
+
+
+Other = Annotated[str, Field(description="A registered tokenizer by name; the other keys are its options.")]
+InsightOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Preset, use=Other)
+ModelOptions = Annotated[InsightOptions, WrapValidator(_of_another)]
+build_tokenizer = tokenizers.build_tokenizer
 
 #: Folders of a run that are not a phase's.
 TAKEN = ("checkpoints", "tensorboard", "wandb")
@@ -220,10 +246,3 @@ class EvaluationOptions(Strict):
     judges: Mapping[str, str] = {}
     batch_size: PositiveInt = 25
     crops: NonNegativeInt = 24
-
-
-def build_tokenizer(options: Mapping[str, Any]) -> InsightTokenizer:
-    """Return the tokenizer of `ModelOptions`: a preset's, where one is named, with the other options over it."""
-    chosen = dict(options)
-    preset = chosen.pop("preset", None)
-    return InsightTokenizer(**chosen) if preset is None else InsightTokenizer.from_preset(preset, **chosen)

@@ -17,6 +17,7 @@ from torch import Tensor
 from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective, ObjectiveOptions
 from insighttok_ref.objective.perceptual import PerceptualLoss
+from insighttok_ref.quantizers.build import DEFAULT
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.tokenizer.loop import PartState
@@ -140,13 +141,20 @@ def matching(model: InsightTokenizer, path: Path) -> InsightTokenizer:
         WeightsError: The file is absent, broken, or holds something else.
     """
     other = load_tokenizer(path)
-    ours, theirs = ({**one.config, "quantizer.l2_normalize": one.quantize.l2_normalize} for one in (model, other))
-    ours.pop("quantizer"), theirs.pop("quantizer")
-    differing = [f"{key} {theirs[key]} (here {ours[key]})" for key in ours if ours[key] != theirs.get(key)]
+    ours, theirs = laid_out(model), laid_out(other)
+    keys = dict.fromkeys([*ours, *theirs])
+    differing = [f"{key} {theirs.get(key)} (here {ours.get(key)})" for key in keys if ours.get(key) != theirs.get(key)]
     if differing:
         advice = "Give the recipe's model the options of the file."
         raise InputError(expected(str(path), "a tokenizer of the recipe's layout", ", ".join(differing), advice))
     return other
+
+
+def laid_out(model: InsightTokenizer) -> dict[str, Any]:
+    """Return what two tokenizers must have in common for one to begin with the weights of the other."""
+    config = {name: value for name, value in model.config.items() if name != "quantizer"}
+    own = {"use": model.config.get("quantizer", {}).get("use", DEFAULT), **model.quantize.layout}
+    return config | {f"quantizer.{name}": value for name, value in own.items()}
 
 
 def start_from(model: InsightTokenizer, path: Path) -> None:
@@ -220,8 +228,8 @@ def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
 
 
 def own_buffers(model: InsightTokenizer) -> dict[str, Tensor]:
-    """Return what differs between the ranks: the window of the last ids."""
-    return {name: buffer for name, buffer in model.quantize.named_buffers() if name == "codebook_used"}
+    """Return what differs between the ranks: of a codebook, the window of its last ids."""
+    return {name: buffer for name, buffer in model.quantize.named_buffers() if name in model.quantize.per_rank}
 
 
 def random_file(rank: int) -> str:

@@ -88,7 +88,7 @@ class Session:
             import_deepspeed(ranks.device)
         self.terms = run.build_terms()
         use = trainer.objective.perceptual
-        self.perceptual = build_perceptual(use.use) if use is not None else None
+        self.perceptual = build_perceptual(use.use, use.options) if use is not None else None
         if trainer.start_from is not None and not self.saved:
             with torch.device("meta"):
                 matching(build_tokenizer(trainer.model), trainer.start_from)

@@ -25,8 +25,11 @@ CONTRACTS = {
     "judge": "JudgeContract",
     "host": "HostContract",
     "trainer": "TrainerContract",
+    "quantizer": "QuantizerContract",
     "command": "CommandContract",
 }
+#: What a tokenizer would say to a quantizer.
+CODES = {"codebook_size": 16, "code_dim": 4}
 #: Kinds whose contract is about what the target names, not about an object built from it.
 AS_NAMED = ("host", "trainer", "command")
 
@@ -43,12 +46,15 @@ def contract_findings(
         part: How the lines call it.
         tests: Folder of the project's tests; None where the plugin is no project.
     """
+    if component.kind not in CONTRACTS:  # tokenizers, discriminators, losses: what they take is the trainer's to say
+        return
     if component.kind in AS_NAMED:
         yield from _run(CONTRACTS[component.kind], target, part)
         return
     if component.kind == "detector" and not getattr(target, "kind", True):
         yield Finding(MISSING, part, "its 'kind' is empty. State the kind of its regions.")
     options, keypoints, kind = _used(known, component)
+    options |= CODES if component.kind == "quantizer" else {}
     try:
         built = known.build(component.kind, component.canonical, options)
     except WeightsError as error:

@@ -11,6 +11,7 @@ from regionloss.testing.contracts.commands import CommandContract, HostContract,
 from regionloss.testing.contracts.comparison import AreaWeightingContract, DistanceContract, TermContract
 from regionloss.testing.contracts.detection import DetectorContract, JudgeContract
 from regionloss.testing.contracts.features import FeatureBackboneContract, RegionExtractorContract
+from regionloss.testing.contracts.quantization import QuantizerContract
 
 __all__ = [
     "AreaWeightingContract",
@@ -20,6 +21,7 @@ __all__ = [
     "FeatureBackboneContract",
     "HostContract",
     "JudgeContract",
+    "QuantizerContract",
     "RegionExtractorContract",
     "TermContract",
     "TrainerContract",

@@ -219,7 +219,7 @@ def test_mistakes_are_sentences(folder: Path) -> None:
         ([*good, "--tokenizer", "absent.pt"], "absent.pt: there is no such file"),
         ([*good, "--tokenizer", "weights.pt"], "weights.pt: expected a tokenizer file"),
         ([*good, "--reference", "txt=1"], "no term is named 'txt'"),
-        ([*good, "--perceptual", "lpip"], "no perceptual loss is named 'lpip'"),
+        ([*good, "--perceptual", "lpip"], "no backbone is named 'lpip'"),
         ([*good, "--out", "c.doc"], "a picture such as"),
         ([*good, "--regions", "absent"], "side-car: expected"),
     ]

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from insighttok_ref.quantizers import nearest as search
+from insighttok_ref.quantizers.base import Quantizer
 from insighttok_ref.quantizers.ema import EMAQuantizer
 from insighttok_ref.quantizers.token_statistics import Gathered
-from insighttok_ref.tokenizers.base import Quantizer
 from regionloss.errors import InputError
 
 starved = pytest.mark.filterwarnings("ignore:quantizer. .* tokens per code and update")

@@ -1,0 +1,62 @@
+"""From the `model` options of a recipe, or the configuration in a file, to the tokenizer that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from insighttok_ref.tokenizers.base import Tokenizer
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+from regionloss.errors import InputError, RegionLossError, expected
+from regionloss.hooks.catalogue import catalogue
+from regionloss.recipe.options import check_part
+
+#: What options without a name mean.
+DEFAULT = "insighttok/insighttok"
+
+
+def canonical(options: Mapping[str, Any]) -> str:
+    """Return the name of the tokenizer that options mean.
+
+    Raises:
+        UnknownNameError: No plugin has such a tokenizer.
+    """
+    use = options.get("use", DEFAULT)
+    return DEFAULT if use == DEFAULT else catalogue().find("tokenizer", use).canonical
+
+
+def is_default(options: Mapping[str, Any]) -> bool:
+    """Whether options mean the default, under whichever of its names."""
+    try:
+        return canonical(options) == DEFAULT
+    except RegionLossError:
+        return False
+
+
+def check_tokenizer(options: Mapping[str, Any]) -> None:
+    """Check the `model` options of a recipe; raises PartError."""
+    check_part("tokenizer", options["use"], without(options, "use"))
+
+
+def build_tokenizer(options: Mapping[str, Any]) -> Any:
+    """Return a tokenizer: a preset of the default, where one is named, with the other options over it; or another one.
+
+    Raises:
+        UnknownNameError: No plugin has such a tokenizer, or there is no such preset.
+        InputError: It has no such options, or is no tokenizer.
+    """
+    use, rest = canonical(options), without(options, "use")
+    if use == DEFAULT:
+        preset = rest.pop("preset", None)
+        return InsightTokenizer(**rest) if preset is None else InsightTokenizer.from_preset(preset, **rest)
+    made = catalogue().build("tokenizer", use, rest)
+    if not isinstance(made, Tokenizer):
+        advice = "See insighttok_ref.tokenizers.base.Tokenizer."
+        raise InputError(expected(f"tokenizer '{use}'", "a Tokenizer", type(made).__name__, advice))
+    made.config = {"use": use, **rest}  # type: ignore[attr-defined]  # what a file says to build it again
+    return made
+
+
+def without(options: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return options but for one."""
+    return {name: value for name, value in options.items() if name != key}
