@@ -59,8 +59,6 @@ ARROWS: dict[str, set[str]] = {
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
 LATE = {
-    ("losses", "hooks"),  # LossTerms.from_names is the one place where losses ask for names
-    ("losses", "recipe"),
     ("hosts", "hooks"),  # wrap(loss, "taming", terms): a name, too
     ("detectors", "hooks"),  # rl.detect("face/mtcnn"): a name, too
 }

@@ -61,8 +61,7 @@ def calibrate(
     from insighttok_ref.cli.reconstruct import chosen
     from regionloss.cli.detect import check_suffix
     from regionloss.data.images.degrade import parsed
-    from regionloss.recipe.build import build_terms
-    from regionloss.recipe.term_choice import load_choice
+    from regionloss.recipe.build import build_terms, load_choice
 
     check_packages()
     check_suffix(out)

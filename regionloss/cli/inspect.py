@@ -41,8 +41,7 @@ def inspect(
     from regionloss.data.images.files import to_tensor
     from regionloss.pictures.boxes import save
     from regionloss.pictures.terms import colours, framed, page, see
-    from regionloss.recipe.build import build_terms
-    from regionloss.recipe.term_choice import load_choice
+    from regionloss.recipe.build import build_terms, load_choice
 
     check_suffix(out)
     parsed(degrade)
