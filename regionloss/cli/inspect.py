@@ -36,7 +36,7 @@ def inspect(
     limit: Annotated[int, typer.Option(min=1, help="Most regions of a term in the picture, the heaviest.")] = 12,
 ) -> None:
     """Draw what terms see in an image: regions, crops, distance and weight of each."""
-    from regionloss.cli.detect import check_suffix
+    from regionloss.console.options import check_suffix
     from regionloss.data.images.degrade import parsed
     from regionloss.data.images.files import to_tensor
     from regionloss.pictures.boxes import save

@@ -35,7 +35,7 @@ def show(
     key: Annotated[list[str] | None, typer.Option(help="Key of an image to show; repeatable.")] = None,
 ) -> None:
     """Draw images with their boxes, keypoints and scores."""
-    from regionloss.cli.detect import check_suffix
+    from regionloss.console.options import check_suffix
     from regionloss.data.sidecars.collection import chosen_keys, located, pictures
     from regionloss.data.sidecars.sidecar import read_sidecar
     from regionloss.pictures.boxes import COLOURS, annotated, save, sheet
@@ -74,7 +74,7 @@ def stats(
     crop: Annotated[int, typer.Option(min=8, help="Side of the training crop, pixels.")] = 256,
 ) -> None:
     """Count regions, their sizes and scores, and how many survive a training crop."""
-    from regionloss.cli.detect import check_suffix
+    from regionloss.console.options import check_suffix
     from regionloss.data.sidecars.collection import all_rows
     from regionloss.data.sidecars.stats import Tally
     from regionloss.pictures.histograms import plot

@@ -1,1 +1,14 @@
 """What commands print: tables, sentences of errors, progress."""
+
+from regionloss.console.options import Overrides, RecipeName, check_suffix
+from regionloss.console.sentences import SentenceGroup
+from regionloss.console.tables import counted, print_table
+
+__all__ = [
+    "Overrides",
+    "RecipeName",
+    "SentenceGroup",
+    "check_suffix",
+    "counted",
+    "print_table",
+]

@@ -1,1 +1,7 @@
 """Detectors: images -> Regions."""
+
+from regionloss.detectors.base import Detector
+
+__all__ = [
+    "Detector",
+]

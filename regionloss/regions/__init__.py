@@ -1,5 +1,12 @@
 """Regions: the one type that every stage speaks, its layout, its geometry, and batches of it."""
 
+from regionloss.regions.collation import RegionFilter, collate_regions
+from regionloss.regions.geometry import hflip
 from regionloss.regions.regions import Regions
 
-__all__ = ["Regions"]
+__all__ = [
+    "RegionFilter",
+    "Regions",
+    "collate_regions",
+    "hflip",
+]
