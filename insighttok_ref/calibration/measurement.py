@@ -14,7 +14,7 @@ from torch import Tensor
 from insighttok_ref.calibration.samples import Sample
 from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.objective.reconstruction import l1
-from regionloss.losses.terms import LossTerms
+from regionloss.losses import LossTerms
 from regionloss.regions import Regions
 
 #: InsightTok: gamma, the weight of LPIPS.

@@ -55,9 +55,8 @@ def reconstruct(
 ) -> None:
     """Reconstruct images with a tokenizer: a picture that shows both side by side, and PSNR."""
     from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
-    from regionloss.cli.detect import check_suffix
-    from regionloss.console.tables import print_table
-    from regionloss.data.images.files import read_image
+    from regionloss.console import check_suffix, print_table
+    from regionloss.data.images import read_image
 
     check_suffix(out)
     files, skipped = list(listed(images)), 0
@@ -93,7 +92,7 @@ def reconstruct(
 
 def listed(images: list[Path]) -> Iterator[tuple[Path, Path]]:
     """Yield each image file with its name below the folder that stands for it."""
-    from regionloss.data.shards.paths import list_images
+    from regionloss.data.shards import list_images
 
     for path in images:
         if path.is_dir():
@@ -146,9 +145,8 @@ def reconstructed(model: InsightTokenizer, image: Image.Image, size: int) -> Rec
     """Return an image's reconstruction, fitted in a square and cut out of it again."""
     import torch
 
-    from regionloss.data.images.files import to_image, to_tensor
-    from regionloss.data.images.fit import fit, restore
-    from regionloss.evaluation.metrics import psnr
+    from regionloss.data.images import fit, restore, to_image, to_tensor
+    from regionloss.evaluation import psnr
 
     fitted = fit(image, (size, size))
     with torch.inference_mode():

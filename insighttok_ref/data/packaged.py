@@ -13,15 +13,14 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from insighttok_ref.data import fonts
 from insighttok_ref.data.photos import Photo, photos
 from insighttok_ref.data.sources import PictureSource, TextSource, shrunk
-from regionloss.data.annotate.pictures import Annotated, Tick, annotate, annotate_files
-from regionloss.data.batches.batch import Batch, Mixture, Source
-from regionloss.data.batches.random_streams import permutation
-from regionloss.data.images.transforms import FlipPairs
-from regionloss.data.shards.paths import list_images
-from regionloss.data.words.render import TextRenderer, TextStyle
-from regionloss.detectors.base import Detector
+from regionloss.data.annotate import Annotated, Tick, annotate, annotate_files
+from regionloss.data.batches import Batch, Mixture, Source, permutation
+from regionloss.data.images import FlipPairs
+from regionloss.data.shards import list_images
+from regionloss.data.words import TextRenderer, TextStyle
+from regionloss.detectors import Detector
 from regionloss.errors import InputError, expected
-from regionloss.regions.collation import RegionFilter
+from regionloss.regions import RegionFilter
 
 SourceName = Literal["text", "face", "photo", "folder"]
 SHARES: dict[SourceName, float] = {"text": 0.7, "face": 0.15, "photo": 0.15}

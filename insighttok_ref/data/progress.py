@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from regionloss.data.batches.batch import Batch, BatchSource
+from regionloss.data.batches import Batch, BatchSource
 
 MOST = 20
 

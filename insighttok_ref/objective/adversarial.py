@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from insighttok_ref.objective.lecam import LeCAM
 from insighttok_ref.objective.losses import Losses
 from regionloss.errors import InputError, expected
-from regionloss.runs.collectives import rank_and_size, sum_over_ranks
+from regionloss.runs import rank_and_size, sum_over_ranks
 
 
 class AdversarialOptions(BaseModel):

@@ -15,7 +15,7 @@ from insighttok_ref.objective.perceptual import PerceptualLoss, PerceptualOption
 from insighttok_ref.objective.reconstruction import edges, l1, l2
 from insighttok_ref.tokenizers.insighttok.model import TokenizerOutput
 from regionloss.errors import InputError, expected
-from regionloss.losses.terms import LossTerms
+from regionloss.losses import LossTerms
 from regionloss.regions import Regions
 
 PIXELS = {"l1": l1, "l2": l2, "edges": edges}

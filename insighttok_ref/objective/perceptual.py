@@ -9,9 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, PositiveFloat, field_validator
 from torch import Tensor
 
-from regionloss.backbones import Frozen
-from regionloss.backbones.lpips import LPIPSAlex, LPIPSFeatures, LPIPSVgg, ShiftTolerantAlex, ShiftTolerantVgg
-from regionloss.backbones.lpips_trunks import unit
+from regionloss.backbones import Frozen, LPIPSAlex, LPIPSFeatures, LPIPSVgg, ShiftTolerantAlex, ShiftTolerantVgg, unit
 from regionloss.checks import check_direction
 from regionloss.errors import did_you_mean
 

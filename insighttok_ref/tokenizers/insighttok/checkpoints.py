@@ -28,8 +28,7 @@ from insighttok_ref.tokenizers.insighttok.layouts import (
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss.disk import to_disk
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
-from regionloss.weights.entries import entries
-from regionloss.weights.pickles import broken, read_pickled
+from regionloss.weights import broken, entries, read_pickled
 
 #: What is read of a folder: the tokenizer of a run, the state of its newest checkpoint, DeepSpeed's weights.
 PLACES = ("tokenizer.safetensors", "state.pt", "step-*[0-9]/state.pt", "checkpoints/step-*[0-9]/state.pt")

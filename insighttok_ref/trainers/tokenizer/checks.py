@@ -10,7 +10,7 @@ from insighttok_ref.objective.adversarial import PatchGAN
 from insighttok_ref.trainers.tokenizer.options import build_tokenizer
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.trainers.tokenizer.settings import Settings
-from regionloss.data.batches.loader import Share
+from regionloss.data.batches import Share
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
 
 

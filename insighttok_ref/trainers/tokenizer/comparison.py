@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from insighttok_ref.data.packaged import QuickstartData
     from insighttok_ref.trainers.tokenizer.session import Session
     from regionloss.recipe import TrainingRun
-    from regionloss.runs.process_group import Ranks
+    from regionloss.runs import Ranks
 
 
 class Comparison:
@@ -64,8 +64,8 @@ class Comparison:
         """
         from insighttok_ref.trainers.tokenizer.report import afterwards, report
         from regionloss.errors import InputError, expected
-        from regionloss.evaluation.judges import build_judges
-        from regionloss.runs.process_group import join
+        from regionloss.evaluation import build_judges
+        from regionloss.runs import join
 
         judges, notes = build_judges(self.evaluation.judges, run.loaded.catalogue, run.resolved)
         with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
@@ -94,7 +94,7 @@ class Comparison:
         from insighttok_ref.trainers.tokenizer.checks import check_fit
         from insighttok_ref.trainers.tokenizer.session import Session
         from insighttok_ref.trainers.tokenizer.settings import Settings
-        from regionloss.data.batches.loader import BatchLoader
+        from regionloss.data.batches import BatchLoader
 
         settings = Settings(self.model, self.phases, self.objective, self.optimizer, self.engine, self.log)
         check_fit(settings, self.data.image_size)

@@ -15,10 +15,8 @@ from torch import Tensor
 
 from insighttok_ref.trainers.tokenizer.options import EvaluationOptions
 from insighttok_ref.trainers.tokenizer.plan import Part
-from regionloss.data.shards.atomic import write_whole
-from regionloss.evaluation.report.data import Judged, JudgeName, ReportData
-from regionloss.evaluation.report.page import write_report
-from regionloss.evaluation.report.scores import judge_pictures, scores
+from regionloss.data.shards import write_whole
+from regionloss.evaluation.report import Judged, JudgeName, ReportData, judge_pictures, scores, write_report
 
 if TYPE_CHECKING:
     from insighttok_ref.data.packaged import QuickstartData

@@ -16,10 +16,9 @@ from insighttok_ref.training.engines import OptimizerOptions
 if TYPE_CHECKING:
     from insighttok_ref.trainers.tokenizer.plan import Part
     from insighttok_ref.trainers.tokenizer.session import Session
-    from regionloss.data.batches.batch import BatchSource
-    from regionloss.data.batches.loader import Share
+    from regionloss.data.batches import BatchSource, Share
     from regionloss.recipe import TrainingRun
-    from regionloss.runs.process_group import Ranks
+    from regionloss.runs import Ranks
 
 
 class InsightTok:
@@ -69,7 +68,7 @@ class InsightTok:
             StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
             TrainingError: A value is not finite.
         """
-        from regionloss.runs.process_group import join
+        from regionloss.runs import join
 
         with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
             session = self.session(run, ranks)
