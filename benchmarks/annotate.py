@@ -22,11 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from regionloss.data.annotate.annotator import Annotate
-from regionloss.data.annotate.decode import decode
-from regionloss.data.annotate.detect import to_batch
-from regionloss.data.annotate.detectors import resolve
-from regionloss.data.annotate.jobs import jobs_of
+from regionloss.data.annotate import Annotate, decode, jobs_of, resolve, to_batch
 
 TURN = 5
 

@@ -27,15 +27,11 @@ from typing import Any
 import torch
 
 from insighttok_ref.data.photos import photos
-from regionloss.data.batches.batch import Blend
-from regionloss.data.batches.image_source import ImageSource
-from regionloss.data.batches.loader import BatchLoader, Share
-from regionloss.data.images.augment import Augment, Framing
-from regionloss.data.images.transforms import cropped, random_window
-from regionloss.data.shards.shards import ShardSet, find_shards
-from regionloss.data.sidecars.lookup import Sidecars
-from regionloss.data.sidecars.sidecar import Scan, Sidecar, sidecar_path, write_sidecar
-from regionloss.regions.collation import RegionFilter
+from regionloss.data.batches import BatchLoader, Blend, ImageSource, Share
+from regionloss.data.images import Augment, Framing, cropped, random_window
+from regionloss.data.shards import ShardSet, find_shards
+from regionloss.data.sidecars import Scan, Sidecar, Sidecars, sidecar_path, write_sidecar
+from regionloss.regions import RegionFilter
 
 AREA = (0.25, 1.0)
 FILTERS = {"text": RegionFilter(per_image=8), "face": RegionFilter(need_keypoints=True)}

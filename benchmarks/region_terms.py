@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import regionloss as rl
-from regionloss.extractors.similarity import fit_similarity
+from regionloss.extractors import fit_similarity
 from regionloss.testing.fakes import noise_images
 
 Step = Callable[[], Tensor]

@@ -18,9 +18,8 @@ from PIL import Image
 import regionloss as rl
 from insighttok_ref.data.fonts import fonts
 from insighttok_ref.data.photos import PHOTOS
-from regionloss.data.images.degrade import degraded
-from regionloss.data.images.files import to_tensor
-from regionloss.data.words.render import TextRenderer, TextStyle
+from regionloss.data.images import degraded, to_tensor
+from regionloss.data.words import TextRenderer, TextStyle
 from regionloss.pictures.terms import colours, framed, page, see
 
 SIDE = 384

@@ -24,8 +24,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 import regionloss as rl
-from regionloss.data.images.files import to_image
-from regionloss.data.shards.paths import list_images
+from regionloss.data.images import to_image
+from regionloss.data.shards import list_images
 
 DETECTORS = {"text": ("text/ppocr", {"threshold": 0.7}), "face": ("face/mtcnn", {})}
 KINDS = {"kl": "AutoencoderKL", "vq": "VQModel"}

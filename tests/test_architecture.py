@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -37,7 +38,7 @@ ARROWS: dict[str, set[str]] = {
     "weights": {"disk", "errors", "hooks"},
     "recipe": {"disk", "errors", "hooks", "losses"},
     "console": {"errors"},
-    "runs": {"console", "errors"},
+    "runs": {"console", "disk", "errors"},
     "data/images": BASE,
     "data/shards": BASE | {"disk", "data/images"},
     "data/sidecars": BASE | {"console", "data/images", "data/shards"},
@@ -59,12 +60,10 @@ ARROWS: dict[str, set[str]] = {
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
 LATE = {
-    ("losses", "hooks"),  # LossTerms.from_names is the one place where losses ask for names
-    ("losses", "recipe"),
     ("hosts", "hooks"),  # wrap(loss, "taming", terms): a name, too
     ("detectors", "hooks"),  # rl.detect("face/mtcnn"): a name, too
 }
-#: What plugins and the reference build on (docs/explanation/stability.md lists the same).
+#: What plugins build on (docs/explanation/stability.md lists the same, and the doors).
 PLUGIN_API = {
     "regionloss",
     "regionloss.backbones",
@@ -75,6 +74,30 @@ PLUGIN_API = {
     "regionloss.judges",
     "regionloss.regions",
     "regionloss.weights",
+}
+#: What trainers and commands build on besides, those of the reference and those of third parties.
+DOORS = PLUGIN_API | {
+    "regionloss.console",
+    "regionloss.data.annotate",
+    "regionloss.data.batches",
+    "regionloss.data.images",
+    "regionloss.data.shards",
+    "regionloss.data.sidecars",
+    "regionloss.data.words",
+    "regionloss.detectors",
+    "regionloss.disk",
+    "regionloss.distances",
+    "regionloss.evaluation",
+    "regionloss.evaluation.report",
+    "regionloss.extractors",
+    "regionloss.hooks.catalogue",
+    "regionloss.hooks.options",
+    "regionloss.hooks.validation",
+    "regionloss.losses",
+    "regionloss.pictures",
+    "regionloss.recipe",
+    "regionloss.runs",
+    "regionloss.weightings",
 }
 
 
@@ -193,18 +216,64 @@ def test_the_reference_imports_no_plugin() -> None:
     assert {name for name in names if name.startswith("regionloss")} == {"regionloss"}
 
 
+def past_the_doors(folder: Path, root: Path, doors: set[str]) -> list[str]:
+    """Return where a folder imports of regionloss, or of the reference, what no door has."""
+    wrong = []
+    for path in python_files(folder):
+        for name, _, line in imported(path, root):
+            door, _, taken = name.rpartition(".")
+            own = name.partition(".")[0] == folder.name
+            if own or name.partition(".")[0] not in ("regionloss", "insighttok_ref") or name in doors:
+                continue
+            names = getattr(importlib.import_module(door), "__all__", None) if door in doors else []
+            if taken.startswith("_") or (taken not in names if names is not None else False):
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {name}")
+    return wrong
+
+
 @pytest.mark.parametrize("plugin", sorted(p.name for p in (ROOT / "plugins").iterdir() if p.is_dir()))
 def test_plugins_import_the_public_interface_alone(plugin: str) -> None:
     folder = ROOT / "plugins" / plugin / "src"
-    used = [
-        (name.rpartition(".")[0] if name != "regionloss" else name, f"{path.relative_to(ROOT)}:{line}: {name}")
-        for path in python_files(folder)
-        for name, _, line in imported(path, folder)
-        if name.split(".")[0] in ("regionloss", "insighttok_ref")
-    ]
-    assert used
-    wrong = [where for module, where in used if module not in PLUGIN_API or where.rpartition(".")[2].startswith("_")]
+    wrong = past_the_doors(folder, folder, PLUGIN_API)
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", ["insighttok_ref", "examples"])
+def test_trainers_commands_and_examples_come_in_by_the_doors(folder: str) -> None:
+    wrong = past_the_doors(ROOT / folder, ROOT, DOORS)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_no_door_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    (tmp_path / "there.py").write_text(
+        "from regionloss.data.images import read_image, files\n"
+        "from regionloss.data.images.files import to_image\n"
+        "from regionloss.errors import _private, expected\n"
+        "import regionloss.runs\n"
+        "def late():\n    from regionloss.cli.train import train\n"
+    )
+    found = [line.rpartition(" ")[2] for line in past_the_doors(tmp_path, tmp_path, DOORS)]
+    assert found == [
+        "regionloss.data.images.files",
+        "regionloss.data.images.files.to_image",
+        "regionloss.errors._private",
+        "regionloss.cli.train.train",
+    ]
+
+
+@pytest.mark.parametrize("door", sorted(DOORS))
+def test_a_door_has_what_it_lists_and_the_promise_names_it(door: str) -> None:
+    module = importlib.import_module(door)
+    assert {name for name in getattr(module, "__all__", ()) if not hasattr(module, name)} == set()
+    promise = (ROOT / "docs" / "explanation" / "stability.md").read_text(encoding="utf-8")
+    assert f"`{door}`" in promise or f"`{door.removeprefix('regionloss')}`" in promise
+
+
+def test_the_door_to_runs_imports_no_torch() -> None:
+    program = "import sys; from regionloss.runs import is_first_process; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout.split() == ["False"], result.stderr
 
 
 def test_importing_regionloss_imports_no_torch() -> None:

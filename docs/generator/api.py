@@ -22,6 +22,11 @@ BESIDES = {
         "WeightsError", "did_you_mean", "expected",
     ),
 }  # fmt: skip
+#: What trainers and commands import besides: the names of each in a table.
+DOORS = (
+    "console", "data.annotate", "data.batches", "data.images", "data.shards", "data.sidecars", "data.words",
+    "evaluation", "evaluation.report", "extractors", "losses", "pictures", "recipe", "runs",
+)  # fmt: skip
 #: Classes of which every public method is shown.
 WHOLE = {"Detector", "RegionExtractor", "FeatureBackbone", "Distance", "Weighting", "Judge", "Regions"}
 LINE = 100
@@ -34,7 +39,23 @@ def page() -> str:
     for module, names in BESIDES.items():
         found = importlib.import_module(module)
         parts += names_of(f"`{module}`", {name: getattr(found, name) for name in names})
+    parts.append("## Doors for trainers and commands\n\nEach is a module; what it is for stands in its first line.")
+    parts += [door(f"regionloss.{name}") for name in DOORS]
     return "\n\n".join(parts) + "\n"
+
+
+def door(module: str) -> str:
+    """Return the section of a door: what it is for, and its classes and functions with their first sentences."""
+    found = importlib.import_module(module)
+    named = {name: getattr(found, name) for name in found.__all__}
+    rows = [
+        f"| `{name}` | {cell(paragraphs(one)[0])} |"
+        for name, one in named.items()
+        if inspect.isclass(one) or inspect.isfunction(one)
+    ]
+    table = "\n".join(["| name | what it is |", "|---|---|", *rows])
+    purpose = (found.__doc__ or "").partition("\n")[0]
+    return f"### `{module}`\n\n{purpose}\n\n{table}"
 
 
 def names_of(title: str, found: dict[str, Any]) -> list[str]:

@@ -10,7 +10,8 @@ from docs.generator.schema import KEYS, REQUIRED, Row, is_schema, nested, rows_o
 from docs.generator.text import BY, cell, paragraphs
 from regionloss.hooks.catalogue import build_catalogue
 from regionloss.hooks.term_parts import PARTS
-from regionloss.recipe.schema import Part, Recipe, TermUse, TrainerUse
+from regionloss.recipe import Recipe
+from regionloss.recipe.schema import Part, TermUse, TrainerUse
 
 INTRODUCTION = """\
 A recipe is one YAML file. `regionloss check RECIPE` lists all its mistakes at once; `regionloss show RECIPE` prints it

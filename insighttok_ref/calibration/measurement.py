@@ -15,8 +15,8 @@ from insighttok_ref.calibration.samples import Sample
 from insighttok_ref.objective.gradient import gradients_at
 from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.objective.reconstruction import l1
-from regionloss.evaluation.metrics import region_mask
-from regionloss.losses.terms import LossTerms
+from regionloss.evaluation import region_mask
+from regionloss.losses import LossTerms
 from regionloss.regions import Regions
 
 #: InsightTok: gamma, the weight of LPIPS.

@@ -33,7 +33,7 @@ def plot(rows: Sequence[Pulls], proposals: Sequence[Proposal], field: str, refer
     from matplotlib.lines import Line2D
     from matplotlib.ticker import LogFormatter
 
-    from regionloss.evaluation.report.curves import STYLE
+    from regionloss.evaluation.report import STYLE
 
     fields = [what for what in TITLES if any(not math.isnan(row.quartiles(what).median) for row in rows)]
     weights = {proposal.name: proposal.weight for proposal in proposals}

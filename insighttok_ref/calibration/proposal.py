@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from insighttok_ref.calibration.measurement import REST, Pulls
 from regionloss.errors import RegionLossError, WeightsError
-from regionloss.losses.terms import LossTerms
-from regionloss.recipe.build import build_detectors, build_terms
-from regionloss.recipe.term_choice import load_choice
+from regionloss.losses import LossTerms
+from regionloss.recipe import build_detectors, build_terms, load_choice
 
 #: The text term of the paper's set-up; where its weights are not to be had, the text term of recipes/quickstart.yaml
 #: at its weight, which was measured to pull about as strongly as all other losses there.

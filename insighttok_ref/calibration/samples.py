@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
-from regionloss.data.annotate.pictures import Annotated, annotate
-from regionloss.data.images.degrade import degraded
-from regionloss.data.images.files import decoded, open_image, to_tensor
-from regionloss.data.images.transforms import central_window, cropped
-from regionloss.data.shards.paths import exists
-from regionloss.data.shards.source import open_source
-from regionloss.data.sidecars.lookup import Rows, same_aspect
-from regionloss.data.sidecars.sidecar import read_sidecar
+from regionloss.data.annotate import Annotated, annotate
+from regionloss.data.images import central_window, cropped, decoded, degraded, open_image, to_tensor
+from regionloss.data.shards import exists, open_source
+from regionloss.data.sidecars import Rows, read_sidecar, same_aspect
 from regionloss.errors import InputError, expected
-from regionloss.regions.collation import RegionFilter, collate_regions
+from regionloss.regions import RegionFilter, collate_regions
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
-    from regionloss.detectors.base import Detector
+    from regionloss.detectors import Detector
     from regionloss.regions import Regions
 
 Looking = Callable[[str, "Image.Image"], Mapping[str, "Regions"]]

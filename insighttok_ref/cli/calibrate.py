@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from insighttok_ref.calibration.samples import Looking, Picture
     from insighttok_ref.objective.perceptual import PerceptualLoss
     from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
-    from regionloss.losses.terms import LossTerms
-    from regionloss.recipe.load import Loaded
-    from regionloss.recipe.schema import Recipe, TermsFile
+    from regionloss.losses import LossTerms
+    from regionloss.recipe import Loaded, Recipe, TermsFile
 
 COLUMNS = ["loss", "kind", "images", "value", "gradient norm", "RMS", "RMS inside regions", "last layer"]
 PERCEPTUAL_AUTO = "auto"
@@ -59,10 +58,9 @@ def calibrate(
     from insighttok_ref.calibration.proposal import AUTO, propose, reference_of, standards
     from insighttok_ref.calibration.samples import by_detectors
     from insighttok_ref.cli.reconstruct import chosen
-    from regionloss.cli.detect import check_suffix
-    from regionloss.data.images.degrade import parsed
-    from regionloss.recipe.build import build_terms
-    from regionloss.recipe.term_choice import load_choice
+    from regionloss.console import check_suffix
+    from regionloss.data.images import parsed
+    from regionloss.recipe import build_terms, load_choice
 
     check_packages()
     check_suffix(out)
@@ -161,8 +159,8 @@ def looking(
 ) -> Looking:
     """Return how regions are found: in a side-car, or by the detectors of the terms, then the reference's."""
     from insighttok_ref.calibration.samples import by_detectors, by_sidecar
-    from regionloss.data.sidecars.collection import located
-    from regionloss.recipe.build import build_detectors
+    from regionloss.data.sidecars import located
+    from regionloss.recipe import build_detectors
 
     if sidecar:
         return by_sidecar(located(sidecar))
@@ -196,7 +194,7 @@ def check_counted(rows: list[Pulls], images: str) -> None:
 
 def tell(rows: list[Pulls], proposals: list[Proposal], goal: Reference, reasons: list[str], run: Run) -> None:
     """Print what was measured, and the weights as lines for a recipe."""
-    from regionloss.console.tables import print_table
+    from regionloss.console import print_table
 
     images = rows[0].images
     table = []

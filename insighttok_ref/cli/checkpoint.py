@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from regionloss.console.sentences import SentenceGroup
+from regionloss.console import SentenceGroup
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:

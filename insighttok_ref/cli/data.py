@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from regionloss.console.sentences import SentenceGroup
+from regionloss.console import SentenceGroup
 from regionloss.errors import InputError, expected
 
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Make training data: drawn words with exact boxes.")
@@ -49,9 +49,8 @@ def render(
 ) -> None:
     """Draw words and paragraphs over pictures and plain grounds: tar shards, and side-cars with boxes and texts."""
     from insighttok_ref.data.render_shards import Rendering, render_shards
-    from regionloss.cli.detect import check_suffix
-    from regionloss.console.progress import Progress
-    from regionloss.data.words.render import TextStyle
+    from regionloss.console import Progress, check_suffix
+    from regionloss.data.words import TextStyle
     from regionloss.disk import guarded
 
     if sheet is not None:
@@ -79,8 +78,8 @@ def render(
 def draw_sheet(rendering: object, count: int, path: Path) -> None:
     """Write a picture of the first images with their boxes."""
     from insighttok_ref.data.render_shards import Rendering
-    from regionloss.data.images.files import to_image
-    from regionloss.pictures.boxes import annotated, save, sheet
+    from regionloss.data.images import to_image
+    from regionloss.pictures import annotated, save, sheet
 
     assert isinstance(rendering, Rendering)
     source = rendering.source()

@@ -16,9 +16,9 @@ from typing import Annotated
 
 import typer
 
-from regionloss.cli.check import Overrides, RecipeName
-from regionloss.cli.train import check_folders, free_folder
+from regionloss.console import Overrides, RecipeName
 from regionloss.errors import InputError, RegionLossError, expected
+from regionloss.runs import check_folders, free_folder
 
 PORT = 29500
 USUAL_GPUS = 8
@@ -66,7 +66,7 @@ def launch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the line or the script, and run nothing.")] = False,
 ) -> None:
     """Start a recipe on several GPUs or machines, or print the line that does."""
-    from regionloss.recipe.load import load_recipe
+    from regionloss.recipe import load_recipe
 
     for name, count in (("--nodes", nodes), ("--gpus-per-node", gpus_per_node)):
         if count is not None and count < 1:

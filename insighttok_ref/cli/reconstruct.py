@@ -55,10 +55,9 @@ def reconstruct(
 ) -> None:
     """Reconstruct images with a tokenizer: a picture that shows both side by side, and PSNR."""
     from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
-    from regionloss.cli.detect import check_suffix
-    from regionloss.console.tables import print_table
-    from regionloss.data.images.files import read_image
-    from regionloss.pictures import boxes
+    from regionloss.console import check_suffix, print_table
+    from regionloss.data.images import read_image
+    from regionloss.pictures import save as save_picture
 
     check_suffix(out)
     files, skipped = list(listed(images)), 0
@@ -83,10 +82,10 @@ def reconstruct(
         if len(drawn) < DRAWN:
             drawn.append(shown(one))
         if target is not None:
-            boxes.save(one.result, target)
+            save_picture(one.result, target)
     if not rows:
         raise InputError(expected("images", "at least one that can be read", f"none of {skipped}"))
-    boxes.save(page(drawn), out)
+    save_picture(page(drawn), out)
     print_table(f"{len(rows)} images", ["image", "size", "reconstructed at", "PSNR (dB)"], rows)
     first = f" (the first {DRAWN})" if len(rows) > DRAWN else ""
     typer.echo(f"Drawn in {out}{first}." + (f" Saved in {save}." if save else ""))
@@ -94,7 +93,7 @@ def reconstruct(
 
 def listed(images: list[Path]) -> Iterator[tuple[Path, Path]]:
     """Yield each image file with its name below the folder that stands for it."""
-    from regionloss.data.shards.paths import list_images
+    from regionloss.data.shards import list_images
 
     for path in images:
         if path.is_dir():
@@ -147,9 +146,8 @@ def reconstructed(model: InsightTokenizer, image: Image.Image, size: int) -> Rec
     """Return an image's reconstruction, fitted in a square and cut out of it again."""
     import torch
 
-    from regionloss.data.images.files import to_image, to_tensor
-    from regionloss.data.images.fit import fit, restore
-    from regionloss.evaluation.metrics import psnr
+    from regionloss.data.images import fit, restore, to_image, to_tensor
+    from regionloss.evaluation import psnr
 
     fitted = fit(image, (size, size))
     with torch.inference_mode():

@@ -14,15 +14,12 @@ from insighttok_ref.data.photos import photos
 from insighttok_ref.data.progress import Counting
 from insighttok_ref.data.render_shards import Rendering
 from insighttok_ref.data.sources import PictureSource
-from regionloss.data.batches.batch import Batch, Blend, Mixture, Samples, Source
-from regionloss.data.batches.image_source import ImageSource
-from regionloss.data.batches.loader import BatchLoader, Share
-from regionloss.data.images.augment import Framing
-from regionloss.data.images.transforms import FlipPairs
-from regionloss.data.shards.shards import ShardSet, find_shards
-from regionloss.data.sidecars.lookup import Sidecars, check_found, check_kinds
-from regionloss.data.words.render import TextStyle
-from regionloss.detectors.base import Detector
+from regionloss.data.batches import Batch, BatchLoader, Blend, ImageSource, Mixture, Samples, Share, Source
+from regionloss.data.images import FlipPairs, Framing
+from regionloss.data.shards import ShardSet, find_shards
+from regionloss.data.sidecars import Sidecars, check_found, check_kinds
+from regionloss.data.words import TextStyle
+from regionloss.detectors import Detector
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
 from regionloss.hooks.catalogue import catalogue
 

@@ -16,11 +16,10 @@ from pydantic import (
     model_validator,
 )
 
-from regionloss.data.images.augment import Augment
-from regionloss.data.images.files import MOST_PIXELS
-from regionloss.data.words.render import TextStyle
+from regionloss.data.images import MOST_PIXELS, Augment
+from regionloss.data.words import TextStyle
 from regionloss.errors import expected
-from regionloss.regions.collation import RegionFilter
+from regionloss.regions import RegionFilter
 
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Packaged = Literal["text", "face", "photo"]

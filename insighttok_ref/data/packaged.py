@@ -9,10 +9,10 @@ from pathlib import Path
 from insighttok_ref.data import fonts
 from insighttok_ref.data.photos import Photo, photos
 from insighttok_ref.data.sources import shrunk
-from regionloss.data.annotate.pictures import Annotated, Tick, annotate, annotate_files
-from regionloss.data.batches.random_streams import permutation
-from regionloss.data.shards.paths import list_images
-from regionloss.detectors.base import Detector
+from regionloss.data.annotate import Annotated, Tick, annotate, annotate_files
+from regionloss.data.batches import permutation
+from regionloss.data.shards import list_images
+from regionloss.detectors import Detector
 from regionloss.errors import InputError, expected
 
 TEST_SHARE_OF_FOLDER = 0.1

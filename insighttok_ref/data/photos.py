@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from insighttok_ref.data.fonts import package_file
-from regionloss.data.images.files import read_image
+from regionloss.data.images import read_image
 
 SKIMAGE = ("skimage", "data")
 MATPLOTLIB = ("matplotlib", "mpl-data/sample_data")

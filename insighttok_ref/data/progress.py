@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from regionloss.console.progress import Progress
-from regionloss.data.batches.batch import Batch, BatchSource
+from regionloss.console import Progress
+from regionloss.data.batches import Batch, BatchSource
 
 MOST = 20
 Counting = Progress

@@ -18,14 +18,12 @@ from PIL import Image
 from insighttok_ref.data import fonts
 from insighttok_ref.data.photos import photos
 from insighttok_ref.data.sources import TextSource, shrunk
-from regionloss.data.annotate.pictures import Annotated
-from regionloss.data.batches.batch import Sample
-from regionloss.data.batches.random_streams import permutation
-from regionloss.data.images.files import read_image, to_image
-from regionloss.data.shards.atomic import write_whole
-from regionloss.data.shards.paths import list_images, names_below
-from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar
-from regionloss.data.words.render import TextRenderer, TextStyle
+from regionloss.data.annotate import Annotated
+from regionloss.data.batches import Sample, permutation
+from regionloss.data.images import read_image, to_image
+from regionloss.data.shards import list_images, names_below, write_whole
+from regionloss.data.sidecars import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar
+from regionloss.data.words import TextRenderer, TextStyle
 from regionloss.errors import InputError, LostProcessError, expected
 
 MOST_GROUNDS = 1000

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from regionloss.data.annotate.pictures import Annotated
-from regionloss.data.batches.batch import Sample
-from regionloss.data.batches.random_streams import stream
-from regionloss.data.images.transforms import FlipPairs, cropped, jittered, mirrored, random_window, window_around
-from regionloss.data.words.render import TextRenderer
+from regionloss.data.annotate import Annotated
+from regionloss.data.batches import Sample, stream
+from regionloss.data.images import FlipPairs, cropped, jittered, mirrored, random_window, window_around
+from regionloss.data.words import TextRenderer
 from regionloss.errors import InputError, expected
 
 

@@ -26,8 +26,8 @@ from insighttok_ref.objective.lecam import LeCAM
 from insighttok_ref.objective.losses import Losses
 from regionloss.errors import InputError, expected
 from regionloss.hooks.catalogue import catalogue
-from regionloss.recipe.options import check_part
-from regionloss.runs.collectives import rank_and_size, sum_over_ranks
+from regionloss.recipe import check_part
+from regionloss.runs import rank_and_size, sum_over_ranks
 
 PATCHGAN = ("patchgan", "insighttok/patchgan")
 

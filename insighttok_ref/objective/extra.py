@@ -10,7 +10,7 @@ from torch import Tensor
 
 from insighttok_ref.tokenizers.base import TokenizerOutput
 from regionloss.hooks.catalogue import catalogue
-from regionloss.recipe.options import check_part
+from regionloss.recipe import check_part
 from regionloss.regions import Regions
 
 

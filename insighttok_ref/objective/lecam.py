@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regionloss.runs.collectives import rank_and_size, sum_over_ranks
+from regionloss.runs import rank_and_size, sum_over_ranks
 
 
 class LeCAM(nn.Module):

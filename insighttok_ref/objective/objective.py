@@ -16,7 +16,7 @@ from insighttok_ref.objective.perceptual import PerceptualLoss, PerceptualOption
 from insighttok_ref.objective.reconstruction import edges, l1, l2
 from insighttok_ref.tokenizers.base import TokenizerOutput
 from regionloss.errors import InputError, expected
-from regionloss.losses.terms import LossTerms
+from regionloss.losses import LossTerms
 from regionloss.regions import Regions
 
 PIXELS = {"l1": l1, "l2": l2, "edges": edges}

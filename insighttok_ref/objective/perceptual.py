@@ -10,14 +10,13 @@ from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone
 from regionloss.checks import check_direction
-from regionloss.detectors.whole_image import WholeImageDetector
-from regionloss.distances.squared_l2 import SquaredL2
-from regionloss.extractors.resize import ResizeExtractor
-from regionloss.extractors.whole_image import WholeImageExtractor
+from regionloss.detectors import WholeImageDetector
+from regionloss.distances import SquaredL2
+from regionloss.extractors import ResizeExtractor, WholeImageExtractor
 from regionloss.hooks.catalogue import catalogue
-from regionloss.losses.region_perceptual import RegionPerceptualLoss
-from regionloss.recipe.options import check_part
-from regionloss.weightings.area import UniformWeighting
+from regionloss.losses import RegionPerceptualLoss
+from regionloss.recipe import check_part
+from regionloss.weightings import UniformWeighting
 
 
 class PerceptualOptions(BaseModel):

@@ -14,8 +14,8 @@ from torch import Tensor
 from insighttok_ref.quantizers.base import Codebook, Quantizer
 from insighttok_ref.quantizers.nearest import full_precision, nearest
 from insighttok_ref.quantizers.token_statistics import Gathered, perplexity
+from regionloss import runs as ranks
 from regionloss.errors import InputError, expected
-from regionloss.runs import collectives as ranks
 
 USAGE_WINDOW = 65536
 # `auto` is the published threshold of 1 at the published 8 tokens a code and update.

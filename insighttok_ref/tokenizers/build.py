@@ -9,7 +9,7 @@ from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss.errors import InputError, RegionLossError, expected
 from regionloss.hooks.catalogue import catalogue
-from regionloss.recipe.options import check_part
+from regionloss.recipe import check_part
 
 #: What options without a name mean.
 DEFAULT = "insighttok/insighttok"

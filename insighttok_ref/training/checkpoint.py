@@ -15,9 +15,8 @@ import torch
 
 from regionloss.disk import to_disk
 from regionloss.errors import LostProcessError, WeightsError, expected
-from regionloss.runs.collectives import rank_and_size
-from regionloss.runs.process_group import barrier, gather_objects
-from regionloss.weights.pickles import read_pickled
+from regionloss.runs import barrier, gather_objects, rank_and_size
+from regionloss.weights import read_pickled
 
 VERSION = 2
 MANIFEST = "manifest.json"

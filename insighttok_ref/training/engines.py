@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from insighttok_ref.training.checkpoint import read_saved
-from regionloss.data.batches.loader import Share
+from regionloss.data.batches import Share
 from regionloss.errors import InputError, PluginError, expected
-from regionloss.runs.collectives import rank_and_size
+from regionloss.runs import rank_and_size
 
 BUCKET = 2**24  # gradients in one reduction: 64 MiB of float32
 

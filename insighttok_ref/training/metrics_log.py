@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from regionloss.data.shards.atomic import write_whole
+from regionloss.data.shards import write_whole
 from regionloss.disk import to_disk
 
 ROOM = "Make room there, and go on with --resume."

@@ -7,11 +7,7 @@ from typing import Annotated
 
 import typer
 
-RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A file, or the name of a shipped recipe.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys to change.", show_default=False),
-]
+from regionloss.console.options import Overrides, RecipeName
 
 
 def check(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from regionloss.console.options import check_suffix
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -65,14 +66,6 @@ def options_of(given: list[str]) -> dict[str, object]:
             raise InputError(expected("--option", "KEY=VALUE", repr(text)))
         options[key] = parse_value(value)
     return options
-
-
-def check_suffix(out: Path) -> None:
-    """Raise InputError for a picture that could not be written, before the detector runs."""
-    from PIL import Image
-
-    if out.suffix.lower() not in Image.registered_extensions():
-        raise InputError(expected("--out", "a picture such as picture.png", f"'{out}'"))
 
 
 def rows_of(path: Path, regions: Regions) -> list[list[str]]:

@@ -37,13 +37,12 @@ def inspect(
     max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Draw what terms see in an image: regions, crops, distance and weight of each."""
-    from regionloss.cli.detect import check_suffix
+    from regionloss.console.options import check_suffix
     from regionloss.data.images.degrade import parsed
     from regionloss.data.images.files import to_tensor
     from regionloss.pictures.boxes import save
     from regionloss.pictures.terms import colours, framed, page, see
-    from regionloss.recipe.build import build_terms
-    from regionloss.recipe.term_choice import load_choice
+    from regionloss.recipe.build import build_terms, load_choice
 
     check_suffix(out)
     parsed(degrade)

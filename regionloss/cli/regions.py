@@ -36,7 +36,7 @@ def show(
     max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Draw images with their boxes, keypoints and scores."""
-    from regionloss.cli.detect import check_suffix
+    from regionloss.console.options import check_suffix
     from regionloss.data.sidecars.collection import chosen_keys, located, pictures
     from regionloss.data.sidecars.sidecar import read_sidecar
     from regionloss.pictures.boxes import COLOURS, annotated, save, sheet
@@ -75,7 +75,7 @@ def stats(
     crop: Annotated[int, typer.Option(min=8, help="Side of the training crop, pixels.")] = 256,
 ) -> None:
     """Count regions, their sizes and scores, and how many survive a training crop."""
-    from regionloss.cli.detect import check_suffix
+    from regionloss.console.options import check_suffix
     from regionloss.data.sidecars.collection import all_rows
     from regionloss.data.sidecars.stats import Tally
     from regionloss.pictures.histograms import plot
@@ -101,8 +101,8 @@ def import_(
     column: Annotated[str, typer.Option(help="img2dataset: column of the boxes.")] = "bbox",
 ) -> None:
     """Add regions from another format to a shard's side-car."""
-    from regionloss.data.sidecars.collection import merge
     from regionloss.data.sidecars.formats import coco, img2dataset, tokbench
+    from regionloss.data.sidecars.imports import merge
     from regionloss.data.sidecars.sidecar import sidecar_path
 
     if format is Format.img2dataset:

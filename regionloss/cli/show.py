@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from regionloss.cli.check import Overrides, RecipeName
+from regionloss.console.options import Overrides, RecipeName
 
 
 def show(recipe: RecipeName, overrides: Overrides = None) -> None:

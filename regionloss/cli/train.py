@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regionloss.cli.check import Overrides, tell_unchecked
-from regionloss.disk import LOCK, guarded
+from regionloss.cli.check import tell_unchecked
+from regionloss.console.options import Overrides
+from regionloss.disk import guarded
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def train(
     """Run a recipe's trainer."""
     from regionloss.recipe.build import build_trainer
     from regionloss.recipe.run import TrainingRun, begin, carry_out
+    from regionloss.runs.folders import check_folders, free_folder
     from regionloss.runs.launch import read_launch
     from regionloss.runs.rendezvous import Meeting
 
@@ -76,28 +78,3 @@ def load(recipe: str | None, overrides: list[str], resume: Path | None) -> Loade
             raise InputError(expected("RECIPE", "a file, or the name of a shipped recipe", "nothing", advice))
         return load_recipe(recipe, overrides)
     return load_begun(resume, [recipe, *overrides] if recipe is not None else overrides)
-
-
-def check_folders(out: Path | None, resume: Path | None) -> None:
-    """Raise InputError where there is nothing to go on from, or where a run would write over another one."""
-    if resume is not None and not resume.is_dir():
-        raise InputError(expected("--resume", "the folder of an earlier run", f"'{resume}', which is none"))
-    if out is not None and out != resume and occupied(out):
-        advice = f"Choose another, delete it, or go on from it with --resume {out}."
-        raise InputError(expected("--out", "an empty folder", f"'{out}', which has files", advice))
-
-
-def free_folder(name: str) -> Path:
-    """Return `runs/NAME`, or `runs/NAME-2` and so on where an earlier run has written."""
-    folder, number = Path("runs") / name, 1
-    while occupied(folder):
-        number += 1
-        folder = Path("runs") / f"{name}-{number}"
-    if number > 1:
-        typer.echo(f"{Path('runs') / name} has an earlier run, which stays: this one writes to {folder}.", err=True)
-    return folder
-
-
-def occupied(folder: Path) -> bool:
-    """Whether there is something at `folder` that a run would write over: not the lock of one that was killed."""
-    return folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir()))

@@ -1,1 +1,16 @@
 """What commands print: tables, sentences of errors, progress."""
+
+from regionloss.console.options import Overrides, RecipeName, check_suffix
+from regionloss.console.progress import Progress
+from regionloss.console.sentences import SentenceGroup
+from regionloss.console.tables import counted, print_table
+
+__all__ = [
+    "Overrides",
+    "Progress",
+    "RecipeName",
+    "SentenceGroup",
+    "check_suffix",
+    "counted",
+    "print_table",
+]

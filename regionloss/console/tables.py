@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+if TYPE_CHECKING:  # every command imports this room, and few print a table
+    from rich.console import Console
 
 WIDE = 240
 
 
 def console() -> Console:
     """Return a console for standard output; wide where nobody looks, so that no cell is cut or folded."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, soft_wrap=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under a title; cells are shown as they are, those of the first column unfolded where they fit."""
+    from rich.markup import escape
+    from rich.table import Table
+
     rows, screen = list(rows), console()
     # A column that is not wrapped is cut where it has no room.
     fits = max((len(row[0]) for row in rows), default=0) <= screen.width // 2

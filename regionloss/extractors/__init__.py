@@ -1,1 +1,17 @@
 """Extractors: images + Regions -> crops."""
+
+from regionloss.extractors.aligned import AlignedExtractor
+from regionloss.extractors.base import RegionExtractor
+from regionloss.extractors.letterbox import LetterboxExtractor
+from regionloss.extractors.resize import ResizeExtractor
+from regionloss.extractors.similarity import fit_similarity
+from regionloss.extractors.whole_image import WholeImageExtractor
+
+__all__ = [
+    "AlignedExtractor",
+    "LetterboxExtractor",
+    "RegionExtractor",
+    "ResizeExtractor",
+    "WholeImageExtractor",
+    "fit_similarity",
+]

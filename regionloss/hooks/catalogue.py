@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from regionloss.errors import InputError, PluginError, UnknownNameError, did_you_mean
-from regionloss.hooks.kinds import agreed
 from regionloss.hooks.manager import load_plugins
 from regionloss.hooks.records import (
     COMPONENT_KINDS,
@@ -25,6 +24,7 @@ from regionloss.hooks.records import (
     SlowPlugin,
     TermRecord,
     WeightRecord,
+    agreed,
     clash_advice,
     owners,
 )

@@ -21,7 +21,6 @@ import pluggy
 
 from regionloss.errors import PluginError, RegionLossError, did_you_mean
 from regionloss.hooks import specs
-from regionloss.hooks.markers import PROJECT
 from regionloss.hooks.records import FILE_VERSION, BrokenPlugin, Plugin, Registered, SlowPlugin
 from regionloss.hooks.registrar import Registrar
 
@@ -90,7 +89,7 @@ def _records_of(plugin: Plugin, importer: Callable[[], ModuleType]) -> list[Regi
     if plugin.name == CORE and plugin != _core():
         raise PluginError(f"the name '{CORE}' is taken by regionloss itself. Rename the entry point.")
     module = importer()
-    manager = pluggy.PluginManager(PROJECT)
+    manager = pluggy.PluginManager(specs.PROJECT)
     manager.add_hookspecs(specs)
     try:
         manager.register(module, plugin.name)

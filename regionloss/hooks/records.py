@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from regionloss.errors import PluginError
 
 #: How the version of a plugin that is one file begins: it is the hash of the file.
 FILE_VERSION = "sha256:"
@@ -142,3 +144,34 @@ def clash_advice(things: Iterable[Plugin | Registered]) -> str:
     files = sorted({Path(thing.distribution).name for thing in things if thing.version.startswith(FILE_VERSION)})
     start = f"Leave out 'plugins: [./{files[0]}]', or uninstall" if files else "Uninstall"
     return f"{start} or rename one of them: recipes cannot tell them apart."
+
+
+def agreed(name: str, kinds: Sequence[RegionKind]) -> RegionKind:
+    """Return what all registrations of one kind say.
+
+    One that states no keypoints leaves them to the others: a plugin that finds boxes works alone, and beside one that
+    finds keypoints.
+
+    Args:
+        name: The kind's.
+        kinds: One or more registrations of it.
+
+    Raises:
+        PluginError: Two of them state different keypoints or flip pairs.
+    """
+    stated = [kind for kind in kinds if kind.keypoints]
+    for other in stated[1:]:
+        first, what = stated[0], ""
+        if other.keypoints != first.keypoints:
+            what = f"keypoints ({len(first.keypoints)} and {len(other.keypoints)})"
+        elif _pairs(other) != _pairs(first):
+            what = "flip pairs"
+        if what:
+            advice = "Use one of the two, or ask their authors to agree; another kind needs another name."
+            distributions = owners([first, other])
+            raise PluginError(f"region kind '{name}' has different {what} in {distributions}. {advice}")
+    return (stated or kinds)[0]
+
+
+def _pairs(kind: RegionKind) -> set[frozenset[int]]:
+    return {frozenset(pair) for pair in kind.flip_pairs}

@@ -1,12 +1,16 @@
-"""The `register` functions that hooks receive: they check what a plugin says and keep it as records."""
+"""The `register` functions that hooks receive: signatures are those of `specs.py`, values are checked, records kept."""
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
+from typing import Any, get_type_hints
 
 from regionloss.errors import PluginError, expected
+from regionloss.hooks import specs
 from regionloss.hooks.records import (
     COMPONENT_KINDS,
     Component,
@@ -16,12 +20,30 @@ from regionloss.hooks.records import (
     TermRecord,
     WeightRecord,
 )
-from regionloss.hooks.specs import RegisterComponent, RegisterTarget
 from regionloss.hooks.term_parts import PARTS
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 SOURCE = re.compile(r"pip:[^:=]+==[^:]+:.+|npm:.+@[^:]+:.+|https://.+|path:.*")
+#: What `register` is called with -> the record that it makes.
+RECORDS: dict[type, type[Registered]] = {
+    specs.RegisterComponent: Component,
+    specs.RegisterTarget: Component,
+    specs.RegisterTerm: TermRecord,
+    specs.RegisterRegionKind: RegionKind,
+    specs.RegisterWeights: WeightRecord,
+}
+Values = Mapping[str, Any]
+#: Of a value, beside the others of its call: what a record keeps of it, or a ValueError that says what was expected.
+Check = Callable[[Any, Values], Any]
+
+
+@cache
+def schema_of(hook: str) -> tuple[type, inspect.Signature]:
+    """Return the protocol of a hook's `register`, as typed in `specs.py`, and its signature."""
+    protocol = get_type_hints(getattr(specs, hook))["register"]
+    whole = inspect.signature(protocol.__call__)
+    return protocol, whole.replace(parameters=[p for name, p in whole.parameters.items() if name != "self"])
 
 
 class Registrar:
@@ -32,32 +54,26 @@ class Registrar:
         self.records: list[Registered] = []
 
     def for_hook(self, hook: str) -> Callable[..., None]:
-        """Return the `register` function of `hook`, as typed in `specs.py`."""
-        if hook in COMPONENT_KINDS:
-            kind = COMPONENT_KINDS[hook]
-            return self._component(kind) if kind in PARTS else self._target(kind)
-        others: dict[str, Callable[..., None]] = {
-            "register_terms": self._term,
-            "register_region_kinds": self._region_kind,
-            "register_weights": self._weights,
-        }
-        return others[hook]
-
-    def _origin(self, name: str, **lines: str) -> dict[str, str]:
-        """Check the name and the one-line texts that every record has; return the provenance fields."""
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            wanted = "a name of lower-case letters, digits, '-', '_' and '.'"
-            raise PluginError(expected("name", wanted, repr(name)))
-        for key, text in lines.items():
-            if not isinstance(text, str) or not text.strip() or "\n" in text:
-                raise PluginError(expected(f"{name}: {key}", "one line of text", repr(text)))
+        """Return the `register` function of `hook`; calls that do not fit its signature are TypeErrors."""
+        protocol, signature = schema_of(hook)
+        record = RECORDS[protocol]
         plugin = self.plugin
-        return {
-            "name": name,
+        origin: dict[str, Any] = {
             "plugin": plugin.name,
             "distribution": plugin.distribution,
             "version": plugin.version,
         }
+        if record is Component:
+            origin |= {"kind": COMPONENT_KINDS[hook], "file": plugin.file}
+
+        def register(*args: Any, **options: Any) -> None:
+            for name in options.keys() - signature.parameters.keys():  # before what is then missing
+                raise TypeError(f"register() got an unexpected keyword argument '{name}'")
+            given = signature.bind(*args, **options)
+            given.apply_defaults()
+            self._keep(record(**origin, **checked(dict(given.arguments), signature)))
+
+        return register
 
     def _keep(self, record: Registered) -> None:
         def key(r: Registered) -> tuple[object, ...]:
@@ -65,117 +81,91 @@ class Registrar:
 
         if any(key(other) == key(record) for other in self.records):
             raise PluginError(f"'{record.name}' is registered twice. Give the two different names.")
+        if getattr(record, "default", False) and any(getattr(r, "default", False) for r in self.records):
+            raise PluginError(f"{record.name}: expected one term with default=True in a plugin, got two.")
         self.records.append(record)
 
-    def _component(self, kind: str) -> RegisterComponent:
-        def register(
-            name: str,
-            target: str,
-            *,
-            licence: str,
-            summary: str,
-            weights: Sequence[str] = (),
-            extra: str = "",
-        ) -> None:
-            origin = self._origin(name, summary=summary, licence=licence)
-            if not isinstance(target, str) or not TARGET.fullmatch(target):
-                advice = "Hooks name their classes and do not import them."
-                raise PluginError(expected(f"{name}: target", "a string 'package.module:Name'", repr(target), advice))
-            if isinstance(weights, str):
-                raise PluginError(expected(f"{name}: weights", "a list of names", repr(weights)))
-            self._keep(
-                Component(
-                    **origin, kind=kind, target=target, licence=licence, summary=summary,
-                    weights=tuple(weights), extra=extra, file=self.plugin.file,
-                )
-            )  # fmt: skip
 
-        return register
+def checked(values: dict[str, Any], signature: inspect.Signature) -> dict[str, Any]:
+    """Return values as a record keeps them, lists frozen; raises PluginError for one that its argument refuses."""
+    name = values["name"]
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise PluginError(expected("name", "a name of lower-case letters, digits, '-', '_' and '.'", repr(name)))
+    kept = {}
+    for key, value in values.items():
+        check = CHECKS.get(key) or CHECKS[str(signature.parameters[key].annotation)]
+        try:
+            kept[key] = check(value, values)
+        except ValueError as error:
+            advice = "Hooks name their classes and do not import them." if key == "target" else ""
+            raise PluginError(expected(f"{name}: {key}", str(error), repr(value), advice)) from None
+    return kept
 
-    def _target(self, kind: str) -> RegisterTarget:
-        component = self._component(kind)
 
-        def register(
-            name: str,
-            target: str,
-            *,
-            summary: str,
-            licence: str = "Apache-2.0",
-            weights: Sequence[str] = (),
-            extra: str = "",
-        ) -> None:
-            component(name, target, licence=licence, summary=summary, weights=weights, extra=extra)
+def _plain(kind: type, wanted: str) -> Check:
+    def check(value: Any, _: Values) -> Any:
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ValueError(wanted)
+        return value
 
-        return register
+    return check
 
-    def _term(
-        self,
-        name: str,
-        *,
-        kind: str,
-        extractor: str,
-        backbone: str,
-        detector: str = "",
-        distance: str = "squared-l2",
-        weighting: str = "area",
-        options: Mapping[str, Mapping[str, object]] | None = None,
-        default: bool = False,
-        licence: str,
-        summary: str,
-    ) -> None:
-        origin = self._origin(name, summary=summary, licence=licence)
-        for part in options or {}:
-            if part not in PARTS:
-                raise PluginError(expected(f"{name}: options", f"keys among {', '.join(PARTS)}", repr(part)))
-        if default and any(isinstance(r, TermRecord) and r.default for r in self.records):
-            raise PluginError(f"{name}: expected one term with default=True in a plugin, got two.")
-        frozen = {part: MappingProxyType(dict(values)) for part, values in (options or {}).items()}
-        self._keep(
-            TermRecord(
-                **origin, kind=kind, extractor=extractor, backbone=backbone, detector=detector,
-                distance=distance, weighting=weighting, options=MappingProxyType(frozen), default=default,
-                licence=licence, summary=summary,
-            )
-        )  # fmt: skip
 
-    def _region_kind(
-        self,
-        name: str,
-        *,
-        summary: str,
-        keypoints: Sequence[str] = (),
-        flip_pairs: Sequence[tuple[int, int]] = (),
-    ) -> None:
-        origin = self._origin(name, summary=summary)
-        pairs = tuple((int(left), int(right)) for left, right in flip_pairs)
-        numbers = [number for pair in pairs for number in pair]
-        if len(set(numbers)) != len(numbers) or not set(numbers) <= set(range(len(keypoints))):
-            wanted = f"pairs of different numbers below {len(keypoints)}"
-            raise PluginError(expected(f"{name}: flip_pairs", wanted, repr(pairs)))
-        self._keep(RegionKind(**origin, summary=summary, keypoints=tuple(keypoints), flip_pairs=pairs))
+def _matching(fits: Callable[[str], object], wanted: str) -> Check:
+    def check(value: Any, _: Values) -> str:
+        if not isinstance(value, str) or not fits(value):
+            raise ValueError(wanted)
+        return value
 
-    def _weights(
-        self,
-        name: str,
-        *,
-        filename: str,
-        sha256: str,
-        size: int,
-        source: str,
-        licence: str,
-        summary: str,
-        packaged: bool = False,
-        needs_conversion: bool = False,
-    ) -> None:
-        origin = self._origin(name, summary=summary, licence=licence, filename=filename)
-        if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-            raise PluginError(expected(f"{name}: sha256", "64 hexadecimal digits or ''", repr(sha256)))
-        if not SOURCE.fullmatch(source):
-            wanted = "'pip:NAME==VERSION:MEMBER', 'npm:NAME@VERSION:MEMBER', 'https://...' or 'path:'"
-            raise PluginError(expected(f"{name}: source", wanted, repr(source)))
-        self._keep(
-            WeightRecord(
-                **origin, filename=filename, sha256=sha256, size=size, source=source, licence=licence,
-                summary=summary, packaged=packaged, needs_conversion=needs_conversion,
-            )
-        )  # fmt: skip
+    return check
+
+
+def _names(value: Any, _: Values) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError("a list of names")
+    found = tuple(value)
+    if not all(isinstance(name, str) for name in found):
+        raise ValueError("a list of names")
+    return found
+
+
+def _options(value: Any, _: Values) -> Mapping[str, Mapping[str, object]]:
+    parts = {} if value is None else value
+    wanted = f"mappings of options, under keys among {', '.join(PARTS)}"
+    if not isinstance(parts, Mapping) or not all(isinstance(options, Mapping) for options in parts.values()):
+        raise ValueError(wanted)
+    if not parts.keys() <= set(PARTS):
+        raise ValueError(wanted)
+    return MappingProxyType({part: MappingProxyType(dict(options)) for part, options in parts.items()})
+
+
+def _pairs(value: Any, values: Values) -> tuple[tuple[int, int], ...]:
+    wanted = f"pairs of different numbers below {len(values['keypoints'])}"
+    try:
+        pairs = tuple((int(left), int(right)) for left, right in value)
+    except (TypeError, ValueError):
+        raise ValueError(wanted) from None
+    numbers = [number for pair in pairs for number in pair]
+    if len(set(numbers)) != len(numbers) or not set(numbers) <= set(range(len(values["keypoints"]))):
+        raise ValueError(wanted)
+    return pairs
+
+
+_line = _matching(lambda text: text.strip() and "\n" not in text, "one line of text")
+#: By an argument's name, else by its type.
+CHECKS: dict[str, Check] = {
+    "summary": _line,
+    "licence": _line,
+    "filename": _line,
+    "target": _matching(TARGET.fullmatch, "a string 'package.module:Name'"),
+    "sha256": _matching(re.compile("([0-9a-f]{64})?").fullmatch, "64 hexadecimal digits or ''"),
+    "source": _matching(
+        SOURCE.fullmatch, "'pip:NAME==VERSION:MEMBER', 'npm:NAME@VERSION:MEMBER', 'https://...' or 'path:'"
+    ),
+    "options": _options,
+    "flip_pairs": _pairs,
+    "str": _plain(str, "a text"),
+    "int": _plain(int, "a whole number"),
+    "bool": _plain(bool, "True or False"),
+    "Sequence[str]": _names,
+}

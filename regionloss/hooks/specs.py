@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from regionloss.hooks.markers import hookspec
+import pluggy
+
+PROJECT = "regionloss"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class RegisterComponent(Protocol):

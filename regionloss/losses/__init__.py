@@ -1,1 +1,11 @@
 """Losses: the whole flow, and named terms with weights."""
+
+from regionloss.losses.region_perceptual import RegionPerceptualLoss
+from regionloss.losses.terms import LossOutput, LossTerms, Term
+
+__all__ = [
+    "LossOutput",
+    "LossTerms",
+    "RegionPerceptualLoss",
+    "Term",
+]

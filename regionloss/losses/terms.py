@@ -87,7 +87,7 @@ class LossTerms(nn.Module):
 
     @classmethod
     def from_names(cls, weights: Mapping[str, float], *, value_range: tuple[float, float] = (-1.0, 1.0)) -> LossTerms:
-        """Return terms that installed plugins define, e.g. `{"text": 0.0025, "face": 0.02}`.
+        """Return terms that installed plugins define, as `load_terms({"text": 0.0025, "face": 0.02})` does.
 
         Args:
             weights: Weight of each term, by name.
@@ -97,20 +97,10 @@ class LossTerms(nn.Module):
             UnknownNameError: No plugin defines such a term.
             WeightsError: The weights of its backbone are not here; the sentence says how to fetch them.
         """
-        if not isinstance(weights, Mapping):
-            got = type(weights).__name__
-            raise InputError(expected("from_names", "weights by name, such as {'text': 0.0025}", got))
-        for name, weight in weights.items():
-            if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-                raise InputError(expected(f"from_names['{name}']", "a finite weight of at least 0", repr(weight)))
-        # Late: here alone the losses ask for names, and the rooms that know names build losses.
-        from regionloss.hooks.catalogue import catalogue
-        from regionloss.recipe.build import build_term
-        from regionloss.recipe.schema import TermUse
+        # The public door, and late: what knows names builds losses.
+        import regionloss
 
-        known = catalogue()
-        uses = {name: TermUse(use=name, weight=float(weight)) for name, weight in weights.items()}
-        return cls({name: build_term(use, known, value_range=value_range) for name, use in uses.items()})
+        return regionloss.load_terms(weights, value_range=value_range)
 
     @property
     def kinds(self) -> tuple[str, ...]:

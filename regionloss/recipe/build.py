@@ -2,37 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regionloss.errors import InputError, RecipeError, expected
-from regionloss.hooks.catalogue import Catalogue
+from regionloss.hooks.catalogue import Catalogue, catalogue
 from regionloss.hooks.records import TermRecord
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
-from regionloss.recipe.load import Loaded, load_terms_file
+from regionloss.recipe.load import Loaded, load_any
+from regionloss.recipe.locate import known_recipes
 from regionloss.recipe.options import other_kind
 from regionloss.recipe.schema import Recipe, TermsFile, TermUse
+from regionloss.recipe.source import Source
 
 if TYPE_CHECKING:
     from regionloss.losses.terms import LossTerms, Term
 
 
 def load_terms(
-    path: str | Path, *, overrides: Iterable[str] = (), value_range: tuple[float, float] = (-1.0, 1.0)
+    terms: str | Path | Mapping[str, float],
+    *,
+    overrides: Iterable[str] = (),
+    value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> LossTerms:
-    """Build the terms that a file lists (`version` and `terms` as in a recipe).
+    """Build the terms that a file lists (`version` and `terms` as in a recipe), or that installed plugins define.
 
     Args:
-        path: The YAML file.
-        overrides: `key.path=value` each.
+        terms: Path of a file of terms or of a recipe; name of a shipped recipe; names of terms with commas between,
+            each with its weight if that is not 1 (`"text=0.0025,face=0.02"`); or weights by name.
+        overrides: `key.path=value` each, for a file.
         value_range: Range of the images that the terms will see.
 
     Raises:
         RecipeError: All that is wrong with the file, a line each.
-        WeightsError: Weights are missing; the sentence names the command that fetches them.
+        UnknownNameError: There is neither a term nor a recipe of such a name.
+        InputError: A weight that is none.
+        WeightsError: The weights of a backbone are not here; the sentence says how to fetch them.
     """
-    return build_terms(load_terms_file(path, overrides), value_range=value_range)
+    return build_terms(_load_terms(terms, overrides, "terms"), value_range=value_range)
+
+
+def load_choice(choice: str, option: str = "--terms") -> Loaded[Recipe] | Loaded[TermsFile]:
+    """Load the terms that a command line names, as `load_terms` does, without building them; at least one.
+
+    Args:
+        choice: As for `load_terms`.
+        option: How sentences name it.
+    """
+    loaded = _load_terms(choice, (), option)
+    if not loaded.recipe.terms:
+        raise InputError(expected(option, "terms", f"'{choice}', which has none"))
+    return loaded
+
+
+def _load_terms(
+    terms: str | Path | Mapping[str, float], overrides: Iterable[str], where: str
+) -> Loaded[Recipe] | Loaded[TermsFile]:
+    if not isinstance(terms, str | os.PathLike | Mapping):
+        wanted = "a path, names of terms, or weights by name such as {'text': 0.0025}"
+        raise InputError(expected(where, wanted, type(terms).__name__))
+    if isinstance(terms, os.PathLike) or (isinstance(terms, str) and _is_file(terms)):
+        return load_any(terms, overrides)
+    weights = terms if isinstance(terms, Mapping) else _weights_in(terms, where)
+    if tuple(overrides):
+        raise InputError(expected("overrides", "none beside names of terms", repr(overrides), "Write other weights."))
+    known, uses = catalogue(), {}
+    for name, weight in weights.items():
+        if not isinstance(name, str):
+            raise InputError(expected(where, "weights by name, such as {'text': 0.0025}", repr(name)))
+        known.term(name)
+        if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise InputError(expected(f"{where}: {name}", "a finite weight of at least 0", repr(weight)))
+        uses[name] = TermUse(use=name, weight=float(weight))
+    source = Source(where, {}, {("terms", name): where for name in uses})
+    return Loaded(TermsFile(version=1, terms=uses), source, Path(), known)
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or os.path.isfile(text) or text in known_recipes()
+
+
+def _weights_in(text: str, where: str) -> dict[str, object]:
+    """Return `name` or `name=WEIGHT`, with commas between, as weights by name."""
+    weights: dict[str, object] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, equals, weight = map(str.strip, part.partition("="))
+        if name in weights:
+            raise InputError(expected(where, "each term once", f"'{name}' twice in '{text}'"))
+        try:
+            weights[name] = float(weight) if equals else 1.0
+        except ValueError:
+            weights[name] = weight
+    if not weights:
+        raise InputError(expected(where, "a file of terms, a recipe, or names of terms", f"'{text}'"))
+    return weights
 
 
 def build_terms(

@@ -1,6 +1,13 @@
 """Regions: the one type that every stage speaks, its layout, its geometry, and batches of it."""
 
-from regionloss.regions.collation import join
+from regionloss.regions.collation import RegionFilter, collate_regions, join
+from regionloss.regions.geometry import hflip
 from regionloss.regions.regions import Regions
 
-__all__ = ["Regions", "join"]
+__all__ = [
+    "RegionFilter",
+    "Regions",
+    "collate_regions",
+    "hflip",
+    "join",
+]

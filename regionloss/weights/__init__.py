@@ -7,9 +7,26 @@ says where they are kept. None of them imports torch before it reads tensors.
 
 from regionloss.disk import home
 from regionloss.weights.cache import origin_of, sha256_of
+from regionloss.weights.entries import WRAPPERS, bare, entries, walk
 from regionloss.weights.fetch import fetch
 from regionloss.weights.load import SUFFIXES, load_state_dict
 from regionloss.weights.locate import locate
+from regionloss.weights.pickles import broken, read_pickled
 from regionloss.weights.strict import load_strictly
 
-__all__ = ["SUFFIXES", "fetch", "home", "load_state_dict", "load_strictly", "locate", "origin_of", "sha256_of"]
+__all__ = [
+    "SUFFIXES",
+    "WRAPPERS",
+    "bare",
+    "broken",
+    "entries",
+    "fetch",
+    "home",
+    "load_state_dict",
+    "load_strictly",
+    "locate",
+    "origin_of",
+    "read_pickled",
+    "sha256_of",
+    "walk",
+]

@@ -105,7 +105,7 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
     "to_tensor": (rl.to_tensor, lambda: {"images": [Image.new("RGB", (8, 6)), Image.new("RGB", (8, 6))]}),
     "read_image": (rl.read_image, lambda: {"path": "absent.png"}),
     "detect": (rl.detect, lambda: {"images": images(), "detector": "whole_image", "options": {}}),
-    "load_terms": (rl.load_terms, lambda: {"path": "absent.yaml", "overrides": (), "value_range": (-1.0, 1.0)}),
+    "load_terms": (rl.load_terms, lambda: {"terms": "absent.yaml", "overrides": (), "value_range": (-1.0, 1.0)}),
 }  # fmt: skip
 
 

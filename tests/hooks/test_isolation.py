@@ -70,7 +70,7 @@ BROKEN = {
     "pairs": (
         f"{HEAD}@hookimpl\ndef register_region_kinds(register):\n"
         "    register('hand', summary='s', keypoints=['a'], flip_pairs=[(0, 1)])\n",
-        "hand: flip_pairs: expected pairs of different numbers below 1, got ((0, 1),).",
+        "hand: flip_pairs: expected pairs of different numbers below 1, got [(0, 1)].",
     ),
 }  # fmt: skip
 

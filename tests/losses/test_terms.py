@@ -220,8 +220,11 @@ def test_ranges_have_their_own_advice() -> None:
             r"^backbone: expected a FeatureBackbone",
         ),
         (lambda: LossTerms({"text": text_loss()}), r"^terms\['text'\]: expected a Term, got RegionPerceptualLoss\."),
-        (lambda: LossTerms.from_names(["text"]), r"^from_names: expected weights by name, such as .*, got list\."),
-        (lambda: LossTerms.from_names({"text": float("nan")}), r"^from_names\['text'\]: expected a finite weight"),
+        (
+            lambda: LossTerms.from_names(["text"]),
+            r"^terms: expected a path, names of terms, or .*, got list\.",
+        ),
+        (lambda: LossTerms.from_names({"text": float("nan")}), r"^terms: text: expected a finite weight"),
     ],
 )
 def test_bad_parts_are_sentences(make, sentence: str) -> None:

@@ -69,6 +69,46 @@ def test_a_file_of_terms(folder: Path) -> None:
     torch.testing.assert_close(half, expected, rtol=1e-5, atol=0)
 
 
+WEIGHTS = {"core/region-lpips": 0.5, "region-st-lpips": 1.0}
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [" core/region-lpips = 0.5, region-st-lpips", WEIGHTS, "terms.yaml", Path("terms.yaml"), "whole.yaml"],
+    ids=["names", "weights by name", "file", "path", "recipe"],
+)
+def test_one_door_takes_a_file_names_or_weights_by_name(
+    folder: Path, terms: str | Path | dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "\n".join(f"  {name}: {{use: {name}, weight: {weight}, kind: text}}" for name, weight in WEIGHTS.items())
+    (folder / "terms.yaml").write_text(f"version: 1\nterms:\n{body}\n")
+    (folder / "whole.yaml").write_text(
+        f"version: 1\nterms:\n{body}\nplugins: [./tiny.py]\ntrainer: {{name: tiny/record, options: {{phases: []}}}}\n"
+    )
+    monkeypatch.setattr(
+        "regionloss.recipe.build.build_terms", lambda loaded, **_: loaded.recipe.terms
+    )  # no weights here
+    found = load_terms(terms)
+    assert {name: (use.use, use.weight) for name, use in found.items()} == {n: (n, w) for n, w in WEIGHTS.items()}
+
+
+@pytest.mark.parametrize(
+    ("terms", "options", "sentence"),
+    [
+        ("region-lpips=1,region-lpips=2", {}, r"^terms: expected each term once, got 'region-lpips' twice in"),
+        ("region-lpips=much", {}, r"^terms: region-lpips: expected a finite weight of at least 0, got 'much'\."),
+        ({"region-lpips": None}, {}, r"^terms: region-lpips: expected a finite weight of at least 0, got None\."),
+        ({3: 1.0}, {}, r"^terms: expected weights by name, such as .*, got 3\."),
+        ("", {}, r"^terms: expected a file of terms, a recipe, or names of terms, got ''\."),
+        ("region-lpips", {"overrides": ["seed=1"]}, r"^overrides: expected none beside names of terms, got"),
+        ("regoin-lpips", {}, r"^no term is named 'regoin-lpips'\. Did you mean 'region-lpips'"),
+    ],
+)
+def test_terms_that_are_none_are_sentences(terms: object, options: dict[str, object], sentence: str) -> None:
+    with pytest.raises((rl.RegionLossError, LookupError), match=sentence):
+        load_terms(terms, **options)
+
+
 def test_a_value_that_a_constructor_refuses_is_reported_with_its_line(folder: Path) -> None:
     loaded = load_recipe("recipe.yaml", ["terms.word.extractor.options.size=[0, 9]"])
     with pytest.raises(RecipeError, match=r"^recipe\.yaml:5: terms\.word: resize\.size: expected") as told:

@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from insighttok_ref.tokenizers.insighttok.layouts import Tensors
-from regionloss.weights.entries import WRAPPERS, bare, entries
+from regionloss.weights import WRAPPERS, bare, entries
 
 #: Names that every tokenizer has, whatever stands before them.
 ANCHOR = re.compile(r"(?P<before>.*\.|)(?:encoder|decoder)\.conv_(?:in|out)\.weight")

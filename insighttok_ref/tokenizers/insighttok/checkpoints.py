@@ -30,8 +30,7 @@ from insighttok_ref.tokenizers.insighttok.layouts import (
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss.disk import whole
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
-from regionloss.weights.entries import entries
-from regionloss.weights.pickles import broken, read_pickled
+from regionloss.weights import broken, entries, read_pickled
 
 SHOWN = 5
 #: Entries that tell the state of a run of ours.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from insighttok_ref.tokenizers.insighttok.layouts import CODES, Tensors
 from regionloss.errors import InputError, WeightsError, expected
-from regionloss.weights.entries import bare, entries, walk
+from regionloss.weights import bare, entries, walk
 
 Codes = Literal["normalised", "plain"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from insighttok_ref.objective.gradient import gradients_at
 from insighttok_ref.objective.objective import Objective, with_absent
 from insighttok_ref.trainers.tokenizer.loop import PartState
-from regionloss.data.batches.batch import Batch
+from regionloss.data.batches import Batch
 
 
 def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, float]:

@@ -11,12 +11,12 @@ from insighttok_ref.data.options import SourceOptions
 from insighttok_ref.objective.adversarial import build_discriminator
 from insighttok_ref.trainers.tokenizer.options import EvaluationOptions, Phase, build_tokenizer
 from insighttok_ref.trainers.tokenizer.plan import Part
-from regionloss.data.batches.loader import Share
+from regionloss.data.batches import Share
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
 
 if TYPE_CHECKING:
     from insighttok_ref.trainers.tokenizer.trainer import InsightTok
-    from regionloss.runs.process_group import Ranks
+    from regionloss.runs import Ranks
 
 
 def share_of(part: Part, micro_batch: int | None, rank: int, size: int) -> Share:

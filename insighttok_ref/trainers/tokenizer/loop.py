@@ -20,11 +20,10 @@ from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.schedule import cosine
 from insighttok_ref.training.stop import FiniteWatch, TrainingError
 from insighttok_ref.training.weight_average import WeightAverage
-from regionloss.data.batches.batch import Batch, BatchSource
-from regionloss.data.batches.loader import Share
+from regionloss.data.batches import Batch, BatchSource, Share
 from regionloss.errors import NotFiniteError
 from regionloss.regions import Regions
-from regionloss.runs.process_group import mean_over_ranks
+from regionloss.runs import mean_over_ranks
 
 
 class Shown(NamedTuple):

@@ -27,10 +27,10 @@ from insighttok_ref.training.checkpoint import read_saved
 from insighttok_ref.training.engines import build_engine
 from insighttok_ref.training.stop import FiniteWatch
 from insighttok_ref.training.weight_average import WeightAverage
-from regionloss.data.batches.loader import Share
+from regionloss.data.batches import Share
 from regionloss.errors import InputError, WeightsError, expected
-from regionloss.losses.terms import LossTerms
-from regionloss.runs.collectives import rank_and_size
+from regionloss.losses import LossTerms
+from regionloss.runs import rank_and_size
 
 if TYPE_CHECKING:
     from insighttok_ref.trainers.tokenizer.trainer import InsightTok

@@ -14,15 +14,13 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.trainers.tokenizer.plan import Part
-from regionloss.data.shards.atomic import write_whole
-from regionloss.evaluation.report.data import Judged, JudgeName, ReportData
-from regionloss.evaluation.report.page import write_report
-from regionloss.evaluation.report.scores import judge_pictures, scores
+from regionloss.data.shards import write_whole
+from regionloss.evaluation.report import Judged, JudgeName, ReportData, judge_pictures, scores, write_report
 
 if TYPE_CHECKING:
     from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
     from insighttok_ref.trainers.tokenizer.session import Session
-    from regionloss.data.batches.batch import Batch
+    from regionloss.data.batches import Batch
     from regionloss.judges import Judge
 
 SECONDS_A_WORD = 0.03  # of a judge on one core, for the time left

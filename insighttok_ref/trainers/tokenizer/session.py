@@ -32,14 +32,13 @@ from insighttok_ref.training.metrics_log import ROOM, MetricsLog
 from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.stop import StoppedError, StopSignals
 from insighttok_ref.training.threads import threads_for
-from regionloss.data.batches.batch import BatchSource
-from regionloss.data.batches.loader import Share
-from regionloss.data.shards.atomic import write_whole
+from regionloss.data.batches import BatchSource, Share
+from regionloss.data.shards import write_whole
 from regionloss.disk import to_disk
 from regionloss.errors import InputError, WeightsError, expected
-from regionloss.pictures.grid import sample_grid
+from regionloss.pictures import sample_grid
 from regionloss.recipe import TrainingRun
-from regionloss.runs.process_group import Ranks, agree, barrier
+from regionloss.runs import Ranks, agree, barrier
 
 if TYPE_CHECKING:
     from insighttok_ref.trainers.tokenizer.trainer import InsightTok

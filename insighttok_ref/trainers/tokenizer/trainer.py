@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from insighttok_ref.trainers.tokenizer.session import Session
     from regionloss.judges import Judge
     from regionloss.recipe import TrainingRun
-    from regionloss.runs.process_group import Ranks
+    from regionloss.runs import Ranks
 
 #: The name that this trainer had as one of two; recipes may say it until 0.3.
 EARLIER = "comparison"
@@ -80,8 +80,8 @@ class InsightTok:
             StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
             TrainingError: A value is not finite.
         """
-        from regionloss.evaluation.judges import build_judges
-        from regionloss.runs.process_group import join
+        from regionloss.evaluation import build_judges
+        from regionloss.runs import join
 
         names = self.evaluation.judges
         judges, notes = build_judges(names, run.loaded.catalogue, run.resolved) if names else ({}, [])

@@ -1,1 +1,21 @@
 """Annotation of shards: one pure function a shard, and who runs it."""
+
+from regionloss.data.annotate.annotator import Annotate
+from regionloss.data.annotate.decode import Picture, decode
+from regionloss.data.annotate.detect import to_batch
+from regionloss.data.annotate.detectors import resolve
+from regionloss.data.annotate.jobs import jobs_of
+from regionloss.data.annotate.pictures import Annotated, Tick, annotate, annotate_files
+
+__all__ = [
+    "Annotate",
+    "Annotated",
+    "Picture",
+    "Tick",
+    "annotate",
+    "annotate_files",
+    "decode",
+    "jobs_of",
+    "resolve",
+    "to_batch",
+]

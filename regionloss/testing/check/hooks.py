@@ -11,9 +11,9 @@ from types import ModuleType
 
 from regionloss.errors import RegionLossError, did_you_mean
 from regionloss.hooks.manager import HOOKS
-from regionloss.hooks.markers import PROJECT
 from regionloss.hooks.records import Plugin, Registered
 from regionloss.hooks.registrar import Registrar
+from regionloss.hooks.specs import PROJECT
 from regionloss.testing.check.findings import ADVICE, MISSING, OK, Finding
 
 LIMIT = 0.3  # seconds for one plugin: `regionloss plugins` has one for all of them

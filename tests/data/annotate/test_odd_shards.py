@@ -21,9 +21,9 @@ from regionloss.data.annotate.decode import Picture
 from regionloss.data.annotate.detectors import Named
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.work import Work
-from regionloss.data.sidecars.collection import merge
 from regionloss.data.sidecars.entries import entries_of
 from regionloss.data.sidecars.formats.rows import Imported
+from regionloss.data.sidecars.imports import merge
 from regionloss.data.sidecars.sidecar import Scan, Sidecar, read_sidecar, schema, write_sidecar
 from regionloss.errors import InputError
 from regionloss.regions import Regions

@@ -1,0 +1,24 @@
+"""Arguments and checks that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regionloss.errors import InputError, expected
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A file, or the name of a shipped recipe.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys to change.", show_default=False),
+]
+
+
+def check_suffix(out: Path) -> None:
+    """Raise InputError for a picture that could not be written, before a command does its work."""
+    from PIL import Image
+
+    if out.suffix.lower() not in Image.registered_extensions():
+        raise InputError(expected("--out", "a picture such as picture.png", f"'{out}'"))
