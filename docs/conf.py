@@ -6,7 +6,7 @@ author = "the regionloss authors"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
-include_patterns = ["docs/**", "*.md", "plugins/*/README.md", "recipes/README.md"]
+include_patterns = ["docs/**", "*.md", "plugins/*/README.md", "recipes/README.md", "studies/**"]
 exclude_patterns = [".*", "dist", "runs", "docs/images/README.md"]
 
 # Headings are anchors, as on a forge; a link that leads nowhere is an error (`-W`).

@@ -54,6 +54,7 @@ def expected(where: str, wanted: str, got: str, advice: str = "") -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `Did you mean 'x'? Known: ...` for a misspelled name (without a guess where none is close)."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    lower = {known_name.lower(): known_name for known_name in names}
+    close = [lower[found] for found in difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)]
     guess = f"Did you mean '{close[0]}'? " if close else ""
     return f"{guess}Known: {', '.join(names) if names else 'none'}."

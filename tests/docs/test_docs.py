@@ -24,6 +24,7 @@ PAGES = sorted(
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "plugins").glob("*/README.md"),
         ROOT / "recipes" / "README.md",
+        *(ROOT / "studies").rglob("*.md"),
     ]
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -204,15 +205,42 @@ def test_weights_that_are_shown_for_packaged_networks_are_near_the_quickstart_s(
         for name, weight in WEIGHT.findall(file.read_text(encoding="utf-8")):
             assert float(weight) <= 3 * terms[name]["weight"], f"{file}: {name} {weight}"
             seen.append(file.name)
-    assert {"wrap-any-loss.md", "tutorial.md", "terms.py", "wrapping.py", "quickstart.yaml"} <= set(seen)
+    assert {"any-loss.md", "tutorial.md", "terms.py", "wrap.py", "quickstart.yaml"} <= set(seen)
 
 
 def test_the_readme_names_every_room() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     rooms = {path.parent for path in (ROOT / "regionloss").glob("*/__init__.py")}
-    assert not [room.name for room in rooms if f"`regionloss/{room.name}/`" not in text]
-    for path in re.findall(r"`((?:regionloss|insighttok_ref|plugins|recipes|examples|docs|tests)/[\w./-]*)`", text):
+    assert not [room.name for room in rooms if f"`regionloss/{room.name}/" not in text]
+    inner = {path.parent for path in (ROOT / "regionloss" / "data").glob("*/__init__.py")}
+    assert not [room.name for room in inner if f"`regionloss/data/{room.name}/`" not in text]
+    for path in re.findall(
+        r"`((?:regionloss|insighttok_ref|plugins|recipes|examples|benchmarks|studies|docs|tests)/[\w./-]*)`", text
+    ):
         assert (ROOT / path).exists(), path
+
+
+def test_where_would_you_change_names_ten_places_that_are_there() -> None:
+    """A path stands whole, or, without a slash, beside the one before it; a name of code is in a file of its row."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (.+?) \| (.+) \|$", text.split("## Where would you change")[1].split("\n## ")[0], re.MULTILINE
+    )
+    assert len(rows) == 2 + 10 - 1  # the head, then ten questions
+    for question, answer in rows[1:]:
+        files: list[Path] = []
+        names = []
+        for word in (word for word in re.findall(r"`([^`]+)`", answer) if " " not in word):
+            if "/" not in word and "." not in word and word != "Makefile":
+                names.append(word)
+                continue
+            folders = [ROOT, *files, *(file.parent for file in files)]
+            near = [folder / word for folder in folders]
+            found = [path for path in near if path.exists()]
+            assert found, f"{question}: {word}"
+            files.append(found[0])
+        held = "".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
+        assert not [name for name in names if name not in held], question
 
 
 def test_the_readme_names_every_target_that_it_tells_to_type() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from regionloss import HostSpec
-from regionloss.errors import InputError, PluginError, UnknownNameError
+from regionloss.errors import InputError, PluginError, UnknownNameError, did_you_mean
 from regionloss.hooks.catalogue import build_catalogue
 from tests.disk_plugins import HEALTHY, write_distribution
 
@@ -151,3 +151,8 @@ def test_a_plugin_file_needs_no_distribution(tmp_path: Path) -> None:
     assert catalogue.find("detector", "here").version.startswith("sha256:")
     (absent,) = catalogue.broken
     assert absent.sentence.startswith(f"there is no file '{tmp_path / 'absent.py'}'.")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("MTCNN", "mtcnn"), ("Ppocr", "ppocr"), ("Whole-Image", "whole-image")])
+def test_capitals_are_no_reason_not_to_guess_a_name(typed: str, meant: str) -> None:
+    assert did_you_mean(typed, ["craft", "mtcnn", "ppocr", "whole-image"]).startswith(f"Did you mean '{meant}'? Known:")

@@ -14,8 +14,8 @@ import pytest
 def study() -> ModuleType:
     """The study's module: logos, photographs, and pasting one on the other."""
     pytest.importorskip("skimage")
-    file = Path(__file__).parents[1] / "studies" / "finding.py"
-    spec = importlib.util.spec_from_file_location("finding_study", file)
+    file = Path(__file__).parents[3] / "studies" / "logo_detection" / "study.py"
+    spec = importlib.util.spec_from_file_location("logo_detection_study", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

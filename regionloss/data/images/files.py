@@ -242,6 +242,19 @@ def grey_to_rgb(image: Image.Image, white: float, negative: bool = False) -> Ima
     return Image.fromarray(grey[given] if every is not given else grey).convert("RGB")
 
 
+def advice_for(image: object, array: np.ndarray) -> str:
+    """Return how what is no RGB image of bytes becomes one."""
+    if isinstance(image, str | os.PathLike):
+        return "Write read_image(path)."
+    if isinstance(image, Image.Image):
+        return "Write image.convert('RGB')."
+    if array.ndim == 2 and array.dtype == np.uint8:
+        return "Write Image.fromarray(image).convert('RGB')."
+    if isinstance(image, Tensor):
+        return "A tensor in [-1, 1] needs no more than torch.stack."
+    return "Bytes from 0 to 255 are images here, channels last."
+
+
 def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     """Return RGB images of one size as (B, 3, H, W) float32 in [-1, 1].
 
@@ -257,7 +270,7 @@ def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     for number, array in enumerate(arrays):
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
             wanted, got = "an RGB image, (H, W, 3) of bytes", f"{array.shape} of {array.dtype}"
-            raise InputError(expected(f"to_tensor: images[{number}]", wanted, got, "Write image.convert('RGB')."))
+            raise InputError(expected(f"to_tensor: images[{number}]", wanted, got, advice_for(images[number], array)))
         if array.shape != arrays[0].shape:
             sizes = [f"{height} x {width}" for height, width, _ in (arrays[0].shape, array.shape)]
             advice = "Resize or crop them, or stack those of one size."

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import regionloss as rl
@@ -34,6 +35,10 @@ def test_images_of_one_size_are_stacked() -> None:
         ("x.png", r"expected a list of images, got str\."),
         (iter([None]), r"images\[0\]: expected an RGB image"),
         ([3], r"images\[0\]: expected an RGB image"),
+        (["photo.png"], r"images\[0\]: expected an RGB image, .* Write read_image\(path\)\."),
+        ([torch.zeros(3, 6, 8)], r"images\[0\]: .* got \(3, 6, 8\) of float32\. A tensor in \[-1, 1\] needs"),
+        ([np.zeros((6, 8, 3))], r"images\[0\]: .* of float64\. Bytes from 0 to 255"),
+        ([np.zeros((6, 8), np.uint8)], r"images\[0\]: .* of uint8\. Write Image\.fromarray\(image\)\.convert"),
     ],
 )
 def test_others_are_a_sentence(images: Any, said: str) -> None:

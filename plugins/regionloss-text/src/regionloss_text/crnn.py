@@ -23,7 +23,7 @@ CONVS = (
     Conv("14", "15"),
     Conv("18", pool=HALF_ROWS, padding=0),
 )
-#: Mean squared length of a feature vector on drawn words, by level (studies/taps.py measures it).
+#: Mean squared length of a feature vector on drawn words, by level (studies/text_levels measures it).
 ENERGY = (3.5, 45.0, 910.0, 3700.0, 370.0, 300.0, 2100.0)
 PREFIX = "module.FeatureExtraction.ConvNet."
 

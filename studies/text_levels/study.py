@@ -15,7 +15,7 @@ Then the pixels of blurred words (none legible) are optimised with sets of level
 - `read`: share of words read after so many steps of Adam;
 - `error`: root mean squared error of the luma to the original, in [-1, 1] units, relative to that of the blurred word.
 
-Run: python plugins/regionloss-text/studies/taps.py
+Run: python studies/text_levels/study.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""How many pasted logos are found: five drawn ones on scikit-image's photographs. `python studies/finding.py`."""
+"""How many pasted logos are found: five drawn ones on scikit-image's photographs.
+
+Run: python studies/logo_detection/study.py
+"""
 
 from __future__ import annotations
 
