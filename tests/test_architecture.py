@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -264,6 +265,16 @@ def tracked_texts() -> list[Path]:
 REGISTRIES = tuple("".join(parts) for parts in (("py", "pi.org"), ("files.python", "hosted"), ("registry.", "npmjs")))
 FOLDERS = tuple("/" + name for name in ("work", "root", "home", "Users", "mnt"))
 MACHINE_PATH = re.compile(r"(?<![\w./~$}>:-])(" + "|".join(re.escape(folder) for folder in FOLDERS) + r")/[\w.-]+")
+
+
+def test_every_distribution_is_typed_strictly() -> None:
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    packages = [folder if folder.name != "src" else next(folder.glob("*/__init__.py")).parent for folder in SOURCES]
+    assert checked["strict"]
+    assert sorted(checked["packages"]) == sorted(folder.name for folder in packages)
+    assert sorted(checked["mypy_path"]) == sorted(
+        str(folder.parent.relative_to(ROOT)) for folder in packages if folder.parent.name == "src"
+    )
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:

@@ -116,8 +116,8 @@ def build_training_data(
             elif source.packaged in ("face", "photo"):
                 made[name] = packaged_source(name, source, options, detectors or {}, flip_pairs)
             else:
-                made[name], problems = text_source(name, source, options)
-                notes += [f"data.sources.{name}: {problem}" for problem in problems]
+                made[name], lacking = text_source(name, source, options)
+                notes += [f"data.sources.{name}: {problem}" for problem in lacking]
         except InputError as error:
             raise InputError(f"data.sources.{name}: {error}") from error
     return TrainingData(options, made, tuple(notes))

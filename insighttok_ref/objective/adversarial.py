@@ -180,5 +180,7 @@ def adaptive_weight(pixels: Tensor, heard: Tensor, last_layer: Tensor, most: flo
     """
     losses = (pixels, heard)
     norms = torch.stack([torch.autograd.grad(loss, last_layer, retain_graph=True)[0].float().norm() for loss in losses])
+    ours: Tensor
+    theirs: Tensor
     ours, theirs = sum_over_ranks(norms) / rank_and_size()[1]
     return (ours / (theirs + 1e-4)).clamp(0.0, most).detach()

@@ -142,7 +142,8 @@ class Objective:
         """Return the terms that this phase does not train, by name; arguments as for a call."""
         if self.watched is None or not self.watched.terms:
             return {}
-        return self.watched(output.reconstruction.detach(), target, regions).by_term
+        by_term: dict[str, Tensor] = self.watched(output.reconstruction.detach(), target, regions).by_term
+        return by_term
 
 
 def weightless(terms: LossTerms | None) -> LossTerms | None:

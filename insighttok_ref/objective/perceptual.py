@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +16,7 @@ from regionloss.checks import check_direction
 from regionloss.errors import did_you_mean
 
 #: The same networks as the feature backbones of these names.
-NETWORKS: dict[str, type[LPIPSFeatures]] = {
+NETWORKS: dict[str, Callable[[], LPIPSFeatures]] = {
     "lpips-vgg": LPIPSVgg,
     "lpips-alex": LPIPSAlex,
     "st-lpips-vgg": ShiftTolerantVgg,

@@ -139,7 +139,8 @@ class EMAQuantizer(nn.Module):
 
     def lookup(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
         """Return the vectors (B, d, h, w) of ids (B, h * w)."""
-        return self.codebook[ids].unflatten(1, grid).permute(0, 3, 1, 2)
+        codes: Tensor = self.codebook[ids].unflatten(1, grid)
+        return codes.permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def update(self) -> None:

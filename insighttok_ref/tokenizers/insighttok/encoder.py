@@ -62,7 +62,9 @@ class Encoder(nn.Module):
         h = self.conv_in(x)
         for level in self.down:
             h = maybe_checkpointed(level, h, self.checkpointing)
-            if hasattr(level, "downsample"):
-                h = level.downsample(h)
+            downsample: nn.Module | None = getattr(level, "downsample", None)
+            if downsample is not None:
+                h = downsample(h)
         h = maybe_checkpointed(self.mid, h, self.checkpointing)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        latents: Tensor = self.conv_out(F.silu(self.norm_out(h)))
+        return latents

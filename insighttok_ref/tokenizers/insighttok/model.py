@@ -180,7 +180,8 @@ class InsightTokenizer(nn.Module):
         self.grid((x.shape[2], x.shape[3]))
         if self.patch_size > 1:
             x = F.pixel_unshuffle(x, self.patch_size)
-        return self.quant_conv(self.encoder(self._formatted(x)))
+        latents: Tensor = self.quant_conv(self.encoder(self._formatted(x)))
+        return latents
 
     def decode_latents(self, z_q: Tensor) -> Tensor:
         """Return images (B, 3, H, W), not clamped, of quantised latents (B, d, h, w)."""
@@ -220,7 +221,7 @@ class InsightTokenizer(nn.Module):
             UnknownNameError: There is no such part.
             InputError: Nothing would learn by gradients.
         """
-        known = {
+        known: dict[str, list[nn.Module]] = {
             "encoder": [self.encoder, self.quant_conv],
             "quantizer": [self.quantize],
             "decoder": [self.post_quant_conv, self.decoder],

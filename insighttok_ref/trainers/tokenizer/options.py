@@ -44,7 +44,9 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
 
 
 QuantizerOptions = options_of(EMAQuantizer, "codebook_size", "code_dim")
-Preset = Annotated[Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")]
+Preset: Any = Annotated[
+    Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")
+]
 ModelOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Preset)
 
 #: Folders of a run that are not a phase's.

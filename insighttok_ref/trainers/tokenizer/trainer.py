@@ -94,9 +94,11 @@ class InsightTok:
         from insighttok_ref.trainers.tokenizer.settings import Settings
         from regionloss.recipe import build_detector
 
+        mixes = {phase.name: phase.data for phase in self.phases}
+
         def batches(part: Part, share: Share) -> BatchSource:
             loader = data.batches(
-                part.phase.data or None,
+                mixes[part.phase.name] or None,
                 seed=run.recipe.seed,
                 batch_size=share.batch_size,
                 micro_batch=share.micro_batch,

@@ -205,7 +205,7 @@ def run_on_ray(
         # Follows RAY_ADDRESS; without it, a cluster of this machine.
         ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
     try:
-        needs, count = room(ray.nodes(), len(jobs), workers, cpus, gpus)  # type: ignore[no-untyped-call]
+        needs, count = room(ray.nodes(), len(jobs), workers, cpus, gpus)
         crew = Crew(build, jobs, needs)
         try:
             yield from crew.reports(count)

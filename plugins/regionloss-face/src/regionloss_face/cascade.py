@@ -72,7 +72,8 @@ class CascadeNetwork(nn.Module):
 
     def step(self, layer: str, activation: str, features: Tensor) -> Tensor:
         """Return features after a layer and its activation, by their names in the weight file."""
-        return self.get_submodule(activation)(self.get_submodule(layer)(features))
+        activated: Tensor = self.get_submodule(activation)(self.get_submodule(layer)(features))
+        return activated
 
 
 def load_network(plan: Plan, weights: str, key: str = "") -> CascadeNetwork:

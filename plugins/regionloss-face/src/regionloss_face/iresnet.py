@@ -59,7 +59,8 @@ class IBlock(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return features (R, width, h, w)."""
         branch = self.prelu(self.bn2(self.conv1(self.bn1(images))))
-        return self.bn3(self.conv2(branch)) + self.downsample(images)
+        features: Tensor = self.bn3(self.conv2(branch)) + self.downsample(images)
+        return features
 
 
 class IResNet(nn.Module):
@@ -88,4 +89,5 @@ class IResNet(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return descriptions (R, 512), not normalised, of images (R, 3, 112, 112)."""
-        return self.features(self.fc(torch.flatten(self.bn2(self(images)[-1]), 1)))
+        vectors: Tensor = self.features(self.fc(torch.flatten(self.bn2(self(images)[-1]), 1)))
+        return vectors

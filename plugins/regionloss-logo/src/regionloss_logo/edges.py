@@ -39,7 +39,8 @@ def agreement(picture: Tensor, templates: Tensor) -> Tensor:
     product = torch.fft.rfft2(picture, s=size)[None] * torch.fft.rfft2(templates, s=size).conj()
     found = torch.fft.irfft2(product.sum(1), s=size)
     rows, columns = (picture.shape[i] - templates.shape[i + 1] + 1 for i in (1, 2))
-    return found[:, :rows, :columns] / templates.norm(dim=1).sum((1, 2))[:, None, None]
+    fit: Tensor = found[:, :rows, :columns] / templates.norm(dim=1).sum((1, 2))[:, None, None]
+    return fit
 
 
 def fast(side: int) -> int:

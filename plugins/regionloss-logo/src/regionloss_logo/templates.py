@@ -34,8 +34,7 @@ class Template:
 
     def to(self, device: torch.device) -> Template:
         """Return the template on another device."""
-        tensors = (tensor.to(device) for tensor in (self.edges, self.colours, self.opacity))
-        return Template(*tensors, self.margin)
+        return Template(self.edges.to(device), self.colours.to(device), self.opacity.to(device), self.margin)
 
     @property
     def sides(self) -> tuple[int, int]:

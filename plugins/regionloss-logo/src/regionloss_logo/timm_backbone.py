@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
+from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone, InputSpec
@@ -32,11 +34,11 @@ class TimmBackbone(FeatureBackbone):
             raise UnknownNameError(
                 f"timm has no network named '{network}'. {did_you_mean(network, timm.list_models())}"
             )
-        model = timm.create_model(network, pretrained=False)
+        model: Any = timm.create_model(network, pretrained=False)
         load_strictly(model, weights, key=key)
         if not hasattr(model, "forward_intermediates"):
             raise InputError(expected("timm.network", "a network with forward_intermediates", f"'{network}'"))
-        data = timm.data.resolve_model_data_config(model)
+        data = resolve_model_data_config(model)
         fixed = model.pretrained_cfg.get("fixed_input_size", False)
         size = tuple(data["input_size"][1:]) if fixed else None
         spec = InputSpec(size, (0.0, 1.0), "RGB", tuple(data["mean"]), tuple(data["std"]))
@@ -46,9 +48,11 @@ class TimmBackbone(FeatureBackbone):
     def levels(self, network: nn.Module, images: Tensor) -> list[Tensor]:
         """Return the levels, (R, C, h, w) each."""
         try:
-            return network.forward_intermediates(
+            intermediates: Any = network.forward_intermediates
+            levels: list[Tensor] = intermediates(
                 images, indices=self.chosen, output_fmt="NCHW", intermediates_only=True
             )
         except (AssertionError, IndexError) as error:
             got = f"{self.chosen} ({error})"
             raise InputError(expected("timm.out_indices", "numbers of the network's levels", got)) from error
+        return levels

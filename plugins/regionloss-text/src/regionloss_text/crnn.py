@@ -71,7 +71,7 @@ class CrnnEnglishG2(FeatureBackbone):
         )
         self.balance = balance
 
-    def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor]:
+    def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor] | Tensor:
         """Return all seven levels of images (R, 1, height, width)."""
         levels = super().levels(network, images)
         if not self.balance:
