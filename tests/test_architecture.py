@@ -24,6 +24,7 @@ WINGS = {"data", "evaluation", "testing"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "tensors": set(),
+    "compat": set(),
     "disk": {"errors"},
     "limits": {"errors"},
     "regions": {"errors", "tensors", "limits"},
@@ -33,20 +34,20 @@ ARROWS: dict[str, set[str]] = {
     "backbones": BASE | {"weights"},  # core's own networks read their files
     "reduction": BASE,
     "losses": BASE | STAGES | {"reduction"},
-    "hosts": BASE | {"losses"},
-    "hooks": {"errors"},
-    "weights": {"disk", "errors", "hooks"},
+    "hosts": BASE | {"compat", "losses"},
+    "hooks": {"compat", "errors"},
+    "weights": {"compat", "disk", "errors", "hooks"},
     "recipe": {"disk", "errors", "hooks", "losses"},
     "console": {"errors"},
-    "runs": {"console", "errors"},
+    "runs": {"compat", "console", "errors"},
     "data/images": BASE,
-    "data/shards": BASE | {"disk", "data/images"},
+    "data/shards": BASE | {"compat", "disk", "data/images"},
     "data/sidecars": BASE | {"console", "data/images", "data/shards"},
     "data/batches": BASE | {"data/images", "data/shards", "data/sidecars"},
     "data/words": BASE,
     # The side-cars are written from what a detector found: annotation knows the protocol, and no detector.
     "data/annotate": BASE
-    | {"console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
+    | {"compat", "console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
     "pictures": BASE | {"losses", "data/images", "data/shards", "data/sidecars"},
     "evaluation": BASE | {"hooks", "judges"},
     "evaluation/report": BASE | {"judges", "pictures", "evaluation", "data/batches", "data/images", "data/shards"},
@@ -265,6 +266,35 @@ def tracked_texts() -> list[Path]:
 REGISTRIES = tuple("".join(parts) for parts in (("py", "pi.org"), ("files.python", "hosted"), ("registry.", "npmjs")))
 FOLDERS = tuple("/" + name for name in ("work", "root", "home", "Users", "mnt"))
 MACHINE_PATH = re.compile(r"(?<![\w./~$}>:-])(" + "|".join(re.escape(folder) for folder in FOLDERS) + r")/[\w.-]+")
+
+
+#: The one file that knows DeepSpeed.
+KNOWS_DEEPSPEED = ROOT / "insighttok_ref" / "training" / "engines.py"
+#: Names that begin with an underscore and are documented.
+DOCUMENTED = {"_asdict", "_exit", "_replace"}
+
+
+def foreign_privates(tree: ast.Module) -> Iterator[str]:
+    """Yield what a file reads of others that begins with one underscore, and modules for tests that it imports."""
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            own.add(node.attr)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr) and node.attr not in own | DOCUMENTED:
+            yield f"{node.lineno}: {ast.unparse(node)}"
+    for name, _, line in imports(tree, ""):
+        if name.startswith("unittest") or re.search(r"\._[^_]", name):
+            yield f"{line}: {name}"
+
+
+def test_private_names_of_others_are_read_in_compat_alone() -> None:
+    files = [path for folder in SOURCES for path in python_files(folder) if path != KNOWS_DEEPSPEED]
+    read = {path: list(foreign_privates(ast.parse(path.read_text(encoding="utf-8")))) for path in files}
+    where = {path for path, found in read.items() if found}
+    assert ROOT / "regionloss" / "compat" / "torch.py" in where  # the reader reads
+    wrong = [path for path in where if "compat" not in (path.stem, path.parent.name)]
+    assert not wrong, "\n".join(f"{path.relative_to(ROOT)}:{line}" for path in wrong for line in read[path])
 
 
 def test_every_distribution_is_typed_strictly() -> None:

@@ -7,6 +7,7 @@ import copy
 import torch
 
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+from insighttok_ref.training.compat import lerp_each
 
 
 class WeightAverage:
@@ -24,6 +25,6 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, model: InsightTokenizer) -> None:
         """Follow the model's weights, once a step."""
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - self.decay)
+        lerp_each(list(self.model.parameters()), list(model.parameters()), 1 - self.decay)
         for mine, its in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(its)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from regionloss.compat.torch import abort_process_group
 from regionloss.runs.collectives import control_group, forget_control_group, rank_and_size
 from regionloss.errors import InputError, LostProcessError, expected
 from regionloss.runs.launch import Launch, read_launch
@@ -93,7 +94,7 @@ def join(
             # To destroy the group would be to wait for collectives that never end.
             made = False
             with suppress(RuntimeError):
-                dist.distributed_c10d._abort_process_group()
+                abort_process_group()
         if launch.size > 1 and isinstance(error, RuntimeError) and LOST.search(str(error)):
             raise _lost(launch, timeout, error) from error
         raise

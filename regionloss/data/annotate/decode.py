@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from regionloss.compat.processes import workers_of
 from regionloss.data.images.files import MOST_PIXELS, ORIENTATION, decoded, open_image, readable, upright_size
 from regionloss.errors import InputError, LostProcessError, expected
 
@@ -184,7 +185,7 @@ class Decoders:
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
-        running = list((self.pool._processes or {}).values())
+        running = workers_of(self.pool)
         self.pool.shutdown(wait=False, cancel_futures=True)
         for process in running:
             process.terminate()

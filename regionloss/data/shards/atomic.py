@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from regionloss.compat.fsspec import parent_of
 from regionloss.data.shards.paths import file_system, is_local
 from regionloss.disk import to_disk
 
@@ -25,7 +26,7 @@ def write_whole(path: str, contents: bytes) -> None:
         DiskError: This machine's disk is full, or takes nothing; the file is as it was.
     """
     system, inner = file_system(path)
-    parent, name = system._parent(inner), inner.rstrip("/").rpartition("/")[2]
+    parent, name = parent_of(system, inner), inner.rstrip("/").rpartition("/")[2]
     begun = f".{name}.{socket.gethostname()}-"
     temporary = f"{parent.rstrip('/')}/{begun}{os.getpid()}.tmp"
     try:
