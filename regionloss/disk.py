@@ -35,7 +35,7 @@ def to_disk(
 
     Args:
         path: The file or the folder that is written.
-        advice: What to do.
+        advice: What the user can do, a sentence.
 
     Raises:
         DiskError: The disk is full, gone, or not to be written.
@@ -92,7 +92,7 @@ def guarded(folder: Path, what: str) -> Iterator[None]:
 
     Args:
         folder: Made where it is absent; removed again where nothing was written.
-        what: Is done there, e.g. `"training"`.
+        what: What is done there, for the sentence: `"training"`.
 
     Raises:
         InputError: Another process does that there.

@@ -33,8 +33,8 @@ class TrainingData:
     """Sources by name, and what is mixed of them.
 
     Args:
-        options: What they were made from.
-        sources: From a seed to the source.
+        options: Options that the sources were made from.
+        sources: Makes a source from a seed, by the source's name.
         notes: Sentences for the user: shards that are damaged, sources that lack regions.
     """
 
@@ -56,11 +56,11 @@ class TrainingData:
 
         Args:
             mix: Shares of the sources, any scale; None takes all sources alike.
-            seed: Of orders, crops and drops.
+            seed: Seed of orders, crops and drops.
             batch_size: Images of a step, all processes together.
             micro_batch: Images at once in a process; None takes a process's whole part.
             rank: Number of this process.
-            size: Processes.
+            size: Number of processes.
 
         Raises:
             UnknownNameError: A source that the data do not have.
@@ -95,10 +95,10 @@ def build_training_data(
     """Open the sources of a recipe, so that what is missing is said before training begins.
 
     Args:
-        options: Of the recipe.
-        detectors: By name; they look at the packaged photographs of faces, the first of each kind. Sources with
+        options: Options of the recipe.
+        detectors: Detectors by name; the first of each kind looks at the packaged photographs of faces. Sources with
             side-cars need none.
-        flip_pairs: By kind, the keypoints that swap in a mirror image; None takes those of the registered kinds.
+        flip_pairs: Keypoints that swap in a mirror image, by kind; None takes those of the registered kinds.
 
     Raises:
         InputError: A source that is missing or holds nothing; names its key.

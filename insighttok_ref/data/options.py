@@ -35,7 +35,7 @@ class SourceOptions(Strict):
         plain: Share of plain grounds.
         fonts: Folder of font files; those that packages bring, if unsaid.
         words: File of words; a list that a package brings, if unsaid.
-        packaged: What installed packages bring: `text`, `face` or `photo`.
+        packaged: Images of installed packages: `text`, `face` or `photo`.
         augment: How images are framed, instead of `data.augment`.
     """
 
@@ -75,12 +75,12 @@ class DataOptions(Strict):
 
     Args:
         image_size: Side of the square training images, pixels.
-        sources: By the name that a phase's mix gives them.
+        sources: Sources by the name that a phase's mix gives them.
         augment: How images are framed.
-        filters: Which regions are kept, by kind; limits and random drops too.
+        filters: Rules for the regions that are kept, by kind; limits and random drops too.
         workers: Processes that make batches; 0 makes them in the training process.
         prefetch: Batches that each worker makes ahead.
-        start_workers: How they are started; `spawn` where a library of the file system does not bear a fork.
+        start_workers: How workers are started; `spawn` where a library of the file system does not bear a fork.
         max_pixels: Most pixels of an image that is decoded; decoding takes 4 to 8 bytes for each.
     """
 

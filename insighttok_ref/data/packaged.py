@@ -43,10 +43,10 @@ class DataOptions(BaseModel):
         train_images: Samples in an epoch of the mixture (crops and renderings, not files).
         test_images: Test images with words; fonts are shared with training, words and photographs are not.
         test_faces: Test crops of a face photograph that is not trained on.
-        test_seed: Of the test images; runs with other seeds are tested on the same ones.
+        test_seed: Seed of the test images; runs with other seeds are tested on the same ones.
         mix: Share of each source: `text`, `face`, `photo`, and `folder` where `images` is given (a half, if unsaid).
         text: How words are drawn.
-        filters: Which regions are kept, by kind.
+        filters: Rules for the regions that are kept, by kind.
         max_files: Most files of the folder that are used, a seeded choice.
     """
 
@@ -92,10 +92,10 @@ def build_data(
     """Prepare what a run trains and tests on; images themselves are made when they are first asked for.
 
     Args:
-        options: What to use.
-        seed: Of the training images and their order.
-        detectors: By name; they look at the photographs and at the user's folder, the first of each kind.
-        flip_pairs: By kind, the keypoints that swap in a mirror image.
+        options: Images that are asked for.
+        seed: Seed of the training images and their order.
+        detectors: Detectors by name; the first of each kind looks at the photographs and at the user's folder.
+        flip_pairs: Keypoints that swap in a mirror image, by kind.
         sidecar: Where the regions of the user's folder are kept, for the next time.
         tick: Told how many of the folder's files are done, of how many.
 

@@ -16,7 +16,7 @@ class Counting:
     """Says on standard error, now and then, how far a count is that takes long; nothing of one that does not.
 
     Args:
-        what: Is counted.
+        what: What is counted, in words.
         every: Seconds between two lines.
     """
 
@@ -35,7 +35,7 @@ class Told:
     """Batches of a source; each image that others stand in for is named once, on standard error.
 
     Args:
-        source: Of batches.
+        source: Source of the batches.
         most: After so many names, only how many more there are.
     """
 

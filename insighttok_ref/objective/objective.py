@@ -28,9 +28,9 @@ class ObjectiveOptions(BaseModel):
     """Weight of each part; a part of weight 0 is not computed. Region terms have theirs in the recipe's `terms`.
 
     Args:
-        l1: Of the mean absolute difference of pixels.
-        l2: Of the mean squared difference of pixels.
-        edges: Of the difference of neighbouring pixels' differences.
+        l1: Weight of the mean absolute difference of pixels.
+        l2: Weight of the mean squared difference of pixels.
+        edges: Weight of the difference of neighbouring pixels' differences.
         commitment: Times the quantizer's own beta.
         perceptual: LPIPS or another; None for none.
         adversarial: PatchGAN; None for none.
@@ -98,7 +98,7 @@ class Objective:
         """Return the losses of a batch.
 
         Args:
-            output: Of the tokenizer, for `target`.
+            output: What the tokenizer gave back for `target`.
             target: (B, 3, H, W) in [-1, 1].
             regions: Regions of the target by kind.
             step: Step of the phase, for terms that start late.

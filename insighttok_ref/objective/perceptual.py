@@ -73,7 +73,7 @@ class PerceptualLoss(Frozen):
 
         Args:
             reconstruction: (B, 3, H, W), RGB in [-1, 1], not clamped.
-            target: As many images.
+            target: Targets of the same shape.
         """
         check_direction(reconstruction, target)
         network: Any = self.network_for(reconstruction)

@@ -66,11 +66,11 @@ def build_engine(
 
     Args:
         name: `plain` or `deepspeed`.
-        module: On its device, with the weights to start from.
-        options: Of AdamW (Adam where `weight_decay` is 0).
+        module: Module on its device, with the weights to start from.
+        options: Options of AdamW (Adam where `weight_decay` is 0).
         share: Gradients are accumulated over its micro-batches.
         key: Names the files that the engine writes.
-        zero_stage: What DeepSpeed shards.
+        zero_stage: What DeepSpeed shards over the ranks: 0 nothing, 1 the optimizer's state, 2 gradients too.
 
     Raises:
         InputError: Nothing is trainable.

@@ -87,8 +87,8 @@ class RunProgress:
         """Show that `done` steps of `part` are done.
 
         Args:
-            part: What is trained.
-            done: Its steps.
+            part: The part that is trained.
+            done: Number of the part's steps that are done.
             loss: The last step's; None where it was not read.
             images: Images in a step, over all ranks; 0 shows no speed.
         """

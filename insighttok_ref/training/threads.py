@@ -17,7 +17,7 @@ def threads_for(asked: int | None, before: int | None) -> int:
     Two threads that must share a core wait for one another at each layer, and are slower than one.
 
     Args:
-        asked: By the recipe.
+        asked: Number that the recipe asks for; None where it asks for none.
         before: Those of the run that goes on: other numbers add in another order, and give other last digits.
     """
     if asked is not None:

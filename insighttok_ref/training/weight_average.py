@@ -15,7 +15,7 @@ class WeightAverage:
 
     Args:
         model: The tokenizer that learns; the average begins as it is.
-        decay: Of the moving average.
+        decay: Decay of the moving average, in [0, 1).
     """
 
     def __init__(self, model: InsightTokenizer, decay: float) -> None:

@@ -185,7 +185,7 @@ class There:
     """Makes the stage where an actor is, for what it has there.
 
     Args:
-        how: Shards are annotated.
+        how: How shards are annotated.
         scans: What side-cars say of the detectors where the run was started.
         decoders: Processes that decode; 0 for as many as the processors serve.
         device: `auto` takes what is there.

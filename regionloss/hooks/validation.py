@@ -40,7 +40,7 @@ class Problem:
     """One mistake: the path of keys that leads to it, and what was expected and came.
 
     Args:
-        path: Of keys.
+        path: Keys that lead to the value, from the outermost.
         sentence: What was expected, and what came.
         cause: The error of a part that could not be found or imported, and hence not be looked at.
         spare: Such a part can be done without.

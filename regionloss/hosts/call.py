@@ -31,8 +31,8 @@ class Wrapping:
 
     Args:
         host: The loss; shares its state with the wrapped one.
-        spec: How to read it.
-        terms: What is added to it.
+        spec: How the host's calls are read.
+        terms: Region terms that are added to the host's loss.
         in_nll: Whether an adaptive weight sees the terms.
     """
 

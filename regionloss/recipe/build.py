@@ -25,7 +25,7 @@ def load_terms(
 
     Args:
         path: The YAML file.
-        overrides: `key.path=value` each.
+        overrides: Changes of the recipe, each `key.path=value`.
         value_range: Range of the images that the terms will see.
 
     Raises:

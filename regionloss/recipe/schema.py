@@ -89,7 +89,7 @@ class Recipe(_Strict):
         seed: Seed of weights, images and their order.
         plugins: Files of plugins beside the recipe, or names of modules.
         terms: Region terms, by the names that logs and phases give them.
-        trainer: What trains, and how.
+        trainer: The trainer and its options.
     """
 
     version: Literal[1]

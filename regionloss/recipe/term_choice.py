@@ -22,7 +22,7 @@ def load_choice(choice: str, option: str = OPTION) -> Loaded[Recipe] | Loaded[Te
     Args:
         choice: Path of a file of terms or of a recipe, name of a shipped recipe, or names of terms with commas between,
             each with its weight if that is not 1: `text=0.0025,face=0.02`.
-        option: How sentences name it.
+        option: Name of the option in sentences.
 
     Raises:
         RecipeError: All that is wrong with the file, a line each.

@@ -111,7 +111,7 @@ def limit(
         per_image: Most regions that an image keeps.
         per_batch: Most regions in all.
         choose: `"largest"` or `"random"`.
-        generator: Of the random choice; one for all, or one for each image.
+        generator: Source of the random choice; one for all, or one for each image.
 
     Raises:
         InputError: Another word than these two.

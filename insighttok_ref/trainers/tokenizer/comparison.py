@@ -29,12 +29,12 @@ class Comparison:
 
     Args:
         model: Options of `InsightTokenizer`.
-        phases: In order; the last has the arms.
+        phases: Phases in order; the last has the arms.
         data: Images to train and test on.
         objective: Weights of the losses besides region terms.
         optimizer: Adam and clipping.
         engine: Device and threads.
-        log: How often to write.
+        log: How often records and checkpoints are written.
         evaluation: Judges and the report.
     """
 
@@ -87,7 +87,7 @@ class Comparison:
 
         Args:
             run: The recipe and where to write.
-            data: As `prepare` returns it.
+            data: Images that `prepare` returned.
             ranks: This process among those of the run.
             afterwards: Seconds that what follows training is thought to take.
         """

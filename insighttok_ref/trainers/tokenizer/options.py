@@ -30,7 +30,7 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
     """Return the keyword options of a constructor as a typed mapping: nothing about them is written twice.
 
     Args:
-        target: The class.
+        target: The class, or a function that makes the object.
         without: Parameters that are not options.
         instead: Annotations that say more than the constructor's own, and options besides its own.
     """
@@ -66,7 +66,7 @@ class Phase(Strict):
 
     Args:
         name: Name in logs and folders.
-        steps: Optimizer steps.
+        steps: Number of optimizer steps.
         batch_size: Images a step, over all ranks.
         lr: Peak of the cosine.
         warmup: Share of the steps over which the learning rate rises.
@@ -110,7 +110,7 @@ class ComparedPhase(Phase):
     """A phase that, with `arms`, is run once per arm, each from the same weights.
 
     Args:
-        arms: Instead of `terms`, those of each arm by its name.
+        arms: Terms of each arm by its name, instead of `terms`.
     """
 
     arms: Mapping[Name, tuple[str, ...]] = {}
@@ -184,7 +184,7 @@ class LoggerUse(Strict):
 
     Args:
         use: `tensorboard`, `wandb`, or `package.module:Class` of any other.
-        options: Of its constructor.
+        options: Options of the logger's constructor.
     """
 
     use: str

@@ -83,13 +83,13 @@ def begin(
     """Return the state at which a part begins.
 
     Args:
-        settings: The run's.
-        part: Which one.
-        share: How its batches are cut.
+        settings: Settings of the run.
+        part: The part to begin.
+        share: How a step's batch is cut.
         terms: All region terms of the recipe.
         perceptual: The perceptual loss of the objective.
         device: Where this rank computes.
-        before: What the part before has left; None for the first.
+        before: State at the end of the part before; None for the first part.
         advice: Gives the end of the sentence that reports a value that is not finite.
 
     Raises:
@@ -202,9 +202,9 @@ def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
     """Bring a part to where a checkpoint left it.
 
     Args:
-        state: As `begin` returns it.
-        saved: A `snapshot`.
-        folder: The checkpoint.
+        state: State that `begin` returned.
+        saved: What `snapshot` returned when it was saved.
+        folder: Folder of the checkpoint.
     """
     state.step, state.seconds = saved["step"], saved["seconds"]
     state.engine.load(folder)

@@ -40,9 +40,9 @@ def report(
 
     Args:
         session: Whose parts are trained.
-        evaluation: What is measured.
-        data: With the test images.
-        judges: By region kind; the pictures of kinds without one are shown, not scored.
+        evaluation: What is measured, and what the page shows.
+        data: Images of the run, with those of the tests.
+        judges: Judges by region kind; the pictures of kinds without one are shown, not scored.
         notes: Sentences for the reader.
     """
     began = time.monotonic()

@@ -57,10 +57,10 @@ class Session:
     """Trains the parts of a run that are not finished.
 
     Args:
-        settings: What decides how it trains.
+        settings: Everything that decides how the parts are trained, apart from the data.
         run: The recipe and where to write.
         ranks: This process among those of the run.
-        batches: Training data.
+        batches: Makes the training data of a part, for this rank.
         afterwards: Seconds that what follows training is thought to take, for the time left.
 
     Raises:

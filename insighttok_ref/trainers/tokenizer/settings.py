@@ -18,11 +18,11 @@ class Settings:
 
     Args:
         model: Options of `InsightTokenizer`.
-        phases: In order.
+        phases: Phases in order.
         objective: Losses besides region terms.
         optimizer: Adam and clipping.
-        engine: Where and how to compute.
-        log: How often to write.
+        engine: Device, precision and library that the run computes with.
+        log: How often records and checkpoints are written.
         start_from: A tokenizer file to start from; None for new weights.
         weight_average: Decay of a moving average of the weights; 0 keeps none.
     """

@@ -29,12 +29,12 @@ class InsightTok:
 
     Args:
         model: Options of `InsightTokenizer`.
-        phases: In order.
+        phases: Phases in order.
         data: Where images and their regions come from.
         objective: Losses besides region terms.
         optimizer: Adam and clipping, for the tokenizer and the discriminator.
-        engine: Where and how to compute.
-        log: How often to write, and where to.
+        engine: Device, precision and library that the run computes with.
+        log: How often records and checkpoints are written, and to which loggers.
         start_from: A tokenizer file (`regionloss checkpoint convert --to ours`) to start from.
         weight_average: Decay of a moving average of the weights, which is exported too; 0 keeps none.
 

@@ -47,13 +47,13 @@ class Annotate:
     """How shards are annotated; calling it makes the stage.
 
     Args:
-        detectors: That look.
+        detectors: Detectors that look at the images, by name, with their options.
         plugins: Files of plugins that they may come from.
         max_side: Longest side at which images are shown to them, pixels.
         batch: Most images of a batch.
         decoders: Processes that decode.
-        device: Where detectors are shown the images.
-        threads: Of torch in this process; 0 leaves it as it is.
+        device: Device on which detectors are shown the images.
+        threads: Threads of torch in this process; 0 leaves their number as it is.
         max_pixels: Most pixels of an image that is decoded.
     """
 
@@ -86,8 +86,8 @@ class Annotator:
     """The stage; see `Annotate`.
 
     Args:
-        options: How.
-        detectors: By what side-cars say about each.
+        options: How shards are annotated.
+        detectors: Detectors, each by what side-cars say of it.
     """
 
     def __init__(self, options: Annotate, detectors: Mapping[Scan, Detector]) -> None:

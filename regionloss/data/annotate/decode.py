@@ -41,7 +41,7 @@ class Picture:
     """An image as a detector is shown it.
 
     Args:
-        key: Of the image in its shard.
+        key: Key of the image in its shard.
         size: `(width, height)` of the upright image, pixels.
         shown: `(width, height)` at which it is shown: its own size, or smaller.
         pixels: (H, W, 3) uint8, sides filled up to a multiple of 64 with what stands at the edge.
@@ -60,8 +60,8 @@ class Unreadable:
     """An image without a picture.
 
     Args:
-        key: Of the image in its shard.
-        sentence: Why.
+        key: Key of the image in its shard.
+        sentence: Why the image cannot be read.
         suspect: Whether the machine may be at fault; it is where nearly all images fail so.
         passing: Whether the fault is this machine's, not the file's: another try may read it.
     """
@@ -130,7 +130,7 @@ class Decoders:
     """Processes that decode; they end with the one that made them, however that ends.
 
     Args:
-        processes: How many.
+        processes: Number of processes that decode at a time.
         max_side: Longest side of their pictures, pixels.
         max_pixels: Most pixels of an image that is decoded.
 

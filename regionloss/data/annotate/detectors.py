@@ -35,7 +35,8 @@ def resolve(
     """Return the detectors that names stand for.
 
     Args:
-        names: Of detectors (`face/mtcnn`), or of terms, which stand for the detector that annotates for them (`text`).
+        names: Names of detectors (`face/mtcnn`), or of terms, which stand for the detector that annotates for them
+            (`text`).
         options: Options by name, as the names are given.
         plugins: Files of plugins, beside those that are installed.
 

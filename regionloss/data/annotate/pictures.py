@@ -75,10 +75,10 @@ def annotate_files(
     """Return pictures with their regions; each file that cannot be read is named with the reason, not raised.
 
     Args:
-        paths: Image files.
+        paths: Paths of the image files.
         root: Their folder; a file's key is its path from there.
         detectors: Detectors by name.
-        sidecar: Where results are kept: files that did not change are not looked at again.
+        sidecar: File in which results are kept: image files that did not change are not looked at again.
         max_side: Longest side at which a detector looks at an image, pixels.
         shrink: Applied to each picture before it is kept in memory.
         tick: Told how many files are done, of how many.
@@ -104,7 +104,7 @@ def annotate(picture: Annotated, detectors: Iterable[Detector], max_side: int = 
     """Return a picture with what the detectors find in it.
 
     Args:
-        picture: RGB.
+        picture: An RGB image.
         detectors: One or more of them; two of one kind add up.
         max_side: Longest side at which they look, pixels.
     """

@@ -44,7 +44,7 @@ def run_apart(builds: Sequence[Build], jobs: Sequence[Job], tick: Tick) -> Itera
 
     Args:
         builds: One a process: what makes its stage.
-        jobs: To be done.
+        jobs: Jobs that are to be done, one a shard.
         tick: Told of images.
     """
     refuse_memory(jobs, "--workers", "1", str(len(builds)))

@@ -28,7 +28,7 @@ class Handout:
     What was under way in an actor that was lost is done again, and alone: a shard that kills takes no other with it.
 
     Args:
-        jobs: To be done.
+        jobs: Jobs that are to be done, one a shard.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -68,10 +68,10 @@ class Actor:
     """Does jobs as it is asked for reports; the next shard is read while the detectors are at one.
 
     Args:
-        build: Makes its stage.
-        processors: Of it.
-        handout: Where its jobs come from.
-        number: Its own.
+        build: Makes the actor's stage, which does the jobs.
+        processors: Number of processors that the actor has.
+        handout: Where the actor takes its jobs from.
+        number: Number of the actor among those of the run, from 0.
     """
 
     def __init__(self, build: BuildThere, processors: int, handout: Any, number: int) -> None:
@@ -100,7 +100,7 @@ class Crew:
 
     Args:
         build: Makes a stage.
-        jobs: To be done.
+        jobs: Jobs that are to be done, one a shard.
         needs: What an actor asks for: `num_cpus` and `num_gpus`.
     """
 
@@ -185,7 +185,7 @@ def run_on_ray(
 
     Args:
         build: Makes a stage; pickled.
-        jobs: To be done; their paths must be seen from all nodes.
+        jobs: Jobs that are to be done; their paths must be seen from all nodes.
         workers: Actors; 0 takes one a GPU of the cluster, or as many as its processors serve.
         cpus: Processors that an actor has use for: its detectors' and its decoding processes'.
         gpus: Whether an actor has a GPU; None for where the cluster has some.
@@ -238,8 +238,8 @@ def room(
     """Return what an actor asks for, and how many of them are started: as many as fit, with what they can use.
 
     Args:
-        nodes: Of the cluster, as Ray lists them.
-        jobs: How many there are.
+        nodes: Nodes of the cluster, as Ray lists them.
+        jobs: Number of jobs that are to be done.
         workers: Actors; 0 leaves it to the cluster.
         cpus: Processors that an actor has use for.
         gpus: Whether it has a GPU; None for where there are some.

@@ -107,7 +107,7 @@ def kept_names(sidecar: str, kept: Iterable[str], again: Iterable[str], detector
         sidecar: Beside which they are.
         kept: Keys of images that are not looked at again.
         again: Keys of those that are: what other detectors could not look at is still not looked at.
-        detectors: That look now.
+        detectors: Detectors that look in this run.
     """
     found, wanted, others, own = defaultdict[str, dict[str, str]](dict), set(kept), set(again), set(detectors)
     for reason, named in read_stats(sidecar).get("named", {}).items():

@@ -31,7 +31,7 @@ class Share:
         batch_size: Images of a step, all processes together.
         micro_batch: Images at once in a process; None takes a process's whole part of the batch.
         rank: Number of this process.
-        size: Processes.
+        size: Number of processes.
 
     Raises:
         InputError: A batch that cannot be cut so.
@@ -74,7 +74,7 @@ class BatchLoader:
 
     Args:
         data: The order of samples.
-        share: Which of them are this process's.
+        share: The part of each batch that this process loads.
         workers: Worker processes; 0 makes batches in this one.
         prefetch: Batches that each worker makes ahead.
         start: How workers are started: `fork`, `spawn` or `forkserver`; None is the platform's way.

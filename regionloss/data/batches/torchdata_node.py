@@ -18,7 +18,7 @@ class BatchNode(BaseNode[Batch]):  # type: ignore[misc]
     with another number of workers too.
 
     Args:
-        loader: Of this process's micro-batches.
+        loader: Loader of this process's micro-batches.
 
     Example:
         >>> from torchdata.nodes import Loader, Prefetcher

@@ -16,7 +16,7 @@ class Address(str):
     Presigned addresses carry a signature in their query, which is another one tomorrow, and nobody else's business.
 
     Attributes:
-        whole: With its query, as it is opened.
+        whole: The address with its query, as it is opened.
     """
 
     whole: str

@@ -20,7 +20,7 @@ def write_whole(path: str, contents: bytes) -> None:
 
     Args:
         path: Local, or an address that fsspec opens. Of several writers the last one wins, whole.
-        contents: Of the file.
+        contents: Contents of the file.
 
     Raises:
         DiskError: This machine's disk is full, or takes nothing; the file is as it was.

@@ -233,7 +233,7 @@ class ShardSet:
         tick: Told how many are counted, of how many.
 
     Attributes:
-        heads: What is known of each in short, by path.
+        heads: What is known of each shard in short, by path.
         problems: Sentences on what is wrong with shards, and on images that are not used.
 
     Raises:

@@ -29,7 +29,7 @@ class Joined(NamedTuple):
     """What a side-car says of an image.
 
     Args:
-        regions: By kind; a kind that was never looked for is absent, one of which none was found is empty.
+        regions: Regions by kind; a kind that was never looked for is absent, one of which none was found is empty.
         dropped: How many entries are no boxes (inverted, not finite, outside), by `kind/invalid`; how many are of an
             image of another aspect, by `kind/aspect`: nobody has looked at this one.
         mirrors: Whether the image may be mirrored: it shows no text, wanted or not.
@@ -44,7 +44,7 @@ class Sidecars:
     """The side-cars of a source's shards; each is read when its shard is.
 
     Args:
-        folder: Where `regionloss annotate` has written them.
+        folder: Folder that `regionloss annotate` has written.
         kinds: Kinds that are wanted; None wants all that were looked for.
     """
 
@@ -77,7 +77,7 @@ class Rows:
     """A side-car's rows as flat arrays: an image's regions are a slice of them.
 
     Args:
-        table: Of the side-car's schema.
+        table: Table of the side-car's schema.
     """
 
     def __init__(self, table: Any) -> None:
@@ -144,8 +144,8 @@ def same_aspect(first: Sequence[int], second: Sequence[int]) -> bool:
     """Whether one image may be the other, resized: a side of the smaller one is off by a pixel of rounding at most.
 
     Args:
-        first: `(width, height)` of one, pixels.
-        second: Of the other.
+        first: Height and width of one image.
+        second: Height and width of the other image.
     """
     (width, height), (wide, high) = sorted((first, second), key=lambda size: size[0] * size[1])
     return abs(width * high - height * wide) <= max(wide, high)
@@ -167,9 +167,9 @@ def check_found(folder: str, shards: Sequence[str], heads: Mapping[str, Head] = 
     """Return sentences for shards without side-car, and for those whose side-car is of another state of them.
 
     Args:
-        folder: Of side-cars.
+        folder: Folder of the side-cars.
         shards: Paths or addresses.
-        heads: What is known of them, by path.
+        heads: What is known of each shard without reading it, by path.
 
     Raises:
         InputError: None of them has one, or two shards have the same: keys of one would find regions of the other.

@@ -115,7 +115,7 @@ class TextRenderer:
 
         Args:
             ground: RGB picture; left as it is.
-            rng: What is drawn is a function of its state and the picture.
+            rng: Source of random numbers; what is drawn is a function of its state and the picture.
 
         Returns:
             The image, and regions of kind `"text"` with transcriptions; boxes hold all ink plus the padding.

@@ -29,8 +29,8 @@ def suppress(boxes: Tensor, scores: Tensor, limit: float, *, by_smaller: bool = 
     """Return the index of the boxes to keep, best first: none overlaps a better one by more than `limit`.
 
     Args:
-        boxes: (N, 4).
-        scores: (N,).
+        boxes: Boxes (N, 4), in pixels.
+        scores: Scores (N,) of the boxes.
         limit: Most that the area of an intersection may be of the union.
         by_smaller: Compare with the area of the smaller box instead of the union.
     """

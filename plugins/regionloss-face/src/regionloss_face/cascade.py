@@ -33,7 +33,7 @@ class CascadeNetwork(nn.Module):
     """One stage of the cascade; `forward` returns the face's probability, corner offsets and relative keypoints.
 
     Args:
-        plan: Its layers. The first network has no dense ones: it slides over an image of any size.
+        plan: Layers of the network. The first network has no dense ones: it slides over an image of any size.
     """
 
     def __init__(self, plan: Plan) -> None:

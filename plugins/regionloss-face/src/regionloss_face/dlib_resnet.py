@@ -27,7 +27,7 @@ class DlibResNet(FeatureBackbone):
 
     Args:
         weights: Name of the weights, or a path to dlib's `.dat`.
-        out_indices: Which levels to compare.
+        out_indices: Numbers of the levels to compare, from 0.
 
     Raises:
         WeightsError: The weights are not here, or are not dlib's.

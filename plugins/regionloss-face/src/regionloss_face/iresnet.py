@@ -23,8 +23,8 @@ class IResNet50(FeatureBackbone):
     Args:
         weights: Name of the weights, or a path to InsightFace's `backbone.pth` or to a checkpoint of its training.
             There is no random start: features of an untrained network would look like a loss and be none.
-        out_indices: Which levels to compare.
-        key: Where they lie in a file that has several networks, such as `"state_dict_backbone"`.
+        out_indices: Numbers of the levels to compare, from 0.
+        key: Entry with the weights in a file that has several networks, such as `"state_dict_backbone"`.
 
     Raises:
         WeightsError: The weights are not here, or are another network's.

@@ -85,7 +85,7 @@ def fit(patch: Tensor, template: Template) -> float:
 
     Args:
         patch: (3, h, w) of the picture in [0, 1], under the template.
-        template: The logo.
+        template: Template of the logo.
     """
     weights = (template.opacity > 0.95).float()
     count = (3 * weights.sum()).clamp(min=1)

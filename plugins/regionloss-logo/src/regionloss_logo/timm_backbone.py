@@ -20,8 +20,8 @@ class TimmBackbone(FeatureBackbone):
     Args:
         network: Name in `timm`, such as `resnet50.a1_in1k`: what follows the dot says how images are normalised.
         weights: Path to the network's file (`.safetensors`, `.pth`), its classifier included. Never random.
-        out_indices: Which levels are compared.
-        key: Where they lie in a file that has several networks, such as `"model_ema"`.
+        out_indices: Numbers of the levels to compare, from 0.
+        key: Entry with the weights in a file that has several networks, such as `"model_ema"`.
 
     Raises:
         UnknownNameError: timm has no such network.

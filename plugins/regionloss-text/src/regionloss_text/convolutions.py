@@ -28,7 +28,7 @@ class Conv:
     """One convolution of a chain.
 
     Args:
-        name: Its name in the weight file.
+        name: Name of the layer in the weight file.
         norm: Name of the batch norm behind it; empty for none.
         pool: Max pooling in front of it.
         padding: Zeros around its input.
