@@ -107,7 +107,7 @@ def check_made(made: object, source: Tensor, shape: tuple[int | None, ...], wher
         source: Tensor that it was made from.
         shape: Sizes of the dimensions; None stands for any size.
         where: Name of the part that made the tensor, for the sentence.
-        more: Whether dimensions may follow.
+        more: Whether further dimensions may follow those of `shape`.
     """
     if not isinstance(made, Tensor) or not has_shape(made, shape, more):
         sizes = ["R", *("any" if n is None else str(n) for n in shape[1:])]

@@ -97,7 +97,7 @@ def measure(
     Args:
         samples: Images with reconstructions and regions.
         terms: Terms to be measured.
-        perceptual: Name and loss.
+        perceptual: Name of a loss of whole images, and the loss.
         last_layer: Weights of the decoder's last layer, where reconstructions come from a tokenizer.
     """
     rest = f"l1 + {PERCEPTUAL_WEIGHT:g} {perceptual[0]}" if perceptual else "l1 alone"
@@ -128,7 +128,7 @@ def pull(
     Args:
         number: Number of the image, from 0.
         value: Value of the loss, 0-d.
-        reconstruction: (1, 3, H, W).
+        reconstruction: Reconstruction (1, 3, H, W) that the loss was computed from.
         last_layer: Weights that it comes from; None for none.
         mask: (H, W) bool, which pixels lie inside regions.
     """

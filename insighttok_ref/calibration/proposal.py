@@ -86,7 +86,7 @@ def reference_of(standard: Standard | None, measured: list[Pulls], rows: list[Pu
 
     Args:
         standard: Name of one of the `standards`; None for the losses of whole images.
-        measured: The standard's rows.
+        measured: Rows of the standard.
         rows: The rows of the terms' own sample.
         field: Field of `Pull` that strength is measured in.
     """

@@ -182,7 +182,7 @@ class SlurmJob:
         processes: GPUs of each, a process each; None where it was not said.
         out: Folder to write to.
         resume: Folder to go on from.
-        options: Further ones of sbatch.
+        options: Further options of `sbatch`.
     """
 
     name: str

@@ -13,7 +13,7 @@ MOST = 20
 
 
 class Counting:
-    """Says on standard error, now and then, how far a count is that takes long; nothing of one that does not.
+    """Prints the progress of a long count on standard error, every some seconds; a short count prints nothing.
 
     Args:
         what: What is counted, in words.

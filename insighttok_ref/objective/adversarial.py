@@ -74,7 +74,7 @@ class PatchGAN(nn.Sequential):
     Args:
         ndf: Width of the first layer.
         layers: Strided layers after the first.
-        norm: `batch` or `group`.
+        norm: Normalisation between convolutions, `batch` or `group`.
 
     Source: Isola et al. (2017); InsightTok, Table 11 (2.8M weights: ndf 64, 3 layers).
     """

@@ -33,7 +33,7 @@ class ObjectiveOptions(BaseModel):
         edges: Weight of the difference of neighbouring pixels' differences.
         commitment: Times the quantizer's own beta.
         perceptual: LPIPS or another; None for none.
-        adversarial: PatchGAN; None for none.
+        adversarial: Options of PatchGAN; None for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -30,7 +30,7 @@ class PerceptualOptions(BaseModel):
     Args:
         use: `lpips-vgg` (the paper's) or `lpips-alex`, on torchvision's trunks; `st-lpips-vgg` or `st-lpips-alex`, the
             shift-tolerant ones, whose weights come in a package.
-        weight: InsightTok: gamma = 0.5.
+        weight: Weight of the loss (InsightTok: gamma = 0.5).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,7 +63,7 @@ class PerceptualLoss(Frozen):
     zero everywhere has a gradient (the original's has none: it divides by the root, then adds its epsilon).
 
     Args:
-        network: Frozen from now on.
+        network: Trunk with its heads, frozen from now on.
 
     Source: Zhang et al. (2018), eq. 1; InsightTok, eq. 2.
     """

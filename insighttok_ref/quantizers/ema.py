@@ -54,6 +54,7 @@ class EMAQuantizer(nn.Module):
             redrawn at every update until it attracts a threshold's worth of tokens.
         init: "uniform" in [-1/K, 1/K] (published code), or "data", tokens of the first training batch.
         track_usage: Whether to keep the last 65536 ids (a state-dict entry of published checkpoints).
+
     Source: InsightTok, Eq. 13-14, Appendix B; constants of the published code.
     """
 
@@ -108,6 +109,7 @@ class EMAQuantizer(nn.Module):
 
         Args:
             z: (B, d, h, w), any h and w; half precision is searched in float32.
+
         Returns:
             z_q (B, d, h, w) with straight-through gradients, the commitment loss (0-d), ids (B, h * w) int64.
         """
@@ -270,7 +272,7 @@ class EMAQuantizer(nn.Module):
         return drawn if tiles == 1 else drawn.add_(ranks.from_first_rank(self.draw_noise()), alpha=self._jitter)
 
     def _farthest(self, pool: Tensor, distances: Tensor, counts: list[int], dead: Tensor) -> Tensor:
-        """Hand the tokens farthest from their code, in descending order, to the dead codes in theirs."""
+        """Give the tokens that lie farthest from their code, farthest first, to the dead codes, lowest id first."""
         order = ranks.joint(distances, counts).topk(min(self.codebook_size, sum(counts))).indices
         turn = (dead.cumsum(0) - 1).clamp_min(0)
         positions = ranks.from_first_rank(order[turn % len(order)])

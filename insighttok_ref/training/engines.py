@@ -65,7 +65,7 @@ def build_engine(
     """Return an engine for the trainable weights of a module.
 
     Args:
-        name: `plain` or `deepspeed`.
+        name: Name of the engine, `plain` or `deepspeed`.
         module: Module on its device, with the weights to start from.
         options: Options of AdamW (Adam where `weight_decay` is 0).
         share: Gradients are accumulated over its micro-batches.

@@ -20,7 +20,7 @@ class TimeLeft:
     """Estimates how long a run still takes, from the steps that it has done.
 
     Args:
-        parts: Those still to do.
+        parts: Parts that are still to be trained.
         afterwards: Seconds that what follows training is thought to take.
     """
 
@@ -54,7 +54,7 @@ class RunProgress:
     """Shows a run.
 
     Args:
-        parts: Those still to do.
+        parts: Parts that are still to be trained.
         afterwards: Seconds that what follows training is thought to take.
         console: Where to print; a terminal gets a bar, all else lines.
         quiet: Print nothing: another rank does.

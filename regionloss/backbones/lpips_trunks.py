@@ -140,7 +140,7 @@ class TorchvisionTrunk(LPIPSTrunk):
     """The trunk of LPIPS v0.1: torchvision's network, under the heads that were learned on judgements of patches.
 
     Args:
-        name: `alex` or `vgg`.
+        name: Architecture, `alex` or `vgg`.
         weights: Weights of the trunk, by torchvision's names.
         heads: Weights of the heads, by the names of the package `lpips`.
 
@@ -159,7 +159,7 @@ class ShiftTolerantTrunk(LPIPSTrunk):
     """A trunk that blurs before it samples, trained together with its heads on judgements of patches.
 
     Args:
-        name: `alex` or `vgg`.
+        name: Architecture, `alex` or `vgg`.
         weights: Weights of trunk and heads, by the names of the package `stlpips-pytorch` 0.0.2.
 
     Raises:

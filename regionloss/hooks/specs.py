@@ -118,7 +118,7 @@ class RegisterWeights(Protocol):
             filename: Name of the file in the cache.
             sha256: Hash of the file, 64 hexadecimal digits; empty where no copy could be had to take it from (such a
                 file is never fetched unasked, and its hash is printed when it is).
-            size: Bytes; 0 where unknown.
+            size: Size of the file in bytes; 0 where unknown.
             source: `pip:<name>==<version>:<member>`, `npm:<name>@<version>:<member>`, an `https:` address, or
                 `path:` for a file that only the user can bring.
             licence: Licence of the weights; `"not stated"` where upstream states none, with what it does

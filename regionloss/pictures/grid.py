@@ -91,7 +91,7 @@ def closeups(pixels: np.ndarray, found: Sequence[Found], size: tuple[int, int]) 
 
     Args:
         pixels: (2, N, H, W, 3) uint8.
-        found: Regions of a kind.
+        found: Regions of one kind.
         size: Width and height of a cell, in pixels.
     """
     largest: dict[int, Found] = {}

@@ -26,8 +26,8 @@ class Seen(NamedTuple):
     """A region as a term sees it.
 
     Args:
-        term: The term's name.
-        kind: The region's kind.
+        term: Name of the term.
+        kind: Kind of the region.
         number: Number of the region among those of its kind, from 0.
         target: Crop of the target that the term compares.
         crop: Crop of the reconstruction that the term compares.
@@ -107,7 +107,7 @@ def page(
 
     Args:
         pairs: Each target with its regions (`framed`), and its reconstruction.
-        seen: A row each.
+        seen: Regions that are shown, a row each.
         lines: Lines of text below the rows.
         colour: Colour of a region's frame, by kind.
         title: Title of the reconstructions' column.

@@ -28,7 +28,7 @@ class Loaded(Generic[S]):
     """A recipe (or a file of terms) that passed every check, with all that building it needs.
 
     Args:
-        recipe: The validated data.
+        recipe: Contents of the file, validated.
         source: The file, for sentences about it.
         path: Path of the file.
         catalogue: The plugins that it was checked against, those that it names included.

@@ -18,7 +18,7 @@ class Part(_Strict):
 
     Args:
         name: Name of the component; the term's own where it is not said.
-        options: Options of its constructor.
+        options: Options of the part's constructor.
     """
 
     name: str | None = None
@@ -66,7 +66,7 @@ class TrainerUse(_Strict):
 
     Args:
         name: Name of a trainer; those of the reference build are below.
-        options: Options of its constructor.
+        options: Options of the trainer's constructor.
     """
 
     name: str

@@ -28,7 +28,7 @@ class Regions:
         scores: (R,) float in [0, 1]; or None.
         valid: (R,) bool; a region that is not valid weighs zero, and its box is not looked at. None means all are.
         annotated: (B,) bool, whether a detector looked at the image at all; None means all were looked at.
-        texts: R transcriptions; or None.
+        texts: Transcriptions of the R regions; or None.
         layout: Arrangement of the regions for sampling, known on the host; computed anew while the boxes are on a CPU.
 
     Raises:

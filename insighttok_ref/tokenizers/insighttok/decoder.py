@@ -17,6 +17,7 @@ class Decoder(nn.Module):
     entry to its first.
 
     Args: as for `Encoder`; `out_channels` are the channels of the output.
+
     Source: InsightTok, Appendix B; layout of published VQGAN checkpoints.
     """
 

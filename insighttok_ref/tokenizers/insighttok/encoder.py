@@ -24,6 +24,7 @@ class Encoder(nn.Module):
         norm_groups: Groups of every group norm; must divide every width.
         dropout: Share of activations that are dropped in residual blocks, in [0, 1).
         checkpointing: Whether to recompute activations in backward, a level at a time.
+
     Source: InsightTok, Appendix B; layout of published VQGAN checkpoints.
     """
 

@@ -67,8 +67,10 @@ class InsightTokenizer(nn.Module):
         quantizer: Further options of `EMAQuantizer` (beta, decay, restart, init, ...).
         checkpointing: Whether to recompute activations in backward (less memory, a third more time).
         channels_last: Whether to keep weights and activations in that memory format (often faster).
+
     Raises:
         InputError: an option is unknown or does not fit the others.
+
     Source: InsightTok, Section 3 and Appendix B; layout of the published code.
     Example:
         >>> model = InsightTokenizer(ch=32, ch_mult=(1, 2), num_res_blocks=1, z_channels=16, code_dim=8,
@@ -193,6 +195,7 @@ class InsightTokenizer(nn.Module):
 
         Args:
             x: (B, 3, H, W) in [-1, 1], sides multiples of `downsampling`.
+
         Returns:
             reconstruction (B, 3, H, W), not clamped; commitment loss, 0-d; ids (B, h * w).
         """

@@ -32,10 +32,10 @@ class Comparison:
         phases: Phases in order; the last has the arms.
         data: Images to train and test on.
         objective: Weights of the losses besides region terms.
-        optimizer: Adam and clipping.
-        engine: Device and threads.
+        optimizer: Constants of Adam, and the largest norm of gradients.
+        engine: Device and threads that the run computes with.
         log: How often records and checkpoints are written.
-        evaluation: Judges and the report.
+        evaluation: Judges, and what the report shows.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class PartState:
         watch: Stops at a value that is not finite.
         adversary_engine: The optimizer of the objective's adversary, where it has one.
         average: Moving average of the tokenizer's weights.
-        bf16: Compute under autocast.
+        bf16: Whether to compute under autocast, in bfloat16.
         step: Number of steps that are done.
         seconds: Time spent in them, earlier sittings included.
         shown: The last micro-batch of a logged step.

@@ -68,7 +68,7 @@ class Phase(Strict):
         name: Name in logs and folders.
         steps: Number of optimizer steps.
         batch_size: Images a step, over all ranks.
-        lr: Peak of the cosine.
+        lr: Largest learning rate, the peak of the cosine.
         warmup: Share of the steps over which the learning rate rises.
         terms: Names of the recipe's region terms that count; None for all.
         term_weights: Weights of terms in this phase, instead of the recipe's.
@@ -210,7 +210,7 @@ class LogOptions(Strict):
     Args:
         every: Numbers: lines of metrics.jsonl, scalars of the loggers.
         save_every: Checkpoints to go on from.
-        keep: Checkpoints that are kept.
+        keep: Number of checkpoints that are kept.
         images_every: Pictures: targets, reconstructions, regions.
         images: Most images in a picture.
         loggers: Beside metrics.jsonl, which is always written.
@@ -237,7 +237,7 @@ class EvaluationOptions(Strict):
 
     Args:
         judges: A judge by region kind; a kind without one is shown, not scored.
-        batch_size: Images at a time.
+        batch_size: Number of images that are reconstructed at a time.
         crops: Regions shown in the report, target beside each arm.
     """
 

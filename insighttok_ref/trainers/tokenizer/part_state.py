@@ -88,7 +88,7 @@ def begin(
         share: How a step's batch is cut.
         terms: All region terms of the recipe.
         perceptual: The perceptual loss of the objective.
-        device: Where this rank computes.
+        device: Device on which this rank computes.
         before: State at the end of the part before; None for the first part.
         advice: Gives the end of the sentence that reports a value that is not finite.
 

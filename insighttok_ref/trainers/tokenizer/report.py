@@ -39,7 +39,7 @@ def report(
     """Judge every part of a finished run, write `results.json` and `report.html`, and return the page.
 
     Args:
-        session: Whose parts are trained.
+        session: Session whose parts are trained.
         evaluation: What is measured, and what the page shows.
         data: Images of the run, with those of the tests.
         judges: Judges by region kind; the pictures of kinds without one are shown, not scored.

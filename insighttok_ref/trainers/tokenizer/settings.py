@@ -20,7 +20,7 @@ class Settings:
         model: Options of `InsightTokenizer`.
         phases: Phases in order.
         objective: Losses besides region terms.
-        optimizer: Adam and clipping.
+        optimizer: Constants of Adam, and the largest norm of gradients.
         engine: Device, precision and library that the run computes with.
         log: How often records and checkpoints are written.
         start_from: A tokenizer file to start from; None for new weights.

@@ -32,7 +32,7 @@ class InsightTok:
         phases: Phases in order.
         data: Where images and their regions come from.
         objective: Losses besides region terms.
-        optimizer: Adam and clipping, for the tokenizer and the discriminator.
+        optimizer: Constants of Adam, and the largest norm of gradients, for the tokenizer and the discriminator.
         engine: Device, precision and library that the run computes with.
         log: How often records and checkpoints are written, and to which loggers.
         start_from: A tokenizer file (`regionloss checkpoint convert --to ours`) to start from.

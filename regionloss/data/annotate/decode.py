@@ -122,7 +122,7 @@ def oddities_of(opened: Image.Image) -> Iterator[str]:
 def decode_all(
     keys: Sequence[str], contents: Sequence[bytes], max_side: int, max_pixels: int
 ) -> list[Picture | Unreadable]:
-    """Decode several images; runs in a decoding process."""
+    """Decode several images. Runs in a decoding process."""
     return [decode(key, data, max_side, max_pixels) for key, data in zip(keys, contents, strict=True)]
 
 
@@ -145,7 +145,7 @@ class Decoders:
         self.pool = pool_of(processes)
 
     def decode(self, keys: Sequence[str], contents: Sequence[bytes]) -> list[Picture | Unreadable]:
-        """Return the pictures of image files. A file that brings its process down is told from those beside it.
+        """Return the pictures of image files. A file that ends its process is found out by decoding each of them alone.
 
         Raises:
             LostProcessError: No process can live here: that is no file's fault.
@@ -160,7 +160,7 @@ class Decoders:
         return [self.decode_apart(key, data) for key, data in zip(keys, contents, strict=True)]
 
     def renew(self, broken: ProcessPoolExecutor) -> None:
-        """Take new processes for broken ones, after one has shown that it can live."""
+        """Start new processes in place of broken ones, after a trial that shows that processes can live here."""
         with self.lock:
             if self.lost:
                 raise self.lost
@@ -184,7 +184,7 @@ class Decoders:
         return Unreadable(key, f"{told} Remove the file.", suspect=True)
 
     def close(self) -> None:
-        """End the processes, whatever they are at."""
+        """End the processes, also those that are at work."""
         running = workers_of(self.pool)
         self.pool.shutdown(wait=False, cancel_futures=True)
         for process in running:

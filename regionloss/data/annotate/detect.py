@@ -23,7 +23,7 @@ class Entries(NamedTuple):
     """What a detector found in an image.
 
     Args:
-        rows: Entries of its row.
+        rows: Entries of the image's row, a mapping a region.
         outside: How many regions more lie outside the image, or in what fills it up.
     """
 

@@ -14,7 +14,7 @@ Tick = Callable[[int], None]
 
 
 def silent(images: int) -> None:
-    """Tell nobody."""
+    """Ignore the number of images: nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Stage(Protocol):
         ...
 
     def close(self) -> None:
-        """End its processes."""
+        """End the processes of the stage."""
         ...
 
 

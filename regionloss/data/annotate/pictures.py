@@ -33,7 +33,7 @@ class Annotated:
 
 @dataclass
 class Annotations:
-    """Rows of a side-car, by key, and what tells that a file has changed; written anew each time it is saved."""
+    """Rows of a side-car by key, and marks by which a changed file is known; `save` writes the whole side-car."""
 
     path: Path | None = None
     rows: dict[str, Row] = field(default_factory=dict)
@@ -182,7 +182,7 @@ def to_regions(row: Row, size: tuple[int, int], detectors: Mapping[str, Detector
     Args:
         row: A row of a side-car.
         size: `(width, height)` of the image, pixels.
-        detectors: Whose regions are wanted.
+        detectors: Detectors whose regions are wanted.
     """
     kinds = sorted({detector.kind for detector in detectors.values()})
     mine = [entry for entry in row["regions"] if entry["detector"] in detectors]

@@ -37,7 +37,7 @@ class Following:
         self.heads: dict[str, Head] = {}
 
     def follow(self, start: Callable[[Tick], Iterator[Report]]) -> None:
-        """Take the reports as they come."""
+        """Show progress while reports arrive, and count them."""
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
         console = Console(stderr=True)
         with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=self.quiet) as bar:
@@ -53,7 +53,7 @@ class Following:
 
     @property
     def quiet(self) -> bool:
-        """Whether nobody watches a terminal."""
+        """Whether the output is no terminal."""
         return not sys.stderr.isatty()
 
     def speed(self) -> str:

@@ -45,7 +45,7 @@ def run_apart(builds: Sequence[Build], jobs: Sequence[Job], tick: Tick) -> Itera
     Args:
         builds: One a process: what makes its stage.
         jobs: Jobs that are to be done, one a shard.
-        tick: Told of images.
+        tick: Called now and then with a number of images that were done since.
     """
     refuse_memory(jobs, "--workers", "1", str(len(builds)))
     waiting, context = list(reversed(jobs)), multiprocessing.get_context("spawn")

@@ -18,12 +18,12 @@ TRIES = 3
 LOOK, REACH = 10.0, 10.0
 AGAIN = "Run the command again."
 
-#: Makes a stage where an actor is, told how many processors it has there; is pickled on its way.
+#: Makes the stage of an actor on the actor's node, from its number of processors there; it is pickled on its way.
 BuildThere = Callable[[int], Stage]
 
 
 class Handout:
-    """Hands jobs out, and knows who is at which; an actor itself, since a stage asks for a job while it is at another.
+    """Gives jobs to actors and knows which actor has which; an actor itself, as a stage asks for its next job early.
 
     What was under way in an actor that was lost is done again, and alone: a shard that kills takes no other with it.
 
@@ -38,7 +38,7 @@ class Handout:
         self.gone: set[int] = set()
 
     def take(self, number: int) -> Job | None:
-        """Return the next job of an actor; None where there is none to be done beside those that it has."""
+        """Return the next job of an actor; None where none is left, or where the actor should do no further one."""
         mine = self.under_way[number]
         queue = self.again if self.again and not mine else self.waiting
         if not queue or number in self.gone or any(self.losses[job] for job in mine):
@@ -99,7 +99,7 @@ class Crew:
     """The actors of a run, seen from where it was started.
 
     Args:
-        build: Makes a stage.
+        build: Makes the stage of an actor.
         jobs: Jobs that are to be done, one a shard.
         needs: What an actor asks for: `num_cpus` and `num_gpus`.
     """
@@ -124,7 +124,7 @@ class Crew:
         self.hired += 1
 
     def reports(self, count: int) -> Iterator[Report]:
-        """Yield one report for each job, as `count` actors make them."""
+        """Yield one report for each job; `count` actors do them."""
         for _ in range(count):
             self.hire()
         while self.left:
@@ -133,7 +133,7 @@ class Crew:
                 yield report
 
     def answers(self) -> Iterator[Report]:
-        """Wait for an actor; yield what there is to report."""
+        """Wait until an actor reports or is lost; yield the reports."""
         answered, _ = self.ray.wait(list(self.calls), timeout=LOOK)
         if not answered:
             if not places(self.ray.nodes(), **self.needs):
@@ -173,7 +173,7 @@ class Crew:
             yield Report(job, failed=f"{job.shard}: {reason}. {AGAIN}")
 
     def dismiss(self) -> None:
-        """End the actors, whatever they are at."""
+        """End the actors, also those that are at work."""
         for actor in (self.handout, *(actor for _, actor in self.calls.values())):
             self.ray.kill(actor)
 
@@ -184,7 +184,7 @@ def run_on_ray(
     """Yield reports of jobs done by actors, as they come; what was under way in an actor that is lost is done again.
 
     Args:
-        build: Makes a stage; pickled.
+        build: Makes the stage of an actor; it is pickled.
         jobs: Jobs that are to be done; their paths must be seen from all nodes.
         workers: Actors; 0 takes one a GPU of the cluster, or as many as its processors serve.
         cpus: Processors that an actor has use for: its detectors' and its decoding processes'.

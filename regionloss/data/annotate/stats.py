@@ -104,7 +104,7 @@ def kept_names(sidecar: str, kept: Iterable[str], again: Iterable[str], detector
     """Return what earlier stats name and still holds.
 
     Args:
-        sidecar: Beside which they are.
+        sidecar: Side-car that the stats lie beside.
         kept: Keys of images that are not looked at again.
         again: Keys of those that are: what other detectors could not look at is still not looked at.
         detectors: Detectors that look in this run.

@@ -27,7 +27,7 @@ class Sample:
     """One image with its regions.
 
     Args:
-        pixels: (3, H, W) uint8.
+        pixels: Pixels (3, H, W), uint8.
         regions: Regions by kind; a kind that is absent was not looked for.
         source: Name of the source, and the image's key there.
         skipped: Images that could not be read and that this one stands for, a sentence each.
@@ -167,7 +167,7 @@ class Mixture:
 
     Args:
         sources: Sources, each with its weight: a share of any scale.
-        size: Samples in an epoch.
+        size: Number of samples in an epoch.
         seed: Seed of the choice of sources and of the order within each.
         filters: Rules for the regions that are kept, by kind.
     """

@@ -73,7 +73,7 @@ class BatchLoader:
     `state_dict()` (the number of batches taken so far) and load it.
 
     Args:
-        data: The order of samples.
+        data: Samples in their order.
         share: The part of each batch that this process loads.
         workers: Worker processes; 0 makes batches in this one.
         prefetch: Batches that each worker makes ahead.
@@ -199,5 +199,5 @@ class ByValue(pickle.Pickler):
     """Copies tensors: many small ones travel sooner so than through shared memory, where only the images go."""
 
     def reducer_override(self, given: Any) -> Any:
-        """Say how a tensor is rebuilt."""
+        """Return how a tensor is rebuilt: from its bytes; other objects as pickle does it."""
         return (torch.from_numpy, (given.numpy(),)) if isinstance(given, Tensor) else NotImplemented

@@ -88,7 +88,7 @@ class ShardOrder:
     Shards are shuffled; samples are shuffled within windows of a few shards, so that only those are read from at once.
 
     Args:
-        lengths: Samples in each shard.
+        lengths: Number of samples in each shard.
         seed: Seed of the order.
         window: Shards whose samples are mixed.
 

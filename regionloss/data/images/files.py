@@ -39,7 +39,7 @@ PNG_TURNS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
 
 
 class ImageError(InputError):
-    """An image file cannot be read; names it."""
+    """An image file cannot be read; the sentence names the file."""
 
 
 def read_image(path: str | Path, max_pixels: int = MOST_PIXELS) -> Image.Image:
@@ -104,7 +104,7 @@ class Decoded:
     """An image as it was decoded: whole, or at a lower resolution where that saved work.
 
     Args:
-        image: 8-bit RGB, upright.
+        image: Image in 8-bit RGB, upright.
         reduction: How many pixels of the file, a side, became one: 1, 2, 4 or 8.
         offset: `(x, y)` where the picture begins in `image`, pixels: a reduced image is filled up to whole pixels, and
             turning it upright may bring the filling to the front.

@@ -24,6 +24,7 @@ def fit(image: Image.Image, size: tuple[int, int]) -> Fitted:
     Args:
         image: An RGB image.
         size: Width and height of the canvas, pixels.
+
     Source: demo of the published InsightTok code, but for targets such as 384, where rounding there makes some
         images one column wider than the canvas.
     """

@@ -22,7 +22,7 @@ class Address(str):
     whole: str
 
     def __new__(cls, whole: str) -> Address:
-        """Make it of a whole address."""
+        """Return the address whose text is `whole` without its query."""
         address = super().__new__(cls, unsigned(whole))
         address.whole = whole
         return address

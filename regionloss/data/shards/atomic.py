@@ -48,7 +48,7 @@ def write_whole(path: str, contents: bytes) -> None:
 
 @contextmanager
 def alone(path: str) -> Iterator[None]:
-    """Let no other process that asks for it be at this path's folder meanwhile; where a disk can do that."""
+    """Hold a lock on the folder of a path: other processes that ask for it wait, where the disk has locks."""
     folder = None
     if is_local(path):
         # Without fcntl (Windows), or on a file system without locks, two writers are as rare as they are unguarded.

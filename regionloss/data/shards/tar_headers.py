@@ -53,7 +53,7 @@ class Contents:
 
 
 class Headers:
-    """A tar file of which headers are read alone: whatever damaged ones ask for, little is read, and nothing outside.
+    """A tar file of which only headers are read. Damaged ones can ask neither for much memory nor for bytes outside.
 
     Args:
         handle: The tar file, opened to read bytes.

@@ -32,7 +32,7 @@ class Index:
 
     Args:
         keys: Key of each image: the member's path up to a dot of its name.
-        offsets: First byte of each.
+        offsets: Position of each image's first byte in the tar file.
         sizes: Size of each image's file, in bytes.
         problem: What ended the reading too early; empty where nothing did.
         rule: Up to which dot (see `rule_of`).

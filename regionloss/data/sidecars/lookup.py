@@ -168,7 +168,7 @@ def check_found(folder: str, shards: Sequence[str], heads: Mapping[str, Head] = 
 
     Args:
         folder: Folder of the side-cars.
-        shards: Paths or addresses.
+        shards: Paths or addresses of the shards.
         heads: What is known of each shard without reading it, by path.
 
     Raises:

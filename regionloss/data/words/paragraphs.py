@@ -54,7 +54,7 @@ def set_block(
     Args:
         path: Path of the font file.
         size: Font size, pixels.
-        spell: Gives the next word.
+        spell: Called to get the next word.
         lines: Largest number of lines.
         width: Most pixels from the left edge to the right one.
         height: Most pixels from top to bottom.

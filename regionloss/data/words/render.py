@@ -87,7 +87,7 @@ class TextRenderer:
     Args:
         fonts: Font files (TrueType or OpenType).
         words: Words to choose from.
-        style: Sizes, colours, contrast.
+        style: Sizes, colours and contrast of the words.
 
     Raises:
         InputError: No fonts, no words, or no font that has any of the words.

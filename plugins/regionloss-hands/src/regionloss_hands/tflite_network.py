@@ -36,7 +36,7 @@ class TFLiteNetwork(nn.Module):
     """Computes tensors of a graph; feature maps are (N, C, h, w) here, and (N, h, w, C) in the file.
 
     Args:
-        graph: Layers and arrays.
+        graph: Layers of the network, and their arrays.
         wanted: Numbers of the tensors to return; layers that none of them needs are left out.
     """
 
