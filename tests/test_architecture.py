@@ -307,6 +307,13 @@ def test_every_distribution_is_typed_strictly() -> None:
     )
 
 
+def test_git_ignores_no_source() -> None:
+    files = [str(path.relative_to(ROOT)) for folder in SOURCES for path in python_files(folder)]
+    command = ["git", "check-ignore", "--no-index", "--stdin"]
+    result = subprocess.run(command, cwd=ROOT, input="\n".join(files), capture_output=True, text=True)
+    assert result.returncode == 1, result.stdout + result.stderr  # wheels leave out what is ignored, too
+
+
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
     files = tracked_texts()
     assert len(files) > 200

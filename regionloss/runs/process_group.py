@@ -16,8 +16,8 @@ from torch import Tensor
 from torch import distributed as dist
 
 from regionloss.compat.torch import abort_process_group
-from regionloss.runs.collectives import control_group, forget_control_group, rank_and_size
 from regionloss.errors import InputError, LostProcessError, expected
+from regionloss.runs.collectives import control_group, forget_control_group, rank_and_size
 from regionloss.runs.launch import Launch, read_launch
 
 T = TypeVar("T")

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import typer
 
+from regionloss.console.sentences import exit_code
 from regionloss.errors import LostProcessError, RegionLossError, expected
 from regionloss.runs.launch import Launch
-from regionloss.console.sentences import exit_code
 
 T = TypeVar("T")
 
