@@ -104,10 +104,10 @@ def check_made(made: object, source: Tensor, shape: tuple[int | None, ...], wher
 
     Args:
         made: A tensor of floating point numbers on the source's device; it takes a gradient where the source does.
-        source: What it was made from.
-        shape: Its sizes; None for any.
-        where: The part.
-        more: Whether dimensions may follow.
+        source: Tensor that it was made from.
+        shape: Sizes of the dimensions; None stands for any size.
+        where: Name of the part that made the tensor, for the sentence.
+        more: Whether further dimensions may follow those of `shape`.
     """
     if not isinstance(made, Tensor) or not has_shape(made, shape, more):
         sizes = ["R", *("any" if n is None else str(n) for n in shape[1:])]

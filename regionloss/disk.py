@@ -44,7 +44,8 @@ def whole(path: Path, advice: str = ROOM) -> Iterator[Path]:
     What killed processes left of it is removed.
 
     Args:
-        path: Of the file, or of the folder, which must be new or empty. Of several writers the last one wins, whole.
+        path: Path of the file, or of the folder, which must be new or empty. Of several writers the last one wins,
+            whole.
         advice: What to do where the disk takes nothing.
 
     Raises:
@@ -99,7 +100,7 @@ def to_disk(path: Path, advice: str = ROOM) -> Iterator[None]:
 
     Args:
         path: The file or the folder that is written.
-        advice: What to do.
+        advice: What the user can do, a sentence.
 
     Raises:
         DiskError: The disk is full, gone, or not to be written.
@@ -156,7 +157,7 @@ def guarded(folder: Path, what: str) -> Iterator[None]:
 
     Args:
         folder: Made where it is absent; removed again where nothing was written.
-        what: Is done there, e.g. `"training"`.
+        what: What is done there, for the sentence: `"training"`.
 
     Raises:
         InputError: Another process does that there.

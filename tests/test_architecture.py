@@ -7,6 +7,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ WINGS = {"data", "evaluation", "testing"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "tensors": set(),
+    "compat": set(),
     "disk": {"errors"},
     "limits": {"errors"},
     "regions": {"errors", "tensors", "limits"},
@@ -33,20 +35,20 @@ ARROWS: dict[str, set[str]] = {
     "backbones": BASE | {"weights"},  # core's own networks read their files
     "reduction": BASE,
     "losses": BASE | STAGES | {"reduction"},
-    "hosts": BASE | {"losses"},
-    "hooks": {"errors"},
-    "weights": {"disk", "errors", "hooks"},
+    "hosts": BASE | {"compat", "losses"},
+    "hooks": {"compat", "errors"},
+    "weights": {"compat", "disk", "errors", "hooks"},
     "recipe": {"disk", "errors", "hooks", "losses"},
     "console": {"errors"},
-    "runs": {"console", "disk", "errors"},
+    "runs": {"compat", "console", "disk", "errors"},
     "data/images": BASE,
-    "data/shards": BASE | {"disk", "data/images"},
+    "data/shards": BASE | {"compat", "disk", "data/images"},
     "data/sidecars": BASE | {"console", "data/images", "data/shards"},
     "data/batches": BASE | {"data/images", "data/shards", "data/sidecars"},
     "data/words": BASE,
     # The side-cars are written from what a detector found: annotation knows the protocol, and no detector.
     "data/annotate": BASE
-    | {"console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
+    | {"compat", "console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
     "pictures": BASE | {"losses", "data/images", "data/shards", "data/sidecars"},
     "evaluation": BASE | {"hooks", "judges"},
     "evaluation/report": BASE | {"judges", "pictures", "evaluation", "data/batches", "data/images", "data/shards"},
@@ -333,6 +335,52 @@ def tracked_texts() -> list[Path]:
 REGISTRIES = tuple("".join(parts) for parts in (("py", "pi.org"), ("files.python", "hosted"), ("registry.", "npmjs")))
 FOLDERS = tuple("/" + name for name in ("work", "root", "home", "Users", "mnt"))
 MACHINE_PATH = re.compile(r"(?<![\w./~$}>:-])(" + "|".join(re.escape(folder) for folder in FOLDERS) + r")/[\w.-]+")
+
+
+#: The one file that knows DeepSpeed.
+KNOWS_DEEPSPEED = ROOT / "insighttok_ref" / "training" / "engines.py"
+#: Names that begin with an underscore and are documented.
+DOCUMENTED = {"_asdict", "_exit", "_replace"}
+
+
+def foreign_privates(tree: ast.Module) -> Iterator[str]:
+    """Yield what a file reads of others that begins with one underscore, and modules for tests that it imports."""
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            own.add(node.attr)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr) and node.attr not in own | DOCUMENTED:
+            yield f"{node.lineno}: {ast.unparse(node)}"
+    for name, _, line in imports(tree, ""):
+        if name.startswith("unittest") or re.search(r"\._[^_]", name):
+            yield f"{line}: {name}"
+
+
+def test_private_names_of_others_are_read_in_compat_alone() -> None:
+    files = [path for folder in SOURCES for path in python_files(folder) if path != KNOWS_DEEPSPEED]
+    read = {path: list(foreign_privates(ast.parse(path.read_text(encoding="utf-8")))) for path in files}
+    where = {path for path, found in read.items() if found}
+    assert ROOT / "regionloss" / "compat" / "torch.py" in where  # the reader reads
+    wrong = [path for path in where if "compat" not in (path.stem, path.parent.name)]
+    assert not wrong, "\n".join(f"{path.relative_to(ROOT)}:{line}" for path in wrong for line in read[path])
+
+
+def test_every_distribution_is_typed_strictly() -> None:
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    packages = [folder if folder.name != "src" else next(folder.glob("*/__init__.py")).parent for folder in SOURCES]
+    assert checked["strict"]
+    assert sorted(checked["packages"]) == sorted(folder.name for folder in packages)
+    assert sorted(checked["mypy_path"]) == sorted(
+        str(folder.parent.relative_to(ROOT)) for folder in packages if folder.parent.name == "src"
+    )
+
+
+def test_git_ignores_no_source() -> None:
+    files = [str(path.relative_to(ROOT)) for folder in SOURCES for path in python_files(folder)]
+    command = ["git", "check-ignore", "--no-index", "--stdin"]
+    result = subprocess.run(command, cwd=ROOT, input="\n".join(files), capture_output=True, text=True)
+    assert result.returncode == 1, result.stdout + result.stderr  # wheels leave out what is ignored, too
 
 
 def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:

@@ -29,7 +29,7 @@ class Pull(NamedTuple):
 
     Args:
         image: Number of the image in the sample.
-        value: Of the loss, before its weight.
+        value: Value of the loss, before its weight.
         norm: L2 norm of its gradient at the reconstruction.
         rms: Root mean square of that gradient over all elements.
         inside: The same over the elements inside regions; NaN without any.
@@ -60,10 +60,10 @@ class Pulls:
     """A loss over the images of a sample that have something for it.
 
     Args:
-        name: Its name.
+        name: Name of the loss.
         group: A loss of whole images, all of those together with their weights, or a term.
         kind: The kind of region that a term reads.
-        weight: That it has now.
+        weight: Weight that the loss has now.
         images: How many images the sample has.
         found: One for each image that counts.
     """
@@ -98,8 +98,8 @@ def measure(
 
     Args:
         samples: Images with reconstructions and regions.
-        terms: The terms.
-        perceptual: Name and loss.
+        terms: Terms to be measured.
+        perceptual: Name of a loss of whole images, and the loss.
         last_layer: Weights of the decoder's last layer, where reconstructions come from a tokenizer.
     """
     rest = f"l1 + {PERCEPTUAL_WEIGHT:g} {perceptual[0]}" if perceptual else "l1 alone"
@@ -128,9 +128,9 @@ def pull(
     """Return how strongly a value pulls.
 
     Args:
-        number: Of the image.
-        value: 0-d.
-        reconstruction: (1, 3, H, W).
+        number: Number of the image, from 0.
+        value: Value of the loss, 0-d.
+        reconstruction: Reconstruction (1, 3, H, W) that the loss was computed from.
         last_layer: Weights that it comes from; None for none.
         mask: (H, W) bool, which pixels lie inside regions.
     """

@@ -22,11 +22,11 @@ def plot(rows: Sequence[Pulls], proposals: Sequence[Proposal], field: str, refer
     """Write the picture.
 
     Args:
-        rows: Of `measure`.
+        rows: Rows that `measure` returned.
         proposals: A hollow mark shows each term at its proposed weight.
-        field: That the proposal was made in.
-        reference: What terms are made as strong as.
-        out: The picture.
+        field: Field of `Pull` that the proposal was made in.
+        reference: Name of the loss that terms are made as strong as.
+        out: Path of the picture.
     """
     import matplotlib
     from matplotlib.figure import Figure

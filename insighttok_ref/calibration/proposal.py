@@ -84,10 +84,10 @@ def reference_of(standard: Standard | None, measured: list[Pulls], rows: list[Pu
     """Return what terms are made as strong as; None where the sample has nothing for the standard.
 
     Args:
-        standard: From `standards`; None for the losses of whole images.
-        measured: The standard's rows.
+        standard: Name of one of the `standards`; None for the losses of whole images.
+        measured: Rows of the standard.
         rows: The rows of the terms' own sample.
-        field: Of `Pull`, that strength is measured in.
+        field: Field of `Pull` that strength is measured in.
     """
     if standard is None:
         rest = next(row for row in rows if row.group == "rest")

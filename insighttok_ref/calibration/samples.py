@@ -51,9 +51,9 @@ def pictures(
     Args:
         images: A folder of images, or a tar shard.
         look: Gives an image's regions by kind, from its key and the whole image.
-        size: Side, pixels.
+        size: Side of the square pictures, in pixels.
         limit: Most images, drawn at random.
-        seed: Of that draw.
+        seed: Seed of that draw.
         tell: Told of what was left out.
 
     Raises:
@@ -113,10 +113,10 @@ def samples(
     """Yield pictures with their reconstructions, one after the other.
 
     Args:
-        found: From `pictures`.
+        found: Pictures that `pictures` returned.
         model: A tokenizer; its last layer alone takes gradients from now on. None: degraded copies.
-        degrade: How those are degraded, as for `degraded`.
-        device: Where to.
+        degrade: How the pictures are degraded, as for `degraded`.
+        device: Device to copy the samples to.
     """
     if model is not None:
         model.requires_grad_(False).eval()

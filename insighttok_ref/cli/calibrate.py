@@ -134,10 +134,11 @@ def load(
     from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
 
     found = read_tokenizer(tokenizer, trust=trust, codebook=codebook)
+    model: InsightTokenizer = found.model
     for note in found.notes:
         typer.echo(note)
-    check_size(size, found.model.downsampling)
-    return found.model.to(device)
+    check_size(size, model.downsampling)
+    return model.to(device)
 
 
 def perceptual_loss(name: str) -> tuple[str, PerceptualLoss] | None:

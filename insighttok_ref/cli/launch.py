@@ -176,13 +176,13 @@ class SlurmJob:
     """A batch script that goes on where it was stopped, by the time limit or by another job.
 
     Args:
-        name: Of the job and of its folder.
-        words: Of `regionloss`.
-        nodes: Machines.
+        name: Name of the job and of its folder.
+        words: Words of the command line after `regionloss`.
+        nodes: Number of machines.
         processes: GPUs of each, a process each; None where it was not said.
         out: Folder to write to.
         resume: Folder to go on from.
-        options: Further ones of sbatch.
+        options: Further options of `sbatch`.
     """
 
     name: str

@@ -30,8 +30,8 @@ class Opened(NamedTuple):
     """A source that is ready.
 
     Args:
-        train: From a seed to what is trained on.
-        test: From a seed to what is kept for the test; None where nothing is.
+        train: Makes the source that is trained on from a seed.
+        test: Makes the source of test images from a seed; None where nothing is kept for the test.
         notes: Sentences for the user.
     """
 
@@ -86,11 +86,11 @@ class TrainingData:
 
         Args:
             mix: Shares of the sources, any scale; None takes the sources' own.
-            seed: Of orders, crops and drops.
+            seed: Seed of orders, crops and drops.
             batch_size: Images of a step, all processes together.
             micro_batch: Images at once in a process; None takes a process's whole part.
             rank: Number of this process.
-            size: Processes.
+            size: Number of processes.
 
         Raises:
             UnknownNameError: A source that the data do not have.
@@ -133,10 +133,10 @@ def build_training_data(
     """Open the sources of a recipe, so that what is missing is said before training begins.
 
     Args:
-        options: Of the recipe.
-        detectors: By name; they look at the packaged photographs of faces and at folders to annotate, the first of
-            each kind. Other sources need none.
-        flip_pairs: By kind, the keypoints that swap in a mirror image; None takes those of the registered kinds.
+        options: Options of the recipe.
+        detectors: Detectors by name; the first of each kind looks at the packaged photographs of faces and at folders
+            to annotate. Other sources need none.
+        flip_pairs: Keypoints that swap in a mirror image, by kind; None takes those of the registered kinds.
         keep: Folder for the regions of folders that are annotated, for the next time.
 
     Raises:

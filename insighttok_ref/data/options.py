@@ -48,7 +48,7 @@ class SourceOptions(Strict):
         plain: Share of plain grounds.
         fonts: Folder of font files; those that packages bring, if unsaid.
         words: File of words; a list that a package brings, if unsaid.
-        packaged: What installed packages bring: `text`, `face` or `photo`.
+        packaged: Images of installed packages: `text`, `face` or `photo`.
         augment: How images are framed, instead of `data.augment`.
     """
 
@@ -105,15 +105,15 @@ class DataOptions(Strict):
 
     Args:
         image_size: Side of the square training images, pixels.
-        sources: By the name that a phase's mix gives them.
+        sources: Sources by the name that a phase's mix gives them.
         epoch: Samples that are drawn from the sources once, kept in memory and shuffled for each epoch; None draws
             without end, each image of a source once in an epoch of its own.
         test_seed: Of the test images; runs with other seeds are tested on the same ones.
         augment: How images are framed.
-        filters: Which regions are kept, by kind; limits and random drops too.
+        filters: Rules for the regions that are kept, by kind; limits and random drops too.
         workers: Processes that make batches; 0 makes them in the training process.
         prefetch: Batches that each worker makes ahead.
-        start_workers: How they are started; `spawn` where a library of the file system does not bear a fork.
+        start_workers: How workers are started; `spawn` where a library of the file system does not bear a fork.
         max_pixels: Most pixels of an image that is decoded; decoding takes 4 to 8 bytes for each.
     """
 

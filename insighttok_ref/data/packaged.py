@@ -50,9 +50,9 @@ def annotated_folder(
     """Return a folder's pictures with what detectors find in them, by use (`train`, `test`), and notes.
 
     Args:
-        root: The folder.
+        root: Folder of the images.
         size: Side of the images that are cut from them, pixels.
-        detectors: By name, one of a kind.
+        detectors: Detectors by name, one of a kind.
         most: Most files that are used.
         test: Whether a tenth of the pictures (one at least) is kept for the test.
         sidecar: Where regions are kept, for the next time.

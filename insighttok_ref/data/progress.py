@@ -18,7 +18,7 @@ class Told:
     """Batches of a source; each image that others stand in for is named once, on standard error.
 
     Args:
-        source: Of batches.
+        source: Source of the batches.
         most: After so many names, only how many more there are.
     """
 

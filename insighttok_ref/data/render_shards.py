@@ -38,7 +38,7 @@ class Rendering:
     Args:
         size: Side of the square images, pixels.
         style: How words are drawn.
-        seed: Of everything.
+        seed: Seed of everything that is drawn.
         grounds: Folder of pictures to write on; None takes those that packages bring.
         plain: Share of plain grounds.
         fonts: Folder of font files; None takes those that packages bring.
@@ -57,7 +57,7 @@ class Rendering:
         """Return the source of such images.
 
         Args:
-            name: Of the source.
+            name: Name of the source.
             use: `train` or `test`, which have neither words nor pictures in common; none takes all words.
 
         Raises:
@@ -123,9 +123,9 @@ def render_shards(
     """Write images 0 .. count - 1 as tar shards with side-cars; finished shards of an earlier call are kept.
 
     Args:
-        rendering: What is drawn.
+        rendering: What is drawn, and how.
         out: Folder. It holds these images alone: more of them are added to it, never fewer asked for.
-        count: Images.
+        count: Number of images.
         shard_size: Images of a shard.
         suffix: `png`, `jpg` or `webp`.
         workers: Processes besides this one; 0 draws here.

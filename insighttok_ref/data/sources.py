@@ -34,7 +34,7 @@ class TextSource:
         size: Side of the square images, pixels.
         seed: Each sample is a function of it and the sample's number.
         plain: Share of plain grounds (a gradient of two colours).
-        name: Of the source.
+        name: Name of the source.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class PictureSource:
     """Random crops of pictures, around a region or anywhere, with the regions that they show.
 
     Args:
-        name: Of the source.
+        name: Name of the source.
         pictures: Pictures with their regions.
         size: Side of the square images, pixels.
         seed: Each sample is a function of it and the sample's number.
         around: Share of crops that are placed around a region, where a picture has one.
         scale: Least and largest side of such a crop, as a multiple of the region's longer side.
         area: Least and largest share of the picture that another crop covers.
-        flip_pairs: By kind, the keypoints that swap in a mirror image; None never mirrors (text would not be read).
+        flip_pairs: Keypoints that swap in a mirror image, by kind; None never mirrors (text would not be read).
 
     Raises:
         InputError: No pictures.

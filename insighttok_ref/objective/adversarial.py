@@ -36,13 +36,13 @@ class AdversarialOptions(BaseModel):
     """The adversarial part: who learns and who listens, from which step of the run on.
 
     Args:
-        weight: Of the generator's loss (InsightTok: eta = 0.5).
+        weight: Weight of the generator's loss (InsightTok: eta = 0.5).
         learn_from: First step at which the discriminator learns.
         listen_from: First step at which the tokenizer hears it; not before it has learnt.
         lecam: Weight of the LeCAM regularisation in the discriminator's loss.
-        lecam_decay: Of the moving averages of its logits.
+        lecam_decay: Decay of LeCAM's moving averages of the logits.
         adaptive: Scale the weight by VQGAN's ratio of gradients at the decoder's last layer.
-        adaptive_max: Largest ratio.
+        adaptive_max: Largest value of the adaptive weight.
         ndf: Width of the first layer.
         layers: Strided layers after the first.
         norm: `batch` (pix2pix; each rank by its own images), or `group`, which knows no batch: then two ranks are one
@@ -87,7 +87,7 @@ class PatchGAN(nn.Sequential):
     Args:
         ndf: Width of the first layer.
         layers: Strided layers after the first.
-        norm: `batch` or `group`.
+        norm: Normalisation between convolutions, `batch` or `group`.
 
     Source: Isola et al. (2017); InsightTok, Table 11 (2.8M weights: ndf 64, 3 layers).
     """
@@ -141,7 +141,7 @@ class Adversary(nn.Module):
     reconstruction.
 
     Args:
-        options: See `AdversarialOptions`.
+        options: Options of discriminator and losses.
 
     Source: InsightTok, Appendix E.1.
     """
@@ -162,7 +162,7 @@ class Adversary(nn.Module):
 
         Args:
             reconstruction: (B, 3, H, W) in [-1, 1]; gets no gradient.
-            target: As many images.
+            target: Targets of the same shape.
         """
         fake = wide(self.discriminator(reconstruction.detach()))
         real = wide(self.discriminator(target))
@@ -194,11 +194,13 @@ def adaptive_weight(pixels: Tensor, heard: Tensor, last_layer: Tensor, most: flo
         pixels: The losses that the adversarial one is weighed against, 0-d.
         heard: The generator's loss, 0-d.
         last_layer: The weight at which gradients are compared.
-        most: Largest value.
+        most: Largest value of the weight.
 
     Source: Esser et al. (2021), eq. 7. Under several ranks the norms are means over them.
     """
     losses = (pixels, heard)
     norms = torch.stack([torch.autograd.grad(loss, last_layer, retain_graph=True)[0].float().norm() for loss in losses])
+    ours: Tensor
+    theirs: Tensor
     ours, theirs = sum_over_ranks(norms) / rank_and_size()[1]
     return (ours / (theirs + 1e-4)).clamp(0.0, most).detach()

@@ -16,7 +16,7 @@ class LeCAM(nn.Module):
     R <- decay R + (1 - decay) r, F likewise, over all ranks.
 
     Args:
-        decay: Of the averages.
+        decay: Decay of the moving averages, in [0, 1).
 
     Source: Tseng et al. (2021), on mean logits as MaskBit and 1d-tokenizer have it (`modeling/modules/losses.py` of
         either: the averages begin at 0, are used, then updated; there each rank follows its own logits).

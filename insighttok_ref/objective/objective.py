@@ -29,9 +29,9 @@ class ObjectiveOptions(BaseModel):
     """Weight of each part; a part of weight 0 is not computed. Region terms have theirs in the recipe's `terms`.
 
     Args:
-        l1: Of the mean absolute difference of pixels.
-        l2: Of the mean squared difference of pixels.
-        edges: Of the difference of neighbouring pixels' differences.
+        l1: Weight of the mean absolute difference of pixels.
+        l2: Weight of the mean squared difference of pixels.
+        edges: Weight of the difference of neighbouring pixels' differences.
         commitment: Times the quantizer's own beta.
         perceptual: LPIPS or another; None for none.
         adversarial: PatchGAN or another; None for none.
@@ -104,7 +104,7 @@ class Objective:
         """Return the losses of a batch.
 
         Args:
-            output: Of the tokenizer, for `target`.
+            output: What the tokenizer gave back for `target`.
             target: (B, 3, H, W) in [-1, 1].
             regions: Regions of the target by kind.
             step: Step of the phase, for terms that start late.
@@ -150,7 +150,8 @@ class Objective:
         """Return the terms that this phase does not train, by name; arguments as for a call."""
         if self.watched is None or not self.watched.terms:
             return {}
-        return self.watched(output.reconstruction.detach(), target, regions).by_term
+        by_term: dict[str, Tensor] = self.watched(output.reconstruction.detach(), target, regions).by_term
+        return by_term
 
 
 def with_absent(regions: Mapping[str, Regions], kinds: Iterable[str], target: Tensor) -> dict[str, Regions]:

@@ -26,7 +26,7 @@ class PerceptualOptions(BaseModel):
         use: Any registered feature backbone: `lpips-vgg` (the paper's) or `lpips-alex`, on torchvision's trunks;
             `st-lpips-vgg` or `st-lpips-alex`, the shift-tolerant ones, whose weights come in a package; a plugin's.
         weight: InsightTok: gamma = 0.5.
-        options: Of the backbone's constructor.
+        options: Options of the backbone's constructor.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,7 +47,7 @@ class PerceptualLoss(nn.Module):
     A network of one size sees images that are resized to it. The target takes no gradient.
 
     Args:
-        backbone: With the features of LPIPS this is LPIPS.
+        backbone: Backbone whose features are compared; with those of LPIPS this is LPIPS.
 
     Source: Zhang et al. (2018), eq. 1; InsightTok, eq. 2.
     """
@@ -55,7 +55,7 @@ class PerceptualLoss(nn.Module):
     def __init__(self, backbone: FeatureBackbone) -> None:
         super().__init__()
         size = backbone.input_spec.size
-        extractor = WholeImageExtractor() if size is None else ResizeExtractor(size)
+        extractor: Any = WholeImageExtractor() if size is None else ResizeExtractor(size)
         self.loss = RegionPerceptualLoss(extractor, backbone, SquaredL2(), UniformWeighting())
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class PerceptualLoss(nn.Module):
 
         Args:
             reconstruction: (B, 3, H, W), RGB in [-1, 1], not clamped.
-            target: As many images.
+            target: Targets of the same shape.
         """
         check_direction(reconstruction, target)
         distance: Tensor = self.loss(reconstruction, target, WholeImageDetector().detect(target))
@@ -74,8 +74,8 @@ def build_perceptual(name: str, options: Mapping[str, Any] | None = None) -> Per
     """Return the perceptual loss in a backbone's features, by the backbone's name. Nothing is fetched.
 
     Args:
-        name: Of a registered feature backbone.
-        options: Of its constructor.
+        name: Name of a registered feature backbone.
+        options: Options of the backbone's constructor.
 
     Raises:
         UnknownNameError: No plugin has such a backbone.

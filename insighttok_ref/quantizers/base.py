@@ -26,8 +26,8 @@ class Quantizer(nn.Module):
     A constructor takes `codebook_size` (K) and `code_dim` (d), which are the tokenizer's to say, and options by name.
 
     Args:
-        codebook_size: K.
-        code_dim: d.
+        codebook_size: Number of codes K.
+        code_dim: Length d of a code.
     """
 
     #: Entries of the state dict that decide neither ids nor vectors: what learning remembers.
@@ -67,7 +67,8 @@ class Quantizer(nn.Module):
 
     def lookup(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
         """Return the vectors (B, d, h, w) of ids (B, h * w)."""
-        return self.codebook[ids].unflatten(1, grid).permute(0, 3, 1, 2)
+        vectors: Tensor = self.codebook[ids].unflatten(1, grid)
+        return vectors.permute(0, 3, 1, 2)
 
     def update(self) -> None:
         """Learn from the forwards since the last update; called once an optimizer step, on all ranks."""

@@ -33,19 +33,20 @@ class EMAQuantizer(Quantizer):
     The published behaviour, at any batch, is `restart_threshold=1.0` with the other defaults.
 
     Args:
-        codebook_size: K.
-        code_dim: d.
-        beta: weight of the commitment, already inside the returned loss.
-        decay: of the moving averages.
+        codebook_size: Number of codes K.
+        code_dim: Length d of a code.
+        beta: Weight of the commitment, already inside the returned loss.
+        decay: Decay of the moving averages.
         l2_normalize: False compares plain vectors, as the paper writes it.
-        restart: codes with N_k below the threshold become tokens drawn at random ("random"), the tokens
-            farthest from their code ("dist"), or stay ("off"). Drawn once, the same on all ranks.
+        restart: What becomes of codes with N_k below the threshold: tokens drawn at random ("random"), the tokens
+            farthest from their code ("dist"), or nothing ("off"). Drawn once, the same on all ranks.
         restart_threshold: "auto" is min(1, tokens per code and update / 8), which is 1 at the paper's batch; the
             published code has 1.0, which with small batches redraws most codes at every update.
-        reset_restarted: also restart N_k = 1 and S_k; the published code leaves both, so that a dead code
-            is redrawn at every update until it attracts a threshold's worth of tokens.
+        reset_restarted: Whether to restart N_k = 1 and S_k, too; the published code leaves both, so that a dead code is
+            redrawn at every update until it attracts a threshold's worth of tokens.
         init: "uniform" in [-1/K, 1/K] (published code), or "data", tokens of the first training batch.
-        track_usage: keep the last 65536 ids (a state-dict entry of published checkpoints).
+        track_usage: Whether to keep the last 65536 ids (a state-dict entry of published checkpoints).
+
     Source: InsightTok, Eq. 13-14, Appendix B; constants of the published code.
     """
 
@@ -110,6 +111,7 @@ class EMAQuantizer(Quantizer):
 
         Args:
             z: (B, d, h, w), any h and w; half precision is searched in float32.
+
         Returns:
             z_q (B, d, h, w) with straight-through gradients, the commitment loss (0-d), ids (B, h * w) int64.
         """
@@ -267,7 +269,7 @@ class EMAQuantizer(Quantizer):
         return drawn if tiles == 1 else drawn.add_(ranks.from_first_rank(self.draw_noise()), alpha=self._jitter)
 
     def _farthest(self, pool: Tensor, distances: Tensor, counts: list[int], dead: Tensor) -> Tensor:
-        """Hand the tokens farthest from their code, in descending order, to the dead codes in theirs."""
+        """Give the tokens that lie farthest from their code, farthest first, to the dead codes, lowest id first."""
         order = ranks.joint(distances, counts).topk(min(self.codebook_size, sum(counts))).indices
         turn = (dead.cumsum(0) - 1).clamp_min(0)
         positions = ranks.from_first_rank(order[turn % len(order)])

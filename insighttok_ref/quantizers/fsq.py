@@ -23,7 +23,7 @@ class FSQuantizer(Quantizer):
 
     Args:
         codebook_size: K, the product of the levels.
-        code_dim: d, the number of levels.
+        code_dim: Length d of a code, which is the number of levels.
         levels: L_i, at least 2 each; Mentzer et al. advise 5 or more, (8, 5, 5, 5) for 1000 codes.
 
     Raises:
@@ -75,7 +75,8 @@ class FSQuantizer(Quantizer):
 
     def lookup(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
         """Return the vectors (B, d, h, w) of ids (B, h * w)."""
-        return self._values(ids).unflatten(1, grid).movedim(-1, 1)
+        vectors: Tensor = self._values(ids).unflatten(1, grid)
+        return vectors.movedim(-1, 1)
 
     def stats(self) -> dict[str, Tensor]:
         """Return perplexity and usage of the last forward's ids."""

@@ -22,10 +22,10 @@ class Gathered:
     sample of all that came.
 
     Args:
-        codebook_size: K.
-        code_dim: d.
-        restart: of `EMAQuantizer`; "off" keeps no tokens.
-        device: where everything is kept.
+        codebook_size: Number of codes K.
+        code_dim: Length d of a code.
+        restart: The quantizer's option; "off" keeps no tokens.
+        device: Device on which everything is kept.
     """
 
     def __init__(

@@ -29,8 +29,8 @@ class Checkpoints:
     Every rank calls every method; the first one writes what all ranks share.
 
     Args:
-        folder: Theirs alone.
-        keep: How many are kept, at least one.
+        folder: Folder that holds checkpoints and nothing else.
+        keep: Number of checkpoints that are kept, at least one.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
@@ -44,7 +44,7 @@ class Checkpoints:
         """Write a checkpoint; a crash leaves it whole or not at all, and the one before it untouched.
 
         Args:
-            step: Of the run; names the folder.
+            step: Step of the run; names the checkpoint's folder.
             state: Plain data and tensors that all ranks share.
             write: Writes each rank's own files into a folder.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from unittest import mock
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from insighttok_ref.training.checkpoint import read_saved
+from insighttok_ref.training.compat import copy_each
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, PluginError, expected
 from regionloss.runs import rank_and_size
@@ -63,12 +65,12 @@ def build_engine(
     """Return an engine for the trainable weights of a module.
 
     Args:
-        name: `plain` or `deepspeed`.
-        module: On its device, with the weights to start from.
-        options: Of AdamW (Adam where `weight_decay` is 0).
+        name: Name of the engine, `plain` or `deepspeed`.
+        module: Module on its device, with the weights to start from.
+        options: Options of AdamW (Adam where `weight_decay` is 0).
         share: Gradients are accumulated over its micro-batches.
         key: Names the files that the engine writes.
-        zero_stage: What DeepSpeed shards.
+        zero_stage: What DeepSpeed shards over the ranks: 0 nothing, 1 the optimizer's state, 2 gradients too.
 
     Raises:
         InputError: Nothing is trainable.
@@ -142,7 +144,7 @@ def average_gradients(parameters: list[nn.Parameter], most: int = BUCKET) -> Non
             dist.all_reduce(flat)
             flat.div_(size)
             parts = flat.split([g.numel() for g in bucket])
-            torch._foreach_copy_(bucket, [part.view_as(g) for part, g in zip(parts, bucket, strict=True)])
+            copy_each(bucket, [part.view_as(g) for part, g in zip(parts, bucket, strict=True)])
             start, count = end, 0
 
 
@@ -168,8 +170,7 @@ class DeepSpeedEngine:
             "zero_allow_untested_optimizer": True,
             "steps_per_print": 2**62,
         }
-        # DeepSpeed asks for the variable even where no launcher has set it.
-        with mock.patch.dict(os.environ, {"LOCAL_RANK": os.environ.get("LOCAL_RANK", "0")}):
+        with local_rank_named():
             self.engine, self.optimizer, *_ = deepspeed.initialize(
                 model=module, optimizer=adam(module, options), config=config, dist_init_required=False
             )
@@ -224,6 +225,18 @@ class DeepSpeedEngine:
         return [weight.detach() for group in self._inner.param_groups for weight in group["params"]]
 
 
+@contextmanager
+def local_rank_named() -> Iterator[None]:
+    """Set LOCAL_RANK where no launcher has: DeepSpeed asks for it when it starts, and nobody afterwards."""
+    missing = "LOCAL_RANK" not in os.environ
+    os.environ.setdefault("LOCAL_RANK", "0")
+    try:
+        yield
+    finally:
+        if missing:
+            del os.environ["LOCAL_RANK"]
+
+
 def import_deepspeed(device: torch.device) -> Any:
     """Import DeepSpeed for a device.
 
@@ -250,5 +263,8 @@ def import_deepspeed(device: torch.device) -> Any:
 def _forget_earlier_runs(deepspeed: Any) -> None:
     """DeepSpeed keeps the process group of an earlier run in this process, which is void once that has ended."""
     groups = deepspeed.utils.groups
-    if groups._WORLD_GROUP is not None and groups._WORLD_GROUP not in dist.distributed_c10d._world.pg_group_ranks:
+    try:
+        if groups._WORLD_GROUP is not None:
+            dist.get_process_group_ranks(groups._WORLD_GROUP)
+    except KeyError:  # torch has forgotten it
         groups._WORLD_GROUP = deepspeed.comm.comm.cdb = None

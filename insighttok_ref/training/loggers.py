@@ -34,7 +34,7 @@ class TensorBoardLogger:
     """Event files for TensorBoard, in `folder/tensorboard`.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         first_step: Steps from here on replace what an earlier sitting wrote.
         config: The resolved recipe.
     """
@@ -67,10 +67,10 @@ class WandbLogger:
     Steps that are done again after a stop keep the numbers of the first time: a W&B run takes no step twice.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         first_step: Not needed: the run knows its steps.
         config: The resolved recipe.
-        options: Of `wandb.init`: project, name, mode, ...
+        options: Options of `wandb.init`: project, name, mode, ...
     """
 
     def __init__(self, folder: Path, first_step: int, config: Mapping[str, Any], **options: Any) -> None:
@@ -100,7 +100,7 @@ class Loggers:
     """Several loggers as one; one that fails while the run goes on is reported once and left out from then on.
 
     Args:
-        loggers: By name.
+        loggers: Loggers by name.
     """
 
     def __init__(self, loggers: Mapping[str, Logger]) -> None:
@@ -136,8 +136,8 @@ def build_loggers(options: LogOptions, folder: Path, first_step: int, config: Ma
     """Return the loggers of a run; the first rank alone calls this.
 
     Args:
-        options: Which ones.
-        folder: Of the run.
+        options: Loggers that are asked for, and their options.
+        folder: Folder of the run.
         first_step: Step of the run at which it begins or goes on.
         config: The resolved recipe.
 

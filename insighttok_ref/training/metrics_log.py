@@ -17,7 +17,7 @@ class MetricsLog:
     """Appends records to a file of JSON lines.
 
     Args:
-        path: The file.
+        path: Path of the file.
     """
 
     def __init__(self, path: Path) -> None:

@@ -20,7 +20,7 @@ class TimeLeft:
     """Estimates how long a run still takes, from the steps that it has done.
 
     Args:
-        parts: Those still to do.
+        parts: Parts that are still to be trained.
         afterwards: Seconds that what follows training is thought to take.
     """
 
@@ -84,8 +84,8 @@ class RunProgress:
         """Show that `done` steps of `part` are done.
 
         Args:
-            part: What is trained.
-            done: Its steps.
+            part: The part that is trained.
+            done: Number of the part's steps that are done.
             loss: The last step's; None where it was not read.
             images: Images in a step, over all ranks; 0 shows no speed.
         """

@@ -17,7 +17,7 @@ def threads_for(asked: int | None, before: int | None) -> int:
     Two threads that must share a core wait for one another at each layer, and are slower than one.
 
     Args:
-        asked: By the recipe.
+        asked: Number that the recipe asks for; None where it asks for none.
         before: Those of the run that goes on: other numbers add in another order, and give other last digits.
     """
     if asked is not None:
@@ -31,6 +31,6 @@ def quiet(cores: int) -> int:
     """Return how many of so many cores no other program uses now, one at least."""
     if cores == 1:
         return 1
-    used = psutil.cpu_percent(LOOK, percpu=True)
+    used: list[float] = psutil.cpu_percent(LOOK, percpu=True)
     mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(used))
     return max(1, round(cores - sum(used[core] for core in mine if core < len(used)) / 100))

@@ -7,6 +7,7 @@ import copy
 import torch
 
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+from insighttok_ref.training.compat import lerp_each
 
 
 class WeightAverage:
@@ -14,7 +15,7 @@ class WeightAverage:
 
     Args:
         model: The tokenizer that learns; the average begins as it is.
-        decay: Of the moving average.
+        decay: Decay of the moving average, in [0, 1).
     """
 
     def __init__(self, model: InsightTokenizer, decay: float) -> None:
@@ -24,6 +25,6 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, model: InsightTokenizer) -> None:
         """Follow the model's weights, once a step."""
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - self.decay)
+        lerp_each(list(self.model.parameters()), list(model.parameters()), 1 - self.decay)
         for mine, its in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(its)

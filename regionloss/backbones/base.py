@@ -25,8 +25,8 @@ class FeatureBackbone(Frozen):
 
     Args:
         network: Takes images as `input_spec` says and returns feature maps (R, C, ...): a sequence of levels, or one.
-        input_spec: What the network wants to see.
-        out_indices: Which levels to compare, in order; None for all of them.
+        input_spec: Size, value range and channels of the images that the network takes.
+        out_indices: Numbers of the levels to compare, from 0, in order; None for all of them.
         autocast: Whether the network may run in the ambient lower precision. Distances are float32 in any case.
         channels_last: Whether to keep weights and activations in that memory format: mostly faster (on a CPU up to
             1.5 times), but a network that calls `.view` on its activations refuses it.

@@ -19,7 +19,7 @@ class Frozen(nn.Module):
     the device of its input when called, and has a float64 copy for float64 input.
 
     Args:
-        network: Any module.
+        network: Any module; its parameters take no gradient, and it stays in evaluation mode.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -23,7 +23,7 @@ class InputSpec:
         value_range: Lowest and highest pixel value, before `mean` and `std`.
         channels: `"RGB"`, `"BGR"` or `"L"` (one grey channel).
         mean: Subtracted per channel, in the network's order of channels.
-        std: Divides after that.
+        std: Divisor of each channel, after `mean` was subtracted.
 
     Example:
         >>> import torch

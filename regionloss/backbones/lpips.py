@@ -19,8 +19,8 @@ class LPIPSFeatures(FeatureBackbone):
     multiplied by the root of their number.
 
     Args:
-        trunk: With its heads.
-        out_indices: Which of the five levels count; None for all, which is LPIPS.
+        trunk: Network whose levels are compared, with a head of channel weights for each level.
+        out_indices: Numbers of the levels that count, 0 to 4; None for all, which is LPIPS.
 
     Source: Zhang et al. (2018), eq. 1.
     """
@@ -42,7 +42,7 @@ class LPIPSVgg(LPIPSFeatures):
     Args:
         weights: Name of the trunk's weights, or a path to torchvision's file.
         heads: Name of the heads' weights, or a path to the package's file.
-        out_indices: Which of the five levels count; None for all.
+        out_indices: Numbers of the levels that count, 0 to 4; None for all.
         key: Entry that holds the weights of the trunk where a file wraps them, such as `"state_dict"`.
 
     Raises:
@@ -83,7 +83,7 @@ class ShiftTolerantVgg(LPIPSFeatures):
 
     Args:
         weights: Name of the weights of trunk and heads, or a path to the package's file.
-        out_indices: Which of the five levels count; None for all.
+        out_indices: Numbers of the levels that count, 0 to 4; None for all.
         key: Entry that holds the weights of the trunk where a file wraps them, such as `"state_dict"`.
 
     Raises:

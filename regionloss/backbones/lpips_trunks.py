@@ -67,7 +67,7 @@ class Blur(nn.Module):
     """A binomial filter of 3 x 3 with stride 2, on two more reflected pixels on every side.
 
     Args:
-        channels: Filtered apart.
+        channels: Number of channels; each is filtered apart from the others.
     """
 
     filt: Tensor
@@ -87,11 +87,12 @@ class LPIPSTrunk(nn.Module):
     """A trunk of five levels with a linear head for each.
 
     Args:
-        levels: Their layers.
-        weights: Of the layers.
-        prefix: Of a layer's name there, before its number among all layers; `{}` stands for the level's number from 1.
+        levels: Layers of each level, from the first level to the last.
+        weights: Weights of the layers, by the names that their file gives them.
+        prefix: Start of a layer's name in `weights`, before its number among all layers; `{}` stands for the level's
+            number from 1.
         heads: Weights of the heads, as the package `lpips` names them.
-        wanted: What the weights should be, for sentences.
+        wanted: What the weights should be, in words, for sentences.
 
     Raises:
         WeightsError: They are another network's.
@@ -139,9 +140,9 @@ class TorchvisionTrunk(LPIPSTrunk):
     """The trunk of LPIPS v0.1: torchvision's network, under the heads that were learned on judgements of patches.
 
     Args:
-        name: `alex` or `vgg`.
-        weights: As torchvision names them.
-        heads: As the package `lpips` has them.
+        name: Architecture, `alex` or `vgg`.
+        weights: Weights of the trunk, by torchvision's names.
+        heads: Weights of the heads, by the names of the package `lpips`.
 
     Raises:
         WeightsError: They are another network's.
@@ -158,8 +159,8 @@ class ShiftTolerantTrunk(LPIPSTrunk):
     """A trunk that blurs before it samples, trained together with its heads on judgements of patches.
 
     Args:
-        name: `alex` or `vgg`.
-        weights: As the package `stlpips-pytorch` 0.0.2 has them.
+        name: Architecture, `alex` or `vgg`.
+        weights: Weights of trunk and heads, by the names of the package `stlpips-pytorch` 0.0.2.
 
     Raises:
         WeightsError: They are another network's.

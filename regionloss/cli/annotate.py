@@ -182,13 +182,13 @@ def on_ray(how: Annotate, stage: Annotator, jobs: list[Job], workers: int, decod
 
 @dataclass(frozen=True)
 class There:
-    """Makes the stage where an actor is, for what it has there.
+    """Makes the stage of a Ray actor on the actor's node, with the device and the processors that are there.
 
     Args:
-        how: Shards are annotated.
-        scans: What side-cars say of the detectors where the run was started.
+        how: How shards are annotated.
+        scans: What side-cars say of the detectors on the machine where the run was started.
         decoders: Processes that decode; 0 for as many as the processors serve.
-        device: `auto` takes what is there.
+        device: Device of the detectors; `auto` takes a GPU where the node has one.
     """
 
     how: Annotate
@@ -214,7 +214,7 @@ class There:
 
 
 def follow(start: Start, shards: int, todo: int) -> None:
-    """Show how far the reports are; say at the end what came of it."""
+    """Show progress while reports arrive, and a summary at the end."""
     from regionloss.data.annotate.progress import Following
 
     shown = Following(shards, todo)

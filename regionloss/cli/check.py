@@ -36,6 +36,6 @@ def check(
 
 
 def tell_unchecked(lines: Iterable[str], *, err: bool = False) -> None:
-    """Say of each part of a recipe that could not be looked at why so."""
+    """Print why parts of a recipe could not be checked, a line each."""
     for line in lines:
         typer.echo(f"not checked: {line}", err=err)

@@ -16,7 +16,7 @@ class GivenDetector:
 
     Args:
         boxes: `[x1, y1, x2, y2]` each, relative to the image, in [0, 1].
-        kind: Their region kind.
+        kind: Kind of the regions.
     """
 
     def __init__(self, boxes: Sequence[Sequence[float]], kind: str = "text") -> None:

@@ -17,7 +17,7 @@ def build_judges(
 
     Args:
         names: Name of the judge by region kind.
-        catalogue: Where judges are registered.
+        catalogue: Catalogue in which judges are registered.
         resolved: The resolved recipe, whose components name the loss networks' weights.
 
     Raises:

@@ -61,7 +61,7 @@ def region_mask(regions: Regions, num_images: int | None = None) -> Tensor:
     """Return (B, 1, H, W) bool, the pixels whose centre lies in a valid region.
 
     Args:
-        regions: Any kind.
+        regions: Regions of any kind.
         num_images: B, where the regions do not say it.
 
     Raises:
@@ -90,9 +90,9 @@ class Interval:
     """A mean with a range that holds it in 95 of 100 repetitions, by bootstrap.
 
     Args:
-        mean: Of the values.
-        low: 2.5th percentile of the resampled means.
-        high: 97.5th percentile.
+        mean: Mean of the values.
+        low: 2.5th percentile of resampled means.
+        high: 97.5th percentile of resampled means.
     """
 
     mean: float
@@ -106,7 +106,7 @@ def bootstrap(values: Sequence[float], groups: Sequence[int] | None = None, draw
     For a paired comparison give the differences. Words of one image fail together, so whole groups are drawn.
 
     Args:
-        values: N numbers.
+        values: The N numbers whose mean is estimated.
         groups: The group (image) of each; None draws the values one by one.
         draws: Resamples; their randomness is fixed.
 

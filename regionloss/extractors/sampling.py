@@ -26,8 +26,8 @@ def axis_weights(start: Tensor, step: Tensor, low: Tensor, high: Tensor, count: 
         step: (R,) pixels of the image per pixel of the crop.
         low: (R,) first coordinate that may be read.
         high: (R,) end of what may be read.
-        count: Pixels of the crop.
-        length: Pixels of the image.
+        count: Number of pixels of the crop along the axis.
+        length: Number of pixels of the image along the axis.
     """
     first = low.floor().clamp(0, length - 1)[:, None]
     last = (high.ceil() - 1).clamp(0, length - 1)[:, None]
@@ -45,10 +45,10 @@ def sample_separable(images: Tensor, regions: Regions, rows: Tensor, columns: Te
     """Return crops `rows @ image @ columns^T` of every region.
 
     Args:
-        images: (B, C, H, W).
+        images: Images (B, C, H, W) that are sampled.
         regions: R regions of these images.
-        rows: (R, h, H) weights.
-        columns: (R, w, W) weights.
+        rows: Weights (R, h, H) of the images' rows.
+        columns: Weights (R, w, W) of the images' columns.
 
     Returns:
         (R, C, h, w), at least float32.
@@ -72,7 +72,7 @@ def sample_affine(
     """Return crops read at `points`, each pixel the mean of `reads` x `reads` bilinear reads.
 
     Args:
-        images: (B, C, H, W).
+        images: Images (B, C, H, W) that are sampled.
         regions: R regions of these images.
         points: (R, h, w, 2) where each pixel of a crop lies in its image: x, y, pixels.
         spread: (R, 2, 2) the crop pixel's edges in the image along which the reads are spread (rows: along x, along

@@ -93,7 +93,7 @@ class Catalogue:
         """Return the component `name` of `kind`.
 
         Args:
-            kind: detector, extractor, backbone, distance, weighting, judge, host, trainer or command.
+            kind: One of detector, extractor, backbone, distance, weighting, judge, host, trainer and command.
             name: `plugin/name`, or the bare name while it is unique.
             plugin: Plugin whose own components come first for bare names (a term naming its parts).
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from regionloss.compat.typer import without_completion
 from regionloss.errors import PluginError
 from regionloss.hooks.records import Component
 from regionloss.hooks.targets import described, load_target
@@ -33,7 +34,7 @@ def as_command(name: str, found: Any) -> Any:
     if not isinstance(found, typer.Typer):
         function, found = found, typer.Typer(add_completion=False)
         found.command()(function)
-    found._add_completion = False
+    without_completion(found)
     command = typer.main.get_command(found)
     command.name = name
     return command

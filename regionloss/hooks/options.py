@@ -25,7 +25,7 @@ def checked_options(target: Callable[..., Any], options: Mapping[str, object]) -
 
     Args:
         target: Class or function; annotated models and dataclasses are checked to their depth.
-        options: As a recipe gives them; values that no recipe could hold (modules, tensors) pass unchecked.
+        options: Options as a recipe gives them; values that no recipe could hold (modules, tensors) pass unchecked.
 
     Returns:
         The arguments for `target`, converted (lists to tuples, mappings to dataclasses), and the problems.

@@ -153,7 +153,7 @@ def agreed(name: str, kinds: Sequence[RegionKind]) -> RegionKind:
     finds keypoints.
 
     Args:
-        name: The kind's.
+        name: Name of the kind.
         kinds: One or more registrations of it.
 
     Raises:

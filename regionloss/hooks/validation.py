@@ -40,7 +40,7 @@ class Problem:
     """One mistake: the path of keys that leads to it, and what was expected and came.
 
     Args:
-        path: Of keys.
+        path: Keys that lead to the value, from the outermost.
         sentence: What was expected, and what came.
         cause: The error of a part that could not be found or imported, and hence not be looked at.
         spare: Such a part can be done without.
@@ -59,7 +59,7 @@ class PartError(ValueError):
     """What is wrong with a component that an option names.
 
     Args:
-        problems: At least one.
+        problems: Mistakes that were found, at least one.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:

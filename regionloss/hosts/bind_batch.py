@@ -22,7 +22,7 @@ def bind_batch(model: M, key: Key = "regions", methods: Sequence[str] = STEPS) -
 
     Args:
         model: A Lightning module, or any object with such methods; it is changed in place, its class is not.
-        key: Where a batch holds its regions: a key, a position, an attribute, or a function of the batch.
+        key: Place of the regions in a batch: a key, a position, an attribute, or a function of the batch.
         methods: Methods that take a batch first; those that the model lacks are passed over. A batch without the key
             is a mistake in the first of them; in the others (validation, mostly) nothing is published then.
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from regionloss.checks import check_direction, check_images, check_range
+from regionloss.compat.torch import in_backward
 from regionloss.errors import InputError, expected
 from regionloss.hosts.host_spec import HostSpec
 from regionloss.hosts.published import BatchRegions, NothingPublished, published
@@ -30,8 +31,8 @@ class Wrapping:
 
     Args:
         host: The loss; shares its state with the wrapped one.
-        spec: How to read it.
-        terms: What is added to it.
+        spec: How the host's calls are read.
+        terms: Region terms that are added to the host's loss.
         in_nll: Whether an adaptive weight sees the terms.
     """
 
@@ -120,7 +121,7 @@ class Wrapping:
 
     def refuse_checkpoint(self) -> None:
         """Raise InputError where a backward pass computes a call again whose block of regions has ended."""
-        if torch._C._current_graph_task_id() != -1:
+        if in_backward():
             got = "activation checkpointing, which computes the loss again without them"
             advice = "Leave the loss out of what is checkpointed, or call backward() inside the block."
             raise InputError(expected(self.name, "the regions of its first computation", got, advice))

@@ -19,7 +19,7 @@ class RegionCollate:
         collate: Joins the rest; None for PyTorch's own.
         key: Key (of a mapping) or position (in a tuple) of an example's regions, and of the batch's afterwards. An
             example's are `Regions`, or a mapping of kind to them; one that lacks them was not looked at.
-        filters: Which regions are kept, by kind.
+        filters: Rules for the regions that are kept, by kind.
 
     Example:
         >>> import torch, regionloss as rl

@@ -19,7 +19,8 @@ class Turn:
 
     Args:
         argument: Parameter of the host's `forward`.
-        generator: Its values when the generator (not the discriminator) is trained; one, or several in a tuple.
+        generator: Values of the argument when the generator (not the discriminator) is trained; one, or several in a
+            tuple.
 
     Raises:
         InputError: No name, or no value.

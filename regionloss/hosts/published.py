@@ -27,8 +27,8 @@ def use_regions(regions: BatchRegions) -> Iterator[None]:
     Blocks may be nested; the innermost counts. Each thread and each asynchronous task has its own.
 
     Args:
-        regions: By kind, or those of one kind; None for a batch that nobody annotated: the loss is then the host's,
-            bit for bit, also where a term reads whole images.
+        regions: Regions by kind, or those of one kind; None for a batch that nobody annotated: the loss is then the
+            host's, bit for bit, also where a term reads whole images.
 
     Raises:
         InputError: Something else than regions.

@@ -25,10 +25,10 @@ class RegionFinder:
 
     Args:
         detectors: Names such as `"text/ppocr"`, or detectors; one for each kind.
-        images: Where a batch holds its images, (B, 3, H, W) or (B, H, W, 3): a key, a position or an attribute; None
-            where it is called with the images.
+        images: Place of the images in a batch, (B, 3, H, W) or (B, H, W, 3): a key, a position or an attribute; None
+            where the finder is called with the images.
         value_range: Range of the images.
-        filters: Which regions are kept, by kind.
+        filters: Rules for the regions that are kept, by kind.
 
     Raises:
         InputError: No detector, something else than detectors, or two of one kind.

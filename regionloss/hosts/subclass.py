@@ -124,7 +124,7 @@ def with_terms(forward: Callable[..., Any]) -> Callable[..., Any]:
             output = forward(self, *args, **kwargs)
         return output if total is None else own.added(output, total)
 
-    outside: Any = torch.compiler.disable(call, reason=EAGER)  # type: ignore[no-untyped-call]
+    outside: Any = torch.compiler.disable(call, reason=EAGER)
 
     def with_regions(self: WithRegions, *args: Any, **kwargs: Any) -> Any:
         return outside(self, args, kwargs) if torch.compiler.is_compiling() else call(self, args, kwargs)

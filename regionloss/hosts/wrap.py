@@ -39,7 +39,7 @@ def wrap(
         host: A loss that compares images.
         preset: Name of a known host, or a `HostSpec`; or `"auto"`, to know it by its signature, where all known hosts
             with that signature are read alike.
-        terms: What to add.
+        terms: Region terms to add to the loss.
         in_nll: Whether a discriminator's adaptive weight sees the terms as a part of the reconstruction loss. The paper
             uses a fixed weight, hence False.
         value_range: Range of the host's images where it is not the preset's.

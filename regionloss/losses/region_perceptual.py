@@ -35,10 +35,10 @@ class RegionPerceptualLoss(nn.Module):
 
     Args:
         extractor: Cuts the crops r and r'.
-        backbone: The frozen features F.
+        backbone: The frozen features F that are compared.
         distance: Compares them; the paper's squared distance by default.
         weighting: Gives w; the paper's share of the image's area by default.
-        reduction: `"image_mean"`, `"sum"` or `"none"`.
+        reduction: How the regions' values become the loss: `"image_mean"`, `"sum"` or `"none"`.
         chunk_size: Most regions whose activations are kept at a time. With more, they are computed again in the
             backward pass; the result does not change.
         value_range: Range of the images; converted once, here.

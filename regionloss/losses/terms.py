@@ -25,9 +25,9 @@ class Term:
     """One region loss in a sum.
 
     Args:
-        loss: Its value for a batch; reduced to the mean over images, whatever its own reduction.
+        loss: The loss whose value for a batch counts; reduced to the mean over images, whatever its own reduction.
         kind: The kind of region that it reads.
-        weight: alpha in InsightTok, eq. 3.
+        weight: Factor of the loss; alpha in InsightTok, eq. 3.
         start_step: First step at which it counts.
     """
 

@@ -37,9 +37,9 @@ def annotated(
 
     Args:
         image: The image that was looked at.
-        regions: Its regions, in its pixels (pixel i covers [i, i + 1)).
-        labels: What stands at each region; its score by default.
-        colour: Of all of them; by default one differs from the next.
+        regions: Regions of the picture, in its pixels (pixel i covers [i, i + 1)).
+        labels: Text at each region; the region's score by default.
+        colour: Colour of all boxes; by default one box differs from the next.
     """
     colours = [colour] if colour else COLOURS
     if labels is None and regions.scores is not None:
@@ -81,8 +81,8 @@ def sheet(pictures: Sequence[Image.Image], names: Sequence[str] = ()) -> Image.I
     """Return one picture as it is, or several in a grid of cells of at most 640 pixels a side.
 
     Args:
-        pictures: RGB.
-        names: What stands below each in the grid; none for nothing.
+        pictures: RGB pictures, in order.
+        names: Text below each picture of a grid; empty for none.
     """
     if len(pictures) == 1:
         return pictures[0]

@@ -37,7 +37,7 @@ def sample_grid(target: Tensor, reconstruction: Tensor, regions: Mapping[str, Re
         target: (B, 3, H, W) in [-1, 1], of any dtype and device.
         reconstruction: The same shape; clamped here, and grey where it is not finite.
         regions: Regions of the batch by kind, a colour each; those that are masked are left out.
-        most: Most rows.
+        most: Largest number of rows.
     """
     rows = min(most, len(target))
     stacked = torch.stack([target[:rows], reconstruction[:rows].to(target.dtype)]).detach().float()
@@ -91,8 +91,8 @@ def closeups(pixels: np.ndarray, found: Sequence[Found], size: tuple[int, int]) 
 
     Args:
         pixels: (2, N, H, W, 3) uint8.
-        found: Regions of a kind.
-        size: Of a cell, width and height.
+        found: Regions of one kind.
+        size: Width and height of a cell, in pixels.
     """
     largest: dict[int, Found] = {}
     for one in sorted(found, key=lambda one: (one.box[2] - one.box[0]) * (one.box[3] - one.box[1])):

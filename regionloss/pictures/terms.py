@@ -26,14 +26,14 @@ class Seen(NamedTuple):
     """A region as a term sees it.
 
     Args:
-        term: The term's name.
-        kind: The region's kind.
-        number: Which of the kind's regions it is, from 0.
-        target: Its crop of the target.
-        crop: Its crop of the reconstruction.
+        term: Name of the term.
+        kind: Kind of the region.
+        number: Number of the region among those of its kind, from 0.
+        target: Crop of the target that the term compares.
+        crop: Crop of the reconstruction that the term compares.
         distance: Between the two, in the term's features.
-        weight: By the term's weighting, the share of the image's area as a rule.
-        share: Of the term's value, in [0, 1].
+        weight: Weight of the region by the term's weighting, the share of the image's area as a rule.
+        share: Share of the term's value that the region makes, in [0, 1].
     """
 
     term: str
@@ -52,10 +52,10 @@ def see(
     """Return every region as every term sees it, and the terms' values before their weights.
 
     Args:
-        terms: By name.
+        terms: Terms by name.
         reconstruction: (B, 3, H, W) in [-1, 1].
-        target: As many images.
-        regions: By kind.
+        target: Targets of the same shape.
+        regions: Regions of the targets by kind.
     """
     seen: list[Seen] = []
     values: dict[str, float] = {}
@@ -107,10 +107,10 @@ def page(
 
     Args:
         pairs: Each target with its regions (`framed`), and its reconstruction.
-        seen: A row each.
-        lines: What stands below.
-        colour: By kind.
-        title: Of the reconstructions.
+        seen: Regions that are shown, a row each.
+        lines: Lines of text below the rows.
+        colour: Colour of a region's frame, by kind.
+        title: Title of the reconstructions' column.
     """
     small = [[fitted(image, (SHOWN, SHOWN)) for image in pair] for pair in pairs]
     rows = [[fitted(crop, CROP, TALL) for crop in (row.target, row.crop)] for row in seen]

@@ -49,7 +49,7 @@ def load_choice(choice: str, option: str = "--terms") -> Loaded[Recipe] | Loaded
     """Load the terms that a command line names, as `load_terms` does, without building them; at least one.
 
     Args:
-        choice: As for `load_terms`.
+        choice: Choice of terms, as for `load_terms`.
         option: How sentences name it.
     """
     loaded = _load_terms(choice, (), option)

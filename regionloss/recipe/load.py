@@ -28,9 +28,9 @@ class Loaded(Generic[S]):
     """A recipe (or a file of terms) that passed every check, with all that building it needs.
 
     Args:
-        recipe: The validated data.
+        recipe: Contents of the file, validated.
         source: The file, for sentences about it.
-        path: Where the file lies.
+        path: Path of the file.
         catalogue: The plugins that it was checked against, those that it names included.
         unchecked: A line for each part that could not be looked at, though nothing says that it is wrong.
     """
@@ -47,7 +47,7 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Loaded[Rec
 
     Args:
         recipe: Path of the file, or name of a shipped recipe.
-        overrides: `key.path=value` each.
+        overrides: Changes of the recipe, each `key.path=value`.
 
     Raises:
         RecipeError: All that is wrong with it, a line each: `file:line: key.path: expected ..., got ...`.
@@ -87,7 +87,7 @@ def load_any(
 
     Args:
         recipe: Path of the file, or name of a shipped recipe.
-        overrides: `key.path=value` each.
+        overrides: Changes of the recipe, each `key.path=value`.
         run_plugins: Whether to run the plugins that it names. Without them, what they may bring is unchecked, and the
             recipe is not there to be built.
 

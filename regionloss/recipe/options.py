@@ -71,9 +71,9 @@ def check_part(kind: str, name: str, options: Mapping[str, Any]) -> None:
     """Check a component that an option of another component names, among what the catalogue in use has.
 
     Args:
-        kind: Of the component.
-        name: As `Catalogue.find` takes it.
-        options: Of its constructor.
+        kind: Kind of the component.
+        name: Name of the component, as `Catalogue.find` takes it.
+        options: Options of the component's constructor.
 
     Raises:
         PartError: It is not registered, cannot be imported or has no such options.

@@ -54,7 +54,7 @@ def train(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> None
     """Run a recipe's trainer, after writing the resolved recipe to `out/resolved.yaml`.
 
     Args:
-        loaded: What `load_recipe` returned.
+        loaded: A recipe that `load_recipe` returned.
         out: Folder to write to; made where it is absent.
         resume: Folder of an earlier run to go on from.
 

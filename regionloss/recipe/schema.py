@@ -18,7 +18,7 @@ class Part(_Strict):
 
     Args:
         name: Name of the component; the term's own where it is not said.
-        options: Options of its constructor.
+        options: Options of the part's constructor.
     """
 
     name: str | None = None
@@ -66,7 +66,7 @@ class TrainerUse(_Strict):
 
     Args:
         name: Name of a trainer; those of the reference build are below.
-        options: Options of its constructor.
+        options: Options of the trainer's constructor.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Recipe(_Strict):
         seed: Seed of weights, images and their order.
         plugins: Files of plugins beside the recipe, or names of modules.
         terms: Region terms, by the names that logs and phases give them.
-        trainer: What trains, and how.
+        trainer: The trainer and its options.
     """
 
     version: Literal[1]

@@ -38,9 +38,9 @@ class Bounds:
     """How much a recipe may be.
 
     Args:
-        levels: Of keys and lists inside one another.
+        levels: Largest depth of keys and lists inside one another.
         values: Keys, texts, numbers, lists and mappings, each alias written out.
-        characters: In the file, and in its keys and texts with each alias written out.
+        characters: Largest number of characters in the file, and in its keys and texts with each alias written out.
     """
 
     levels: int = 50
@@ -94,9 +94,9 @@ class Source:
     """A recipe as it was written.
 
     Args:
-        name: How sentences name the file.
+        name: Name of the file in sentences.
         data: Mappings, lists, numbers, texts, booleans and None.
-        places: Where each path of keys was written: `file:line`, or the override on the command line.
+        places: Place at which each path of keys was written: `file:line`, or the override on the command line.
         problems: Lines that report mistakes of the writing itself, such as a key that stands twice.
     """
 
@@ -130,8 +130,8 @@ def read_source(path: Path, bounds: Bounds = RECIPE) -> Source:
     """Read a YAML file.
 
     Args:
-        path: The file.
-        bounds: How much it may be.
+        path: Path of the file.
+        bounds: Largest size of the file.
 
     Raises:
         RecipeError: The file cannot be read, is not YAML, or is beyond the bounds.

@@ -41,7 +41,7 @@ class RegionFilter:
         need_keypoints: Whether every keypoint must be known, and no two of them coincide.
         per_image: Most regions that an image keeps.
         per_batch: Most regions in a batch.
-        choose: Which are kept then, `"largest"` or `"random"`.
+        choose: Regions that stay where there are more than the limit: the `"largest"`, or `"random"` ones.
         drop: Probability with which each region is left out (InsightTok, Table 9).
         pad_to: Counts to which the batch is filled up with regions that weigh zero, for compiled losses.
 
@@ -84,9 +84,11 @@ def collate_regions(
     nothing was found.
 
     Args:
-        per_image: For each image its regions by kind, on the CPU, `image_index` zero throughout.
-        filters: What to keep, by kind; kinds without one keep what is half visible and 4 pixels high.
-        generator: Of random choices; one for all, or one for each image: then an image keeps the same in any batch.
+        per_image: Regions by kind of each image, on the CPU, `image_index` zero throughout.
+        filters: Rules for the regions that are kept, by kind; kinds without one keep what is half visible and 4 pixels
+            high.
+        generator: Source of random choices; one for all, or one for each image: then an image keeps the same in any
+            batch.
 
     Returns:
         Regions by kind, and how many were dropped, by `kind/reason`.
@@ -123,8 +125,9 @@ def join(per_image: Sequence[Regions | None], kind: str, image_size: tuple[int, 
     """Return the regions of B images as one batch.
 
     Args:
-        per_image: Of each image its regions, on the CPU, as `Regions.single` has them; None where it was not looked at.
-        kind: Of all of them.
+        per_image: Regions of each image, on the CPU, as `Regions.single` has them; None where an image was not looked
+            at.
+        kind: Kind of all the regions.
         image_size: `(H, W)` of the images, pixels.
 
     Raises:

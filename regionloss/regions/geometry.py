@@ -109,9 +109,9 @@ def limit(
     Args:
         regions: Regions on a CPU.
         per_image: Most regions that an image keeps.
-        per_batch: Most regions in all.
-        choose: `"largest"` or `"random"`.
-        generator: Of the random choice; one for all, or one for each image.
+        per_batch: Largest number of regions of all images together.
+        choose: Regions that stay: the `"largest"`, or `"random"` ones.
+        generator: Source of the random choice; one for all, or one for each image.
 
     Raises:
         InputError: Another word than these two.

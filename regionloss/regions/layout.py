@@ -22,11 +22,11 @@ class Layout:
 
     Args:
         rows: (N,) int64, the image of each row; None for every image of the batch once, in order.
-        slots: Columns.
+        slots: Number of columns.
         slot: (R,) int64, position of each region in the flattened grid.
         spread: (R,) root mean square distance of a region's known keypoints from their centre, pixels; 0 without.
         side: (R,) longest side of each box, pixels.
-        max_spread: Largest spread.
+        max_spread: Largest spread of a region.
         max_side: Longest side of a box without keypoints.
     """
 

@@ -28,8 +28,8 @@ class Regions:
         scores: (R,) float in [0, 1]; or None.
         valid: (R,) bool; a region that is not valid weighs zero, and its box is not looked at. None means all are.
         annotated: (B,) bool, whether a detector looked at the image at all; None means all were looked at.
-        texts: R transcriptions; or None.
-        layout: Where the regions sit, known on the host; computed anew while the boxes are on a CPU.
+        texts: Transcriptions of the R regions; or None.
+        layout: Arrangement of the regions for sampling, known on the host; computed anew while the boxes are on a CPU.
 
     Raises:
         InputError: Wrong shapes; and, while the boxes are on a CPU, boxes that are empty, inverted, not finite or
@@ -115,8 +115,8 @@ class Regions:
         """Return the regions on another device; the host's knowledge of their layout travels along.
 
         Args:
-            device: Where to.
-            non_blocking: As for tensors.
+            device: Device to copy the tensors to.
+            non_blocking: Whether not to wait for copies from pinned memory, as in `Tensor.to`.
             dtype: Precision of boxes, keypoints and scores; None keeps it.
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}

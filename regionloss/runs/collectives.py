@@ -25,7 +25,7 @@ def control_group(timeout: timedelta | None = None) -> dist.ProcessGroup | None:
     Every rank must call it at the same place the first time, since it is made then.
 
     Args:
-        timeout: How long one rank waits for another, where the group is made.
+        timeout: Longest time for which one rank waits for another, where the group is made.
     """
     if rank_and_size()[1] == 1:
         return None
@@ -77,7 +77,7 @@ def rows_at(rows: Tensor, positions: Tensor, counts: list[int]) -> Tensor:
     Args:
         rows: (n, d) of this rank.
         positions: (m,) int64, rows of the joint matrix, equal on all ranks.
-        counts: n of every rank.
+        counts: Number of rows n of every rank.
     """
     rank, size = rank_and_size()
     if size == 1:

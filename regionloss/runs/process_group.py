@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from regionloss.compat.torch import abort_process_group
 from regionloss.errors import InputError, LostProcessError, expected
 from regionloss.runs.collectives import control_group, forget_control_group, rank_and_size
 from regionloss.runs.launch import Launch, read_launch
@@ -31,11 +32,11 @@ class Ranks:
     """This process among those of the run.
 
     Args:
-        rank: Its number, from 0.
+        rank: Number of this process, from 0.
         size: Number of processes.
-        local_rank: Its number on its machine, from 0.
+        local_rank: Number of this process on its machine, from 0.
         local_size: Number of processes on its machine.
-        device: Where it computes.
+        device: Device on which this process computes.
     """
 
     rank: int
@@ -65,10 +66,10 @@ def join(
 
     Args:
         device: `auto` (a GPU where there is one), `cpu`, `cuda`; for a single process any device of torch.
-        timeout: How long a rank waits for another one, also at the end: what rank 0 does alone for longer (a report)
-            belongs behind the `with`.
+        timeout: Longest time for which a rank waits for another one, also at the end: what rank 0 does alone for longer
+            (a report) belongs behind the `with`.
         group_of_one: Whether a single process makes a group, too (DeepSpeed needs one).
-        launch: Which process this is; read from the environment by default.
+        launch: Place of this process in the run; read from the environment by default.
 
     Raises:
         InputError: The launcher's variables contradict one another, or there is no such device.
@@ -93,7 +94,7 @@ def join(
             # To destroy the group would be to wait for collectives that never end.
             made = False
             with suppress(RuntimeError):
-                dist.distributed_c10d._abort_process_group()
+                abort_process_group()
         if launch.size > 1 and isinstance(error, RuntimeError) and LOST.search(str(error)):
             raise _lost(launch, timeout, error) from error
         raise

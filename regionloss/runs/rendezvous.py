@@ -34,7 +34,7 @@ class Meeting:
     that none waits for a rank that is gone, whatever the launcher does.
 
     Args:
-        launch: Which process this is.
+        launch: Place of this process in the run.
         traceback: Whether errors show where they came from.
     """
 
@@ -59,7 +59,7 @@ class Meeting:
 
         Args:
             decide: Called on rank 0.
-            text: What the others need of the decision.
+            text: Text that the others need of the decision.
             follow: Called with it on the others.
         """
         if self.store is None:

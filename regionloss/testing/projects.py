@@ -30,7 +30,7 @@ class PluginProject:
     """A folder with the `pyproject.toml` of a plugin.
 
     Args:
-        folder: The folder.
+        folder: Folder of the project.
         table: What `pyproject.toml` holds.
     """
 

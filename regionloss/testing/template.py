@@ -31,7 +31,7 @@ def write_plugin(
     """Write the project of a new plugin.
 
     Args:
-        name: Its name in recipes.
+        name: Name of the plugin in recipes.
         out: Folder in which the project's own is made.
         kind: Kind of its regions; empty for `name`.
         author: `Name <address>`, or empty.

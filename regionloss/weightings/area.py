@@ -32,7 +32,7 @@ class UniformWeighting:
     """`w = value` for every region (InsightTok, Table 3: stronger on regions, worse elsewhere).
 
     Args:
-        value: The weight.
+        value: Weight of every region, 0 or more.
     """
 
     def __init__(self, value: float = 1.0) -> None:

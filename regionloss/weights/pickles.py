@@ -84,10 +84,10 @@ def _refuse_others(file: Path, stream: IO[bytes], what: str) -> None:
 
 def _members(file: Path, stream: IO[bytes], what: str) -> list[str]:
     """Return the members as torch's own reader sees them: another reader may see others in a crafted archive."""
-    import torch
+    from regionloss.compat.torch import archive_members
 
     try:
-        return [f"/{name}" for name in torch._C.PyTorchFileReader(stream).get_all_records()]
+        return [f"/{name}" for name in archive_members(stream)]
     except Exception as error:  # torch raises several kinds for a broken archive
         raise broken(file, what, error) from error
 

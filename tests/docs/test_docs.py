@@ -134,7 +134,7 @@ def test_the_recipe_page_says_type_default_and_meaning() -> None:
         "| `zero_stage` | whole number | `1` | What DeepSpeed shards",
         "| `listen_from` | whole number at least 0 | `0` | First step at which the tokenizer hears it",
         "| `term_weights` | mapping: number at least 0 | `{}` | Weights of terms in this phase",
-        "| `sources` | mapping: keys of `trainer.options.data.sources.NAME` |  | By the name",
+        "| `sources` | mapping: keys of `trainer.options.data.sources.NAME` |  | Sources by the name",
     ):
         assert row in page
     empty = [line for line in page.splitlines() if re.match(r"\| `\w+` \|", line) and line.endswith("|  |")]

@@ -29,7 +29,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in, h, w) to (B, out, h, w)."""
-        h = self.conv1(F.silu(self.norm1(x)))
+        h: Tensor = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(self.dropout(F.silu(self.norm2(h))))
         return h + (x if self.nin_shortcut is None else self.nin_shortcut(x))
 
@@ -50,7 +50,8 @@ class AttentionBlock(nn.Module):
         h = self.norm(x)
         q, k, v = (conv(h).flatten(2).transpose(1, 2).unsqueeze(1) for conv in (self.q, self.k, self.v))
         mixed = F.scaled_dot_product_attention(q, k, v).squeeze(1).transpose(1, 2)
-        return x + self.proj_out(mixed.reshape(x.shape))
+        change: Tensor = self.proj_out(mixed.reshape(x.shape))
+        return x + change
 
 
 class Downsample(nn.Module):
@@ -62,7 +63,8 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, c, h, w) to (B, c, h / 2, w / 2)."""
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
+        halved: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
+        return halved
 
 
 class Upsample(nn.Module):
@@ -74,7 +76,8 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, c, h, w) to (B, c, 2h, 2w)."""
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        doubled: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return doubled
 
 
 class Middle(nn.Module):
@@ -88,7 +91,8 @@ class Middle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, c, h, w) to the same shape."""
-        return self.block_2(self.attn_1(self.block_1(x)))
+        mixed: Tensor = self.block_2(self.attn_1(self.block_1(x)))
+        return mixed
 
 
 class Level(nn.Module):

@@ -54,7 +54,7 @@ def save_tokenizer(model: InsightTokenizer, path: Path, layout: Layout = "ours")
     """Write a tokenizer, complete or not at all.
 
     Args:
-        model: On any device.
+        model: The tokenizer, on any device.
         path: The file; one that is there is replaced.
         layout: "ours" is safetensors with the configuration, "official" the published `.pt` file, "safetensors"
             tensors alone under the published keys.

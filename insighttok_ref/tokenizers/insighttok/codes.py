@@ -26,11 +26,11 @@ def choose(chosen: Codes | None, tensors: Tensors, kind: str, loaded: Any, where
     """Return whether codes are normalised, and a sentence that says how that is known.
 
     Args:
-        chosen: What the caller says; None to see for oneself.
-        tensors: Of the tokenizer, under the published names.
+        chosen: Choice of the caller; None to read it from the tensors.
+        tensors: Tensors of the tokenizer, under the published names.
         kind: "official" and "taming" decide it: the one normalises, the other does not.
         loaded: All that the file holds, which may say it.
-        where: For sentences.
+        where: Name of the file, for sentences.
 
     Raises:
         InputError: There is no such choice.

@@ -17,6 +17,7 @@ class Decoder(nn.Module):
     entry to its first.
 
     Args: as for `Encoder`; `out_channels` are the channels of the output.
+
     Source: InsightTok, Appendix B; layout of published VQGAN checkpoints.
     """
 
@@ -56,6 +57,8 @@ class Decoder(nn.Module):
         h = maybe_checkpointed(self.mid, self.conv_in(z), self.checkpointing)
         for level in reversed(self.up):
             h = maybe_checkpointed(level, h, self.checkpointing)
-            if hasattr(level, "upsample"):
-                h = level.upsample(h)
-        return self.conv_out(F.silu(self.norm_out(h)))
+            upsample: nn.Module | None = getattr(level, "upsample", None)
+            if upsample is not None:
+                h = upsample(h)
+        images: Tensor = self.conv_out(F.silu(self.norm_out(h)))
+        return images

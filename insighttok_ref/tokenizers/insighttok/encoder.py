@@ -14,16 +14,17 @@ class Encoder(nn.Module):
     """Levels of residual blocks, halving the sides between levels, then a middle and a 3x3 head.
 
     Args:
-        ch: base width; level i has `ch * ch_mult[i]` channels.
-        ch_mult: one multiplier a level, full resolution first.
-        num_res_blocks: residual blocks a level.
-        attn_resolutions: nominal sides (`resolution / 2**level`) at which blocks are followed by attention.
-        resolution: nominal side at the stem's output; places attention, does not limit the input.
-        in_channels: channels at the stem.
-        z_channels: channels of the output.
-        norm_groups: groups of every group norm; must divide every width.
-        dropout: in residual blocks.
-        checkpointing: recompute activations in backward, a level at a time.
+        ch: Base width; level i has `ch * ch_mult[i]` channels.
+        ch_mult: One multiplier a level, full resolution first.
+        num_res_blocks: Residual blocks a level.
+        attn_resolutions: Nominal sides (`resolution / 2**level`) at which blocks are followed by attention.
+        resolution: Nominal side at the stem's output; places attention, does not limit the input.
+        in_channels: Channels at the stem.
+        z_channels: Channels of the output.
+        norm_groups: Groups of every group norm; must divide every width.
+        dropout: Share of activations that are dropped in residual blocks, in [0, 1).
+        checkpointing: Whether to recompute activations in backward, a level at a time.
+
     Source: InsightTok, Appendix B; layout of published VQGAN checkpoints.
     """
 
@@ -62,7 +63,9 @@ class Encoder(nn.Module):
         h = self.conv_in(x)
         for level in self.down:
             h = maybe_checkpointed(level, h, self.checkpointing)
-            if hasattr(level, "downsample"):
-                h = level.downsample(h)
+            downsample: nn.Module | None = getattr(level, "downsample", None)
+            if downsample is not None:
+                h = downsample(h)
         h = maybe_checkpointed(self.mid, h, self.checkpointing)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        latents: Tensor = self.conv_out(F.silu(self.norm_out(h)))
+        return latents

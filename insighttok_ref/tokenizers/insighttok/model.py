@@ -44,23 +44,24 @@ class InsightTokenizer(nn.Module):
     State-dict keys, shapes and dtypes are those of the published checkpoint.
 
     Args:
-        ch: base width.
-        ch_mult: width multiplier of each level; the sides shrink by `patch_size * 2 ** (levels - 1)`.
-        num_res_blocks: residual blocks a level (one more in the decoder).
-        attn_resolutions: nominal sides at which blocks are followed by attention.
-        resolution: nominal side of the images; places attention, does not limit the input.
-        z_channels: channels between encoder, quantiser and decoder.
-        codebook_size: number of codes K.
-        code_dim: length d of a code.
-        norm_groups: groups of every group norm; must divide every width.
-        dropout: in residual blocks.
-        patch_size: above 1, folds patches into channels before the encoder and out of them after the
-            decoder: much cheaper, and no longer the published layout.
+        ch: Base width of encoder and decoder.
+        ch_mult: Width multiplier of each level; the sides shrink by `patch_size * 2 ** (levels - 1)`.
+        num_res_blocks: Residual blocks a level (one more in the decoder).
+        attn_resolutions: Nominal sides at which blocks are followed by attention.
+        resolution: Nominal side of the images; places attention, does not limit the input.
+        z_channels: Channels between encoder, quantiser and decoder.
+        codebook_size: Number of codes K.
+        code_dim: Length d of a code.
+        norm_groups: Groups of every group norm; must divide every width.
+        dropout: Share of activations that are dropped in residual blocks, in [0, 1).
+        patch_size: Side of the patches that are folded into channels before the encoder and out of them after the
+            decoder; above 1 much cheaper, and no longer the published layout.
         quantizer: `use`, the name of a registered quantizer (`ema` where it is absent), and its options.
-        checkpointing: recompute activations in backward (less memory, a third more time).
-        channels_last: keep weights and activations in that memory format (often faster).
+        checkpointing: Whether to recompute activations in backward (less memory, a third more time).
+        channels_last: Whether to keep weights and activations in that memory format (often faster).
     Raises:
         InputError: an option is unknown or does not fit the others.
+
     Source: InsightTok, Section 3 and Appendix B; layout of the published code.
     Example:
         >>> model = InsightTokenizer(ch=32, ch_mult=(1, 2), num_res_blocks=1, z_channels=16, code_dim=8,
@@ -173,7 +174,8 @@ class InsightTokenizer(nn.Module):
         self.grid((x.shape[2], x.shape[3]))
         if self.patch_size > 1:
             x = F.pixel_unshuffle(x, self.patch_size)
-        return self.quant_conv(self.encoder(self._formatted(x)))
+        latents: Tensor = self.quant_conv(self.encoder(self._formatted(x)))
+        return latents
 
     def decode_latents(self, z_q: Tensor) -> Tensor:
         """Return images (B, 3, H, W), not clamped, of quantised latents (B, d, h, w)."""
@@ -185,6 +187,7 @@ class InsightTokenizer(nn.Module):
 
         Args:
             x: (B, 3, H, W) in [-1, 1], sides multiples of `downsampling`.
+
         Returns:
             reconstruction (B, 3, H, W), not clamped; commitment loss, 0-d; ids (B, h * w); latents and quantized
             (B, d, h, w).
@@ -215,7 +218,7 @@ class InsightTokenizer(nn.Module):
             UnknownNameError: There is no such part.
             InputError: Nothing would learn by gradients.
         """
-        known = {
+        known: dict[str, list[nn.Module]] = {
             "encoder": [self.encoder, self.quant_conv],
             "quantizer": [self.quantize],
             "decoder": [self.post_quant_conv, self.decoder],

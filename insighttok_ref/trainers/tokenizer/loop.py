@@ -14,7 +14,8 @@ from torch import Tensor
 from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.losses import Losses
 from insighttok_ref.objective.objective import Objective
-from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer, TokenizerOutput
+from insighttok_ref.tokenizers.base import TokenizerOutput
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.schedule import cosine
@@ -39,19 +40,19 @@ class PartState:
     """All that changes while a part trains.
 
     Args:
-        part: What is trained.
+        part: The part that is trained.
         share: How a step's batch is cut.
-        model: The tokenizer.
-        engine: Its optimizer.
-        objective: What it is trained on.
+        model: The tokenizer that learns.
+        engine: Engine with the tokenizer's optimizer.
+        objective: Losses that the tokenizer is trained on.
         watch: Stops at a value that is not finite.
         adversary_engine: The optimizer of the objective's adversary, where it has one.
         average: Moving average of the tokenizer's weights.
-        bf16: Compute under autocast.
-        step: Steps done.
+        bf16: Whether to compute under autocast, in bfloat16.
+        step: Number of steps that are done.
         seconds: Time spent in them, earlier sittings included.
         shown: The last micro-batch of a logged step.
-        pictured: Which of the pictures was drawn last.
+        pictured: Number of the picture that was drawn last.
     """
 
     part: Part
@@ -102,8 +103,8 @@ def train_part(state: PartState, source: BatchSource, log_every: int, on_step: O
     """Train until the part ends, or `on_step` raises.
 
     Args:
-        state: Where to begin.
-        source: Of batches.
+        state: State to begin from.
+        source: Source of the batches.
         log_every: Steps between records.
         on_step: Told of each step; gets a record every `log_every` steps and at the last.
 

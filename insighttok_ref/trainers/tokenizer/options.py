@@ -34,7 +34,7 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
     """Return the keyword options of a constructor as a typed mapping: nothing about them is written twice.
 
     Args:
-        target: The class.
+        target: The class, or a function that makes the object.
         without: Parameters that are not options.
         instead: Annotations that say more than the constructor's own, and options besides its own.
     """
@@ -55,9 +55,11 @@ def _of_its_own(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> A
     return options
 
 
-Use = Annotated[str, Field(description="A registered quantizer by name; the other keys are its options.")]
-QuantizerOptions = Annotated[options_of(EMAQuantizer, *GIVEN, use=Use), WrapValidator(_of_its_own)]
-Preset = Annotated[Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")]
+Use: Any = Annotated[str, Field(description="A registered quantizer by name; the other keys are its options.")]
+QuantizerOptions: Any = Annotated[options_of(EMAQuantizer, *GIVEN, use=Use), WrapValidator(_of_its_own)]
+Preset: Any = Annotated[
+    Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")
+]
 
 
 def _of_another(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> Any:
@@ -68,9 +70,9 @@ def _of_another(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> A
     return options
 
 
-Other = Annotated[str, Field(description="A registered tokenizer by name; the other keys are its options.")]
+Other: Any = Annotated[str, Field(description="A registered tokenizer by name; the other keys are its options.")]
 InsightOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Preset, use=Other)
-ModelOptions = Annotated[InsightOptions, WrapValidator(_of_another)]
+ModelOptions: Any = Annotated[InsightOptions, WrapValidator(_of_another)]
 build_tokenizer = tokenizers.build_tokenizer
 
 #: Folders of a run that are not a phase's.
@@ -90,13 +92,13 @@ class Phase(Strict):
 
     Args:
         name: Name in logs and folders.
-        steps: Optimizer steps.
+        steps: Number of optimizer steps.
         batch_size: Images a step, over all ranks.
-        lr: Peak of the cosine.
+        lr: Largest learning rate, the peak of the cosine.
         warmup: Share of the steps over which the learning rate rises.
         data: Share of each of the recipe's sources, any scale; empty for the sources' own.
         terms: Names of the recipe's region terms that count; None for all.
-        arms: Instead of `terms`, those of each arm by its name: the phase is run once per arm, from the same weights.
+        arms: Terms of each arm by its name, instead of `terms`: the phase is run once per arm, from the same weights.
         term_weights: Weights of terms in this phase, instead of the recipe's.
         train: Parts of the tokenizer that learn.
     """
@@ -186,7 +188,7 @@ class LoggerUse(Strict):
 
     Args:
         use: `tensorboard`, `wandb`, or `package.module:Class` of any other.
-        options: Of its constructor.
+        options: Options of the logger's constructor.
     """
 
     use: str
@@ -212,7 +214,7 @@ class LogOptions(Strict):
     Args:
         every: Numbers: lines of metrics.jsonl, scalars of the loggers.
         save_every: Checkpoints to go on from.
-        keep: Checkpoints that are kept.
+        keep: Number of checkpoints that are kept.
         images_every: Pictures: targets, reconstructions, regions.
         images: Most images in a picture.
         loggers: Beside metrics.jsonl, which is always written.
@@ -239,7 +241,7 @@ class EvaluationOptions(Strict):
 
     Args:
         judges: A judge by region kind; a kind without one is shown, not scored.
-        batch_size: Images at a time.
+        batch_size: Number of images that are reconstructed at a time.
         crops: Regions shown in the report, target beside each arm.
     """
 

@@ -90,7 +90,7 @@ def begin(
 
     Args:
         trainer: The options of the run.
-        part: What is trained.
+        part: The part to begin.
         share: How its batches are cut.
         terms: All region terms of the recipe.
         perceptual: The perceptual loss of the objective.
@@ -140,7 +140,7 @@ def matching(model: InsightTokenizer, path: Path) -> InsightTokenizer:
         InputError: It has another layout than the model; the sentence names the options that differ.
         WeightsError: The file is absent, broken, or holds something else.
     """
-    other = load_tokenizer(path)
+    other: InsightTokenizer = load_tokenizer(path)
     ours, theirs = laid_out(model), laid_out(other)
     keys = dict.fromkeys([*ours, *theirs])
     differing = [f"{key} {theirs.get(key)} (here {ours.get(key)})" for key in keys if ours.get(key) != theirs.get(key)]
@@ -207,9 +207,9 @@ def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
     """Bring a part to where a checkpoint left it.
 
     Args:
-        state: As `begin` returns it.
-        saved: A `snapshot`.
-        folder: The checkpoint.
+        state: State that `begin` returned.
+        saved: What `snapshot` returned when it was saved.
+        folder: Folder of the checkpoint.
     """
     state.step, state.seconds = saved["step"], saved["seconds"]
     state.engine.load(folder)

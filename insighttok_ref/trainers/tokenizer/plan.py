@@ -20,7 +20,7 @@ class Part:
         starts_from: Part whose weights it starts from; empty for new weights.
         first_step: Steps of the run before it.
         first_batch: Number of its first batch in the run's one order of data. Arms of a phase share it.
-        seed: Of torch's random numbers. Arms of a phase share it.
+        seed: Seed of torch's random numbers. Arms of a phase share it.
     """
 
     name: str
@@ -36,9 +36,9 @@ def plan(phases: Sequence[Phase], terms: Collection[str], seed: int) -> tuple[Pa
     """Return the parts of a run.
 
     Args:
-        phases: In order; one with arms ends the run.
+        phases: Phases in order; one with arms ends the run.
         terms: Names of the recipe's region terms.
-        seed: The recipe's.
+        seed: Seed of the recipe.
 
     Raises:
         InputError: Phases of one name, arms before the last phase, or a term that the recipe does not have.

@@ -35,7 +35,7 @@ def report(
 
     Args:
         session: Whose parts are trained, and whose data hold the test images.
-        judges: By region kind; the pictures of kinds without one are shown, not scored.
+        judges: Judges by region kind; the pictures of kinds without one are shown, not scored.
         notes: Sentences for the reader.
     """
     began = time.monotonic()
@@ -71,7 +71,7 @@ def page_data(
         session: Whose parts were judged.
         original: The test images themselves.
         judged: Those of each part.
-        weights: Of the judges, their sha256 by region kind.
+        weights: Hash (sha256) of the judge's weights, by region kind.
         notes: Sentences for the reader.
         judging: Seconds that it took.
     """

@@ -124,7 +124,8 @@ class Session:
 
     def tokenizer(self, part: str) -> InsightTokenizer:
         """Return the tokenizer that a finished part gave."""
-        return load_tokenizer(PartFolder(self.folder, part).tokenizer).to(self.ranks.device)
+        whole: InsightTokenizer = load_tokenizer(PartFolder(self.folder, part).tokenizer)
+        return whole.to(self.ranks.device)
 
     def export(self, path: Path) -> None:
         """Write the run's tokenizer, that of its last part.

@@ -37,7 +37,7 @@ class InsightTok:
 
     Args:
         model: Options of `InsightTokenizer`.
-        phases: In order; the last may have arms.
+        phases: Phases in order; the last may have arms.
         data: Where images and their regions come from, for training and for the test.
         objective: Losses besides region terms.
         optimizer: Adam and clipping, for the tokenizer and the discriminator.

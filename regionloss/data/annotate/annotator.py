@@ -47,13 +47,13 @@ class Annotate:
     """How shards are annotated; calling it makes the stage.
 
     Args:
-        detectors: That look.
+        detectors: Detectors that look at the images, by name, with their options.
         plugins: Files of plugins that they may come from.
         max_side: Longest side at which images are shown to them, pixels.
         batch: Most images of a batch.
-        decoders: Processes that decode.
-        device: Where detectors are shown the images.
-        threads: Of torch in this process; 0 leaves it as it is.
+        decoders: Number of processes that decode.
+        device: Device on which detectors are shown the images.
+        threads: Threads of torch in this process; 0 leaves their number as it is.
         max_pixels: Most pixels of an image that is decoded.
     """
 
@@ -84,11 +84,11 @@ class Annotate:
 
 
 class Annotator:
-    """The stage; see `Annotate`.
+    """The stage that annotates: it reads shards, runs detectors on their images and writes side-cars.
 
     Args:
-        options: How.
-        detectors: By what side-cars say about each.
+        options: How shards are annotated.
+        detectors: Detectors, each by what side-cars say of it.
     """
 
     def __init__(self, options: Annotate, detectors: Mapping[Scan, Detector]) -> None:
@@ -109,7 +109,7 @@ class Annotator:
             yield self.finish(work)
 
     def close(self) -> None:
-        """End the processes, and what is under way in them."""
+        """End the decoding processes, also those that are at work."""
         self.decoders.close()
         for pool in (self.openers, self.readers):
             pool.shutdown(wait=False, cancel_futures=True)
@@ -226,7 +226,7 @@ class Annotator:
         return Report(work.job, len(keys), done, found, named, seconds, failed, head=head, damage=work.damage)
 
     def complete(self, work: Work, keys: Sequence[str]) -> list[Scan]:
-        """Return the scans that looked at every image of a shard; what a detector cannot show a dot for is no gap."""
+        """Return the scans that looked at every image of a shard; unreadable and tiny images do not count."""
         passed_over = {**work.names["unreadable"], **work.names["tiny"]}
         rows = [work.rows.get(key, {}).get("scans", ()) for key in keys if key not in passed_over]
         scans = {scan.detector: scan for scan in (*work.scans, *self.scans)}
@@ -245,7 +245,7 @@ class Annotator:
         return f"{work.job.shard}: {done} of {looked_at} images could be looked at. The first that could not: {first}"
 
     def shown(self, work: Work, group: Iterable[Decoded], tick: Tick) -> Iterator[tuple[Picture, tuple[int, ...]]]:
-        """Yield the pictures of a shard with the detectors that are to look; name the others."""
+        """Yield the decoded images of a shard with the numbers of the detectors that have not looked at them."""
         for (_, numbers), pictures in group:
             keys = work.source.shard.keys() if work.source else ()
             missing = {keys[number]: work.missing[number] for number in numbers}
@@ -260,7 +260,7 @@ class Annotator:
 
 
 def set_aside(work: Work, image: Unreadable, detectors: Sequence[str]) -> None:
-    """Name an image without a picture; one that another try may read is not looked at yet."""
+    """Note why an image could not be decoded; one that another try may read counts as not looked at yet."""
     if image.suspect or image.passing:
         work.lost.add(image.key)
     if image.passing:

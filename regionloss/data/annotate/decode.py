@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from regionloss.compat.processes import workers_of
 from regionloss.data.images.files import MOST_PIXELS, ORIENTATION, decoded, open_image, readable, upright_size
 from regionloss.errors import InputError, LostProcessError, expected
 
@@ -40,7 +41,7 @@ class Picture:
     """An image as a detector is shown it.
 
     Args:
-        key: Of the image in its shard.
+        key: Key of the image in its shard.
         size: `(width, height)` of the upright image, pixels.
         shown: `(width, height)` at which it is shown: its own size, or smaller.
         pixels: (H, W, 3) uint8, sides filled up to a multiple of 64 with what stands at the edge.
@@ -59,8 +60,8 @@ class Unreadable:
     """An image without a picture.
 
     Args:
-        key: Of the image in its shard.
-        sentence: Why.
+        key: Key of the image in its shard.
+        sentence: Why the image cannot be read.
         suspect: Whether the machine may be at fault; it is where nearly all images fail so.
         passing: Whether the fault is this machine's, not the file's: another try may read it.
     """
@@ -126,7 +127,7 @@ def oddities_of(opened: Image.Image) -> Iterator[str]:
 def decode_all(
     keys: Sequence[str], contents: Sequence[bytes], max_side: int, max_pixels: int
 ) -> list[Picture | Unreadable]:
-    """Decode several images; runs in a decoding process."""
+    """Decode several images. Runs in a decoding process."""
     return [decode(key, data, max_side, max_pixels) for key, data in zip(keys, contents, strict=True)]
 
 
@@ -134,7 +135,7 @@ class Decoders:
     """Processes that decode; they end with the one that made them, however that ends.
 
     Args:
-        processes: How many.
+        processes: Number of processes that decode at a time.
         max_side: Longest side of their pictures, pixels.
         max_pixels: Most pixels of an image that is decoded.
 
@@ -149,7 +150,7 @@ class Decoders:
         self.pool = pool_of(processes)
 
     def decode(self, keys: Sequence[str], contents: Sequence[bytes]) -> list[Picture | Unreadable]:
-        """Return the pictures of image files. A file that brings its process down is told from those beside it.
+        """Return the pictures of image files. A file that ends its process is found out by decoding each of them alone.
 
         Raises:
             LostProcessError: No process can live here: that is no file's fault.
@@ -164,7 +165,7 @@ class Decoders:
         return [self.decode_apart(key, data) for key, data in zip(keys, contents, strict=True)]
 
     def renew(self, broken: ProcessPoolExecutor) -> None:
-        """Take new processes for broken ones, after one has shown that it can live."""
+        """Start new processes in place of broken ones, after a trial that shows that processes can live here."""
         with self.lock:
             if self.lost:
                 raise self.lost
@@ -188,8 +189,8 @@ class Decoders:
         return Unreadable(key, f"{told} Remove the file.", suspect=True)
 
     def close(self) -> None:
-        """End the processes, whatever they are at."""
-        running = list((self.pool._processes or {}).values())
+        """End the processes, also those that are at work."""
+        running = workers_of(self.pool)
         self.pool.shutdown(wait=False, cancel_futures=True)
         for process in running:
             process.terminate()

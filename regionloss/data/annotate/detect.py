@@ -29,7 +29,7 @@ def batches(
     together depends on the order of the pictures alone.
 
     Args:
-        pictures: With the numbers of the detectors that have not looked yet.
+        pictures: Decoded images, each with the numbers of the detectors that have not looked at it yet.
         batch: Most pictures of a batch; large ones come in smaller batches.
     """
     waiting: dict[Group, list[Picture]] = {}
@@ -64,8 +64,8 @@ def look(detector: Detector, name: str, pictures: Sequence[Picture], images: tor
     A batch that it cannot look at is halved until the pictures are found that it cannot look at.
 
     Args:
-        detector: Which.
-        name: Its name in the side-car.
+        detector: Detector that looks at the images.
+        name: Name of the detector in the side-car.
         pictures: B of them, of one shape.
         images: (B, 3, H, W), the same.
     """

@@ -35,7 +35,8 @@ def resolve(
     """Return the detectors that names stand for.
 
     Args:
-        names: Of detectors (`face/mtcnn`), or of terms, which stand for the detector that annotates for them (`text`).
+        names: Names of detectors (`face/mtcnn`), or of terms, which stand for the detector that annotates for them
+            (`text`).
         options: Options by name, as the names are given.
         plugins: Files of plugins, beside those that are installed.
 
@@ -97,7 +98,7 @@ def scan_of(named: Named, detector: Detector, max_side: int, where: Catalogue) -
 
     Args:
         named: Its canonical name, and the options that it was given.
-        detector: As it was built with them.
+        detector: Detector that was built from this name and these options.
         max_side: Longest side at which it is shown images, pixels.
         where: The catalogue that it was built from.
     """

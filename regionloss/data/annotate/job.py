@@ -14,7 +14,7 @@ Tick = Callable[[int], None]
 
 
 def silent(images: int) -> None:
-    """Tell nobody."""
+    """Ignore the number of images: nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Report:
     """What came of a job.
 
     Args:
-        job: Which.
-        images: How many the shard holds.
-        rows: How many of them have a row in the target.
+        job: The job that is reported.
+        images: How many images the shard holds.
+        rows: How many of the shard's images have a row in the target.
         regions: How many the job's own detectors have found, by kind.
         named: How many images are named in the stats, by reason.
-        seconds: From its first image to its end.
+        seconds: Time from the job's first image to its end, in seconds.
         failed: Why there is no target; empty where there is one.
-        head: What is to be told of the shard.
+        head: Facts of the shard that are to be told.
         damage: What was wrong with the target that was there, and what became of it; empty where nothing was.
     """
 
@@ -65,7 +65,7 @@ class Stage(Protocol):
         ...
 
     def close(self) -> None:
-        """End its processes."""
+        """End the processes of the stage."""
         ...
 
 

@@ -36,7 +36,7 @@ class Annotated:
 
 @dataclass
 class Annotations:
-    """Rows of a side-car, by key, and what tells that a file has changed; written anew each time it is saved."""
+    """Rows of a side-car by key, and marks by which a changed file is known; `save` writes the whole side-car."""
 
     path: Path | None = None
     rows: dict[str, Row] = field(default_factory=dict)
@@ -78,9 +78,9 @@ def annotate_files(
     """Return pictures with their regions; what cannot be used is named, by file, with the reason, and not raised.
 
     Args:
-        paths: Image files.
+        paths: Paths of the image files.
         root: Their folder; a file's key is its path from there.
-        detectors: By what the side-car says about each (see `scan_of`), or by name alone.
+        detectors: Detectors by what the side-car says about each (see `scan_of`), or by name alone.
         sidecar: Where results are kept: files that did not change are not looked at again.
         max_side: Longest side at which a detector looks at an image, pixels.
         shrink: Applied to each picture before it is kept in memory.
@@ -111,7 +111,7 @@ def annotate(picture: Annotated, detectors: Iterable[Detector], max_side: int = 
     """Return a picture with what the detectors find in it.
 
     Args:
-        picture: RGB.
+        picture: An RGB image.
         detectors: One or more of them; two of one kind add up.
         max_side: Longest side at which they look, pixels.
     """
@@ -172,7 +172,7 @@ def to_regions(
     Args:
         row: A row of a side-car.
         size: `(width, height)` of the image, pixels.
-        detectors: Whose regions are wanted.
+        detectors: Detectors whose regions are wanted.
     """
     names = {scan.detector for scan in detectors}
     mine = [entry for entry in row["regions"] if entry["detector"] in names]

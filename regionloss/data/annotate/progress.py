@@ -19,8 +19,8 @@ class Following:
     """What is known of a run so far.
 
     Args:
-        shards: How many there are.
-        todo: How many of them are not done yet.
+        shards: Number of shards of the run.
+        todo: Number of shards that are not done yet.
     """
 
     def __init__(self, shards: int, todo: int) -> None:

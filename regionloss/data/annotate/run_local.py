@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from regionloss.compat.processes import release_semaphores
 from regionloss.data.annotate.decode import serve_quietly
 from regionloss.data.annotate.job import Build, Job, Report, Stage, Tick, refuse_memory
 
@@ -44,8 +44,8 @@ def run_apart(builds: Sequence[Build], jobs: Sequence[Job], tick: Tick) -> Itera
 
     Args:
         builds: One a process: what makes its stage.
-        jobs: To be done.
-        tick: Told of images.
+        jobs: Jobs that are to be done, one a shard.
+        tick: Called now and then with a number of images that were done since.
     """
     refuse_memory(jobs, "--workers", "1", str(len(builds)))
     waiting, context = list(reversed(jobs)), multiprocessing.get_context("spawn")
@@ -129,6 +129,6 @@ def serve(build: Build, line: Connection) -> None:
         line.send(("error", error))
     finally:
         line.close()
-        util._run_finalizers(0)  # type: ignore[attr-defined]  # Names of semaphores outlive the process otherwise.
+        release_semaphores()
         # All is written and told: no waiting for what threads and processes of the stage may still be at.
         os._exit(0)

@@ -18,17 +18,17 @@ TRIES = 3
 LOOK, REACH = 10.0, 10.0
 AGAIN = "Run the command again."
 
-#: Makes a stage where an actor is, told how many processors it has there; is pickled on its way.
+#: Makes the stage of an actor on the actor's node, from its number of processors there; it is pickled on its way.
 BuildThere = Callable[[int], Stage]
 
 
 class Handout:
-    """Hands jobs out, and knows who is at which; an actor itself, since a stage asks for a job while it is at another.
+    """Gives jobs to actors and knows which actor has which; an actor itself, as a stage asks for its next job early.
 
     What was under way in an actor that was lost is done again, and alone: a shard that kills takes no other with it.
 
     Args:
-        jobs: To be done.
+        jobs: Jobs that are to be done, one a shard.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -38,7 +38,7 @@ class Handout:
         self.gone: set[int] = set()
 
     def take(self, number: int) -> Job | None:
-        """Return the next job of an actor; None where there is none to be done beside those that it has."""
+        """Return the next job of an actor; None where none is left, or where the actor should do no further one."""
         mine = self.under_way[number]
         queue = self.again if self.again and not mine else self.waiting
         if not queue or number in self.gone or any(self.losses[job] for job in mine):
@@ -68,10 +68,10 @@ class Actor:
     """Does jobs as it is asked for reports; the next shard is read while the detectors are at one.
 
     Args:
-        build: Makes its stage.
-        processors: Of it.
-        handout: Where its jobs come from.
-        number: Its own.
+        build: Makes the actor's stage, which does the jobs.
+        processors: Number of processors that the actor has.
+        handout: Where the actor takes its jobs from.
+        number: Number of the actor among those of the run, from 0.
     """
 
     def __init__(self, build: BuildThere, processors: int, handout: Any, number: int) -> None:
@@ -99,8 +99,8 @@ class Crew:
     """The actors of a run, seen from where it was started.
 
     Args:
-        build: Makes a stage.
-        jobs: To be done.
+        build: Makes the stage of an actor.
+        jobs: Jobs that are to be done, one a shard.
         needs: What an actor asks for: `num_cpus` and `num_gpus`.
     """
 
@@ -124,7 +124,7 @@ class Crew:
         self.hired += 1
 
     def reports(self, count: int) -> Iterator[Report]:
-        """Yield one report for each job, as `count` actors make them."""
+        """Yield one report for each job; `count` actors do them."""
         for _ in range(count):
             self.hire()
         while self.left:
@@ -133,7 +133,7 @@ class Crew:
                 yield report
 
     def answers(self) -> Iterator[Report]:
-        """Wait for an actor; yield what there is to report."""
+        """Wait until an actor reports or is lost; yield the reports."""
         answered, _ = self.ray.wait(list(self.calls), timeout=LOOK)
         if not answered:
             if not places(self.ray.nodes(), **self.needs):
@@ -173,7 +173,7 @@ class Crew:
             yield Report(job, failed=f"{job.shard}: {reason}. {AGAIN}")
 
     def dismiss(self) -> None:
-        """End the actors, whatever they are at."""
+        """End the actors, also those that are at work."""
         for actor in (self.handout, *(actor for _, actor in self.calls.values())):
             self.ray.kill(actor)
 
@@ -184,8 +184,8 @@ def run_on_ray(
     """Yield reports of jobs done by actors, as they come; what was under way in an actor that is lost is done again.
 
     Args:
-        build: Makes a stage; pickled.
-        jobs: To be done; their paths must be seen from all nodes.
+        build: Makes the stage of an actor; it is pickled.
+        jobs: Jobs that are to be done; their paths must be seen from all nodes.
         workers: Actors; 0 takes one a GPU of the cluster, or as many as its processors serve.
         cpus: Processors that an actor has use for: its detectors' and its decoding processes'.
         gpus: Whether an actor has a GPU; None for where the cluster has some.
@@ -205,7 +205,7 @@ def run_on_ray(
         # Follows RAY_ADDRESS; without it, a cluster of this machine.
         ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
     try:
-        needs, count = room(ray.nodes(), len(jobs), workers, cpus, gpus)  # type: ignore[no-untyped-call]
+        needs, count = room(ray.nodes(), len(jobs), workers, cpus, gpus)
         crew = Crew(build, jobs, needs)
         try:
             yield from crew.reports(count)
@@ -238,8 +238,8 @@ def room(
     """Return what an actor asks for, and how many of them are started: as many as fit, with what they can use.
 
     Args:
-        nodes: Of the cluster, as Ray lists them.
-        jobs: How many there are.
+        nodes: Nodes of the cluster, as Ray lists them.
+        jobs: Number of jobs that are to be done.
         workers: Actors; 0 leaves it to the cluster.
         cpus: Processors that an actor has use for.
         gpus: Whether it has a GPU; None for where there are some.

@@ -104,10 +104,10 @@ def kept_names(sidecar: str, kept: Iterable[str], again: Iterable[str], detector
     """Return what earlier stats name and still holds.
 
     Args:
-        sidecar: Beside which they are.
+        sidecar: Side-car that the stats lie beside.
         kept: Keys of images that are not looked at again.
         again: Keys of those that are: what other detectors could not look at is still not looked at.
-        detectors: That look now.
+        detectors: Detectors that look in this run.
     """
     found, wanted, others, own = defaultdict[str, dict[str, str]](dict), set(kept), set(again), set(detectors)
     for reason, named in read_stats(sidecar).get("named", {}).items():

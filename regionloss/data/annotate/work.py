@@ -27,18 +27,18 @@ class Work:
     """A job under way.
 
     Args:
-        job: Which.
-        source: Its shard, opened; None where it cannot be.
-        rows: What is known of its images.
-        scans: That looked at all of them, in an earlier run.
+        job: The job that is worked on.
+        source: The job's shard, opened; None where it cannot be.
+        rows: What is known of the shard's images, by key.
+        scans: Scans of an earlier run that looked at all of the shard's images.
         known: The side-car that was there when the job began.
-        missing: For the number of each image to look at, the numbers of the detectors that have not looked.
-        names: What the stats name.
+        missing: Numbers of the detectors that have not looked at an image, by the image's number in the shard.
+        names: Images that the stats name, by reason.
         refused: Images that a detector of this run could not look at, by key.
         lost: Images that could not be read or decoded, and not, or not surely, by their own fault, by key.
         failed: Why nothing can be written.
         damage: Why the side-car that was there cannot be read.
-        started: When.
+        started: Time at which the job was begun, in seconds.
     """
 
     job: Job

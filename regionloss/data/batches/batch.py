@@ -27,9 +27,9 @@ class Sample:
     """One image with its regions.
 
     Args:
-        pixels: (3, H, W) uint8.
-        regions: By kind; a kind that is absent was not looked for.
-        source: Where it comes from: the source's name, and the image's key there.
+        pixels: Pixels (3, H, W), uint8.
+        regions: Regions by kind; a kind that is absent was not looked for.
+        source: Name of the source, and the image's key there.
         skipped: Images that could not be read and that this one stands for, a sentence each.
         dropped: How many regions were left out on the way, by `kind/reason`.
     """
@@ -67,9 +67,9 @@ class Batch:
 
     Args:
         pixels: (B, 3, H, W) uint8.
-        regions: By kind.
+        regions: Regions of the images by kind.
         dropped: How many regions were left out, by `kind/reason`.
-        sources: Where each image comes from: its source, and its key there.
+        sources: Name of each image's source, and the image's key there.
         skipped: Images that could not be read, and why; others stand in their places.
     """
 
@@ -91,8 +91,8 @@ class Batch:
         """Return the batch on another device, before its images are asked for.
 
         Args:
-            device: Where to.
-            non_blocking: As for tensors.
+            device: Device to copy the tensors to.
+            non_blocking: Whether not to wait for copies from pinned memory, as in `Tensor.to`.
         """
         regions = {kind: found.to(device, non_blocking) for kind, found in self.regions.items()}
         return replace(self, pixels=self.pixels.to(device, non_blocking=non_blocking), regions=regions)
@@ -108,8 +108,9 @@ class Batch:
 
         Args:
             samples: Images of one size.
-            filters: Which regions are kept, by kind.
-            generator: Of random choices; with one for each sample, what it keeps does not depend on the others.
+            filters: Rules for the regions that are kept, by kind.
+            generator: Source of random choices; with one for each sample, what is kept of a sample does not depend on
+                the others.
 
         Raises:
             InputError: Images of different sizes.
@@ -165,10 +166,10 @@ class Mixture:
     unbroken one sees.
 
     Args:
-        sources: With their weights (shares, any scale).
-        size: Samples in an epoch.
-        seed: Of choices and order.
-        filters: Which regions are kept, by kind.
+        sources: Sources, each with its weight: a share of any scale.
+        size: Number of samples in an epoch.
+        seed: Seed of the choice of sources and of the order within each.
+        filters: Rules for the regions that are kept, by kind.
     """
 
     def __init__(
@@ -212,9 +213,9 @@ class Blend:
     """Weighted sources without end: shares are kept, and each source gives its samples in its own order.
 
     Args:
-        sources: With their weights (shares, any scale).
-        seed: Of the order.
-        filters: Which regions are kept, by kind.
+        sources: Sources, each with its weight: a share of any scale.
+        seed: Seed of the order.
+        filters: Rules for the regions that are kept, by kind.
         block: Samples after which each share is kept to within one (see `Interleave`).
     """
 

@@ -27,10 +27,10 @@ class ImageSource:
     drawn for n. An image that cannot be read is named in the sample, and another stands in its place.
 
     Args:
-        name: Of the source.
-        shards: Where the images lie.
-        framing: What is done to each.
-        seed: Of order and choices.
+        name: Name of the source.
+        shards: Shards that hold the images.
+        framing: How each image becomes a square with regions.
+        seed: Seed of the order and of random choices.
         annotations: Regions of an image; None where nobody has looked for any.
         window: Shards whose images are mixed.
         max_pixels: Most pixels of an image that is decoded; a larger one counts as one that cannot be read.

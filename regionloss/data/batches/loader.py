@@ -31,7 +31,7 @@ class Share:
         batch_size: Images of a step, all processes together.
         micro_batch: Images at once in a process; None takes a process's whole part of the batch.
         rank: Number of this process.
-        size: Processes.
+        size: Number of processes.
 
     Raises:
         InputError: A batch that cannot be cut so.
@@ -73,8 +73,8 @@ class BatchLoader:
     `state_dict()` (the number of batches taken so far) and load it.
 
     Args:
-        data: The order of samples.
-        share: Which of them are this process's.
+        data: Samples in their order.
+        share: The part of each batch that this process loads.
         workers: Worker processes; 0 makes batches in this one.
         prefetch: Batches that each worker makes ahead.
         start: How workers are started: `fork`, `spawn` or `forkserver`; None is the platform's way.
@@ -199,5 +199,5 @@ class ByValue(pickle.Pickler):
     """Copies tensors: many small ones travel sooner so than through shared memory, where only the images go."""
 
     def reducer_override(self, given: Any) -> Any:
-        """Say how a tensor is rebuilt."""
+        """Return how a tensor is rebuilt: from its bytes; other objects as pickle does it."""
         return (torch.from_numpy, (given.numpy(),)) if isinstance(given, Tensor) else NotImplemented

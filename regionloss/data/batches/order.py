@@ -23,7 +23,7 @@ class Interleave:
 
     Args:
         weights: Shares of the sources, any scale. They are taken as they are written: 0.1 is a tenth.
-        seed: Of the order.
+        seed: Seed of the order.
         block: Draws of a block. Where a source would get less than one, blocks are as many times longer as it needs.
 
     Raises:
@@ -88,8 +88,8 @@ class ShardOrder:
     Shards are shuffled; samples are shuffled within windows of a few shards, so that only those are read from at once.
 
     Args:
-        lengths: Samples in each shard.
-        seed: Of the order.
+        lengths: Number of samples in each shard.
+        seed: Seed of the order.
         window: Shards whose samples are mixed.
 
     Raises:

@@ -10,7 +10,7 @@ def stream(seed: int, *names: str | int) -> random.Random:
 
     Args:
         seed: The run's seed.
-        names: What is drawn: purpose, index, ...
+        names: Names of what is drawn: its purpose, an index, ...
     """
     return random.Random("/".join(map(str, (seed, *names))))
 

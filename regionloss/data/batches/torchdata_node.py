@@ -18,7 +18,7 @@ class BatchNode(BaseNode[Batch]):  # type: ignore[misc]
     with another number of workers too.
 
     Args:
-        loader: Of this process's micro-batches.
+        loader: Loader of this process's micro-batches.
 
     Example:
         >>> from torchdata.nodes import Loader, Prefetcher
@@ -32,7 +32,7 @@ class BatchNode(BaseNode[Batch]):  # type: ignore[misc]
         self._batches: Iterator[Batch] = iter(())
 
     def reset(self, initial_state: dict[str, Any] | None = None) -> None:
-        """Begin anew: at a state, or where the loader stood when the node was made."""
+        """Start again from a state, or from where the loader stood when the node was made."""
         super().reset(initial_state)
         self.loader.load_state_dict(self._start if initial_state is None else initial_state)
         self._batches = iter(self.loader)

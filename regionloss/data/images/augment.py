@@ -38,7 +38,7 @@ class Augment:
         around: Share of random crops that are laid around a region, where a picture has one.
         scale: Least and largest side of such a crop, as a multiple of the region's longer side.
         flip: Share of mirror images. Pictures with text regions are never mirrored: nobody could read them.
-        jitter: By how much brightness, contrast and colour change at most, as a share.
+        jitter: Largest change of brightness, contrast and colour, as a share.
 
     Raises:
         InputError: A share outside [0, 1], or a range the wrong way round.
@@ -72,8 +72,8 @@ class Framing:
 
     Args:
         size: Side of the result, pixels.
-        augment: What is done.
-        flip_pairs: By kind, the keypoints that swap in a mirror image (the registered kind names them).
+        augment: How images are scaled, cropped, mirrored and coloured at random.
+        flip_pairs: Keypoints that swap in a mirror image, by kind (the registered kind names them).
     """
 
     size: int
@@ -93,8 +93,8 @@ class Framing:
         Args:
             size: `(H, W)` of the picture, known before it is decoded.
             decode: Decodes it, so many times smaller at most.
-            regions: Of the picture, in its pixels.
-            rng: What is drawn is a function of its state.
+            regions: Regions of the picture by kind, in its pixels.
+            rng: Source of random numbers; what is drawn is a function of its state.
             mirrors: Whether the picture may be mirrored; one with text regions is not in any case.
         """
         self.check_pairs(regions)

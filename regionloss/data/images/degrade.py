@@ -43,7 +43,7 @@ def degraded(image: Image.Image, steps: str = DEFAULT) -> Image.Image:
     """Return a degraded copy of an RGB image, of its size.
 
     Args:
-        image: RGB.
+        image: An RGB image.
         steps: `shrink=FACTOR`, `jpeg=QUALITY` and `blur=RADIUS` with commas between, done in this order; at the end the
             copy is brought back to the image's size, bicubic.
 

@@ -39,14 +39,14 @@ PNG_TURNS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
 
 
 class ImageError(InputError):
-    """An image file cannot be read; names it."""
+    """An image file cannot be read; the sentence names the file."""
 
 
 def read_image(path: str | Path, max_pixels: int = MOST_PIXELS) -> Image.Image:
     """Return an image file as 8-bit RGB, upright (EXIF), its first frame if it moves, on white where transparent.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         max_pixels: Most pixels that it may have; decoding takes 4 to 8 bytes for each.
 
     Raises:
@@ -104,7 +104,7 @@ class Decoded:
     """An image as it was decoded: whole, or at a lower resolution where that saved work.
 
     Args:
-        image: 8-bit RGB, upright.
+        image: Image in 8-bit RGB, upright.
         reduction: How many pixels of the file, a side, became one: 1, 2, 4 or 8.
         offset: `(x, y)` where the picture begins in `image`, pixels: a reduced image is filled up to whole pixels, and
             turning it upright may bring the filling to the front.
@@ -125,8 +125,8 @@ def decoded(opened: Image.Image, name: str, shrink: float = 1.0, max_pixels: int
     """Return an opened image as `read_image` does, at a lower resolution where that saves decoding (JPEG) or memory.
 
     Args:
-        opened: From `open_image`.
-        name: For the sentence.
+        opened: An image that `open_image` returned.
+        name: Name of the image, for the sentence.
         shrink: How many times smaller the image may be, 1 or more; it is never smaller than that.
         max_pixels: Most pixels that the file may have.
 
@@ -182,8 +182,8 @@ def to_rgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     """Return any PIL image as RGB, 8 bit: 16-bit and float grey is scaled, transparency laid on white.
 
     Args:
-        image: Of any mode.
-        reduction: How many pixels a side become one, their mean.
+        image: An image of any mode.
+        reduction: How many pixels a side become one, which is their mean.
     """
     if image.mode == "RGB" and "transparency" not in image.info:
         return image if reduction == 1 else image.reduce(reduction)

@@ -22,8 +22,9 @@ def fit(image: Image.Image, size: tuple[int, int]) -> Fitted:
     """Return an image resized (up or down, Lanczos) to fill a black canvas as far as its shape allows, centred.
 
     Args:
-        image: RGB.
+        image: An RGB image.
         size: Width and height of the canvas, pixels.
+
     Source: demo of the published InsightTok code, but for targets such as 384, where rounding there makes some
         images one column wider than the canvas.
     """

@@ -26,8 +26,8 @@ def cropped(
     """Return a window of an image at another size (anti-aliased), with the regions that it shows.
 
     Args:
-        image: RGB.
-        regions: Its regions by kind.
+        image: An RGB image.
+        regions: Regions of the image by kind.
         window: `(top, left, height, width)` in pixels, inside the image.
         size: `(H, W)` of the result, pixels.
         box: Where the window lies in `image` (`x1, y1, x2, y2`, pixels), where that is a smaller copy.
@@ -80,9 +80,9 @@ def mirrored(
     """Return an image and its regions mirrored left to right.
 
     Args:
-        image: RGB.
-        regions: Its regions by kind.
-        flip_pairs: By kind, the keypoints that swap (the registered kind names them).
+        image: An RGB image.
+        regions: Regions of the image by kind.
+        flip_pairs: Keypoints that swap, by kind (the registered kind names them).
     """
     flipped = {kind: geometry.hflip(r, flip_pairs.get(kind)) for kind, r in regions.items()}
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), flipped
@@ -95,7 +95,7 @@ def random_window(
 
     Args:
         size: `(H, W)` of the image.
-        rng: Random numbers.
+        rng: Source of random numbers.
         area: Least and largest share of the largest square that fits.
         stretch: Largest ratio of the window's sides.
     """
@@ -115,7 +115,7 @@ def window_around(
     Args:
         box: `x1, y1, x2, y2` in pixels.
         size: `(H, W)` of the image.
-        rng: Random numbers.
+        rng: Source of random numbers.
         scale: Least and largest side of the window as a multiple of the box's longer side; a window that the
             image does not hold is made smaller.
     """

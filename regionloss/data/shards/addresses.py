@@ -16,13 +16,13 @@ class Address(str):
     Presigned addresses carry a signature in their query, which is another one tomorrow, and nobody else's business.
 
     Attributes:
-        whole: With its query, as it is opened.
+        whole: The address with its query, as it is opened.
     """
 
     whole: str
 
     def __new__(cls, whole: str) -> Address:
-        """Make it of a whole address."""
+        """Return the address whose text is `whole` without its query."""
         address = super().__new__(cls, unsigned(whole))
         address.whole = whole
         return address

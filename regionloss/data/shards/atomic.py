@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from regionloss.compat.fsspec import parent_of
 from regionloss.data.shards.paths import file_system, is_local
 from regionloss.disk import temporary_name, whole
 
@@ -17,7 +18,7 @@ def write_whole(path: str, contents: bytes) -> None:
 
     Args:
         path: Local, or an address that fsspec opens. Of several writers the last one wins, whole.
-        contents: Of the file.
+        contents: Contents of the file.
 
     Raises:
         DiskError: This machine's disk is full, or takes nothing; the file is as it was.
@@ -27,7 +28,7 @@ def write_whole(path: str, contents: bytes) -> None:
         with whole(Path(inner)) as temporary:
             temporary.write_bytes(contents)
         return
-    parent, name = system._parent(inner), inner.rstrip("/").rpartition("/")[2]
+    parent, name = parent_of(system, inner), inner.rstrip("/").rpartition("/")[2]
     beside = f"{parent.rstrip('/')}/{temporary_name(name)[1]}"
     try:
         system.makedirs(parent, exist_ok=True)
@@ -41,7 +42,7 @@ def write_whole(path: str, contents: bytes) -> None:
 
 @contextmanager
 def alone(path: str) -> Iterator[None]:
-    """Let no other process that asks for it be at this path's folder meanwhile; where a disk can do that."""
+    """Hold a lock on the folder of a path: other processes that ask for it wait, where the disk has locks."""
     folder = None
     if is_local(path):
         # Without fcntl (Windows), or on a file system without locks, two writers are as rare as they are unguarded.

@@ -83,7 +83,7 @@ def is_suffix(inner: str, beside: bool, recurs: bool) -> bool:
     """Whether what stands between two dots is part of a suffix, as `mask` in `7.mask.png`.
 
     Args:
-        inner: What stands there.
+        inner: Text between the two dots.
         beside: Whether there is a file of this key without it, `7.jpg`.
         recurs: Whether other keys have it, too.
     """

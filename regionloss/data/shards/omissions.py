@@ -20,7 +20,7 @@ def omissions(heads: Mapping[str, Head]) -> list[str]:
     """Return a sentence for each reason for which images of shards are not used, and one on keys up to the last dot.
 
     Args:
-        heads: Of shards, by path.
+        heads: What is known of each shard in short, by path.
     """
     sentences = []
     for reason, what in REASONS.items():

@@ -37,7 +37,7 @@ class Shard(Protocol):
 
     @property
     def head(self) -> Head:
-        """What is known of it in short."""
+        """Facts of the shard that are kept without its index."""
         ...
 
     @property
@@ -90,7 +90,7 @@ class TarShard:
 
     @property
     def head(self) -> Head:
-        """What is known of it in short."""
+        """Facts of the shard that are kept without its index."""
         return headed(self.path, self.cache) if self._index is None else head_of(self._index)
 
     @property
@@ -168,7 +168,7 @@ class FolderShard:
 
     @property
     def head(self) -> Head:
-        """What is known of it in short."""
+        """Facts of the shard that are kept without its index."""
         return headline(len(self._keys), self.problem, "", self.left)
 
     def keys(self) -> list[str]:
@@ -186,7 +186,7 @@ class FolderShard:
         return contents
 
     def forget(self) -> None:
-        """Keep everything: nothing is open."""
+        """Do nothing: a folder of images keeps no file open."""
 
 
 def find_shards(patterns: str | list[str], cache: Path | None = None) -> list[TarShard | FolderShard]:
@@ -233,7 +233,7 @@ class ShardSet:
         tick: Told how many are counted, of how many.
 
     Attributes:
-        heads: What is known of each in short, by path.
+        heads: What is known of each shard in short, by path.
         problems: Sentences on what is wrong with shards, and on images that are not used.
 
     Raises:

@@ -38,7 +38,7 @@ class Source:
     """A shard that can be read from.
 
     Args:
-        shard: Its images.
+        shard: The shard, with its images.
         mark: What tells that a tar file has changed; empty for a folder.
         marks: The same of each file of a folder, by key.
         others: How many files are no images, by suffix.

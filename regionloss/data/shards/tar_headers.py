@@ -23,7 +23,7 @@ class Contents:
     """What the headers of a tar file say.
 
     Args:
-        images: Its images by path; of several members of one path the last, as for tar itself.
+        images: Members that are images, by path; of several members of one path the last, as for tar itself.
         others: Names of the files that are no images.
         counts: How many members are no images, by suffix.
         twice: Names of images that come again, once for each time.
@@ -53,10 +53,10 @@ class Contents:
 
 
 class Headers:
-    """A tar file of which headers are read alone: whatever damaged ones ask for, little is read, and nothing outside.
+    """A tar file of which only headers are read. Damaged ones can ask neither for much memory nor for bytes outside.
 
     Args:
-        handle: The file.
+        handle: The tar file, opened to read bytes.
 
     Attributes:
         failure: What a disk or a network raised in the place of bytes: that says nothing of the file.

@@ -31,9 +31,9 @@ class Index:
     """What a tar file holds: keys, and where each image's bytes lie.
 
     Args:
-        keys: By image: the member's path up to a dot of its name.
-        offsets: First byte of each.
-        sizes: Bytes of each.
+        keys: Key of each image: the member's path up to a dot of its name.
+        offsets: Position of each image's first byte in the tar file.
+        sizes: Size of each image's file, in bytes.
         problem: What ended the reading too early; empty where nothing did.
         rule: Up to which dot (see `rule_of`).
         others: How many members are no images, by suffix.
@@ -59,8 +59,8 @@ class Head:
     """What is known of a shard without reading its index.
 
     Args:
-        images: How many there are.
-        problem: What is wrong with it; empty where nothing is.
+        images: How many images the shard holds.
+        problem: What is wrong with the shard; empty where nothing is.
         rule: Up to which dot of a name keys reach; empty for a folder, where they are whole names.
         counts: How many images are not used, by reason.
         first: Names of the first of them.

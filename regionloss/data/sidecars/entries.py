@@ -69,7 +69,7 @@ class Joined(NamedTuple):
     """What a side-car says of an image.
 
     Args:
-        regions: By kind; a kind that was never looked for is absent, one of which none was found is empty.
+        regions: Regions by kind; a kind that was never looked for is absent, one of which none was found is empty.
         dropped: How many entries are no boxes (inverted, not finite, outside), by `kind/invalid`; how many are of an
             image of another aspect, by `kind/aspect`: nobody has looked at this one.
         mirrors: Whether the image may be mirrored: it shows no text, wanted or not.
@@ -84,7 +84,7 @@ class Rows:
     """A side-car's rows as flat arrays: an image's regions are a slice of them.
 
     Args:
-        table: Of the side-car's schema.
+        table: Table of the side-car's schema.
     """
 
     def __init__(self, table: Any) -> None:
@@ -156,7 +156,7 @@ def row_regions(
     """Return the regions of one row in pixels, by kind, and how many entries are no boxes, by `kind/invalid`.
 
     Args:
-        row: Of the schema.
+        row: Row of the side-car's schema.
         size: `(width, height)` of the image, of any aspect.
         kinds: Those that are wanted; None wants all that were looked for, and all that are there.
     """
@@ -177,7 +177,7 @@ def same_aspect(first: Sequence[int], second: Sequence[int]) -> bool:
 
     Args:
         first: `(width, height)` of one, pixels.
-        second: Of the other.
+        second: Height and width of the other image.
     """
     (width, height), (wide, high) = sorted((first, second), key=lambda size: size[0] * size[1])
     return abs(width * high - height * wide) <= max(wide, high)

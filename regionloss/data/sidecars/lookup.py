@@ -26,7 +26,7 @@ class Sidecars:
     """The side-cars of a source's shards; each is read when its shard is.
 
     Args:
-        folder: Where `regionloss annotate` has written them.
+        folder: Folder that `regionloss annotate` has written.
         kinds: Kinds that are wanted; None wants all that were looked for.
     """
 
@@ -59,9 +59,9 @@ def check_found(folder: str, shards: Sequence[str], heads: Mapping[str, Head] = 
     """Return sentences for shards without side-car, and for those whose side-car is of another state of them.
 
     Args:
-        folder: Of side-cars.
-        shards: Paths or addresses.
-        heads: What is known of them, by path.
+        folder: Folder of the side-cars.
+        shards: Paths or addresses of the shards.
+        heads: What is known of each shard without reading it, by path.
 
     Raises:
         InputError: None of them has one, or two shards have the same: keys of one would find regions of the other.

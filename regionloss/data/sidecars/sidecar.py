@@ -40,11 +40,12 @@ class Scan:
     """That a detector looked at an image.
 
     Args:
-        detector: Its name, `plugin/name`; of imported regions the name of the format.
+        detector: Name of the detector, `plugin/name`; of imported regions the name of the format.
         version: The detector's own statement of what it is.
         weights: Hash of its weight files; empty where it has none of its own.
         options: Options of its constructor, thresholds among them, and how it was shown the images; JSON.
-        kind: What it looks for, several with commas between: an image without regions of this kind has none.
+        kind: Kind of region that was looked for, several with commas between: an image without regions of this kind has
+            none.
     """
 
     detector: str
@@ -68,7 +69,7 @@ class Sidecar:
     """The rows of a shard.
 
     Args:
-        table: Of the schema.
+        table: Table of the side-car's schema, a row for each image.
         scans: Looked at every image of the shard that can be read.
         shard: What tells that the shard itself has changed; empty where nobody knows.
         files: The same of each file, by key, where the shard is a folder.
@@ -139,7 +140,7 @@ def sidecar_path(folder: str, shard: str) -> str:
     """Return where the side-car of a shard is.
 
     Args:
-        folder: Of side-cars; empty for beside the shard.
+        folder: Folder of the side-cars; empty where they lie beside their shards.
         shard: Path or address of a tar file or of a folder of images.
 
     Example:
@@ -257,7 +258,7 @@ def write_sidecar(path: str, sidecar: Sidecar) -> None:
 
     Args:
         path: Local, or an address that fsspec opens; ends in `.regions.parquet`.
-        sidecar: What to write.
+        sidecar: The side-car to write.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

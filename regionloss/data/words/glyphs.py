@@ -27,8 +27,8 @@ class Lexicon:
 
     Args:
         words: All that one font at least has, as they were given.
-        words_of: By font file, those that it has; fonts without any are left out.
-        lacking: By font file, the characters of all words that it does not have.
+        words_of: Words that a font can draw, by font file; fonts that can draw none are left out.
+        lacking: Characters of the words that a font lacks, by font file.
         notes: Sentences for the user: words and fonts that are left out.
     """
 
@@ -48,8 +48,8 @@ def build_lexicon(
     """Find out which words each font can draw.
 
     Args:
-        fonts: Font files.
-        words: As they are given.
+        fonts: Paths of the font files.
+        words: Words before any change.
         changes: What may be done to a word before it is drawn, say `str.upper`.
         numbers: Whether numbers are drawn, too.
 

@@ -52,13 +52,13 @@ def set_block(
     """Set a block of words, or None where not even one fits.
 
     Args:
-        path: Font file.
+        path: Path of the font file.
         size: Font size, pixels.
-        spell: Gives the next word.
-        lines: Most lines.
+        spell: Called to get the next word.
+        lines: Largest number of lines.
         width: Most pixels from the left edge to the right one.
         height: Most pixels from top to bottom.
-        rng: Of words, line spacing and alignment.
+        rng: Source of random numbers for words, line spacing and alignment.
         padding: Pixels between the ink of a word and its box.
         gap: Least distance of two boxes, pixels.
     """

@@ -87,7 +87,7 @@ class TextRenderer:
     Args:
         fonts: Font files (TrueType or OpenType).
         words: Words to choose from.
-        style: Sizes, colours, contrast.
+        style: Sizes, colours and contrast of the words.
 
     Raises:
         InputError: No fonts, no words, or no font that has any of the words.
@@ -115,7 +115,7 @@ class TextRenderer:
 
         Args:
             ground: RGB picture; left as it is.
-            rng: What is drawn is a function of its state and the picture.
+            rng: Source of random numbers; what is drawn is a function of its state and the picture.
 
         Returns:
             The image, and regions of kind `"text"` with transcriptions; boxes hold all ink plus the padding.

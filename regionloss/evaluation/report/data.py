@@ -25,11 +25,11 @@ class Judged:
     """The test images as one tokenizer gives them back (or as they are), and what the judges make of them.
 
     Args:
-        name: In tables and legends, e.g. `"control"`.
-        summary: What it is, e.g. `"400 more steps without region terms"`.
-        images: By test set, (N, 3, H, W) in [-1, 1].
-        readings: By test set, one per text region; absent where there is no judge.
-        embeddings: By test set, (R, D), one per face; absent where there is no judge.
+        name: Name in tables and legends, e.g. `"control"`.
+        summary: What was trained or shown, e.g. `"400 more steps without region terms"`.
+        images: Reconstructions (N, 3, H, W) in [-1, 1], by test set.
+        readings: Readings by test set, one for each text region; absent where there is no judge.
+        embeddings: Embeddings (R, D) by test set, one for each face; absent where there is no judge.
         part: Name of its part of the run in metrics.jsonl; empty for the originals.
     """
 
@@ -46,15 +46,15 @@ class ReportData:
     """All that a report shows.
 
     Args:
-        title: Of the page.
+        title: Title of the page.
         test: Test images by set (`text`, `face`, `folder`) with their regions.
         original: The test images themselves, judged: what a perfect tokenizer would reach.
         start: The weights that all arms started from; None where there was no earlier phase.
         arms: The first is the one that the others are compared with.
-        judges: By region kind.
+        judges: Judges by region kind.
         notes: Sentences for the reader: judges that are not here, files that were skipped.
         metrics: Records of metrics.jsonl.
-        command: What was typed.
+        command: The command that was typed.
         resolved: The resolved recipe (`regionloss.recipe.resolved`): recipe, versions, components, licences.
         seconds: Time of each stage by its name, in order.
         credits: What the images are made of, with the rights in each.

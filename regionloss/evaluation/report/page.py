@@ -37,7 +37,7 @@ def write_report(data: ReportData, out_dir: Path) -> Path:
     What cannot be drawn is left out, and the page says what and why: it is the last thing of a long training to lose.
 
     Args:
-        data: All that it shows.
+        data: All that the page shows.
         out_dir: Made where it is missing.
     """
     environment = Environment(

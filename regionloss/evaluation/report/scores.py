@@ -33,11 +33,11 @@ def judge_pictures(
     """Return pictures with what the judges make of their regions.
 
     Args:
-        name: Of the arm.
-        summary: What it is.
-        images: By test set, (N, 3, H, W) in [-1, 1]; reconstructions are clipped to that here.
+        name: Name of the arm.
+        summary: What the arm is, in some words.
+        images: Reconstructions (N, 3, H, W) by test set; they are clipped to [-1, 1] here.
         test: The test sets with their regions.
-        judges: By region kind.
+        judges: Judges by region kind.
         part: Name of the part of the run.
     """
     clipped = {set_name: batch.detach().float().cpu().clamp(-1, 1) for set_name, batch in images.items()}

@@ -40,7 +40,7 @@ def contract_findings(
     """Yield which tests of its kind's contract a component fails, or one line that it passes all.
 
     Args:
-        known: The plugins.
+        known: Catalogue of the plugins that are installed.
         component: The component, built with the options of the first term that uses it, else with none.
         target: What it was imported as.
         part: How the lines call it.

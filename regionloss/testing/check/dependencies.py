@@ -32,7 +32,7 @@ def dependency_findings(
     Args:
         files: The plugin's Python files.
         own: Names of its own modules and packages at the top.
-        stated: Its requirements, as `[project] dependencies` has them.
+        stated: Requirements of the plugin, as `[project] dependencies` has them.
         extras: Those of its extras, by name.
     """
     places = _imports(files)

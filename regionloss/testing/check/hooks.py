@@ -37,8 +37,8 @@ def import_findings(plugin: Plugin, place: Path | None) -> Finding:
     """Return how long the plugin's module and hooks take in a fresh process, and whether they import torch.
 
     Args:
-        plugin: The plugin.
-        place: Its project's folder, or its file; None for an installed plugin.
+        plugin: The plugin to import.
+        place: Folder or file of the plugin's project; None for an installed plugin.
     """
     seconds, torch = PATIENCE, False
     for _ in range(TRIES):

@@ -19,7 +19,7 @@ def own_pictures(tests: Path, made: Any) -> tuple[Tensor | None, str]:
 
     Args:
         tests: Folder of the project's tests.
-        made: The detector.
+        made: The detector to be shown the pictures.
 
     Returns:
         Images (B, 3, H, W) and the test's file; or None and why a file could not be used, empty where none has any.

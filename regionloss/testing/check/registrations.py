@@ -22,8 +22,8 @@ def registered_findings(
 
     Args:
         known: What is installed, and what the plugin registers.
-        plugin: The plugin.
-        own: What it registers.
+        plugin: The plugin that is checked.
+        own: What this plugin registers.
         tests: Folder of its project's tests; None where it is no project.
     """
     kinds = [record.name for record in own if isinstance(record, RegionKind)]

@@ -87,7 +87,7 @@ class FeatureBackboneContract:
         """Every crop gets a finite gradient that is not zero; no weight gets one."""
         backbone, crops = self.make(), self.crops().requires_grad_()
         loss = torch.stack([level.float().square().mean() for level in backbone(crops)]).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         assert crops.grad is not None
         assert bool(crops.grad.isfinite().all())
         assert bool((crops.grad.flatten(1).abs().sum(1) > 0).all())

@@ -26,10 +26,10 @@ class ArcFaceIRSE50(FeatureBackbone):
 
     Args:
         weights: Name of the weights, or a path to `recognition_arcface_ir_se50.pth`.
-        out_indices: Which levels to compare.
+        out_indices: Numbers of the levels to compare, from 0.
         channels: Order in which the network wants the colours, `"BGR"` or `"RGB"`; the latter for a network of this
             architecture that was trained on RGB.
-        key: Where they lie in a file that has several networks, such as `"state_dict_backbone"`.
+        key: Entry with the weights in a file that has several networks, such as `"state_dict_backbone"`.
 
     Raises:
         InputError: Another order.

@@ -31,8 +31,8 @@ def suppress(boxes: Tensor, scores: Tensor, limit: float, *, by_smaller: bool = 
     """Return the index of the boxes to keep, best first: none overlaps a better one by more than `limit`.
 
     Args:
-        boxes: (N, 4).
-        scores: (N,).
+        boxes: Boxes (N, 4), in pixels.
+        scores: Scores (N,) of the boxes.
         limit: Most that the area of an intersection may be of the union.
         by_smaller: Compare with the area of the smaller box instead of the union.
     """
@@ -66,5 +66,5 @@ def clipped(boxes: Tensor, image_size: Sequence[int]) -> Tensor:
 def faces_of(boxes: Tensor, scores: Tensor, keypoints: Tensor, image_size: tuple[int, int]) -> Regions:
     """Return what is found in one image as its faces: boxes clipped to it, those that are not usable left out."""
     kept = usable(boxes, image_size)
-    facts = {"keypoints": keypoints[kept], "scores": scores[kept]}
-    return Regions.single("face", clipped(boxes[kept], image_size), image_size, **facts)
+    inside = clipped(boxes[kept], image_size)
+    return Regions.single("face", inside, image_size, keypoints=keypoints[kept], scores=scores[kept])

@@ -33,7 +33,7 @@ class CascadeNetwork(nn.Module):
     """One stage of the cascade; `forward` returns the face's probability, corner offsets and relative keypoints.
 
     Args:
-        plan: Its layers. The first network has no dense ones: it slides over an image of any size.
+        plan: Layers of the network. The first network has no dense ones: it slides over an image of any size.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -72,7 +72,8 @@ class CascadeNetwork(nn.Module):
 
     def step(self, layer: str, activation: str, features: Tensor) -> Tensor:
         """Return features after a layer and its activation, by their names in the weight file."""
-        return self.get_submodule(activation)(self.get_submodule(layer)(features))
+        activated: Tensor = self.get_submodule(activation)(self.get_submodule(layer)(features))
+        return activated
 
 
 def load_network(plan: Plan, weights: str, key: str = "") -> CascadeNetwork:

@@ -24,7 +24,7 @@ def read_tensors(file: Path, sizes: Sequence[int]) -> list[Tensor]:
 
     Args:
         file: A `.dat` of dlib.
-        sizes: How many numbers each tensor holds; in this order, all of them.
+        sizes: How many numbers each tensor of the file holds, in the file's order.
 
     Raises:
         WeightsError: The file does not hold these tensors.

@@ -27,7 +27,7 @@ class DlibResNet(FeatureBackbone):
 
     Args:
         weights: Name of the weights, or a path to dlib's `.dat`.
-        out_indices: Which levels to compare.
+        out_indices: Numbers of the levels to compare, from 0.
 
     Raises:
         WeightsError: The weights are not here, or are not dlib's.
@@ -64,7 +64,7 @@ class ScaledConv(nn.Conv2d):
         gain, bias = scale[:width], scale[width:]
         with torch.no_grad():
             self.weight.copy_(kernels[:-width].view_as(self.weight) * gain.view(-1, 1, 1, 1))
-            self.bias.copy_(kernels[-width:] * gain + bias)
+            self.get_parameter("bias").copy_(kernels[-width:] * gain + bias)
 
 
 class Block(nn.Module):
@@ -117,14 +117,12 @@ class DlibNetwork(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return descriptors (R, 128), not normalised."""
-        return self.head(self(images)[-1].mean((2, 3)))
+        descriptors: Tensor = self.head(self(images)[-1].mean((2, 3)))
+        return descriptors
 
     def layers(self) -> Iterator[ScaledConv]:
         """Yield the convolutions from the first to the last."""
-        yield self.stem
-        for stage in self.stages:
-            for block in stage:
-                yield from (block.first, block.second)
+        yield from (module for module in self.modules() if isinstance(module, ScaledConv))
 
     def sizes(self) -> list[int]:
         """Return how many values each tensor of dlib's file holds, in the file's order."""

@@ -39,7 +39,8 @@ class Layer(nn.Module):
             max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in (images.shape[3], images.shape[2])
         ]
         margins = [part for total in missing for part in (total // 2, total - total // 2)]
-        return self.conv(F.pad(images, margins)).clamp(0, 6)
+        features: Tensor = self.conv(F.pad(images, margins))
+        return features.clamp(0, 6)
 
 
 class FaceRes(nn.Module):
@@ -57,7 +58,7 @@ class FaceRes(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return descriptions (N, 1024) of images as `FACERES_INPUT` says."""
-        features = self.stem(images)
+        features: Tensor = self.stem(images)
         for depthwise, pointwise in zip(self.depthwise, self.pointwise, strict=True):
             features = pointwise(depthwise(features))
         return features.mean((2, 3))
@@ -73,11 +74,11 @@ class FaceRes(nn.Module):
             take(pointwise, filters, values[f"conv_pw_{number}_bn/batchnorm_1/sub"])
 
 
-def take(layer: Layer, filters: Tensor, bias: Tensor) -> None:
+def take(layer: nn.Module, filters: Tensor, bias: Tensor) -> None:
     """Give a layer filters (h, w, in, out) and biases (out,)."""
     with torch.no_grad():
-        layer.conv.weight.copy_(filters.permute(3, 2, 0, 1))
-        layer.conv.bias.copy_(bias)
+        layer.get_parameter("conv.weight").copy_(filters.permute(3, 2, 0, 1))
+        layer.get_parameter("conv.bias").copy_(bias)
 
 
 def load_faceres(layout: Path, values: Path) -> FaceRes:

@@ -23,8 +23,8 @@ class IResNet50(FeatureBackbone):
     Args:
         weights: Name of the weights, or a path to InsightFace's `backbone.pth` or to a checkpoint of its training.
             There is no random start: features of an untrained network would look like a loss and be none.
-        out_indices: Which levels to compare.
-        key: Where they lie in a file that has several networks, such as `"state_dict_backbone"`.
+        out_indices: Numbers of the levels to compare, from 0.
+        key: Entry with the weights in a file that has several networks, such as `"state_dict_backbone"`.
 
     Raises:
         WeightsError: The weights are not here, or are another network's.
@@ -59,7 +59,8 @@ class IBlock(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return features (R, width, h, w)."""
         branch = self.prelu(self.bn2(self.conv1(self.bn1(images))))
-        return self.bn3(self.conv2(branch)) + self.downsample(images)
+        features: Tensor = self.bn3(self.conv2(branch)) + self.downsample(images)
+        return features
 
 
 class IResNet(nn.Module):
@@ -88,4 +89,5 @@ class IResNet(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return descriptions (R, 512), not normalised, of images (R, 3, 112, 112)."""
-        return self.features(self.fc(torch.flatten(self.bn2(self(images)[-1]), 1)))
+        vectors: Tensor = self.features(self.fc(torch.flatten(self.bn2(self(images)[-1]), 1)))
+        return vectors

@@ -30,7 +30,7 @@ class MTCNNDetector:
         proposal_weights: Name or path of the first network's weights.
         refinement_weights: Name or path of the second one's.
         output_weights: Name or path of the third one's.
-        key: Where weights lie in files that have several networks.
+        key: Entry with the weights in files that have several networks.
 
     Raises:
         InputError: An option outside its range.

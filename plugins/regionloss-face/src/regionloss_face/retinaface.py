@@ -29,11 +29,11 @@ class RetinaFaceDetector:
     a pixel is added to bring them to this SDK's.
 
     Args:
-        network: `"resnet50"` or `"mobile0.25"`.
+        network: Trunk, `"resnet50"` or `"mobile0.25"`.
         weights: Name of the weights, or a path to facexlib's file; empty for the ones that belong to the network.
         min_score: Probability from which a box counts as a face.
         max_overlap: Boxes that overlap a better one by more than this, of their union, are dropped.
-        key: Where they lie in a file that has several networks.
+        key: Entry with the weights in a file that has several networks.
 
     Raises:
         InputError: An option outside its range.

@@ -17,7 +17,7 @@ class HandLandmarkBackbone(FeatureBackbone):
 
     Args:
         weights: Name of the weights (`hand-landmark-full`, `hand-landmark-lite`), or a path to the `.tflite`.
-        out_indices: Which levels to compare.
+        out_indices: Numbers of the levels to compare, from 0.
 
     Raises:
         WeightsError: The weights are not here, or are none of MediaPipe's.

@@ -88,8 +88,8 @@ class HandDetector:
         boxes = boxes.minimum(boxes.new_tensor([width, height, width, height]))
         kept = suppress(boxes, scores, LARGEST_OVERLAP)
         kept = kept[(scores[kept] >= self.min_score) & ((boxes[kept, 2:] - boxes[kept, :2]) >= 1).all(1)]
-        facts = {"keypoints": keypoints[kept].cpu(), "scores": scores[kept].cpu()}
-        return Regions.single(self.kind, boxes[kept].cpu(), (height, width), **facts)
+        boxes, keypoints, scores = boxes[kept].cpu(), keypoints[kept].cpu(), scores[kept].cpu()
+        return Regions.single(self.kind, boxes, (height, width), keypoints=keypoints, scores=scores)
 
     def read(self, image: Tensor, points: Tensor, extractor: AlignedExtractor) -> tuple[Tensor, Tensor]:
         """Return keypoints (N, 21, 2) and scores (N,) from crops of one image, aligned by points (N, K, 2)."""

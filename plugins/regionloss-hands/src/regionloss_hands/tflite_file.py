@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 IDENTIFIER = b"TFL3"
-ARRAY_TYPES = {0: np.dtype("<f4"), 1: np.dtype("<f2"), 2: np.dtype("<i4"), 4: np.dtype("<i8")}
+ARRAY_TYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<f4"), 1: np.dtype("<f2"), 2: np.dtype("<i4"), 4: np.dtype("<i8")}
 #: Codes of the layers that are read, and the members of their options: name, number in the schema, kind, default.
 LAYERS: dict[int, tuple[str, tuple[tuple[str, int, str, int], ...]]] = {
     0: ("add", (("activation", 0, "b", 0),)),

@@ -36,7 +36,7 @@ class TFLiteNetwork(nn.Module):
     """Computes tensors of a graph; feature maps are (N, C, h, w) here, and (N, h, w, C) in the file.
 
     Args:
-        graph: Layers and arrays.
+        graph: Layers of the network, and their arrays.
         wanted: Numbers of the tensors to return; layers that none of them needs are left out.
     """
 
@@ -63,7 +63,7 @@ class TFLiteNetwork(nn.Module):
 
     def run(self, step: Step, values: dict[int, Tensor]) -> Tensor:
         """Return what one layer makes of the tensors so far."""
-        read = [values[n] if n in values else self._parameters.get(f"array_{n}") for n in step.inputs]
+        read = [values[n] if n in values else getattr(self, f"array_{n}", None) for n in step.inputs]
         first, *rest = (x for x in read if x is not None)
         options = step.options
         match step.layer:

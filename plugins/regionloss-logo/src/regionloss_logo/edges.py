@@ -32,14 +32,15 @@ def agreement(picture: Tensor, templates: Tensor) -> Tensor:
     """Return how well the edges of templates lie on a picture's at every place, (K, H - h + 1, W - w + 1), at most 1.
 
     Args:
-        picture: (2, H, W) directions.
-        templates: (K, 2, h, w) directions, no larger.
+        picture: Directions (2, H, W) of the picture's edges.
+        templates: Directions (K, 2, h, w) of the templates' edges; no template is larger than the picture.
     """
     size = [fast(side) for side in picture.shape[1:]]
     product = torch.fft.rfft2(picture, s=size)[None] * torch.fft.rfft2(templates, s=size).conj()
     found = torch.fft.irfft2(product.sum(1), s=size)
     rows, columns = (picture.shape[i] - templates.shape[i + 1] + 1 for i in (1, 2))
-    return found[:, :rows, :columns] / templates.norm(dim=1).sum((1, 2))[:, None, None]
+    fit: Tensor = found[:, :rows, :columns] / templates.norm(dim=1).sum((1, 2))[:, None, None]
+    return fit
 
 
 def fast(side: int) -> int:

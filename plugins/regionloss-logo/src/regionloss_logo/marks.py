@@ -24,9 +24,9 @@ class Mark:
     """A logo.
 
     Args:
-        name: That of its file.
+        name: Name of the logo, which is that of its file.
         pixels: (4, h, w), RGB and opacity in [0, 1], cut to what can be seen.
-        sha256: Of its file.
+        sha256: Hash of the file.
     """
 
     name: str

@@ -34,8 +34,7 @@ class Template:
 
     def to(self, device: torch.device) -> Template:
         """Return the template on another device."""
-        tensors = (tensor.to(device) for tensor in (self.edges, self.colours, self.opacity))
-        return Template(*tensors, self.margin)
+        return Template(self.edges.to(device), self.colours.to(device), self.opacity.to(device), self.margin)
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -86,7 +85,7 @@ def fit(patch: Tensor, template: Template) -> float:
 
     Args:
         patch: (3, h, w) of the picture in [0, 1], under the template.
-        template: The logo.
+        template: Template of the logo.
     """
     weights = (template.opacity > 0.95).float()
     count = (3 * weights.sum()).clamp(min=1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
+from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone, InputSpec
@@ -18,8 +20,8 @@ class TimmBackbone(FeatureBackbone):
     Args:
         network: Name in `timm`, such as `resnet50.a1_in1k`: what follows the dot says how images are normalised.
         weights: Path to the network's file (`.safetensors`, `.pth`), its classifier included. Never random.
-        out_indices: Which levels are compared.
-        key: Where they lie in a file that has several networks, such as `"model_ema"`.
+        out_indices: Numbers of the levels to compare, from 0.
+        key: Entry with the weights in a file that has several networks, such as `"model_ema"`.
 
     Raises:
         UnknownNameError: timm has no such network.
@@ -32,11 +34,11 @@ class TimmBackbone(FeatureBackbone):
             raise UnknownNameError(
                 f"timm has no network named '{network}'. {did_you_mean(network, timm.list_models())}"
             )
-        model = timm.create_model(network, pretrained=False)
+        model: Any = timm.create_model(network, pretrained=False)
         load_strictly(model, weights, key=key)
         if not hasattr(model, "forward_intermediates"):
             raise InputError(expected("timm.network", "a network with forward_intermediates", f"'{network}'"))
-        data = timm.data.resolve_model_data_config(model)
+        data = resolve_model_data_config(model)
         fixed = model.pretrained_cfg.get("fixed_input_size", False)
         size = tuple(data["input_size"][1:]) if fixed else None
         spec = InputSpec(size, (0.0, 1.0), "RGB", tuple(data["mean"]), tuple(data["std"]))
@@ -46,9 +48,11 @@ class TimmBackbone(FeatureBackbone):
     def levels(self, network: nn.Module, images: Tensor) -> list[Tensor]:
         """Return the levels, (R, C, h, w) each."""
         try:
-            return network.forward_intermediates(
+            intermediates: Any = network.forward_intermediates
+            levels: list[Tensor] = intermediates(
                 images, indices=self.chosen, output_fmt="NCHW", intermediates_only=True
             )
         except (AssertionError, IndexError) as error:
             got = f"{self.chosen} ({error})"
             raise InputError(expected("timm.out_indices", "numbers of the network's levels", got)) from error
+        return levels

@@ -21,7 +21,7 @@ class TorchvisionBackbone(FeatureBackbone):
         weights: Name of the weights, or a path to torchvision's file for this network. Never random.
         taps: Names of the layers whose outputs are compared, as torchvision's feature extraction names them; the
             defaults are MobileNetV2's, at 1/2, 1/4, 1/8 and 1/16 of the crop.
-        key: Where they lie in a file that has several networks, such as `"model_ema"`.
+        key: Entry with the weights in a file that has several networks, such as `"model_ema"`.
 
     Raises:
         UnknownNameError: torchvision has no such network.

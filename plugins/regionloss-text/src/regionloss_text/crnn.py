@@ -45,7 +45,7 @@ class CrnnEnglishG2(FeatureBackbone):
     `balance` gives each an equal say (the plugin's README has the measurements).
 
     Args:
-        out_indices: Levels to compare.
+        out_indices: Numbers of the levels to compare, 0 to 6.
         balance: Divide every level by a constant, so that its vectors have a mean squared length of one on words.
         size: Height and width of the crops, pixels; the recogniser itself was trained on 64 x (any width).
 
@@ -71,7 +71,7 @@ class CrnnEnglishG2(FeatureBackbone):
         )
         self.balance = balance
 
-    def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor]:
+    def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor] | Tensor:
         """Return all seven levels of images (R, 1, height, width)."""
         levels = super().levels(network, images)
         if not self.balance:

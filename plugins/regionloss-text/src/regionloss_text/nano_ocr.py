@@ -25,7 +25,7 @@ class NanoOcr(FeatureBackbone):
     Levels: 64 x 32 x 128, 128 x 16 x 64, 256 x 8 x 32, 256 x 8 x 32, 512 x 4 x 33, 512 x 1 x 33 (channels first).
 
     Args:
-        out_indices: Levels to compare.
+        out_indices: Numbers of the levels to compare, from 0.
 
     Raises:
         WeightsError: The file is not here.

@@ -25,7 +25,7 @@ def engine(options: Mapping[str, object]) -> RapidOCR:
     """Return a silent RapidOCR on as many threads as torch uses.
 
     Args:
-        options: As in its `config.yaml`, with dotted names.
+        options: Options of RapidOCR's `config.yaml`, with dotted names.
     """
     from rapidocr import RapidOCR
 

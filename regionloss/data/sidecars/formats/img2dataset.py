@@ -28,8 +28,8 @@ def read_img2dataset(path: str, kind: str, column: str = COLUMN) -> Imported:
     Args:
         path: Parquet file with the columns `key`, `width`, `height` and the boxes; `status` and the original's size are
             respected.
-        kind: Of the regions: img2dataset does not say.
-        column: Of the boxes (`bbox_col`), relative to the image.
+        kind: Kind of the regions: img2dataset does not say.
+        column: Name of the column with the boxes (`bbox_col`), which are relative to the image.
 
     Raises:
         InputError: Not such a file.

@@ -31,9 +31,9 @@ class Imported:
     """Rows of a side-car that were read from another format.
 
     Args:
-        format: Its name.
+        format: Name of the format.
         kinds: What was looked for in every image that says nothing else.
-        rows: By key.
+        rows: Rows of the side-car, by the image's key.
         dropped: How many entries, or parts of them, were left out, by reason.
         first: The first names of what was, by reason.
         lost: Key and kind of each region that was left out; the key is empty where its image is left out, too.
@@ -60,10 +60,10 @@ class Imported:
         """Return the row of an image, a new one where there is none; images without regions have rows, too.
 
         Args:
-            key: Of the image: its file's name.
-            width: Of the image as it was annotated, pixels.
-            height: The same.
-            kinds: What was looked for in it; None for all kinds.
+            key: Key of the image: the name of its file.
+            width: Width of the image as it was annotated, in pixels.
+            height: Height of the image as it was annotated, in pixels.
+            kinds: Kinds of regions that were looked for in the image; None for all kinds.
 
         Returns:
             The row; None, and the image is counted, where it has no name or no size, or another size than before.
@@ -88,8 +88,8 @@ class Imported:
         """Add a region to a row; what is no box inside the image is counted instead.
 
         Args:
-            row: Of the image.
-            kind: Of the region.
+            row: Row of the image.
+            kind: Kind of the region.
             box: `x1, y1, x2, y2`, pixels; or eight numbers, an outline of four corners.
             lacking: What was left out of the region, to be counted where the region is kept.
             more: `keypoints` and `quad` in pixels, `score`, `text`.

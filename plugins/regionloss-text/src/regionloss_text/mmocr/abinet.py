@@ -38,7 +38,7 @@ class ABINet(FeatureBackbone):
         weights: Name of weights or a path to a `.pth` or `.safetensors`; empty for MMOCR's ABINet-vision. A checkpoint
             of the whole ABINet serves as well: only what is used is read from it, strictly.
         levels: `"resnet"`, the five levels of eq. 4; `"resnet+transformer"`, six; or `"transformer"` alone.
-        out_indices: Which of these levels to compare; None for all.
+        out_indices: Numbers of these levels to compare, from 0; None for all.
 
     Raises:
         PluginError: MMOCR is not installed.

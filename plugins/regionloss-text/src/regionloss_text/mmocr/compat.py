@@ -39,7 +39,7 @@ def load_mmocr(where: str) -> Path:
     """Import MMOCR's models, so that they are in its registry, and return the folder of its configs.
 
     Args:
-        where: Who needs it, for the sentence, e.g. `"detector 'text/dbnet'"`.
+        where: Part that needs MMOCR, for the sentence, e.g. `"detector 'text/dbnet'"`.
 
     Raises:
         PluginError: MMOCR is not installed, or the installed versions do not fit one another.

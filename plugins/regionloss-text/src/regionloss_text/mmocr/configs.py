@@ -12,8 +12,8 @@ def read_config(name: str, where: str) -> Any:
     """Return a config of the wheel, e.g. `textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py`.
 
     Args:
-        name: Its path in MMOCR's `configs`.
-        where: Who needs it, for the sentence.
+        name: Path of the config in MMOCR's `configs`.
+        where: Part that needs MMOCR, for the sentence.
 
     Raises:
         PluginError: MMOCR is not installed.

@@ -1,0 +1,23 @@
+"""Private parts of torch."""
+
+from __future__ import annotations
+
+from typing import IO
+
+import torch
+from torch import distributed as dist
+
+
+def archive_members(stream: IO[bytes]) -> list[str]:
+    """Return the names in a zip archive as `torch.load` reads them: `zipfile` may see others in a crafted one."""
+    return list(torch._C.PyTorchFileReader(stream).get_all_records())
+
+
+def in_backward() -> bool:
+    """Return whether a backward pass is under way in this thread: so activation checkpointing is told apart."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def abort_process_group() -> None:
+    """End the process group at once: `destroy_process_group` waits for collectives, also for those that never end."""
+    dist.distributed_c10d._abort_process_group()
