@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from insighttok_ref.data.options import DataOptions, SourceOptions
 from insighttok_ref.data.packaged import annotated_folder, one_per_kind, plain, portraits, rights
 from insighttok_ref.data.photos import photos
-from insighttok_ref.data.progress import Counting
 from insighttok_ref.data.render_shards import Rendering
 from insighttok_ref.data.sources import PictureSource
+from regionloss.console import Progress
 from regionloss.data.batches import Batch, BatchLoader, Blend, ImageSource, Mixture, Samples, Share, Source
 from regionloss.data.images import FlipPairs, Framing
 from regionloss.data.shards import ShardSet, find_shards
@@ -163,7 +163,7 @@ def build_training_data(
 
 def image_source(name: str, source: SourceOptions, options: DataOptions, flip_pairs: FlipPairs) -> Opened:
     """Return a source of shards or folders; its notes say what is wrong with them."""
-    shards = ShardSet(find_shards(source.images or ""), Counting(f"{name}: shards whose images are counted"))
+    shards = ShardSet(find_shards(source.images or ""), Progress(f"{name}: shards whose images are counted"))
     problems, annotations = list(shards.problems), None
     if source.regions is not None:
         problems += check_found(source.regions, [shard.path for shard in shards.shards], shards.heads)
@@ -192,7 +192,7 @@ def folder_source(
         most=source.max_files,
         test=bool(source.test),
         sidecar=keep / f"{name}.regions.parquet" if keep is not None else None,
-        tick=Counting(f"{name}: files that are looked at"),
+        tick=Progress(f"{name}: files that are looked at"),
     )
     around: dict[str, Any] = {"around": 0.7, "scale": (1.2, 3.0)}
     test = partial(PictureSource, name, pictures["test"], size, **around) if source.test else None

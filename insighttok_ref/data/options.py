@@ -108,7 +108,7 @@ class DataOptions(Strict):
         sources: Sources by the name that a phase's mix gives them.
         epoch: Samples that are drawn from the sources once, kept in memory and shuffled for each epoch; None draws
             without end, each image of a source once in an epoch of its own.
-        test_seed: Of the test images; runs with other seeds are tested on the same ones.
+        test_seed: Seed of the test images; runs with other seeds are tested on the same ones.
         augment: How images are framed.
         filters: Rules for the regions that are kept, by kind; limits and random drops too.
         workers: Processes that make batches; 0 makes them in the training process.

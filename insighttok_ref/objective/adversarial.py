@@ -48,7 +48,7 @@ class AdversarialOptions(BaseModel):
         norm: `batch` (pix2pix; each rank by its own images), or `group`, which knows no batch: then two ranks are one
             with the joint batch.
         use: A registered discriminator by name; `ndf`, `layers` and `norm` are those of `patchgan`.
-        options: Of another discriminator's constructor.
+        options: Options of another discriminator's constructor.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

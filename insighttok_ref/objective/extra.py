@@ -27,7 +27,7 @@ class ExtraOptions(BaseModel):
     Args:
         use: A registered loss by name.
         weight: What it is multiplied by in the total.
-        options: Of its constructor.
+        options: Options of its constructor.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

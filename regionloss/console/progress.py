@@ -69,8 +69,8 @@ class Progress:
         """Show how many are done.
 
         Args:
-            done: In all.
-            total: Of how many, where that has become known.
+            done: Number that is done.
+            total: Number that there is to do, where that has become known.
             what: Is counted from now on, if it is something else than before.
             note: Stands beside the count.
         """

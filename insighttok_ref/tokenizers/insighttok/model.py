@@ -59,8 +59,9 @@ class InsightTokenizer(nn.Module):
         quantizer: `use`, the name of a registered quantizer (`ema` where it is absent), and its options.
         checkpointing: Whether to recompute activations in backward (less memory, a third more time).
         channels_last: Whether to keep weights and activations in that memory format (often faster).
+
     Raises:
-        InputError: an option is unknown or does not fit the others.
+        InputError: An option is unknown or does not fit the others.
 
     Source: InsightTok, Section 3 and Appendix B; layout of the published code.
     Example:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.data.build import TrainingData
-from insighttok_ref.data.progress import Told
+from insighttok_ref.data.skipped_images import Told
 from insighttok_ref.objective.perceptual import build_perceptual
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 import torch
 
-from insighttok_ref.data.progress import Told
+from insighttok_ref.data.skipped_images import Told
 from regionloss.data.batches.batch import Batch
 
 

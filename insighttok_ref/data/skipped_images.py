@@ -6,11 +6,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from regionloss.console import Progress
 from regionloss.data.batches import Batch, BatchSource
 
 MOST = 20
-Counting = Progress
 
 
 @dataclass
