@@ -61,6 +61,10 @@ def members_of(rng: random.Random) -> list[tuple[str, bytes]]:
         contents = encoded(picture("L", (20, 16), 60 + number), "png") if suffix.lower().endswith("png") else b"{}"
         name = f"{shared}{number}" if shared else rng.choice(NAMES)
         members.append((f"{folder}{name}{suffix}", contents))
+    if rng.random() < 0.3:  # samples of several images, of which one hides the others
+        kinds = rng.sample((".png", ".mask.png", ".left.png", ".right.png", ".jpg"), 2)
+        shade = encoded(picture("L", (20, 16), 90), "png")
+        members += [(f"sample{number}{kind}", shade) for number in range(3) for kind in kinds]
     if members and rng.random() < 0.2:
         members.append((members[0][0], members[0][1]))
     return members
@@ -90,9 +94,9 @@ def tar_of(rng: random.Random, members: list[tuple[str, bytes]]) -> bytes:
 
 
 def images_in(tar: bytes) -> set[str]:
-    """Return the names of the images in a whole tar file, as `tar` would extract them."""
+    """Return the names of the images in a whole tar file, links among them, as `tar` would extract them."""
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
-        names = {Path(member.name) for member in archive if member.isfile() and member.size < 2**30}
+        names = {Path(member.name) for member in archive if not member.isdir() and member.size < 2**30}
     return {str(name) for name in names if name.suffix.lower() in (".png", ".jpg") and not name.name.startswith(".")}
 
 
