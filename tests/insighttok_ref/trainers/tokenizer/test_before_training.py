@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from insighttok_ref.data import build as building
+from insighttok_ref.data.options import SourceOptions
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
+from insighttok_ref.trainers.tokenizer.checks import check_alone
 from insighttok_ref.trainers.tokenizer.options import build_tokenizer
 from insighttok_ref.trainers.tokenizer.session import Session
 from regionloss.errors import InputError, RegionLossError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
-from regionloss.runs.process_group import join
+from regionloss.runs.process_group import Ranks, join
 
 TINY = Path(__file__).with_name("tiny_phases.yaml")
 OPTIONS = "trainer.options."
@@ -96,3 +99,10 @@ def test_a_run_does_not_start_from_codes_of_another_meaning(tmp_path: Path) -> N
     file = tokenizer_file(tmp_path / "start.safetensors", l2_normalize=True)
     with pytest.raises(InputError, match=r"got quantizer\.l2_normalize True \(here False\)"):
         session_of(tmp_path / "run", f"start_from={file}")
+
+
+def test_one_process_alone_looks_for_the_regions_of_a_folder() -> None:
+    sources = {"mine": SourceOptions(images="photos", annotate=True)}
+    check_alone(sources, Ranks(0, 1, 0, 1, torch.device("cpu")))
+    with pytest.raises(InputError, match=r"data\.sources\.mine\.annotate: expected one process, got 2\. Run 'region"):
+        check_alone(sources, Ranks(1, 2, 1, 2, torch.device("cpu")))

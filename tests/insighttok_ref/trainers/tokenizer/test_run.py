@@ -111,3 +111,15 @@ def test_seed_decides_everything(trained: Path, tiny_run: Prepare, tmp_path: Pat
         name = "pretrain/tokenizer.safetensors"
         first, second = load_file(trained / name), load_file(tmp_path / str(seed) / name)
         assert all(torch.equal(first[key], second[key]) for key in first) is same
+
+
+def test_the_trainer_s_earlier_name_trains_and_says_today_s(
+    tiny_run: Prepare, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With arms there is no one tokenizer to export; without judges the report shows pictures alone."""
+    short = [f"trainer.options.{change}" for change in ("phases.0.steps=1", "phases.1.steps=1", "evaluation.judges={}")]
+    run = tiny_run(tmp_path, "trainer.name=comparison", *short)
+    build_trainer(run.loaded).run(run)
+    assert "say 'name: insighttok'" in " ".join(capfd.readouterr().out.split())
+    assert {"report.html", "results.json"} <= {path.name for path in tmp_path.iterdir()}
+    assert not (tmp_path / "tokenizer.safetensors").exists()
