@@ -152,7 +152,8 @@ def file_system(path: str) -> tuple[Any, str]:
 
         return fsspec.core.url_to_fs(whole(path))  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
-        advice = "Install what the address needs: pip install 'regionloss[data]', and s3fs for s3, gcsfs for gs, aiohttp and requests for http."
+        others = "s3fs for s3, gcsfs for gs, aiohttp and requests for http"
+        advice = f"Install what the address needs: pip install 'regionloss[data]', and {others}."
         got = unsigned(str(error))
         raise InputError(expected(f"'{unsigned(path)}'", "an address that can be opened", got, advice)) from error
 
