@@ -21,6 +21,7 @@ _WHERE = {
     "gather_objects": "process_group",
     "is_first_process": "launch",
     "join": "process_group",
+    "joint": "collectives",
     "mean_over_ranks": "process_group",
     "rank_and_size": "collectives",
     "read_launch": "launch",
@@ -32,6 +33,7 @@ __all__ = sorted(_WHERE)
 if TYPE_CHECKING:
     from regionloss.runs.collectives import counts_by_rank as counts_by_rank
     from regionloss.runs.collectives import from_first_rank as from_first_rank
+    from regionloss.runs.collectives import joint as joint
     from regionloss.runs.collectives import rank_and_size as rank_and_size
     from regionloss.runs.collectives import rows_at as rows_at
     from regionloss.runs.collectives import sum_over_ranks as sum_over_ranks

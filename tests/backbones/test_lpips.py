@@ -13,7 +13,7 @@ import regionloss as rl
 from regionloss.backbones.lpips import LPIPSAlex, LPIPSFeatures, LPIPSVgg
 from regionloss.backbones.lpips_trunks import TorchvisionTrunk
 from regionloss.distances.squared_l2 import SquaredL2
-from regionloss.errors import InputError, RecipeError, WeightsError
+from regionloss.errors import RecipeError, WeightsError
 from regionloss.extractors.letterbox import LetterboxExtractor
 from regionloss.hooks.catalogue import catalogue
 from regionloss.testing.contracts import FeatureBackboneContract
@@ -128,5 +128,5 @@ def test_kinds_are_checked(tmp_path: Path) -> None:
     file.write_text(RECIPE.replace("kind: face", "kind: fase"))
     with pytest.raises(RecipeError, match=r"terms\.signs\.kind: no region kind is named 'fase'\. Did you mean 'face'"):
         rl.load_terms(file)
-    with pytest.raises(InputError, match=r"term 'core/region-lpips': expected the kind of region to read, got none"):
+    with pytest.raises(RecipeError, match=r"term 'core/region-lpips': expected the kind of region to read, got none"):
         rl.LossTerms.from_names({"region-lpips": 1.0})

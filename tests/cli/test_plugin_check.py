@@ -113,7 +113,7 @@ def test_a_slow_module_has_a_sentence(project: Path, change: Change) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "sentence"),
     [
-        ("detector", "min((int(columns.max()) + 1) * CELL, width)", "width + 9", "hold: assert bool((regions.boxes <="),
+        ("detector", "min(x2, image_size[1])", "image_size[1] + 9", "hold: assert bool((regions.boxes <="),
         ("detector", "    def detect(", "    def find(", "object has no attribute 'detect'"),
         ("detector", 'if not 0 < threshold < 1', "if True", "Register a term that gives its options"),
         ("backbone", "levels.append(self", "levels.append(torch.rand(()) + self", "expected 0 for equal images"),
@@ -136,7 +136,7 @@ def test_a_broken_contract_is_named(
     [
         ('license = "Apache-2.0"\n', "", "'license' is not stated. Write license = "),
         ('version = "0.1.0"\n', "", "'version' is not stated."),
-        ('["regionloss>=0.1"]', '["regionloss-text"]', "regionloss is not among the dependencies."),
+        ('["regionloss>=0.2"]', '["regionloss-text"]', "regionloss is not among the dependencies."),
         ("[build-system]", "[building]", "there is no table [build-system]."),
         ("[project]", "[projekt]", "'name' is not stated."),
         ("entry-points.regionloss]", "entry-points.regionlos]", "regionloss cannot find the plugin."),

@@ -29,7 +29,9 @@ NO_RUN = "--resume: expected the folder of an earlier run, got 'nowhere', which 
 
 PROGRAM = "from regionloss.cli import main; main.run()"
 #: The same, but a process that does not end by itself has one second instead of thirty.
-IMPATIENT = "from regionloss.cli import main, meeting; meeting.GRACE = 1.0; main.run()"
+IMPATIENT = (
+    "from regionloss.cli import main; from regionloss.runs import rendezvous; rendezvous.GRACE = 1.0; main.run()"
+)
 
 
 def free_port() -> int:
