@@ -6,6 +6,7 @@ Public names are resolved when used: `import regionloss` imports no torch.
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
@@ -83,7 +84,14 @@ if TYPE_CHECKING:
     from regionloss.weightings.area import AreaWeighting as AreaWeighting
 
 
+#: Modules that guides of 0.1 named, and where their names are today; until 0.3.
+_MOVED = {"collation": "regions", "region_ops": "regions"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MOVED:
+        warnings.warn(f"regionloss.{name} is regionloss.{_MOVED[name]} by now.", DeprecationWarning, stacklevel=2)
+        return importlib.import_module(f"regionloss.{_MOVED[name]}")
     if name not in _WHERE:
         raise AttributeError(f"module 'regionloss' has no attribute '{name}'")
     return getattr(importlib.import_module(f"regionloss.{_WHERE[name]}"), name)

@@ -24,7 +24,9 @@ class Progress:
         console: Where to; standard error by default.
 
     Example:
-        >>> with Progress("shards", 3, done=1, every=0) as shown:  # doctest: +SKIP
+        >>> import sys
+        >>> from rich.console import Console
+        >>> with Progress("shards", 3, done=1, every=0, console=Console(file=sys.stdout, width=80)) as shown:
         ...     shown.advance(note="7 images")
         shards: 2 of 3, 7 images
     """

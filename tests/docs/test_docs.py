@@ -154,7 +154,7 @@ def test_the_command_line_page_has_every_command_of_ours() -> None:
     ("name", "said"),
     [
         ("InputSpec", ["channels: str = 'RGB'", "std: tuple[float, ...] = (1.0,)", "| `mean` | Subtracted"]),
-        ("load_state_dict", ["key: str | None = None", "strip_prefix: str = ''", "-> dict[str, Tensor]"]),
+        ("load_state_dict", ["key: str = ''", "strip_prefix: str = ''", "-> dict[str, Tensor]"]),
         ("LossOutput", ["logs: dict[str, Tensor] = {}"]),
         ("LossTerms", [".from_names(weights: Mapping[str, float], *, value_range"]),
         ("Detector", ["`kind: str`", "`.detect(images: Tensor) -> Regions`: Return the regions"]),

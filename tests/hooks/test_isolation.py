@@ -45,8 +45,8 @@ BROKEN = {
         "register_detectors: expected the one argument 'register'.",
     ),
     "target": (
-        f"{HEAD}@hookimpl\ndef register_detectors(register):\n    register('x', print, licence='MIT', summary='s')\n",
-        "x: target: expected a string 'package.module:Name', got <built-in function print>.",
+        f"{HEAD}@hookimpl\ndef register_detectors(register):\n    register('x', len, licence='MIT', summary='s')\n",
+        "x: target: expected a string 'package.module:Name', got <built-in function len>.",
     ),
     "name": (
         f"{HEAD}@hookimpl\ndef register_detectors(register):\n"

@@ -77,3 +77,10 @@ def test_drop_is_seeded_and_has_its_rate() -> None:
     kept = geometry.drop(regions, 0.75, torch.Generator().manual_seed(0))
     # Four standard deviations of a binomial count.
     assert abs(len(kept) - 1000) < 4 * (4000 * 0.75 * 0.25) ** 0.5
+
+
+def test_where_guides_named_it_before_it_is_still_found() -> None:
+    import regionloss
+
+    with pytest.warns(DeprecationWarning, match=r"regionloss\.region_ops is regionloss\.regions by now"):
+        assert regionloss.region_ops.hflip is geometry.hflip

@@ -270,7 +270,7 @@ def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     for number, array in enumerate(arrays):
         if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
             wanted, got = "an RGB image, (H, W, 3) of bytes", f"{array.shape} of {array.dtype}"
-            raise InputError(expected(f"to_tensor: images[{number}]", wanted, got, advice_for(images[number], array)))
+            raise InputError(expected(f"to_tensor: images[{number}]", wanted, got, advice_for(given[number], array)))
         if array.shape != arrays[0].shape:
             sizes = [f"{height} x {width}" for height, width, _ in (arrays[0].shape, array.shape)]
             advice = "Resize or crop them, or stack those of one size."

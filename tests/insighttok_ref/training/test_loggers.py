@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,7 @@ def test_wandb_writes_offline_and_a_resumed_run_keeps_its_id(tmp_path: Path, mon
         loggers.scalars(first_step, {"loss/total": 0.125 + first_step})
         loggers.image(first_step, "one", lambda: PICTURE)
         loggers.close()
+        time.sleep(1.0)  # offline runs have the second in their folder's name
     number = (tmp_path / "wandb-run.txt").read_text(encoding="utf-8").strip()
     files = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))
     assert files
