@@ -80,7 +80,7 @@ def test_a_stop_ends_two_workers_with_a_sentence_and_leaves_nothing(folder: Path
 
 
 def is_there(group: int) -> bool:
-    """Whether a group has a process that runs: how soon the dead are taken from the list is not the command's to say."""
+    """Whether a group has a process that runs; the dead that nobody has taken from the list yet do not count."""
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
