@@ -16,6 +16,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from regionloss.data.images.depth import brighten, lower_bytes
 from regionloss.errors import InputError, RegionLossError, expected
 
 SUFFIXES = frozenset(
@@ -161,7 +162,10 @@ def upright_size(opened: Image.Image, name: str) -> tuple[int, int]:
 def upright(opened: Image.Image, reduction: int = 1) -> Image.Image:
     """Return the first frame of an opened image as 8-bit RGB, upright, so many times smaller."""
     opened.seek(0)
+    lower = lower_bytes(opened)
     opened.load()
+    if lower is not None:
+        brighten(opened, lower)
     ImageOps.exif_transpose(opened, in_place=True)
     return to_rgb(opened, reduction)
 
