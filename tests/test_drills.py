@@ -46,3 +46,9 @@ def test_a_small_disk_is_full_soon_grows_and_leaves_nothing(tmp_path: Path) -> N
         assert (disk.outside / "file").stat().st_size == 16384
         assert not list(disk.folder.iterdir())  # here nothing is mounted
     assert not disk.outside.exists()
+
+
+def test_the_recipes_that_are_drilled_are_there() -> None:
+    from tests.drills.train import RECIPES
+
+    assert [name for name in ("tiny.yaml", "tiny_phases.yaml") if not (RECIPES / name).is_file()] == []

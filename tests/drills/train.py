@@ -15,7 +15,7 @@ from insighttok_ref.training.checkpoint import damage
 from tests.drills.base import ROOT, Command, ended, finish, regionloss
 from tests.drills.small_disk import SmallDisk
 
-RECIPES = ROOT / "tests/insighttok_ref/training"
+RECIPES = ROOT / "tests/insighttok_ref/trainers/tokenizer"
 ENGINES = ("plain", "deepspeed")
 FULL = re.compile("is full|No space left")
 
