@@ -50,8 +50,14 @@ ARROWS: dict[str, set[str]] = {
     "data/annotate": BASE
     | {"compat", "console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
     "pictures": BASE | {"losses", "data/images", "data/shards", "data/sidecars"},
-    "evaluation": BASE | {"hooks", "judges"},
-    "evaluation/report": BASE | {"judges", "pictures", "evaluation", "data/batches", "data/images", "data/shards"},
+    "evaluation/metrics": BASE,
+    "evaluation/pairs": BASE | {"data/images", "data/shards", "data/sidecars"},
+    "evaluation/benchmarks": BASE | {"judges", "evaluation/metrics", "evaluation/pairs"},
+    "evaluation": BASE
+    | {"console", "disk", "hooks", "judges", "runs", "data/images"}
+    | {"evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
+    "evaluation/report": BASE
+    | {"judges", "pictures", "evaluation", "evaluation/metrics", "data/batches", "data/images", "data/shards"},
     "testing": {"errors", "hooks", "regions"},
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},

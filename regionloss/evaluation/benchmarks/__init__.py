@@ -1,0 +1,11 @@
+"""Benchmarks, one a file over a common base: what a pair is asked, and how its answers add up."""
+
+from regionloss.evaluation.benchmarks.base import Benchmark, Examined, Gathered, Measure, Verdict
+
+__all__ = [
+    "Benchmark",
+    "Examined",
+    "Gathered",
+    "Measure",
+    "Verdict",
+]
