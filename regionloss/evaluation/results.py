@@ -38,7 +38,7 @@ class Score:
             the best and the worst value of a column.
         count: How many instances, or images, it is a mean over.
         low: 2.5th percentile by bootstrap over images; None where there is no interval.
-        high: 97.5th percentile.
+        high: 97.5th percentile of the same draws.
         ceiling: What the originals themselves reach; None where that says nothing.
     """
 
@@ -69,10 +69,10 @@ class Summary:
     Args:
         name: Name of the tokenizer in tables.
         data: Name of the set of images.
-        data_identity: By which two results are known to be of the same images.
+        data_identity: Mark by which two results are known to be of the same images.
         images: How many pairs were examined.
         setting: Side at which size groups are told apart, pixels: 256, 512 or 1024.
-        scores: All numbers.
+        scores: All numbers of its tables.
         measures: What each is, by `benchmark/measure` (fields of `benchmarks.Measure`).
         about: Tools, versions, hashes and image pipelines, by benchmark.
         problems: What could not be judged.
@@ -164,7 +164,7 @@ def write_summary(folder: Path, summary: Summary) -> None:
 
     Args:
         folder: Folder of the results.
-        summary: The scores.
+        summary: What to write.
     """
     values = {"version": VERSION} | asdict(summary)
     values["scores"] = [_words(one) for one in values["scores"]]

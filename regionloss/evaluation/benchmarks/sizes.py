@@ -21,7 +21,7 @@ def size_group(kind: str, size: float, setting: int) -> str | None:
     """Return the group of an instance; None for one that is outside of all, or of a kind without groups.
 
     Args:
-        kind: Region kind.
+        kind: Kind of the region, e.g. `text`.
         size: Its share of the image's longest side.
         setting: Side that images are reconstructed at: 256, 512 or 1024 pixels.
     """

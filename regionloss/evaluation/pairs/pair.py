@@ -17,11 +17,11 @@ class Instance:
     """A word, a face or another region that is judged.
 
     Args:
-        kind: Region kind.
+        kind: Kind of the region, e.g. `text`.
         box: `x1, y1, x2, y2` in pixels of the original.
         size: Extent as a share of the image's longest side (of one character for texts): TokBench's `ratio`.
         text: Transcription; None where nobody made one.
-        keypoints: x and y of each in pixels of the original; None where there are none.
+        keypoints: Points as (x, y) in pixels of the original; None where there are none.
         columns: What else the data say of it, by column: groups are made from them.
     """
 
@@ -136,7 +136,7 @@ def regions_of(instances: Sequence[Instance], kind: str, image_size: tuple[int, 
 
     Args:
         instances: Instances of that kind, all with as many keypoints, or all without.
-        kind: Region kind.
+        kind: Kind of these regions, e.g. `text`.
         image_size: `(H, W)` of the image.
 
     Raises:
