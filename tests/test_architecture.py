@@ -57,13 +57,15 @@ ARROWS: dict[str, set[str]] = {
     | {"console", "disk", "hooks", "judges", "runs", "data/images"}
     | {"evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
     "evaluation/report": BASE
-    | {"judges", "pictures", "evaluation", "evaluation/metrics", "data/batches", "data/images", "data/shards"},
+    | {"disk", "judges", "pictures", "evaluation", "evaluation/benchmarks", "evaluation/metrics"}
+    | {"data/batches", "data/images", "data/shards"},
     "testing": {"errors", "hooks", "regions"},
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
     | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures"}
-    | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
+    | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"}
+    | {"evaluation", "evaluation/report"},
     "__main__": {"cli"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
