@@ -45,7 +45,7 @@ def comparisons(rows: Sequence[Row], columns: Sequence[Column], tables: Tables) 
     """Return how all tokenizers differ from each that may be the baseline.
 
     Args:
-        rows: The tokenizers.
+        rows: The tokenizers of the page, in its order.
         columns: What is measured.
         tables: Values of instances and images by tokenizer.
     """

@@ -39,7 +39,7 @@ def browser(rows: Sequence[Row], columns: Sequence[Column], most: int, told: Cal
     """Return the browser's data.
 
     Args:
-        rows: The tokenizers.
+        rows: The tokenizers of the page, in its order.
         columns: What is measured.
         most: Most instances on the page.
         told: Called with a sentence for each table that cannot be read.

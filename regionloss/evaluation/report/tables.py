@@ -48,7 +48,7 @@ def summary_tables(rows: Sequence[Row], columns: Sequence[Column]) -> list[Table
     """Return a table for each benchmark.
 
     Args:
-        rows: The tokenizers.
+        rows: The tokenizers of the page, in its order.
         columns: What is measured.
     """
     tables, first = [], 1
