@@ -24,7 +24,7 @@ class DiffusersAutoencoder:
     Images pass as the mode of its latents, no noise is drawn.
 
     Args:
-        path: The folder.
+        path: Folder to read.
         device: Where it computes.
         dtype: Precision of its weights, a name of torch's.
 

@@ -51,7 +51,7 @@ def instance_scores(benchmark: str, measures: Mapping[str, Measure], table: pa.T
 
     Args:
         benchmark: Name of the benchmark, the judges' rows of which are in the table.
-        measures: Its measures.
+        measures: Measures of the benchmark by name.
         table: Rows of instances, as `results.Results` describes them.
     """
     scores = []
@@ -77,7 +77,7 @@ def image_scores(benchmark: str, measures: Mapping[str, Measure], table: pa.Tabl
 
     Args:
         benchmark: Name of the benchmark.
-        measures: Its measures.
+        measures: Measures of the benchmark by name.
         table: Rows of images, as `results.Results` describes them.
     """
     scores = []

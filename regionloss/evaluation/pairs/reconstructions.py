@@ -21,7 +21,7 @@ class ReconstructionFolder:
     of image file (`a/photo.png`, `a/photo.jpg.png`).
 
     Args:
-        folder: The folder.
+        folder: Folder of the images.
         name: What tables call it; None takes the folder's name.
         max_pixels: Most pixels of an image that is decoded.
 
@@ -60,7 +60,7 @@ class AutoencoderReconstructions:
     """What an autoencoder makes of originals.
 
     Args:
-        autoencoder: The autoencoder.
+        autoencoder: What makes the images.
         name: What tables call it.
         size: Side of the square that images are fitted in and cut out of again, pixels, as TokBench's settings do;
             None gives each image at its own size, its right and lower edge repeated to what the autoencoder takes.
