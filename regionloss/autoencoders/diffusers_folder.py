@@ -47,7 +47,9 @@ class DiffusersAutoencoder:
         if not hasattr(kind, "encode") or not hasattr(kind, "decode"):
             raise InputError(expected(str(folder / CONFIG), "an autoencoder", f"'{name}'"))
         try:
-            self.model = kind.from_pretrained(folder, torch_dtype=getattr(torch, dtype), local_files_only=True)
+            self.model = kind.from_pretrained(
+                folder, torch_dtype=getattr(torch, dtype), local_files_only=True, low_cpu_mem_usage=False
+            )
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             raise WeightsError(expected(str(folder), f"the weights of '{name}'", str(error).splitlines()[0])) from error
         self.model.to(device).eval().requires_grad_(False)
@@ -66,7 +68,7 @@ class DiffusersAutoencoder:
         except InputError:
             return False
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Output:
         """Return the images (B, 3, H, W) in [-1, 1] as they come back, on the CPU."""
         latents, ids = encoded(self.model, images.to(self.device, self.dtype))

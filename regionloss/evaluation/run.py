@@ -106,7 +106,7 @@ class Evaluation:
             size: Number of processes.
             tick: Told how many of all images are done, of how many; counts those of this process alone.
         """
-        keys = self.originals.keys()
+        keys = self.originals.names()
         mine = [number for number in range(len(self.parts(keys))) if number % size == rank]
         done, total = 0, sum(len(keys[number * self.part : (number + 1) * self.part]) for number in mine)
         for number in mine:
@@ -174,7 +174,7 @@ class Evaluation:
         Raises:
             InputError: There are no images.
         """
-        parts = self.parts(self.originals.keys())
+        parts = self.parts(self.originals.names())
         if not parts:
             raise InputError(expected(self.originals.name, "images to evaluate on", "none"))
         images, instances = joined(parts, IMAGES), joined(parts, INSTANCES, without=PICTURES)

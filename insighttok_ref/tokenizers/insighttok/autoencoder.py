@@ -44,7 +44,7 @@ class TokenizerFile:
         except RegionLossError:
             return False
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Output:
         """Return the images (B, 3, H, W) in [-1, 1] as they come back, on the CPU, with the ids of their codes."""
         found = self.model(images.to(self.device))

@@ -70,7 +70,7 @@ class ImageFiles:
         facts.update(self.columns.identity.encode())
         return facts.hexdigest()
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """Return the names of all images, in order."""
         return sorted(self.places)
 

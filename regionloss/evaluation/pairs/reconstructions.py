@@ -75,7 +75,7 @@ class AutoencoderReconstructions:
         """What changes where weights or settings do."""
         return f"{self.autoencoder.weights_sha256} at {self.size}"
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def of(self, original: Original) -> Reconstruction:
         """Return the reconstruction of an original, in 8 bits as a file would hold it."""
         if self.size is not None:

@@ -59,7 +59,7 @@ class TokBench:
         marks += [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.files]
         return hashlib.sha256("".join(marks).encode()).hexdigest()
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """Return the names of all annotated images, in order."""
         return sorted(self.instances)
 
