@@ -142,7 +142,7 @@ def regions_of(instances: Sequence[Instance], kind: str, image_size: tuple[int, 
     Raises:
         InputError: A box that no crop can be cut from.
     """
-    boxes = torch.tensor([one.box for one in instances], dtype=torch.float32).reshape(-1, 4)
+    boxes = torch.tensor([one.box for one in instances], dtype=torch.float64).reshape(-1, 4)
     points = [one.keypoints for one in instances]
     texts = [one.text for one in instances]
     return Regions.single(
