@@ -63,7 +63,8 @@ ARROWS: dict[str, set[str]] = {
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
-    | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures"}
+    | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures", "autoencoders"}
+    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs"}
     | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }
