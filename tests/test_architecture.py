@@ -63,7 +63,8 @@ ARROWS: dict[str, set[str]] = {
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
     | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures"}
-    | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
+    | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"}
+    | {"evaluation", "evaluation/benchmarks"},
     "__main__": {"cli"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
