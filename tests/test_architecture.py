@@ -51,7 +51,8 @@ ARROWS: dict[str, set[str]] = {
     | {"compat", "console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
     "pictures": BASE | {"losses", "data/images", "data/shards", "data/sidecars"},
     "evaluation/metrics": BASE,
-    "evaluation/pairs": BASE | {"data/images", "data/shards", "data/sidecars"},
+    "autoencoders": BASE | {"hooks", "weights"},
+    "evaluation/pairs": BASE | {"autoencoders", "data/images", "data/shards", "data/sidecars"},
     "evaluation/benchmarks": BASE | {"judges", "evaluation/metrics", "evaluation/pairs"},
     "evaluation": BASE
     | {"console", "disk", "hooks", "judges", "runs", "data/images"}
@@ -75,6 +76,7 @@ LATE = {
 #: What plugins build on (docs/explanation/stability.md lists the same, and the doors).
 PLUGIN_API = {
     "regionloss",
+    "regionloss.autoencoders",
     "regionloss.backbones",
     "regionloss.checks",
     "regionloss.errors",

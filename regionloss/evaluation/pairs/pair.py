@@ -61,7 +61,7 @@ class Originals(Protocol):
     name: str
     identity: str
 
-    def keys(self) -> Sequence[str]:
+    def names(self) -> Sequence[str]:
         """Return the names of all images, each once, in an order that never changes."""
         ...
 
