@@ -64,6 +64,8 @@ def build_quantizer(codebook_size: int, code_dim: int, options: Mapping[str, Any
     values, problems = _checked(target, codebook_size, code_dim, options)
     if problems:
         raise InputError("\n".join(f"quantizer: {problem}" for problem in problems))
+    if missing := getattr(target, "__abstractmethods__", ()):
+        raise InputError(expected(f"quantizer '{options['use']}'", f"methods {', '.join(sorted(missing))}", "none"))
     made = target(**values)
     if not isinstance(made, Quantizer):
         advice = "Let its class extend insighttok_ref.quantizers.base.Quantizer."

@@ -8,7 +8,7 @@ from typing import Any
 from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss.errors import InputError, RegionLossError, expected
-from regionloss.hooks.catalogue import catalogue
+from regionloss.hooks.catalogue import catalogue, load_target
 from regionloss.recipe import check_part
 
 #: What options without a name mean.
@@ -38,7 +38,7 @@ def check_tokenizer(options: Mapping[str, Any]) -> None:
     check_part("tokenizer", options["use"], without(options, "use"))
 
 
-def build_tokenizer(options: Mapping[str, Any]) -> Any:
+def build_tokenizer(options: Mapping[str, Any]) -> Tokenizer:
     """Return a tokenizer: a preset of the default, where one is named, with the other options over it; or another one.
 
     Raises:
@@ -49,11 +49,13 @@ def build_tokenizer(options: Mapping[str, Any]) -> Any:
     if use == DEFAULT:
         preset = rest.pop("preset", None)
         return InsightTokenizer(**rest) if preset is None else InsightTokenizer.from_preset(preset, **rest)
+    if missing := getattr(load_target(catalogue().find("tokenizer", use)), "__abstractmethods__", ()):
+        raise InputError(expected(f"tokenizer '{use}'", f"methods {', '.join(sorted(missing))}", "none"))
     made = catalogue().build("tokenizer", use, rest)
     if not isinstance(made, Tokenizer):
-        advice = "See insighttok_ref.tokenizers.base.Tokenizer."
+        advice = "Let its class extend insighttok_ref.tokenizers.base.Tokenizer."
         raise InputError(expected(f"tokenizer '{use}'", "a Tokenizer", type(made).__name__, advice))
-    made.config = {"use": use, **rest}  # type: ignore[attr-defined]  # what a file says to build it again
+    made.config = {"use": use, **rest}
     return made
 
 

@@ -18,8 +18,8 @@ from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective, ObjectiveOptions
 from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.quantizers.build import DEFAULT
+from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
-from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.options import build_tokenizer
 from insighttok_ref.trainers.tokenizer.plan import Part
@@ -133,14 +133,14 @@ def begin(
     return state
 
 
-def matching(model: InsightTokenizer, path: Path) -> InsightTokenizer:
+def matching(model: Tokenizer, path: Path) -> Tokenizer:
     """Read a tokenizer to start from.
 
     Raises:
         InputError: It has another layout than the model; the sentence names the options that differ.
         WeightsError: The file is absent, broken, or holds something else.
     """
-    other: InsightTokenizer = load_tokenizer(path)
+    other = load_tokenizer(path)
     ours, theirs = laid_out(model), laid_out(other)
     keys = dict.fromkeys([*ours, *theirs])
     differing = [f"{key} {theirs.get(key)} (here {ours.get(key)})" for key in keys if ours.get(key) != theirs.get(key)]
@@ -150,14 +150,14 @@ def matching(model: InsightTokenizer, path: Path) -> InsightTokenizer:
     return other
 
 
-def laid_out(model: InsightTokenizer) -> dict[str, Any]:
+def laid_out(model: Tokenizer) -> dict[str, Any]:
     """Return what two tokenizers must have in common for one to begin with the weights of the other."""
     config = {name: value for name, value in model.config.items() if name != "quantizer"}
     own = {"use": model.config.get("quantizer", {}).get("use", DEFAULT), **model.quantize.layout}
     return config | {f"quantizer.{name}": value for name, value in own.items()}
 
 
-def start_from(model: InsightTokenizer, path: Path) -> None:
+def start_from(model: Tokenizer, path: Path) -> None:
     """Load a tokenizer's weights; raises as `matching` does."""
     known, read = model.state_dict(), matching(model, path).state_dict()
     # The window of recent ids, which one may keep and the other not, decides nothing.
@@ -227,7 +227,7 @@ def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
             buffer.copy_(own[name])
 
 
-def own_buffers(model: InsightTokenizer) -> dict[str, Tensor]:
+def own_buffers(model: Tokenizer) -> dict[str, Tensor]:
     """Return what differs between the ranks: of a codebook, the window of its last ids."""
     return {name: buffer for name, buffer in model.quantize.named_buffers() if name in model.quantize.per_rank}
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from insighttok_ref.data.build import TrainingData
 from insighttok_ref.data.skipped_images import Told
 from insighttok_ref.objective.perceptual import build_perceptual
+from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
-from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_norms
 from insighttok_ref.trainers.tokenizer.checks import share_of
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
@@ -122,10 +122,9 @@ class Session:
         """Return a part's batches, for this rank."""
         return Told(self.data.batches(part.phase.data or None, seed=self.run.recipe.seed, **asdict(share)))
 
-    def tokenizer(self, part: str) -> InsightTokenizer:
+    def tokenizer(self, part: str) -> Tokenizer:
         """Return the tokenizer that a finished part gave."""
-        whole: InsightTokenizer = load_tokenizer(PartFolder(self.folder, part).tokenizer)
-        return whole.to(self.ranks.device)
+        return load_tokenizer(PartFolder(self.folder, part).tokenizer).to(self.ranks.device)
 
     def export(self, path: Path) -> None:
         """Write the run's tokenizer, that of its last part.
