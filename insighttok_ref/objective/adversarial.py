@@ -66,6 +66,12 @@ class AdversarialOptions(BaseModel):
     use: str = "patchgan"
     options: Mapping[str, Any] = {}
 
+    @property
+    def constructor(self) -> Mapping[str, Any]:
+        """All options of the discriminator's constructor."""
+        own = {"ndf": self.ndf, "layers": self.layers, "norm": self.norm} if self.use in PATCHGAN else {}
+        return {**own, **self.options}
+
     @model_validator(mode="after")
     def _known(self) -> AdversarialOptions:
         check_part("discriminator", self.use, self.options)
@@ -129,8 +135,7 @@ def initialize(module: nn.Module) -> None:
 
 def build_discriminator(options: AdversarialOptions) -> nn.Module:
     """Return the discriminator of some options: a module from images (B, 3, H, W) to logits of any shape."""
-    own = {"ndf": options.ndf, "layers": options.layers, "norm": options.norm} if options.use in PATCHGAN else {}
-    made: nn.Module = catalogue().build("discriminator", options.use, {**own, **options.options})
+    made: nn.Module = catalogue().build("discriminator", options.use, options.constructor)
     return made
 
 

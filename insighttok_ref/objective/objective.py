@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, model_validator
@@ -47,6 +48,15 @@ class ObjectiveOptions(BaseModel):
     perceptual: PerceptualOptions | None = None
     adversarial: AdversarialOptions | None = None
     extra: Mapping[str, ExtraOptions] = {}
+
+    def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield kind, name and options of every registered part."""
+        if self.perceptual is not None:
+            yield "backbone", self.perceptual.use, self.perceptual.options
+        if self.adversarial is not None:
+            yield "discriminator", self.adversarial.use, self.adversarial.constructor
+        for extra in self.extra.values():
+            yield "loss", extra.use, extra.options
 
     @model_validator(mode="after")
     def _weighed(self) -> ObjectiveOptions:

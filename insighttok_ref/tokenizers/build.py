@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from insighttok_ref.quantizers.build import DEFAULT as DEFAULT_QUANTIZER
 from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss.errors import InputError, RegionLossError, expected
@@ -31,6 +32,14 @@ def is_default(options: Mapping[str, Any]) -> bool:
         return canonical(options) == DEFAULT
     except RegionLossError:
         return False
+
+
+def components(options: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield kind, name and options of the tokenizer that options mean, and of the quantizer that they name."""
+    yield "tokenizer", options.get("use", DEFAULT), without(options, "use")
+    quantizer = options.get("quantizer", {} if is_default(options) else None)
+    if isinstance(quantizer, Mapping):
+        yield "quantizer", quantizer.get("use", DEFAULT_QUANTIZER), without(quantizer, "use")
 
 
 def check_tokenizer(options: Mapping[str, Any]) -> None:

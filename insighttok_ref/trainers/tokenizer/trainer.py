@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from insighttok_ref.data.options import DataOptions
 from insighttok_ref.objective.objective import ObjectiveOptions
+from insighttok_ref.tokenizers.build import components
 from insighttok_ref.trainers.tokenizer.checks import check_mix, check_tested
 from insighttok_ref.trainers.tokenizer.earlier_options import read_earlier
 from insighttok_ref.trainers.tokenizer.options import EngineOptions, EvaluationOptions, LogOptions, ModelOptions, Phase
@@ -70,6 +71,13 @@ class InsightTok:
         for number, phase in enumerate(self.phases):
             check_mix(phase.data, self.data.sources, f"phases[{number}].data")
         check_tested(self.data.sources, self.phases, self.evaluation)
+
+    def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield kind, name and options of what a run uses beside its terms, for the resolved recipe."""
+        yield from components(self.model)
+        yield from self.objective.components()
+        for judge in self.evaluation.judges.values():
+            yield "judge", judge, {}
 
     def run(self, run: TrainingRun) -> None:
         """Train into `run.out`, judge and report; go on from `run.resume` where given.
