@@ -17,7 +17,7 @@ from regionloss.console import Progress
 from regionloss.data.batches import Batch, BatchLoader, Blend, ImageSource, Mixture, Samples, Share, Source
 from regionloss.data.images import FlipPairs, Framing
 from regionloss.data.shards import ShardSet, find_shards
-from regionloss.data.sidecars import Sidecars, check_found, check_kinds
+from regionloss.data.sidecars import Scan, Sidecars, check_found, check_kinds
 from regionloss.data.words import TextStyle
 from regionloss.detectors import Detector
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
@@ -126,7 +126,7 @@ class TrainingData:
 def build_training_data(
     options: DataOptions,
     *,
-    detectors: Mapping[str, Detector] | None = None,
+    detectors: Mapping[Scan, Detector] | None = None,
     flip_pairs: FlipPairs | None = None,
     keep: Path | None = None,
 ) -> TrainingData:
@@ -134,8 +134,8 @@ def build_training_data(
 
     Args:
         options: Options of the recipe.
-        detectors: Detectors by name; the first of each kind looks at the packaged photographs of faces and at folders
-            to annotate. Other sources need none.
+        detectors: Detectors by what side-cars say of each; the first of each kind looks at the packaged photographs of
+            faces and at folders to annotate. Other sources need none.
         flip_pairs: Keypoints that swap in a mirror image, by kind; None takes those of the registered kinds.
         keep: Folder for the regions of folders that are annotated, for the next time.
 
@@ -179,7 +179,7 @@ def folder_source(
     name: str,
     source: SourceOptions,
     options: DataOptions,
-    detectors: Mapping[str, Detector],
+    detectors: Mapping[Scan, Detector],
     flip_pairs: FlipPairs,
     keep: Path | None,
 ) -> Opened:
@@ -200,7 +200,7 @@ def folder_source(
 
 
 def packaged_source(
-    name: str, source: SourceOptions, options: DataOptions, detectors: Mapping[str, Detector], flip_pairs: FlipPairs
+    name: str, source: SourceOptions, options: DataOptions, detectors: Mapping[Scan, Detector], flip_pairs: FlipPairs
 ) -> Opened:
     """Return a source of the photographs that packages bring; other ones are kept for the test."""
     size = options.image_size

@@ -136,11 +136,10 @@ class InsightTok:
     def open_data(self, run: TrainingRun) -> TrainingData:
         """Return the run's data; to look through millions of images takes hours."""
         from insighttok_ref.data.build import build_training_data
-        from regionloss.recipe import build_detector
+        from insighttok_ref.data.packaged import detectors_of
 
         looks = any(source.packaged == "face" or source.annotate for source in self.data.sources.values())
-        built = {name: build_detector(run.loaded, name) for name in run.recipe.terms} if looks else {}
-        detectors = {name: detector for name, detector in built.items() if detector is not None}
+        detectors = detectors_of(run.loaded) if looks else {}
         pairs = {kind.name: kind.flip_pairs for kind in run.loaded.catalogue.region_kinds()}
         # Kept in the run's folder: whoever goes on trains on the same regions, and waits for no detector.
         folder = run.resume or run.out
