@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from insighttok_ref.quantizers.build import build_quantizer, named
 from insighttok_ref.tokenizers.base import Tokenizer, TokenizerOutput
+from insighttok_ref.tokenizers.insighttok.blocks import Architecture
 from insighttok_ref.tokenizers.insighttok.decoder import Decoder
 from insighttok_ref.tokenizers.insighttok.encoder import Encoder
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
@@ -111,9 +112,8 @@ class InsightTokenizer(Tokenizer):
         self.patch_size, self.channels_last = patch_size, channels_last
         self.downsampling = patch_size * 2 ** (len(ch_mult) - 1)
         pixels = 3 * patch_size**2
-        layout |= {"resolution": resolution // patch_size, "checkpointing": checkpointing}
-        self.encoder = Encoder(in_channels=pixels, **layout)
-        self.decoder = Decoder(out_channels=pixels, **layout)
+        plan = Architecture(**layout, resolution=resolution // patch_size, checkpointing=checkpointing)
+        self.encoder, self.decoder = Encoder(plan, pixels), Decoder(plan, pixels)
         self.quantize = build_quantizer(codebook_size, code_dim, options)
         self.quant_conv = nn.Conv2d(z_channels, code_dim, 1)
         self.post_quant_conv = nn.Conv2d(code_dim, z_channels, 1)
