@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, model_validator
+from pydantic import NonNegativeFloat, model_validator
 from torch import Tensor
 
 from insighttok_ref.objective.adversarial import AdversarialOptions, Adversary, adaptive_weight
@@ -15,6 +15,7 @@ from insighttok_ref.objective.extra import ExtraOptions, build_extra
 from insighttok_ref.objective.losses import Losses
 from insighttok_ref.objective.perceptual import PerceptualLoss, PerceptualOptions
 from insighttok_ref.objective.reconstruction import edges, l1, l2
+from insighttok_ref.schema import Strict
 from insighttok_ref.tokenizers.base import TokenizerOutput
 from regionloss.errors import InputError, expected
 from regionloss.losses import LossTerms
@@ -26,7 +27,7 @@ TAKEN = {*PIXELS, "commitment", "perceptual", "adversarial", "adaptive_weight", 
 TAKEN |= {"discriminator", "lecam", "logits_real", "logits_fake"}
 
 
-class ObjectiveOptions(BaseModel):
+class ObjectiveOptions(Strict):
     """Weight of each part; a part of weight 0 is not computed. Region terms have theirs in the recipe's `terms`.
 
     Args:
@@ -39,8 +40,6 @@ class ObjectiveOptions(BaseModel):
         extra: Losses that plugins bring, by the name that the log has.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     l1: NonNegativeFloat = 1.0
     l2: NonNegativeFloat = 0.0
     edges: NonNegativeFloat = 0.0
@@ -51,12 +50,9 @@ class ObjectiveOptions(BaseModel):
 
     def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Yield kind, name and options of every registered part."""
-        if self.perceptual is not None:
-            yield "backbone", self.perceptual.use, self.perceptual.options
-        if self.adversarial is not None:
-            yield "discriminator", self.adversarial.use, self.adversarial.constructor
-        for extra in self.extra.values():
-            yield "loss", extra.use, extra.options
+        for part in (self.perceptual, self.adversarial, *self.extra.values()):
+            if part is not None:
+                yield part.kind, part.use, part.options
 
     @model_validator(mode="after")
     def _weighed(self) -> ObjectiveOptions:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -25,6 +24,7 @@ from typing_extensions import TypedDict
 
 from insighttok_ref.quantizers.build import GIVEN, check_quantizer, is_default
 from insighttok_ref.quantizers.ema import EMAQuantizer
+from insighttok_ref.schema import Strict
 from insighttok_ref.tokenizers import build as tokenizers
 from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
 from regionloss.errors import did_you_mean
@@ -79,12 +79,6 @@ build_tokenizer = tokenizers.build_tokenizer
 TAKEN = ("checkpoints", "tensorboard", "wandb")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-
-
-class Strict(BaseModel):
-    """Options that know all their keys and do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Phase(Strict):
