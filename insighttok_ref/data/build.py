@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from insighttok_ref.data.options import DataOptions, SourceOptions
+from insighttok_ref.data.options import DataOptions, SourceOptions, check_mix
 from insighttok_ref.data.packaged import annotated_folder, one_per_kind, plain, portraits, rights
 from insighttok_ref.data.photos import photos
 from insighttok_ref.data.render_shards import Rendering
@@ -20,7 +20,7 @@ from regionloss.data.shards import ShardSet, find_shards
 from regionloss.data.sidecars import Scan, Sidecars, check_found, check_kinds
 from regionloss.data.words import TextStyle
 from regionloss.detectors import Detector
-from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
+from regionloss.errors import InputError
 from regionloss.hooks.catalogue import catalogue
 
 MakeSource = Callable[[int], Source]
@@ -98,14 +98,7 @@ class TrainingData:
         """
         options = self.options
         shares = {name: source.share for name, source in options.sources.items()} if mix is None else dict(mix)
-        for name, share in shares.items():
-            if name not in self.opened:
-                advice = did_you_mean(name, self.opened)
-                raise UnknownNameError(expected(f"mix.{name}", "a source of data.sources", f"'{name}'", advice))
-            if share < 0:
-                raise InputError(expected(f"mix.{name}", "a share of 0 or more", f"{share:g}"))
-        if not any(shares.values()):
-            raise InputError(expected("mix", "a share above 0", str(shares)))
+        check_mix(shares, self.opened, "mix")
         return BatchLoader(
             self.order({name: share for name, share in shares.items() if share}, seed),
             Share(batch_size, micro_batch, rank, size),
@@ -219,21 +212,10 @@ def packaged_source(
 
 def text_source(name: str, source: SourceOptions, options: DataOptions) -> Opened:
     """Return a source of drawn words; its notes say what is left out of words and fonts."""
-    rendering = Rendering(
-        options.image_size,
-        source.render or TextStyle(),
-        0,
-        as_path(source.grounds),
-        source.plain,
-        as_path(source.fonts),
-        as_path(source.words),
-    )
+    style = source.render or TextStyle()
+    given = {name: getattr(source, name) for name in ("grounds", "plain", "fonts", "words")}
+    rendering = Rendering(options.image_size, style, **given)
     drawn = rendering.source(use="train" if source.test else "")
     test = partial(rendering.source(use="test").seeded, name) if source.test else None
     notes = tuple(f"data.sources.{name}: {note}" for note in drawn.renderer.notes)
     return Opened(partial(drawn.seeded, name), test, notes)
-
-
-def as_path(given: str | None) -> Path | None:
-    """Return a path, where one is given."""
-    return None if given is None else Path(given)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from insighttok_ref.data.options import DataOptions
+from insighttok_ref.data.options import DataOptions, check_mix
 from insighttok_ref.objective.objective import ObjectiveOptions
 from insighttok_ref.tokenizers.build import components
-from insighttok_ref.trainers.tokenizer.checks import check_mix, check_tested
+from insighttok_ref.trainers.tokenizer.checks import check_tested
 from insighttok_ref.trainers.tokenizer.earlier_options import read_earlier
 from insighttok_ref.trainers.tokenizer.options import EngineOptions, EvaluationOptions, LogOptions, ModelOptions, Phase
 from insighttok_ref.training.engines import OptimizerOptions
@@ -69,7 +69,8 @@ class InsightTok:
 
     def __post_init__(self) -> None:
         for number, phase in enumerate(self.phases):
-            check_mix(phase.data, self.data.sources, f"phases[{number}].data")
+            if phase.data:
+                check_mix(phase.data, self.data.sources, f"phases[{number}].data")
         check_tested(self.data.sources, self.phases, self.evaluation)
 
     def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
