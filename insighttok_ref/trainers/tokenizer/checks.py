@@ -9,7 +9,8 @@ import torch
 
 from insighttok_ref.data.options import SourceOptions
 from insighttok_ref.objective.adversarial import build_discriminator
-from insighttok_ref.trainers.tokenizer.options import EvaluationOptions, Phase, build_tokenizer
+from insighttok_ref.tokenizers.build import build_tokenizer
+from insighttok_ref.trainers.tokenizer.options import EvaluationOptions, Phase
 from insighttok_ref.trainers.tokenizer.plan import Part
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected

@@ -15,17 +15,15 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     field_validator,
     model_validator,
 )
 from typing_extensions import TypedDict
 
-from insighttok_ref.quantizers.build import GIVEN, check_quantizer, is_default
+from insighttok_ref.quantizers.build import GIVEN, QUANTIZER, check_quantizer
 from insighttok_ref.quantizers.ema import EMAQuantizer
 from insighttok_ref.schema import Strict
-from insighttok_ref.tokenizers import build as tokenizers
+from insighttok_ref.tokenizers.build import TOKENIZER, check_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
 from regionloss.errors import did_you_mean
 
@@ -47,33 +45,16 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
     return made
 
 
-def _of_its_own(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> Any:
-    """Check options against the quantizer that they name."""
-    if not isinstance(options, dict) or not isinstance(options.get("use", ""), str) or is_default(options):
-        return of_the_default(options)
-    check_quantizer(options)
-    return options
-
-
 Use: Any = Annotated[str, Field(description="A registered quantizer by name; the other keys are its options.")]
-QuantizerOptions: Any = Annotated[options_of(EMAQuantizer, *GIVEN, use=Use), WrapValidator(_of_its_own)]
+QuantizerOptions: Any = Annotated[options_of(EMAQuantizer, *GIVEN, use=Use), QUANTIZER.checked(check_quantizer)]
 Preset: Any = Annotated[
     Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")
 ]
 
 
-def _of_another(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> Any:
-    """Check options against the tokenizer that they name."""
-    if not isinstance(options, dict) or not isinstance(options.get("use", ""), str) or tokenizers.is_default(options):
-        return of_the_default(options)
-    tokenizers.check_tokenizer(options)
-    return options
-
-
 Other: Any = Annotated[str, Field(description="A registered tokenizer by name; the other keys are its options.")]
 InsightOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Preset, use=Other)
-ModelOptions: Any = Annotated[InsightOptions, WrapValidator(_of_another)]
-build_tokenizer = tokenizers.build_tokenizer
+ModelOptions: Any = Annotated[InsightOptions, TOKENIZER.checked(check_tokenizer)]
 
 #: Folders of a run that are not a phase's.
 TAKEN = ("checkpoints", "tensorboard", "wandb")

@@ -18,11 +18,12 @@ from insighttok_ref.data.build import TrainingData
 from insighttok_ref.data.skipped_images import Told
 from insighttok_ref.objective.perceptual import build_perceptual
 from insighttok_ref.tokenizers.base import Tokenizer
+from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
 from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_norms
 from insighttok_ref.trainers.tokenizer.checks import share_of
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
-from insighttok_ref.trainers.tokenizer.options import LogOptions, build_tokenizer
+from insighttok_ref.trainers.tokenizer.options import LogOptions
 from insighttok_ref.trainers.tokenizer.part_state import PartFolder, begin, go_on, matching, snapshot, write_shards
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
 from insighttok_ref.training.checkpoint import Checkpoints, read_state
@@ -184,21 +185,9 @@ class Session:
 
     def _begin(self, part: Part) -> PartState:
         """Return the state at which a part begins, or goes on."""
-        before = PartFolder(self.folder, part.starts_from) if part.starts_from else None
         going_on = self.saved.get("part") == part.name
         # What it started from may be gone by now, and is not needed.
-        first = None if going_on else self.trainer.start_from
-        state = begin(
-            self.trainer,
-            part,
-            self.shares[part.name],
-            terms=self.terms,
-            perceptual=self.perceptual,
-            device=self.ranks.device,
-            start=before.tokenizer if before is not None else first,
-            before=before,
-            advice=self._advice,
-        )
+        state = begin(self, part, None if going_on else self.trainer.start_from)
         if going_on:
             go_on(state, self.saved, self.checkpoint)
             self.saved = {}
@@ -280,7 +269,8 @@ class Session:
             "threads": torch.get_num_threads(),
         }
 
-    def _advice(self) -> str:
+    def advice(self) -> str:
+        """Return the end of the sentence that reports a value that is not finite."""
         found = self.checkpoints.all()
         if not found:
             return "Nothing was saved yet. Try a smaller lr."
