@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Literal, NotRequired
@@ -25,7 +24,6 @@ from insighttok_ref.quantizers.ema import EMAQuantizer
 from insighttok_ref.schema import Strict
 from insighttok_ref.tokenizers.build import TOKENIZER, check_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
-from regionloss.errors import did_you_mean
 
 
 def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any:
@@ -150,65 +148,6 @@ class EngineOptions(Strict):
                 "adaptive weight and the codebook read outside of DeepSpeed's forward; 426M weights need no sharding."
             )
         return stage
-
-
-LOGGERS = {
-    "tensorboard": "insighttok_ref.training.loggers:TensorBoardLogger",
-    "wandb": "insighttok_ref.training.loggers:WandbLogger",
-}
-
-
-class LoggerUse(Strict):
-    """A logger with its options.
-
-    Args:
-        use: `tensorboard`, `wandb`, or `package.module:Class` of any other.
-        options: Options of the logger's constructor.
-    """
-
-    use: str
-    options: Mapping[str, Any] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, given: Any) -> Any:
-        return {"use": given} if isinstance(given, str) else given
-
-    @field_validator("use")
-    @classmethod
-    def _known(cls, use: str) -> str:
-        if use not in LOGGERS and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", use):
-            advice = f"{did_you_mean(use, LOGGERS)} Or say package.module:Class."
-            raise ValueError(f"expected a logger, got '{use}'. {advice}")
-        return use
-
-
-class LogOptions(Strict):
-    """How often the run writes, in steps, and where to.
-
-    Args:
-        every: Numbers: lines of metrics.jsonl, scalars of the loggers.
-        save_every: Checkpoints to go on from.
-        keep: Number of checkpoints that are kept.
-        images_every: Pictures: targets, reconstructions, regions.
-        images: Most images in a picture.
-        loggers: Beside metrics.jsonl, which is always written.
-    """
-
-    every: PositiveInt = 5
-    save_every: PositiveInt = 200
-    keep: PositiveInt = 2
-    images_every: PositiveInt = 500
-    images: PositiveInt = 8
-    loggers: tuple[LoggerUse, ...] = (LoggerUse(use="tensorboard"),)
-
-    @field_validator("loggers")
-    @classmethod
-    def _once(cls, loggers: tuple[LoggerUse, ...]) -> tuple[LoggerUse, ...]:
-        names = [logger.use for logger in loggers]
-        if len(names) != len(set(names)):
-            raise ValueError(f"expected each logger once, got {names}. Name each once.")
-        return loggers
 
 
 class EvaluationOptions(Strict):

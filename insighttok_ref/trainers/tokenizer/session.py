@@ -23,12 +23,11 @@ from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
 from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_norms
 from insighttok_ref.trainers.tokenizer.checks import share_of
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
-from insighttok_ref.trainers.tokenizer.options import LogOptions
 from insighttok_ref.trainers.tokenizer.part_state import PartFolder, begin, go_on, matching, snapshot, write_shards
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
 from insighttok_ref.training.checkpoint import Checkpoints, read_state
 from insighttok_ref.training.engines import import_deepspeed
-from insighttok_ref.training.loggers import build_loggers
+from insighttok_ref.training.loggers import LogOptions, build_loggers
 from insighttok_ref.training.metrics_log import ROOM, MetricsLog
 from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.stop import StoppedError, StopSignals

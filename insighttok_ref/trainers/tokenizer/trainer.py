@@ -14,8 +14,9 @@ from insighttok_ref.objective.objective import ObjectiveOptions
 from insighttok_ref.tokenizers.build import components
 from insighttok_ref.trainers.tokenizer.checks import check_tested
 from insighttok_ref.trainers.tokenizer.earlier_options import read_earlier
-from insighttok_ref.trainers.tokenizer.options import EngineOptions, EvaluationOptions, LogOptions, ModelOptions, Phase
+from insighttok_ref.trainers.tokenizer.options import EngineOptions, EvaluationOptions, ModelOptions, Phase
 from insighttok_ref.training.engines import OptimizerOptions
+from insighttok_ref.training.loggers import LogOptions
 
 if TYPE_CHECKING:
     from insighttok_ref.data.build import TrainingData
