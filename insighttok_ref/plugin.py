@@ -40,6 +40,17 @@ def register_tokenizers(register: RegisterTarget) -> None:
 
 
 @hookimpl
+def register_autoencoders(register: RegisterTarget) -> None:
+    """Tokenizer files, as what is evaluated."""
+    register(
+        "tokenizer-file",
+        "insighttok_ref.tokenizers.insighttok.autoencoder:TokenizerFile",
+        summary="a tokenizer of ours, of the published InsightTok, of taming or of LlamaGen",
+        extra="regionloss[ref]",
+    )
+
+
+@hookimpl
 def register_quantizers(register: RegisterTarget) -> None:
     """Quantizers of tokenizers."""
     summary = "a codebook that follows its tokens by moving averages, dead codes restarted (InsightTok)"

@@ -36,6 +36,10 @@ COMMANDS = {
         "Draw what terms see in an image: regions, crops, distance and weight of each.",
     ),
     "detect": ("regionloss.cli.detect:detect", "Run a detector on images; print and draw what it finds."),
+    "evaluate": (
+        "regionloss.cli.evaluate:evaluate",
+        "Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun.",
+    ),
 }
 
 

@@ -1,0 +1,52 @@
+"""Measures of pixels: PSNR of images, inside and outside of regions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from regionloss.errors import InputError, expected
+from regionloss.regions.regions import Regions
+
+
+def psnr(reconstruction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the peak signal-to-noise ratio of each image, `10 log10(4 / mean squared error)`, in dB.
+
+    Args:
+        reconstruction: (B, C, H, W) in [-1, 1]; what lies outside is clipped, as a viewer would.
+        target: (B, C, H, W) in [-1, 1].
+        mask: (B, 1, H, W) bool, the pixels that count; None for all.
+
+    Returns:
+        (B,) float64; infinite for equal images, NaN where no pixel counts.
+    """
+    if reconstruction.shape != target.shape:
+        got = f"{tuple(reconstruction.shape)} and {tuple(target.shape)}"
+        raise InputError(expected("psnr", "reconstruction and target of one shape", got))
+    error = (reconstruction.double().clamp(-1, 1) - target.double().clamp(-1, 1)).square().mean(1, keepdim=True)
+    weights = torch.ones_like(error) if mask is None else mask.to(error)
+    mse = (error * weights).sum((1, 2, 3)) / weights.sum((1, 2, 3))
+    return 10.0 * torch.log10(4.0 / mse)
+
+
+def region_mask(regions: Regions, num_images: int | None = None) -> Tensor:
+    """Return (B, 1, H, W) bool, the pixels whose centre lies in a valid region.
+
+    Args:
+        regions: Regions of any kind.
+        num_images: B, where the regions do not say it.
+
+    Raises:
+        InputError: The number of images is known to neither.
+    """
+    count = regions.num_images if num_images is None else num_images
+    if count is None:
+        raise InputError(expected("region_mask", "the number of images", "None", "Give num_images."))
+    height, width = regions.image_size
+    kept = regions if regions.valid is None else regions.select(regions.valid)
+    mask = torch.zeros(count, 1, height, width, dtype=torch.bool, device=kept.device)
+    centre_x, centre_y = (torch.arange(side, device=kept.device) + 0.5 for side in (width, height))
+    for i, (x1, y1, x2, y2) in zip(kept.image_index.tolist(), kept.boxes.tolist(), strict=True):
+        rows = (centre_y >= y1) & (centre_y < y2)
+        mask[i, 0] |= rows[:, None] & ((centre_x >= x1) & (centre_x < x2))
+    return mask
