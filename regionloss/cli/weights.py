@@ -16,7 +16,9 @@ from regionloss.console.tables import print_table
 from regionloss.errors import InputError
 from regionloss.hooks.catalogue import catalogue
 from regionloss.hooks.records import WeightRecord
+from regionloss.weights.bundles import export_bundle, import_bundle
 from regionloss.weights.cache import cache_path, folder, hash_of, is_meant, sha256_of
+from regionloss.weights.convert import convert
 from regionloss.weights.fetch import fetch_all
 from regionloss.weights.locate import find, missing
 from regionloss.weights.sources import read_source
@@ -103,8 +105,6 @@ def convert_weights(
     key: Annotated[str, typer.Option(help="Entry that holds the network, where it is not found.")] = "",
 ) -> None:
     """Write the tensors of a checkpoint to a safetensors file, running nothing that it asks for."""
-    from regionloss.weights.convert import convert
-
     if not trust:
         raise InputError(f"weights convert {file}: expected --trust, got none. Say it if you trust where it came from.")
     done = convert(file, out, key=key)
@@ -118,8 +118,6 @@ def export_weights(
     bundle: Annotated[Path, typer.Argument(help="A new folder, or a '.tar'.")], names: Names = None
 ) -> None:
     """Bundle the weight files that are here, with a manifest, for a machine without a network."""
-    from regionloss.weights.bundles import export_bundle
-
     console = Console(soft_wrap=True, highlight=False)
     for line in export_bundle(bundle, chosen(names)):
         console.print(f"{line.name}: {line.filename}, {megabytes(line.size)}, licence: {line.licence}")
@@ -135,8 +133,6 @@ def import_weights(
     ] = None,
 ) -> None:
     """Copy the files of a bundle into the cache, each checked against what is registered here."""
-    from regionloss.weights.bundles import import_bundle
-
     console = Console(soft_wrap=True, highlight=False)
     vouched = [record.canonical for record in chosen(unverified)] if unverified else []
     for line, new in import_bundle(bundle, chosen(None), vouched):
