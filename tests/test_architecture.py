@@ -51,7 +51,8 @@ ARROWS: dict[str, set[str]] = {
     | {"compat", "console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
     "pictures": BASE | {"losses", "data/images", "data/shards", "data/sidecars"},
     "evaluation/metrics": BASE,
-    "evaluation/pairs": BASE | {"data/images", "data/shards", "data/sidecars"},
+    "autoencoders": BASE | {"hooks", "weights"},
+    "evaluation/pairs": BASE | {"autoencoders", "data/images", "data/shards", "data/sidecars"},
     "evaluation/benchmarks": BASE | {"judges", "evaluation/metrics", "evaluation/pairs"},
     "evaluation": BASE
     | {"console", "disk", "hooks", "judges", "runs", "data/images"}
@@ -63,9 +64,9 @@ ARROWS: dict[str, set[str]] = {
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
-    | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures"}
-    | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"}
-    | {"evaluation", "evaluation/report"},
+    | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures", "autoencoders"}
+    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
+    | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
@@ -76,6 +77,7 @@ LATE = {
 #: What plugins build on (docs/explanation/stability.md lists the same, and the doors).
 PLUGIN_API = {
     "regionloss",
+    "regionloss.autoencoders",
     "regionloss.backbones",
     "regionloss.checks",
     "regionloss.errors",

@@ -18,6 +18,7 @@ COMPONENT_KINDS = {
     "register_distances": "distance",
     "register_area_weightings": "weighting",
     "register_judges": "judge",
+    "register_autoencoders": "autoencoder",
     "register_hosts": "host",
     "register_trainers": "trainer",
     "register_tokenizers": "tokenizer",
@@ -93,6 +94,9 @@ class Component(Registered):
     weights: tuple[str, ...] = ()
     extra: str = ""
     file: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.canonical}' ({self.distribution} {self.version})"
 
 
 @dataclass(frozen=True, kw_only=True)
