@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import inspect
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -107,7 +109,10 @@ class _Used:
             return {"name": prefix + detector.name, "options": to_jsonable_python(detector.options)}
 
     def chosen(self, component: Component, options: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-        """Return the weight files of a component by name; an option that names another one replaces its default."""
+        """Return the weight files of a component by name; an option that names another one replaces its default.
+
+        A file that an option gives by its path is named by that.
+        """
         defaults = inspect.signature(load_target(component)).parameters.values()
         replaced = {parameter.default for parameter in defaults if isinstance(parameter.default, str)}
         named = [value for value in options.values() if isinstance(value, str)]
@@ -121,6 +126,9 @@ class _Used:
                     found[name] = {"name": name, "sha256": "", "licence": "not stated"}
                 continue
             found[record.canonical] = {"name": record.canonical, "sha256": record.sha256, "licence": record.licence}
+        for key, value in options.items():
+            if key.endswith("weights") and isinstance(value, str) and (file := Path(value).expanduser()).is_file():
+                found[value] = {"name": value, "sha256": sha256_of(file), "licence": "not stated"}
         return found
 
     def provenance(self) -> list[dict[str, Any]]:
@@ -136,6 +144,12 @@ class _Used:
             }
             for key, component in self.components.items()
         ]
+
+
+def sha256_of(file: Path) -> str:
+    """Return a file's sha256."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def all_options(component: Component, options: Mapping[str, Any]) -> dict[str, Any]:
