@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from safetensors import safe_open
@@ -62,8 +62,8 @@ def save_tokenizer(model: Tokenizer, path: Path, layout: Layout = "ours") -> Non
     Raises:
         InputError: The published layout cannot say what the model is.
     """
-    if layout not in ("ours", "official", "safetensors"):
-        raise UnknownNameError(f"no layout is named {layout!r}. {did_you_mean(layout, ('ours', *_REST))}")
+    if layout not in get_args(Layout):
+        raise UnknownNameError(f"no layout is named {layout!r}. {did_you_mean(layout, get_args(Layout))}")
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if layout != "ours":
         tensors = _as_published(model, tensors, layout)
@@ -73,9 +73,6 @@ def save_tokenizer(model: Tokenizer, path: Path, layout: Layout = "ours") -> Non
         else:
             metadata = {"config": json.dumps(model.config), "fingerprint": model.fingerprint}
             save_file(tensors, temporary, metadata={"format": "pt"} if layout == "safetensors" else metadata)
-
-
-_REST = ("official", "safetensors")
 
 
 def _as_published(model: Tokenizer, tensors: Tensors, layout: Layout) -> Tensors:
