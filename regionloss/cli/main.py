@@ -35,6 +35,10 @@ COMMANDS = {
         "regionloss.cli.inspect:inspect",
         "Draw what terms see in an image: regions, crops, distance and weight of each.",
     ),
+    "aggregate": (
+        "regionloss.cli.aggregate:aggregate",
+        "Average TokBench's own result files by size group, as its table does.",
+    ),
     "detect": ("regionloss.cli.detect:detect", "Run a detector on images; print and draw what it finds."),
     "evaluate": (
         "regionloss.cli.evaluate:evaluate",

@@ -77,7 +77,7 @@ def begin(session: Session, part: Part, first: Path | None) -> PartState:
     """Return the state at which a part begins.
 
     Args:
-        session: The run.
+        session: Run that the part belongs to.
         part: The part to begin.
         first: A tokenizer file that a part which follows no other starts from; None for new weights.
 
