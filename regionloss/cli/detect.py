@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,7 @@ def detect(
     if out is not None:
         check_suffix(out)
     where = build_catalogue(files=plugin) if plugin else catalogue()
-    known = where.build("detector", detector, options_of(option or []))
+    known = where.build("detector", detector, read_options(option or []))
     rows, pictures = [], []
     for path in files(images):
         image = read_image(path, max_pixels)
@@ -56,7 +57,7 @@ def files(images: list[Path]) -> list[Path]:
     return [path for image in images for path in (list_images(image) if image.is_dir() else [image])]
 
 
-def options_of(given: list[str]) -> dict[str, object]:
+def read_options(given: Sequence[str]) -> dict[str, object]:
     """Read `KEY=VALUE` options of the detector."""
     options: dict[str, object] = {}
     for text in given:

@@ -32,7 +32,7 @@ SLOW = 0.5
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedPlugins:
     """What loading gave: plugins that work, are broken, or were not asked for; all records; who made it slow."""
 
     plugins: tuple[Plugin, ...]
@@ -42,7 +42,7 @@ class Loaded:
     slow: tuple[SlowPlugin, ...] = ()
 
 
-def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) -> Loaded:
+def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) -> LoadedPlugins:
     """Load core, then the installed plugins, then the modules at `files`.
 
     Args:
@@ -81,7 +81,7 @@ def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) 
         seconds, torch = time.perf_counter() - started, "torch" in sys.modules and not had_torch
         if plugin.file is None and (torch or seconds >= SLOW):  # a file is loaded by its own recipes only
             slow.append(SlowPlugin(plugin, seconds, torch))
-    return Loaded(tuple(working), tuple(broken), tuple(blocked), tuple(records), tuple(slow))
+    return LoadedPlugins(tuple(working), tuple(broken), tuple(blocked), tuple(records), tuple(slow))
 
 
 def _records_of(plugin: Plugin, importer: Callable[[], ModuleType]) -> list[Registered]:

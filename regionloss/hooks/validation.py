@@ -20,7 +20,7 @@ from regionloss.errors import RegionLossError, did_you_mean
 
 Path = tuple[str | int, ...]
 #: Pydantic's details by path in the data; True beside the path where they say that a key is missing.
-Found = dict[tuple[Path, bool], list[dict[str, Any]]]
+Details = dict[tuple[Path, bool], list[dict[str, Any]]]
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
@@ -83,7 +83,7 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
     try:
         return adapter.validate_json(json.dumps(data), strict=True, extra="forbid"), []
     except ValidationError as error:
-        found: Found = {}
+        found: Details = {}
         for detail in error.errors(include_url=False):
             path = _path_in(data, detail["loc"], detail["type"])
             found.setdefault((path, detail["type"] in MISSING), []).append(dict(detail))
@@ -96,7 +96,7 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
     return None, problems
 
 
-def _unknown(found: Found) -> dict[Path, list[str]]:
+def _unknown(found: Details) -> dict[Path, list[str]]:
     """The unknown keys, by the path of the mapping that has them."""
     keys: dict[Path, list[str]] = {}
     for (path, _), details in found.items():

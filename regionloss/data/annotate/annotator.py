@@ -13,14 +13,14 @@ import torch
 from regionloss.data.annotate.decode import Decoders, Picture, Unreadable, ahead, refuse_rerun
 from regionloss.data.annotate.detect import batches, look, to_batch
 from regionloss.data.annotate.detectors import Named, build, known, scan_of
-from regionloss.data.annotate.job import Job, Report, Tick
+from regionloss.data.annotate.job import Advance, Job, Report
 from regionloss.data.annotate.stats import OUTSIDE, REFUSED, add_names, counts, has_too_large, hid_images, write_stats
 from regionloss.data.annotate.work import Work, join_others, recall, row_of
 from regionloss.data.images.files import MOST_PIXELS
 from regionloss.data.shards.addresses import unsigned
 from regionloss.data.shards.atomic import alone
 from regionloss.data.shards.paths import is_local
-from regionloss.data.shards.source import Source, is_folder_shard, marks_of, open_source
+from regionloss.data.shards.source import OpenShard, is_folder_shard, marks_of, open_source
 from regionloss.data.shards.tar_index import mark_of
 from regionloss.data.sidecars.sidecar import (
     Scan,
@@ -39,7 +39,7 @@ CHUNK = 8
 FEW, NEARLY_ALL = 4, 0.9
 
 Chunk = tuple["Work", list[int]]
-Decoded = tuple[Chunk, list[Picture | Unreadable]]
+DecodedChunk = tuple[Chunk, list[Picture | Unreadable]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Annotator:
         self.decoders = Decoders(options.decoders, options.max_side, options.max_pixels)
         self.readers, self.openers = ThreadPoolExecutor(self.window), ThreadPoolExecutor(1)
 
-    def __call__(self, jobs: Iterable[Job], tick: Tick) -> Iterator[Report]:
+    def __call__(self, jobs: Iterable[Job], tick: Advance) -> Iterator[Report]:
         """Yield a report for each job when its side-car is written; the next one is opened and read meanwhile."""
         opened = (work for _, work in ahead(self.openers, self.open, jobs, 2))
         chunks = ((work, numbers) for work in opened for numbers in parts(list(work.missing)))
@@ -200,7 +200,7 @@ class Annotator:
         finally:
             work.source.close()
 
-    def written(self, work: Work, source: Source) -> Report:
+    def written(self, work: Work, source: OpenShard) -> Report:
         """Write what was found in a shard, unless it was not looked at at all."""
         keys, named = source.shard.keys(), {reason: len(names) for reason, names in work.names.items()}
         head = source.shard.head
@@ -244,7 +244,9 @@ class Annotator:
         done = f"only {looked_at - len(undone)}" if len(undone) < looked_at else "none"
         return f"{work.job.shard}: {done} of {looked_at} images could be looked at. The first that could not: {first}"
 
-    def shown(self, work: Work, group: Iterable[Decoded], tick: Tick) -> Iterator[tuple[Picture, tuple[int, ...]]]:
+    def shown(
+        self, work: Work, group: Iterable[DecodedChunk], tick: Advance
+    ) -> Iterator[tuple[Picture, tuple[int, ...]]]:
         """Yield the decoded images of a shard with the numbers of the detectors that have not looked at them."""
         for (_, numbers), pictures in group:
             keys = work.source.shard.keys() if work.source else ()

@@ -15,13 +15,13 @@ from PIL import Image
 from regionloss.console.tables import counted
 from regionloss.data.annotate.decode import shown_size
 from regionloss.data.images.files import read_image, to_tensor
+from regionloss.data.shards.shards import Tick
 from regionloss.data.sidecars.entries import entries_of, row_regions
 from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, read_sidecar, with_scan, write_sidecar
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError
 from regionloss.regions import Regions, geometry, join
 
-Tick = Callable[[int, int], None]
 Detectors = Mapping[Scan, Detector] | Mapping[str, Detector]
 
 

@@ -12,7 +12,7 @@ from regionloss.data.annotate.decode import Picture
 from regionloss.data.annotate.job import Job
 from regionloss.data.annotate.stats import RESHAPED, Names, add_names, hid_images, kept_names, other_shard
 from regionloss.data.shards.keys import same_rule
-from regionloss.data.shards.source import Source
+from regionloss.data.shards.source import OpenShard
 from regionloss.data.sidecars.entries import same_aspect
 from regionloss.data.sidecars.recovery import keep_copy, known_sidecar
 from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, with_scan
@@ -42,7 +42,7 @@ class Work:
     """
 
     job: Job
-    source: Source | None = None
+    source: OpenShard | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     scans: tuple[Scan, ...] = ()
     known: Any = None
@@ -55,7 +55,7 @@ class Work:
     started: float = field(default_factory=time.monotonic)
 
 
-def recall(work: Work, source: Source, own: Sequence[Scan]) -> None:
+def recall(work: Work, source: OpenShard, own: Sequence[Scan]) -> None:
     """Take over what earlier runs found, and note which detectors have not looked at which images yet.
 
     Raises:
@@ -79,14 +79,14 @@ def recall(work: Work, source: Source, own: Sequence[Scan]) -> None:
     work.names.update(kept_names(work.job.target, set(work.rows) - again, again, [scan.detector for scan in own]))
 
 
-def is_same(job: Job, source: Source, known: Sidecar) -> bool:
+def is_same(job: Job, source: OpenShard, known: Sidecar) -> bool:
     """Whether a side-car is of a shard as it is now, and by the names that its images have now."""
     if known.shard not in ("", source.mark):  # imported regions do not know of what they are
         return False
     return same_rule(known.rule, source.shard.head.rule) and bool(known.rule or not hid_images(job.target))
 
 
-def earlier(work: Work, source: Source) -> Sidecar:
+def earlier(work: Work, source: OpenShard) -> Sidecar:
     """Return what is at a job's target; an empty side-car where there is none that can be read."""
     job = work.job
     known, work.damage = known_sidecar(job.target)
@@ -102,7 +102,7 @@ def keep_damaged(work: Work) -> None:
     work.damage += f". {told} Regions of other detectors, and imported ones, are in it alone: bring them in again."
 
 
-def join_others(work: Work, source: Source, own: Sequence[Scan]) -> None:
+def join_others(work: Work, source: OpenShard, own: Sequence[Scan]) -> None:
     """Add what others have found since this run began: each writes its own detectors' findings, and keeps the others'.
 
     Raises:

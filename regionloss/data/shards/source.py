@@ -34,7 +34,7 @@ PART = 1 << 20
 
 
 @dataclass
-class Source:
+class OpenShard:
     """A shard that can be read from.
 
     Args:
@@ -91,7 +91,7 @@ def place_of(path: str) -> str:
     return os.path.abspath(path) if is_local(path) else address(path)
 
 
-def open_source(path: str) -> Source:
+def open_source(path: str) -> OpenShard:
     """Open a shard; a remote tar file is copied to this machine once.
 
     Raises:
@@ -101,7 +101,7 @@ def open_source(path: str) -> Source:
     path = address(path)
     if is_folder_shard(path):
         others = Counter(suffix_of(name) for name in names_below(path) if not is_image(name))
-        return Source(FolderShard(path), marks=marks_of(path), others=dict(sorted(others.items())))
+        return OpenShard(FolderShard(path), marks=marks_of(path), others=dict(sorted(others.items())))
     mark = mark_of(path)
     if is_local(path) and path.endswith(".tar"):
         return of_tar(TarShard(path), mark)
@@ -132,9 +132,9 @@ def copy(path: str, local: str) -> None:
                     here.write(part)
 
 
-def of_tar(shard: TarShard, mark: str, copied: tempfile.TemporaryDirectory[str] | None = None) -> Source:
+def of_tar(shard: TarShard, mark: str, copied: tempfile.TemporaryDirectory[str] | None = None) -> OpenShard:
     """Open a tar file of images on this machine."""
     if shard.keys():
         with suppress(InputError, OSError):
             shard.read(0)  # Opened here, since several threads will read at once.
-    return Source(shard, mark, others=shard.index().others, copied=copied)
+    return OpenShard(shard, mark, others=shard.index().others, copied=copied)

@@ -10,7 +10,7 @@ from regionloss.data.shards.addresses import address
 from regionloss.data.shards.atomic import alone
 from regionloss.data.shards.keys import nfc, same_rule
 from regionloss.data.shards.paths import is_tar
-from regionloss.data.shards.source import Source
+from regionloss.data.shards.source import OpenShard
 from regionloss.data.sidecars.collection import advice_on_keys, opened_shard
 from regionloss.data.sidecars.entries import same_aspect
 from regionloss.data.sidecars.formats.rows import Imported, sides, with_import
@@ -106,7 +106,7 @@ def add(
     return [damage] if damage else []
 
 
-def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:
+def sizes_of(source: OpenShard, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:
     """Return `(width, height)` of the upright images of rows that a shard holds; an unreadable one has its row's."""
     sizes = {}
     for number, key in enumerate(source.shard.keys()):

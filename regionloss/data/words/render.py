@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from regionloss.data.words.glyphs import DIGITS, build_lexicon, ink
+from regionloss.data.words.paragraphs import Box, set_block
 from regionloss.errors import InputError, expected
 from regionloss.regions.regions import Regions
 
 Colour = tuple[int, int, int]
-Box = tuple[int, int, int, int]
 
 # Rec. 601 luma, as PIL's conversion to grey uses it.
 LUMA = (0.299, 0.587, 0.114)
@@ -174,8 +174,6 @@ class TextRenderer:
 
     def paragraph(self, image: Image.Image, rng: random.Random) -> tuple[list[Box], list[str]]:
         """Draw a paragraph somewhere, and return the boxes and texts of its words; none where none fits."""
-        from regionloss.data.words.paragraphs import set_block
-
         low, high = self.style.font_sizes
         size, font = round(low * (high / low) ** rng.random()), rng.choice(self.fonts)
         width, lines = round(image.width * rng.uniform(0.5, 1.0)), rng.randint(*self.style.lines)
