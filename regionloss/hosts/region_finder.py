@@ -14,7 +14,7 @@ from regionloss.checks import check_images, check_range, range_of
 from regionloss.errors import InputError, expected
 from regionloss.regions.collation import RegionFilter, keep
 from regionloss.regions.regions import Regions
-from regionloss.tensors import full_precision, without_autocast
+from regionloss.tensors import full_precision, rescaled, without_autocast
 
 
 class RegionFinder:
@@ -106,8 +106,7 @@ class RegionFinder:
         if not self._checked:
             check_range(images, self.value_range, "RegionFinder: images", " in RegionFinder(...)")
             self._checked = True
-        low, high = self.value_range
-        return images if (low, high) == (-1, 1) else (images - low) * (2 / (high - low)) - 1
+        return rescaled(images, self.value_range)
 
     def kept(self, regions: Regions) -> Regions:
         """Return the regions that are worth a crop."""
