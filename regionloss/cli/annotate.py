@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regionloss.cli.detect import read_options
+from regionloss.console.options import MOST_PIXELS, MaxPixels
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def annotate(
     decoders: Annotated[int, typer.Option(min=0, help="Processes that decode, each worker's; 0: by processors.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Most images of one size that a detector sees at once.")] = 16,
     max_side: Annotated[int, typer.Option(min=64, help="Longest side at which images are looked at, pixels.")] = 1600,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    max_pixels: MaxPixels = MOST_PIXELS,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes what is there.")] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="NAME.KEY=VALUE for a detector; repeatable.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regionloss.cli.detect import rows_of
-from regionloss.console.options import check_suffix
+from regionloss.console.options import MOST_PIXELS, MaxPixels, check_suffix
 from regionloss.console.tables import counted, print_table
 from regionloss.errors import InputError, expected
 from regionloss.recipe.build import build_detectors, build_terms, load_choice
@@ -38,7 +38,7 @@ def inspect(
     degrade: Annotated[str, typer.Option(help="How the copy is degraded: shrink=, jpeg=, blur=.")] = "shrink=3,jpeg=30",
     max_side: Annotated[int, typer.Option(min=32, help="Longest side at which the image is looked at, pixels.")] = 1600,
     limit: Annotated[int, typer.Option(min=1, help="Most regions of a term in the picture, the heaviest.")] = 12,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Draw what terms see in an image: regions, crops, distance and weight of each."""
     from regionloss.data.images.degrade import parsed

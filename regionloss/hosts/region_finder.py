@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regionloss.checks import check_images, check_range, range_of
 from regionloss.errors import InputError, expected
+from regionloss.hosts.methods import item_of
 from regionloss.regions.collation import RegionFilter, keep
 from regionloss.regions.regions import Regions
 from regionloss.tensors import full_precision, rescaled, without_autocast
@@ -83,13 +84,8 @@ class RegionFinder:
     def images_of(self, batch: Any) -> Tensor:
         """Return a batch's images as they are."""
         try:
-            if self.images is None:
-                found = batch
-            elif isinstance(batch, Mapping) or isinstance(self.images, int):
-                found = batch[self.images]
-            else:
-                found = getattr(batch, self.images)
-        except (KeyError, IndexError, TypeError, AttributeError):
+            found = batch if self.images is None else item_of(batch, self.images)
+        except LookupError:
             found = None
         if not isinstance(found, Tensor):
             where = "RegionFinder" if self.images is None else f"RegionFinder: batch[{self.images!r}]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import inspect
 import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from regionloss.errors import PluginError, RegionLossError, UnknownNameError
 from regionloss.hooks.catalogue import Catalogue, load_target
-from regionloss.hooks.options import checked_options
+from regionloss.hooks.options import checked_options, defaults_of
 from regionloss.hooks.records import Component, Plugin
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
 from regionloss.recipe.load import Loaded
@@ -99,8 +98,8 @@ class _Used:
 
     def chosen(self, component: Component, options: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         """Return the weight files of a component by name; an option that names another one replaces its default."""
-        defaults = inspect.signature(load_target(component)).parameters.values()
-        replaced = {parameter.default for parameter in defaults if isinstance(parameter.default, str)}
+        defaults = defaults_of(load_target(component)).values()
+        replaced = {default for default in defaults if isinstance(default, str)}
         named = [value for value in options.values() if isinstance(value, str)]
         kept = [name for name in component.weights if name not in replaced or name in named]
         found = {}
@@ -133,13 +132,8 @@ def all_options(component: Component, options: Mapping[str, Any]) -> dict[str, A
     """Return `options` with the constructor's defaults, as plain data; a default that is none is left out."""
     target = load_target(component)
     values, _ = checked_options(target, options)
-    given = {
-        name: parameter.default
-        for name, parameter in inspect.signature(target).parameters.items()
-        if parameter.default is not parameter.empty
-    } | values
     plain = {}
-    for name, value in given.items():
+    for name, value in (defaults_of(target) | values).items():
         try:
             plain[name] = to_jsonable_python(value)
         except PydanticSerializationError:
