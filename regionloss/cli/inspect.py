@@ -118,7 +118,7 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     from regionloss.data.shards.keys import normal
     from regionloss.data.sidecars.collection import chosen_keys, located, tell_left
     from regionloss.data.sidecars.entries import row_regions, same_aspect
-    from regionloss.data.sidecars.sidecar import read_sidecar
+    from regionloss.data.sidecars.sidecar import read_sidecar, sides
 
     place = located(sidecar)
     rows = read_sidecar(place)
@@ -126,7 +126,7 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     names = [key for key in rows.places if whole.endswith(f"/{key}") or key.rpartition("/")[2] == path.stem]
     key = max(names, key=len) if names else chosen_keys(place, rows, [path.name], 1)[0]
     row = rows[key]
-    if not same_aspect((row["width"], row["height"]), image.size):
+    if not same_aspect(sides(row), image.size):
         got = f"one of {image.height} x {image.width}"
         raise InputError(
             expected(f"{path}", f"an image of the shape {row['height']} x {row['width']}, as in {place}", got)

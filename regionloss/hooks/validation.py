@@ -91,7 +91,9 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
     problems = [
         Problem(path, _sentence(annotation, data, path, details), _cause(details))
         for (path, missing), details in found.items()
-        if not (missing and _misspelled(path, unknown)) and not (path in inner and _outer(details))
+        if not (missing and _misspelled(path, unknown))
+        # Where one member of a union fits but for a mistake inside, the other members' complaints are noise.
+        and (path not in inner or any(detail["type"] == "value_error" for detail in details))
     ]
     return None, problems
 
@@ -108,11 +110,6 @@ def _unknown(found: Details) -> dict[Path, list[str]]:
 def _misspelled(path: Path, unknown: dict[Path, list[str]]) -> bool:
     """A key that is missing because it is misspelled right beside is one mistake, not two."""
     return bool(path and difflib.get_close_matches(str(path[-1]), unknown.get(path[:-1], []), n=1, cutoff=0.6))
-
-
-def _outer(details: list[dict[str, Any]]) -> bool:
-    """Where one member of a union fits but for a mistake inside, the other members' complaints are noise."""
-    return all(detail["type"] != "value_error" for detail in details)
 
 
 def _path_in(data: Any, loc: tuple[int | str, ...], kind: str) -> Path:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from regionloss.errors import PluginError, RegionLossError, UnknownNameError
 from regionloss.hooks.catalogue import Catalogue, load_target
 from regionloss.hooks.options import checked_options, defaults_of
-from regionloss.hooks.records import Component, Plugin
+from regionloss.hooks.records import Component
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
 from regionloss.recipe.load import Loaded
 from regionloss.recipe.schema import Recipe, TermsFile, TermUse
@@ -47,7 +47,10 @@ def _resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
         "recipe": recipe,
         "file": str(loaded.path.resolve()),
         "versions": dict(_versions(loaded.catalogue)),
-        "plugins": [_provenance(plugin) for plugin in loaded.catalogue.plugins],
+        "plugins": [
+            {"name": one.name, "distribution": one.distribution, "version": one.version}
+            for one in loaded.catalogue.plugins
+        ],
         "components": components,
         "licences": sorted(licences),
     }
@@ -150,7 +153,3 @@ def _versions(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
             yield name, importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-
-
-def _provenance(plugin: Plugin) -> dict[str, str]:
-    return {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version}

@@ -12,7 +12,7 @@ import torch
 
 from regionloss.data.annotate.decode import Decoders, Picture, Unreadable, ahead, refuse_rerun
 from regionloss.data.annotate.detect import batches, look, to_batch
-from regionloss.data.annotate.detectors import Named, build, known, scan_of
+from regionloss.data.annotate.detectors import Named, known, scan_of
 from regionloss.data.annotate.job import Advance, Job, Report
 from regionloss.data.annotate.stats import OUTSIDE, REFUSED, add_names, counts, has_too_large, hid_images, write_stats
 from regionloss.data.annotate.work import Work, join_others, recall, row_of
@@ -76,11 +76,11 @@ class Annotate:
         refuse_rerun()
         if self.threads:
             torch.set_num_threads(self.threads)
-        built = [build(named, self.plugins) for named in self.detectors]
-        pairs = zip(self.detectors, built, strict=True)
-        where = known(self.plugins)
-        scans = [scan_of(named, detector, self.max_side, where) for named, detector in pairs]
-        return Annotator(self, dict(zip(scans, built, strict=True)))
+        where, detectors = known(self.plugins), {}
+        for named in self.detectors:
+            built = where.build("detector", named.name, named.options)
+            detectors[scan_of(named, built, self.max_side, where)] = built
+        return Annotator(self, detectors)
 
 
 class Annotator:
@@ -207,7 +207,7 @@ class Annotator:
         named |= ({"shard cut off": 1} if head.problem else {}) | head.counts
         rows = [work.rows[key] for key in keys if key in work.rows and work.rows[key]["scans"]]
         sidecar = Sidecar.of(rows, self.complete(work, keys), source.mark, source.marks, head.rule)
-        unreadable = "" if keys else source.shard.problem.replace(source.shard.path, work.job.shard)
+        unreadable = "" if keys else head.problem.replace(source.shard.path, work.job.shard)
         failed = self.hopeless(work) or unreadable
         try:
             if failed == unreadable:

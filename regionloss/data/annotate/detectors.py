@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from regionloss.data.sidecars.sidecar import Scan
 from regionloss.detectors.base import Detector
@@ -81,16 +81,6 @@ def check_name(name: str, where: Catalogue) -> None:
     known_names |= {term.plugin for term in terms if term.default}
     if "/" not in name and name not in known_names:
         raise UnknownNameError(f"no detector and no term is named '{name}'. {did_you_mean(name, known_names)}")
-
-
-def build(named: Named, plugins: Sequence[str] = ()) -> Detector:
-    """Build a detector.
-
-    Raises:
-        InputError: Options that its constructor does not have.
-        WeightsError: Its weights are not here; the sentence says how to fetch them.
-    """
-    return cast(Detector, known(plugins).build("detector", named.name, dict(named.options)))
 
 
 def scan_of(named: Named, detector: Detector, max_side: int, where: Catalogue) -> Scan:

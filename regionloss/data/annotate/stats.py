@@ -44,7 +44,7 @@ def write_stats(job: Job, source: OpenShard, sidecar: Sidecar, names: Names) -> 
         "regions": dict(sorted(counts(sidecar.rows()).items())),
         "scans": [asdict(scan) for scan in sidecar.scans],
         "keys": source.shard.head.rule,
-        "problem": source.shard.problem.replace(source.shard.path, job.shard),
+        "problem": source.shard.head.problem.replace(source.shard.path, job.shard),
         "other_files": source.others,
         "counts": {reason: len(named) for reason, named in found.items()} | source.shard.head.counts,
         "named": found,

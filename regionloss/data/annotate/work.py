@@ -15,7 +15,7 @@ from regionloss.data.shards.keys import same_rule
 from regionloss.data.shards.source import OpenShard
 from regionloss.data.sidecars.entries import same_aspect
 from regionloss.data.sidecars.recovery import keep_copy, known_sidecar
-from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, with_scan
+from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, new_row, sides, with_scan
 from regionloss.errors import InputError, expected
 
 #: Options of a scan that no detector made: they tell at least how it was shown the images.
@@ -119,7 +119,7 @@ def join_others(work: Work, source: OpenShard, own: Sequence[Scan]) -> None:
     for key in same:
         other = known[key]
         row = work.rows.get(key, other | {"scans": [], "regions": []})
-        if same_aspect((row["width"], row["height"]), (other["width"], other["height"])):
+        if same_aspect(sides(row), sides(other)):
             for scan in (scan for scan in other["scans"] if scan["detector"] not in names):
                 found = [region for region in other["regions"] if region["detector"] == scan["detector"]]
                 row = with_scan(row, Scan(**scan), found)
@@ -141,11 +141,10 @@ def imported(row: Row) -> Row | None:
 
 def row_of(work: Work, picture: Picture) -> Row:
     """Return the row of an image that is looked at: a new one where there is none, or the image has another shape."""
-    width, height = picture.size
     row = work.rows.get(picture.key)
-    if row is not None and same_aspect((row["width"], row["height"]), picture.size):
-        return row | {"width": width, "height": height}
+    if row is not None and same_aspect(sides(row), picture.size):
+        return row | dict(zip(("width", "height"), picture.size, strict=True))
     if row is not None and row["regions"]:
         told = f"{len(row['regions'])} regions of an image of {row['height']} x {row['width']} are left out."
         work.names[RESHAPED][picture.key] = told
-    return {"key": picture.key, "width": width, "height": height, "scans": [], "regions": []}
+    return new_row(picture.key, picture.size)

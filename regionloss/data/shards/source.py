@@ -67,8 +67,7 @@ def marks_of(folder: str) -> dict[str, str]:
     """Return what tells that a file has changed, by key, of the images below a folder."""
     names = [name for name in names_below(folder) if is_image(name)]
     if is_local(folder):
-        stats = (status(os.path.join(folder, name)) for name in names)
-        marks = [f"{found.st_size}-{found.st_mtime_ns}" for found in stats]
+        marks = [mark_of_file(os.path.join(folder, name)) for name in names]
     else:
         system, inner = file_system(folder)
         listed = system.find(inner, detail=True).items()
@@ -78,12 +77,13 @@ def marks_of(folder: str) -> dict[str, str]:
     return dict(zip(normal(list(map(printable, names))), marks, strict=True))
 
 
-def status(path: str) -> os.stat_result:
-    """Return what is known of a file; of a link to nothing, what is known of the link: it is named when it is read."""
+def mark_of_file(path: str) -> str:
+    """Return a file's size and last change; of a link to nothing, those of the link: it is named when it is read."""
     try:
-        return os.stat(path)
+        status = os.stat(path)
     except OSError:
-        return os.lstat(path)
+        status = os.lstat(path)
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def place_of(path: str) -> str:

@@ -130,7 +130,8 @@ class TextRenderer:
             text, mask = self.word(image.width, rng)
             box = self.place(image.size, mask, boxes, rng) if mask else None
             if box and mask:
-                self.draw(image, box, mask, rng)
+                colour = self.ground(image, box, rng)
+                image.paste(colour, (box[0] + self.style.padding, box[1] + self.style.padding), mask)
                 boxes.append(box)
                 texts.append(text)
         return image, text_regions(boxes, texts, image.size)
@@ -187,11 +188,6 @@ class TextRenderer:
         for word in block.words:
             image.paste(colour, (left + word.x, top + word.y), word.mask)
         return [word.box(left, top, padding) for word in block.words], [word.text for word in block.words]
-
-    def draw(self, image: Image.Image, box: Box, mask: Image.Image, rng: random.Random) -> None:
-        """Draw a word into its box, in a colour that stands out, on a plate where none would."""
-        colour = self.ground(image, box, rng)
-        image.paste(colour, (box[0] + self.style.padding, box[1] + self.style.padding), mask)
 
     def ground(self, image: Image.Image, box: Box, rng: random.Random) -> Colour:
         """Return a colour that stands out in a box, having laid a plate there where none would."""
