@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from regionloss.errors import InputError, RecipeError, expected
 from regionloss.hooks.catalogue import Catalogue, catalogue
 from regionloss.hooks.records import TermRecord
-from regionloss.hooks.term_parts import ChosenPart, chosen_parts
+from regionloss.hooks.term_parts import chosen_parts
 from regionloss.recipe.load import Loaded, load_any
 from regionloss.recipe.locate import known_recipes
 from regionloss.recipe.options import other_kind
 from regionloss.recipe.schema import Recipe, TermsFile, TermUse
-from regionloss.recipe.source import Source
+from regionloss.recipe.source import WrittenRecipe
 
 if TYPE_CHECKING:
     from regionloss.losses.terms import LossTerms, Term
@@ -77,7 +77,7 @@ def _load_terms(
         if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
             raise InputError(expected(f"{where}: {name}", "a finite weight of at least 0", repr(weight)))
         uses[name] = TermUse(use=name, weight=float(weight))
-    source = Source(where, {}, {("terms", name): where for name in uses})
+    source = WrittenRecipe(where, {}, {("terms", name): where for name in uses})
     return Loaded(TermsFile(version=1, terms=uses), source, Path(), known)
 
 
@@ -174,19 +174,15 @@ def build_detector(loaded: Loaded[Recipe] | Loaded[TermsFile], term: str) -> Any
 
 def detector_of(use: TermUse, catalogue: Catalogue) -> Any:
     """Build the detector of one term; None where it has none. Raises as `build_term` does."""
-    part = detector_part(use, catalogue)
+    record = catalogue.term(use.use)
+    part = chosen_parts(record, use.changes, use.kind)["detector"]
     if not part.name:
         return None
     detector = catalogue.build("detector", part.name, part.options, plugin=part.plugin)
-    found, reads = str(getattr(detector, "kind", "")), kind_of(use, catalogue.term(use.use))
+    found, reads = str(getattr(detector, "kind", "")), kind_of(use, record)
     if found != reads:
         raise InputError(other_kind(part.name, found, reads))
     return detector
-
-
-def detector_part(use: TermUse, catalogue: Catalogue) -> ChosenPart:
-    """Return which detector annotates for a term, with which options; its name is empty where regions are given."""
-    return chosen_parts(catalogue.term(use.use), use.changes, use.kind)["detector"]
 
 
 def build_detectors(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
