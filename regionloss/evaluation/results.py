@@ -105,8 +105,8 @@ class Results:
 
     `images`: `key`, `height`, `width`, `columns` (map of strings), and a column for each measure of images (null where
     it cannot be said). `instances`: `key`, `number`, `kind`, `box` (4 floats, pixels), `size`, `group` (size group or
-    null), `columns`, `judge`, `read`, `original`, `truth`, `problem`, `values` (map of floats by measure), `target` and
-    `crop` (WebP, null where they were not kept).
+    null), `columns`, `judge`, `read`, `original`, `truth`, `truth_from`, `problem`, `values` (map of floats by
+    measure), `target` and `crop` (WebP, null where they were not kept).
     """
 
     folder: Path

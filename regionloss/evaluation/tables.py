@@ -30,6 +30,7 @@ INSTANCE = pa.schema(
         ("read", pa.string()),
         ("original", pa.string()),
         ("truth", pa.string()),
+        ("truth_from", pa.string()),
         ("problem", pa.string()),
         ("values", pa.map_(pa.string(), pa.float64())),
         ("target", pa.binary()),
