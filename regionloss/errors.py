@@ -51,6 +51,11 @@ def expected(where: str, wanted: str, got: str, advice: str = "") -> str:
     return f"{sentence} {advice}" if advice else sentence
 
 
+def in_one_line(error: BaseException) -> str:
+    """Return `ValueError: what it says` of somebody else's error, without line breaks and a full stop at the end."""
+    return f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `Did you mean 'x'? Known: ...` for a misspelled name (without a guess where none is close)."""
     names = sorted(known)

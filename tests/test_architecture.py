@@ -63,9 +63,9 @@ ARROWS: dict[str, set[str]] = {
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
-    | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures"}
-    | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"}
-    | {"evaluation", "evaluation/benchmarks"},
+    | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures", "autoencoders"}
+    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs"}
+    | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.

@@ -18,7 +18,7 @@ from regionloss.regions import RegionFilter, collate_regions
 if TYPE_CHECKING:
     from PIL import Image
 
-    from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+    from insighttok_ref.tokenizers.base import Tokenizer
     from regionloss.detectors import Detector
     from regionloss.regions import Regions
 
@@ -108,7 +108,7 @@ def by_sidecar(path: str) -> Looking:
 
 
 def samples(
-    found: Sequence[Picture], model: InsightTokenizer | None, degrade: str, device: str | None = None
+    found: Sequence[Picture], model: Tokenizer | None, degrade: str, device: str | None = None
 ) -> Iterator[Sample]:
     """Yield pictures with their reconstructions, one after the other.
 

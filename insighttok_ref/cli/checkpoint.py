@@ -12,7 +12,7 @@ from regionloss.console import SentenceGroup
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
-    from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+    from insighttok_ref.tokenizers.base import Tokenizer
 
 Codebook = Annotated[
     Literal["normalised", "plain"] | None,
@@ -94,7 +94,7 @@ def check_target(file: Path, target: Path, goal: Goal, force: bool) -> None:
         raise InputError(expected("--out", "a new file", f"'{target}', which is there", "Say --force to replace it."))
 
 
-def described(model: InsightTokenizer) -> str:
+def described(model: Tokenizer) -> str:
     """Return what a tokenizer is, in a line."""
     config = model.config
     if "use" in config:

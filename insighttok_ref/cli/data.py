@@ -50,8 +50,11 @@ def render(
     """Draw words and paragraphs over pictures and plain grounds: tar shards, and side-cars with boxes and texts."""
     from insighttok_ref.data.render_shards import Rendering, render_shards
     from regionloss.console import Progress, check_suffix
+    from regionloss.data.images import to_image
     from regionloss.data.words import TextStyle
     from regionloss.disk import guarded
+    from regionloss.pictures import annotated, save
+    from regionloss.pictures import sheet as draw
 
     if sheet is not None:
         check_suffix(sheet)
@@ -71,17 +74,7 @@ def render(
             say=lambda sentence: typer.echo(sentence, err=True),
         )
     if sheet is not None:
-        draw_sheet(rendering, min(count, 16), sheet)
+        source = rendering.source()
+        samples = [source.sample(number) for number in range(min(count, 16))]
+        save(draw([annotated(to_image(sample.image), sample.regions["text"]) for sample in samples]), sheet)
     typer.echo(f"{count} images in {len(paths)} shards: images: {out}/*.tar, regions: {out}")
-
-
-def draw_sheet(rendering: object, count: int, path: Path) -> None:
-    """Write a picture of the first images with their boxes."""
-    from insighttok_ref.data.render_shards import Rendering
-    from regionloss.data.images import to_image
-    from regionloss.pictures import annotated, save, sheet
-
-    assert isinstance(rendering, Rendering)
-    source = rendering.source()
-    samples = [source.sample(number) for number in range(count)]
-    save(sheet([annotated(to_image(sample.image), sample.regions["text"]) for sample in samples]), path)

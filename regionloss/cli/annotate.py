@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from regionloss.cli.detect import options_of as pairs
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -82,8 +83,6 @@ def annotate(
 
 def options_of(given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, object]]:
     """Read `NAME.KEY=VALUE` options; the name may be left out where there is one detector."""
-    from regionloss.cli.detect import options_of as pairs
-
     options: dict[str, dict[str, object]] = {}
     for path, value in pairs(list(given)).items():
         name, dot, key = path.rpartition(".")

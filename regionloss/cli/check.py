@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from regionloss.console.options import Overrides, RecipeName
+from regionloss.recipe.load import load_any
 
 
 def check(
@@ -26,8 +27,6 @@ def check(
     The Python files that a recipe names in 'plugins' are run, as train runs them, since they say which names and
     options there are. Check a stranger's recipe with --no-plugins: nothing of it is run.
     """
-    from regionloss.recipe.load import load_any
-
     loaded = load_any(recipe, overrides or (), run_plugins=not no_plugins)
     names = ", ".join(loaded.recipe.terms) or "none"
     well = "no mistakes in what was checked" if loaded.unchecked else "no mistakes"

@@ -11,6 +11,7 @@ from regionloss.console.tables import print_table
 from regionloss.errors import UnknownNameError, did_you_mean
 from regionloss.hooks.catalogue import KINDS, Catalogue, catalogue
 from regionloss.hooks.records import Component, TermRecord
+from regionloss.weights.locate import find
 
 COLUMNS = ["name", "summary", "licence", "from", "weights"]
 Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, term.", show_default=False)]
@@ -57,8 +58,6 @@ def term_state(known: Catalogue, term: TermRecord) -> str:
 
 def weights_state(known: Catalogue, component: Component) -> str:
     """Return `here`, `missing: NAME`, or `-` where none are needed; hashes are not checked (`weights verify` does)."""
-    from regionloss.weights.locate import find
-
     missing = []
     for name in component.weights:
         try:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regionloss.console.options import check_suffix
+from regionloss.console.tables import counted, print_table
 from regionloss.errors import InputError, expected
+from regionloss.hooks.catalogue import build_catalogue, catalogue
+from regionloss.recipe.source import parse_value
 
 if TYPE_CHECKING:
     from regionloss.regions.regions import Regions
@@ -25,10 +28,8 @@ def detect(
     max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Run a detector on images; print and draw what it finds."""
-    from regionloss.console.tables import counted, print_table
     from regionloss.data.images.files import read_image, to_tensor
     from regionloss.detectors.detect import detect as find
-    from regionloss.hooks.catalogue import build_catalogue, catalogue
     from regionloss.pictures.boxes import annotated, save, sheet
 
     if out is not None:
@@ -57,8 +58,6 @@ def files(images: list[Path]) -> list[Path]:
 
 def options_of(given: list[str]) -> dict[str, object]:
     """Read `KEY=VALUE` options of the detector."""
-    from regionloss.recipe.source import parse_value
-
     options: dict[str, object] = {}
     for text in given:
         key, equals, value = text.partition("=")

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from regionloss.cli.detect import rows_of
+from regionloss.console.options import check_suffix
+from regionloss.console.tables import counted, print_table
 from regionloss.errors import InputError, expected
+from regionloss.recipe.build import build_detectors, build_terms, load_choice
+from regionloss.recipe.load import Loaded
+from regionloss.recipe.schema import Recipe, TermsFile
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from regionloss.losses.terms import LossTerms
     from regionloss.pictures.terms import Seen
-    from regionloss.recipe.load import Loaded
-    from regionloss.recipe.schema import Recipe, TermsFile
     from regionloss.regions.regions import Regions
 
 COLUMNS = ["term", "region", "x1", "y1", "x2", "y2", "score", "crop", "distance", "weight", "product", "share", "text"]
@@ -37,12 +41,10 @@ def inspect(
     max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Draw what terms see in an image: regions, crops, distance and weight of each."""
-    from regionloss.console.options import check_suffix
     from regionloss.data.images.degrade import parsed
     from regionloss.data.images.files import to_tensor
     from regionloss.pictures.boxes import save
     from regionloss.pictures.terms import colours, framed, page, see
-    from regionloss.recipe.build import build_terms, load_choice
 
     check_suffix(out)
     parsed(degrade)
@@ -101,7 +103,6 @@ def from_detectors(
     """Return what the terms' own detectors find, by kind; the first detector of a kind speaks for it."""
     from regionloss.data.annotate.pictures import Annotated as Picture
     from regionloss.data.annotate.pictures import annotate
-    from regionloss.recipe.build import build_detectors
 
     detectors = build_detectors(loaded)
     without = [kind for kind in terms.kinds if kind not in detectors and kind != "whole_image"]
@@ -157,9 +158,6 @@ def summary(terms: LossTerms, values: dict[str, float]) -> list[str]:
 
 def print_regions(seen: list[Seen], found: dict[str, Regions]) -> None:
     """Print a row for each region and term."""
-    from regionloss.cli.detect import rows_of
-    from regionloss.console.tables import counted, print_table
-
     places = {kind: rows_of(Path(), regions) for kind, regions in found.items()}
     rows = []
     for one in seen:

@@ -40,6 +40,10 @@ COMMANDS = {
         "Average TokBench's own result files by size group, as its table does.",
     ),
     "detect": ("regionloss.cli.detect:detect", "Run a detector on images; print and draw what it finds."),
+    "evaluate": (
+        "regionloss.cli.evaluate:evaluate",
+        "Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun.",
+    ),
 }
 
 

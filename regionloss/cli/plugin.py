@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from regionloss.console.sentences import SentenceGroup
+from regionloss.testing.check.check import findings_of
+from regionloss.testing.check.findings import print_findings
+from regionloss.testing.template import write_plugin
 
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Write a plugin of your own, and check it.")
 
@@ -33,8 +36,6 @@ def new(
     backbone: Compared = "edges",
 ) -> None:
     """Write a package with hooks, a detector, a backbone, a term, a recipe and tests that pass."""
-    from regionloss.testing.template import write_plugin
-
     folder, files, notes = write_plugin(name, out, kind, author, detector, backbone)
     typer.echo(f"{folder}: {len(files)} files. They work as they are; what is to be replaced is marked REPLACE.")
     for note in notes:
@@ -45,7 +46,4 @@ def new(
 @app.command()
 def check(path: Where = Path(), strict: Strict = False) -> None:
     """List what a plugin has and what it lacks, each with what to do."""
-    from regionloss.testing.check.check import findings_of
-    from regionloss.testing.check.findings import print_findings
-
     raise typer.Exit(print_findings(findings_of(path), strict=strict))

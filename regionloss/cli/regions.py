@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from regionloss.console.options import check_suffix
 from regionloss.console.sentences import SentenceGroup
 from regionloss.console.tables import counted, print_table
 from regionloss.errors import InputError, expected
@@ -36,7 +37,6 @@ def show(
     max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
 ) -> None:
     """Draw images with their boxes, keypoints and scores."""
-    from regionloss.console.options import check_suffix
     from regionloss.data.sidecars.collection import chosen_keys, located, pictures
     from regionloss.data.sidecars.sidecar import read_sidecar
     from regionloss.pictures.boxes import COLOURS, annotated, save, sheet
@@ -75,7 +75,6 @@ def stats(
     crop: Annotated[int, typer.Option(min=8, help="Side of the training crop, pixels.")] = 256,
 ) -> None:
     """Count regions, their sizes and scores, and how many survive a training crop."""
-    from regionloss.console.options import check_suffix
     from regionloss.data.sidecars.collection import all_rows
     from regionloss.data.sidecars.stats import Tally
     from regionloss.pictures.histograms import plot

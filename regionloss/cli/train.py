@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,11 +13,13 @@ from regionloss.cli.check import tell_unchecked
 from regionloss.console.options import Overrides
 from regionloss.disk import guarded
 from regionloss.errors import InputError, expected
-
-if TYPE_CHECKING:
-    from regionloss.recipe.load import Loaded
-    from regionloss.recipe.run import TrainingRun
-    from regionloss.recipe.schema import Recipe
+from regionloss.recipe.build import build_trainer
+from regionloss.recipe.load import Loaded, load_begun, load_recipe
+from regionloss.recipe.run import TrainingRun, begin, carry_out
+from regionloss.recipe.schema import Recipe
+from regionloss.runs.folders import check_folders, free_folder
+from regionloss.runs.launch import read_launch
+from regionloss.runs.rendezvous import Meeting
 
 
 def train(
@@ -39,12 +41,6 @@ def train(
     ] = None,
 ) -> None:
     """Run a recipe's trainer."""
-    from regionloss.recipe.build import build_trainer
-    from regionloss.recipe.run import TrainingRun, begin, carry_out
-    from regionloss.runs.folders import check_folders, free_folder
-    from regionloss.runs.launch import read_launch
-    from regionloss.runs.rendezvous import Meeting
-
     launch = read_launch()
     if launch.note:
         typer.echo(launch.note, err=True)
@@ -70,8 +66,6 @@ def train(
 
 def load(recipe: str | None, overrides: list[str], resume: Path | None) -> Loaded[Recipe]:
     """Load the recipe that was named, or else the one of the run to go on from."""
-    from regionloss.recipe.load import load_begun, load_recipe
-
     if resume is None or (recipe is not None and ("=" not in recipe or os.path.isfile(recipe))):
         if recipe is None:
             advice = "Name one; 'regionloss train --help' says more."

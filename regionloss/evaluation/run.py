@@ -160,8 +160,12 @@ class Evaluation:
             "group": size_group(one.kind, one.size, self.setting),
             "columns": {**pair.original.columns, **one.columns},
             **{"benchmark": benchmark, "judge": verdict.judge, "read": verdict.read, "original": verdict.original},
-            "truth_from": verdict.truth_from or None,
-            **{"truth": verdict.truth, "problem": verdict.problem or None, "values": verdict.values},
+            **{
+                "truth": verdict.truth,
+                "truth_from": verdict.truth_from or None,
+                "problem": verdict.problem or None,
+                "values": verdict.values,
+            },
             "target": crop(pair.original.image, one.box),
             "crop": crop(pair.reconstruction.image, one.box),
         }

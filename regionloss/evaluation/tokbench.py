@@ -35,7 +35,7 @@ class ResultFile:
     """What a result file holds.
 
     Args:
-        path: Where it lies.
+        path: File that was read.
         kind: `text` or `face`.
         methods: Records by method and setting, in the order of the file.
         unusable: How many records lack what they need, by reason.

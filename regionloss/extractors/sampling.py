@@ -116,9 +116,8 @@ def spread_points(points: Tensor, spread: Tensor, reads: Tensor, most: int) -> T
 
 def layout_of(regions: Regions) -> Layout:
     """Return the regions' layout, bounded from above where the host does not know it."""
-    if regions.layout is not None:
-        return regions.layout
-    return Layout.unknown(regions.boxes, regions.image_index, regions.keypoints, regions.image_size)
+    known = regions.laid_out().layout
+    return known or Layout.unknown(regions.boxes, regions.image_index, regions.keypoints, regions.image_size)
 
 
 def occupied(images: Tensor, layout: Layout) -> Tensor:

@@ -8,12 +8,12 @@ import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from regionloss.errors import InputError, PluginError, UnknownNameError, did_you_mean
-from regionloss.hooks.manager import load_plugins
+from regionloss.hooks.manager import Loaded, load_plugins
 from regionloss.hooks.records import (
     COMPONENT_KINDS,
     BrokenPlugin,
@@ -21,7 +21,6 @@ from regionloss.hooks.records import (
     Plugin,
     RegionKind,
     Registered,
-    SlowPlugin,
     TermRecord,
     WeightRecord,
     agreed,
@@ -53,18 +52,12 @@ _IN_USE: ContextVar[Catalogue | None] = ContextVar("catalogue in use", default=N
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Catalogue(Loaded):
     """Everything that the loaded plugins registered. Immutable; build another one for other plugins.
 
     Names are canonical, `plugin/name`, or bare while only one plugin has them. Kinds of regions have bare names alone:
     they are words that all plugins share.
     """
-
-    plugins: tuple[Plugin, ...]
-    broken: tuple[BrokenPlugin, ...]
-    blocked: tuple[Plugin, ...]
-    records: tuple[Registered, ...] = field(repr=False)
-    slow: tuple[SlowPlugin, ...] = ()
 
     def components(self, kind: str | None = None) -> list[Component]:
         """Return the components (of one `kind`), sorted by kind and canonical name, nothing imported."""
@@ -231,8 +224,7 @@ class Catalogue:
 def build_catalogue(only: Iterable[str] | None = None, files: Iterable[Path] = ()) -> Catalogue:
     """Load plugins afresh (see `load_plugins`); `only=None` follows the variable REGIONLOSS_PLUGINS."""
     names = _asked_for() if only is None else tuple(only)
-    loaded = load_plugins(names, tuple(files))
-    return Catalogue(loaded.plugins, loaded.broken, loaded.blocked, loaded.records, loaded.slow)
+    return Catalogue(**vars(load_plugins(names, tuple(files))))
 
 
 def catalogue() -> Catalogue:
@@ -252,7 +244,4 @@ def _asked_for() -> tuple[str, ...] | None:
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
-@functools.cache
-def _cached(only: tuple[str, ...] | None) -> Catalogue:
-    loaded = load_plugins(only)
-    return Catalogue(loaded.plugins, loaded.broken, loaded.blocked, loaded.records, loaded.slow)
+_cached = functools.cache(build_catalogue)

@@ -7,9 +7,9 @@ from typing import Any
 import typer
 
 from regionloss.compat.typer import without_completion
-from regionloss.errors import PluginError
+from regionloss.errors import PluginError, in_one_line
 from regionloss.hooks.records import Component
-from regionloss.hooks.targets import described, load_target
+from regionloss.hooks.targets import load_target
 
 
 def plugin_command(component: Component) -> Any:
@@ -23,10 +23,9 @@ def plugin_command(component: Component) -> Any:
         return as_command(component.name, found)
     # Typer says with errors of many classes what it cannot read.
     except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(".")
         advice = "Let it be a typer app with a command, or a function whose parameters typer can read."
-        said = f"{component.target} makes no command: {type(error).__name__}: {reason}. {advice}"
-        raise PluginError(f"{described(component)}: {said}") from error
+        told = f"{component}: {component.target} makes no command: {in_one_line(error)}. {advice}"
+        raise PluginError(told) from error
 
 
 def as_command(name: str, found: Any) -> Any:

@@ -12,14 +12,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 import pluggy
 
-from regionloss.errors import PluginError, RegionLossError, did_you_mean
+from regionloss.errors import PluginError, RegionLossError, did_you_mean, in_one_line
 from regionloss.hooks import specs
 from regionloss.hooks.records import FILE_VERSION, BrokenPlugin, Plugin, Registered, SlowPlugin
 from regionloss.hooks.registrar import Registrar
@@ -38,7 +38,7 @@ class Loaded:
     plugins: tuple[Plugin, ...]
     broken: tuple[BrokenPlugin, ...]
     blocked: tuple[Plugin, ...]
-    records: tuple[Registered, ...]
+    records: tuple[Registered, ...] = field(repr=False)
     slow: tuple[SlowPlugin, ...] = ()
 
 
@@ -134,10 +134,7 @@ def _validation_sentence(manager: pluggy.PluginManager, module: ModuleType, reas
 
 
 def _sentence(error: BaseException) -> str:
-    if isinstance(error, RegionLossError):
-        return str(error)
-    text = " ".join(str(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {text}."
+    return str(error) if isinstance(error, RegionLossError) else f"{in_one_line(error)}."
 
 
 def _trace(plugin: Plugin, hook: str, records: Sequence[Registered]) -> None:

@@ -95,6 +95,9 @@ class Component(Registered):
     extra: str = ""
     file: Path | None = None
 
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.canonical}' ({self.distribution} {self.version})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TermRecord(Registered):

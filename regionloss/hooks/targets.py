@@ -8,14 +8,9 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from regionloss.errors import PluginError, did_you_mean, expected
+from regionloss.errors import PluginError, did_you_mean, expected, in_one_line
 from regionloss.hooks.manager import import_file
 from regionloss.hooks.records import Component
-
-
-def described(component: Component) -> str:
-    """Return how sentences name a component and where it comes from."""
-    return f"{component.kind} '{component.canonical}' ({component.distribution} {component.version})"
 
 
 def load_target(component: Component) -> Any:
@@ -26,25 +21,23 @@ def load_target(component: Component) -> Any:
             of this kind can be made of what the target names.
     """
     module_name, _, attribute = component.target.partition(":")
-    where = described(component)
     try:
         found: Any = _module(component, module_name)
         module = found
     # The module is a stranger's code, and may raise anything.
     except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
         if component.extra:
             advice = f"It needs more than its plugin: pip install '{component.extra}'."
         elif component.file is not None:
             advice = f"Mend {component.file}."
         else:
             advice = _advice(component, error)
-        kind = type(error).__name__
-        raise PluginError(f"{where} cannot be imported: {module_name}: {kind}: {reason}. {advice}") from error
+        told = f"{component} cannot be imported: {module_name}: {in_one_line(error)}. {advice}"
+        raise PluginError(told) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             known = did_you_mean(part, _own_names(component, module, found))
-            raise PluginError(f"{where}: '{module_name}' has no '{attribute}'. {known}")
+            raise PluginError(f"{component}: '{module_name}' has no '{attribute}'. {known}")
         found = getattr(found, part)
     _refuse_unfit(component, found)
     return found
@@ -67,7 +60,7 @@ def built(component: Component, target: Any, options: Mapping[str, Any]) -> Any:
     try:
         return target(**options)
     except SystemExit as error:
-        raise PluginError(f"{described(component)} cannot be built: SystemExit: {error}.") from error
+        raise PluginError(f"{component} cannot be built: SystemExit: {error}.") from error
 
 
 def _module(component: Component, name: str) -> Any:
@@ -93,7 +86,7 @@ def _own_names(component: Component, module: ModuleType, found: Any) -> Iterator
 
 def _refuse_unfit(component: Component, found: Any) -> None:
     """Say at once what would be an error without a name later; a host's type is known where hosts are."""
-    where = f"{described(component)}: {component.target}"
+    where = f"{component}: {component.target}"
     if component.kind != "host" and not callable(found):
         wanted = {"trainer": "a class", "command": "a typer app or a function"}.get(
             component.kind, "a class or function"

@@ -112,7 +112,8 @@ class RegionFinder:
     def kept(self, regions: Regions) -> Regions:
         """Return the regions that are worth a crop."""
         # Filters work on the host, wherever the detector was.
-        return keep(regions.to("cpu"), self.filters.get(regions.kind, RegionFilter()), Counter(), None)
+        rules = self.filters.get(regions.kind, RegionFilter())
+        return keep(regions.to("cpu"), rules, Counter(), None).laid_out()
 
     def __reduce__(self) -> Any:
         # Detectors may hold what cannot be copied; their names can.

@@ -6,6 +6,7 @@ import importlib.metadata
 import inspect
 import platform
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -15,6 +16,7 @@ from regionloss.hooks.catalogue import Catalogue, load_target
 from regionloss.hooks.options import checked_options
 from regionloss.hooks.records import Component, Plugin
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
+from regionloss.recipe.build import build_trainer
 from regionloss.recipe.load import Loaded
 from regionloss.recipe.schema import Recipe, TermsFile, TermUse
 
@@ -26,6 +28,9 @@ def resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
 
     Keys: `recipe`, `file`, `versions` (distribution -> version), `plugins`, `components` (with licence, distribution
     and weight files with their sha256), `licences`.
+
+    A trainer that uses components beside the recipe's terms names them: its method `components()` yields kind, name and
+    options of each. What is not here is left out: who needs it says so.
     """
     with loaded.catalogue.in_use():
         return _resolved(loaded)
@@ -42,6 +47,10 @@ def _resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
     if isinstance(loaded.recipe, Recipe):
         trainer = loaded.recipe.trainer
         recipe["trainer"] = used.part("trainer", trainer.name, trainer.options)
+        if hasattr(load_target(loaded.catalogue.find("trainer", trainer.name)), "components"):
+            for kind, name, options in build_trainer(loaded).components():
+                with suppress(UnknownNameError, PluginError):
+                    used.part(kind, name, options)
     components = used.provenance()
     licences = {licence for c in components for licence in (c["licence"], *(w["licence"] for w in c["weights"]))}
     return {

@@ -6,7 +6,7 @@ import difflib
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,19 +16,6 @@ from regionloss.limits import number_of
 from regionloss.regions import geometry
 from regionloss.regions.geometry import Draws
 from regionloss.regions.regions import Regions, check_values
-
-
-@dataclass(frozen=True, eq=False)
-class LooseRegions(Regions):
-    """Regions on their way to a batch, many a second: `collate_regions` checks them and lays them out at its end."""
-
-    def __post_init__(self) -> None:
-        """Leave that to collation."""
-
-
-def settled(regions: Regions) -> Regions:
-    """Return regions checked and laid out."""
-    return Regions(**{field.name: getattr(regions, field.name) for field in fields(regions)})
 
 
 @dataclass(frozen=True)
@@ -116,8 +103,8 @@ def collate_regions(
     dropped: Counter[str] = Counter()
     batch = {}
     for kind in kinds:
-        joined = loose([regions.get(kind) for regions in per_image], kind)
-        batch[kind] = settled(keep(joined, (filters or {}).get(kind, RegionFilter()), dropped, generator))
+        joined = together([regions.get(kind) for regions in per_image], kind)
+        batch[kind] = keep(joined, (filters or {}).get(kind, RegionFilter()), dropped, generator).laid_out()
     return batch, dropped
 
 
@@ -138,9 +125,9 @@ def join(per_image: Sequence[Regions | None], kind: str, image_size: tuple[int, 
             check_single(regions, f"join[{number}]", kind, image_size)
     if all(regions is None for regions in per_image):
         annotated = torch.zeros(len(per_image), dtype=torch.bool)
-        return replace(Regions.empty(kind, image_size, len(per_image)), annotated=annotated, layout=None)
-    joined = loose(per_image, kind)
-    return settled(replace(joined, annotated=None) if all(found is not None for found in per_image) else joined)
+        return Regions.empty(kind, image_size, len(per_image)).changed(annotated=annotated).laid_out()
+    joined = together(per_image, kind)
+    return (joined.changed(annotated=None) if all(found is not None for found in per_image) else joined).laid_out()
 
 
 def check_single(regions: Regions, where: str, kind: str, image_size: tuple[int, int]) -> None:
@@ -155,7 +142,7 @@ def check_single(regions: Regions, where: str, kind: str, image_size: tuple[int,
         raise InputError(expected(where, "regions of one image, image_index 0", got, advice))
 
 
-def loose(per_image: Sequence[Regions | None], kind: str) -> LooseRegions:
+def together(per_image: Sequence[Regions | None], kind: str) -> Regions:
     """Return the same with values checked, but not laid out yet."""
     found = [(i, regions) for i, regions in enumerate(per_image) if regions is not None]
     sizes = {tuple(regions.image_size) for _, regions in found}
@@ -165,23 +152,24 @@ def loose(per_image: Sequence[Regions | None], kind: str) -> LooseRegions:
     parts = [regions for _, regions in found]
     annotated = torch.zeros(len(per_image), dtype=torch.bool)
     annotated[[i for i, _ in found]] = True
-    found_regions = LooseRegions(
-        kind,
-        torch.cat([regions.boxes for regions in parts]),
-        torch.cat([torch.full((len(regions),), i, dtype=torch.int64) for i, regions in found]),
-        parts[0].image_size,
-        len(per_image),
-        keypoints=together([regions.keypoints for regions in parts], [len(regions) for regions in parts]),
-        scores=together([regions.scores for regions in parts], [len(regions) for regions in parts]),
-        valid=joined_valid(parts),
+    counts = [len(regions) for regions in parts]
+    joined = Regions.trusted(
+        kind=kind,
+        boxes=torch.cat([regions.boxes for regions in parts]),
+        image_index=torch.cat([torch.full((len(regions),), i, dtype=torch.int64) for i, regions in found]),
+        image_size=parts[0].image_size,
+        num_images=len(per_image),
+        keypoints=rows_of([regions.keypoints for regions in parts], counts),
+        scores=rows_of([regions.scores for regions in parts], counts),
+        valid=None if all(r.valid is None for r in parts) else torch.cat([valid_of(regions) for regions in parts]),
         texts=joined_texts(parts),
         annotated=annotated,
     )
-    check_values(found_regions)
-    return found_regions
+    check_values(joined)
+    return joined
 
 
-def together(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | None:
+def rows_of(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | None:
     """Return rows of all images; NaN for those of an image that has none, None where no image has any."""
     example = next((part for part in parts if part is not None), None)
     if example is None:
@@ -194,12 +182,9 @@ def together(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | 
     return torch.cat(rows)
 
 
-def joined_valid(parts: Sequence[Regions]) -> Tensor | None:
-    """Return which regions are valid; None where all are."""
-    if all(regions.valid is None for regions in parts):
-        return None
-    ones = [torch.ones(len(regions), dtype=torch.bool) for regions in parts]
-    return torch.cat([one if r.valid is None else r.valid for one, r in zip(ones, parts, strict=True)])
+def valid_of(regions: Regions) -> Tensor:
+    """Return (R,) which regions are valid."""
+    return torch.ones(len(regions), dtype=torch.bool) if regions.valid is None else regions.valid
 
 
 def joined_texts(parts: Sequence[Regions]) -> tuple[str, ...] | None:
@@ -226,18 +211,14 @@ def keep(regions: Regions, rules: RegionFilter, dropped: Counter[str], generator
     for reason, mask in reasons.items():
         dropped[f"{regions.kind}/{reason}"] += int((mask & ~gone).sum())
         gone |= mask
-    kept = replace(regions, boxes=clipped, layout=None) if not gone.any() else clipped_rest(regions, clipped, ~gone)
+    kept = regions.changed(boxes=clipped)
+    kept = kept.select(~gone) if gone.any() else kept
     if rules.drop:
         kept = counted(kept, geometry.drop(kept, rules.drop, generator), "drop", dropped)
     if rules.per_image is not None or rules.per_batch is not None:
         few = geometry.limit(kept, rules.per_image, rules.per_batch, rules.choose, generator)
         kept = counted(kept, few, "limit", dropped)
     return kept if rules.pad_to is None else kept.padded(rules.pad_to)
-
-
-def clipped_rest(regions: Regions, clipped: Tensor, mask: Tensor) -> Regions:
-    """Return the regions that a mask (R,) keeps, with their boxes clipped to the image."""
-    return replace(regions.select(mask), boxes=clipped[mask], layout=None)
 
 
 def counted(before: Regions, after: Regions, reason: str, dropped: Counter[str]) -> Regions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,14 +27,14 @@ def crop(regions: Regions, window: tuple[int, int, int, int]) -> Regions:
     inside = (boxes[:, 2:] > 0).all(1) & (boxes[:, 0] < width) & (boxes[:, 1] < height)
     kept = regions.select(inside)
     points = None if kept.keypoints is None else kept.keypoints - kept.keypoints.new_tensor([left, top])
-    return replace(kept, boxes=boxes[inside], keypoints=points, image_size=(height, width), layout=None)
+    return kept.changed(boxes=boxes[inside], keypoints=points, image_size=(height, width))
 
 
 def resize(regions: Regions, size: tuple[int, int]) -> Regions:
     """Return the regions of images resized to `size` (height, width), pixels."""
     scale = regions.boxes.new_tensor([size[1] / regions.image_size[1], size[0] / regions.image_size[0]])
     points = None if regions.keypoints is None else regions.keypoints * scale
-    return replace(regions, boxes=regions.boxes * scale.repeat(2), keypoints=points, image_size=size, layout=None)
+    return regions.changed(boxes=regions.boxes * scale.repeat(2), keypoints=points, image_size=size)
 
 
 def hflip(regions: Regions, flip_pairs: Sequence[tuple[int, int]] | None = None) -> Regions:
@@ -57,7 +56,7 @@ def hflip(regions: Regions, flip_pairs: Sequence[tuple[int, int]] | None = None)
             advice = f"See regionloss.hooks.catalogue.catalogue().region_kind('{regions.kind}').flip_pairs."
             raise InputError(expected("hflip", "flip_pairs, as the regions have keypoints", "none", advice))
         points = mirrored(points, width, flip_pairs)
-    return replace(regions, boxes=boxes, keypoints=points, layout=None)
+    return regions.changed(boxes=boxes, keypoints=points)
 
 
 def mirrored(points: Tensor, width: int, flip_pairs: Sequence[tuple[int, int]]) -> Tensor:

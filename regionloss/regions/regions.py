@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -53,10 +53,9 @@ class Regions:
         check_shapes(self)
         if self.valid is not None:
             self._blank_invalid(self.valid)
-        if self.boxes.device.type == "cpu" and not torch.compiler.is_compiling():
+        if self._on_host():
             check_values(self)
-            layout = Layout.of(self.boxes, self.image_index, self.keypoints, self.num_images)
-            object.__setattr__(self, "layout", layout)
+            object.__setattr__(self, "layout", self._layout())
 
     def _blank_invalid(self, valid: Tensor) -> None:
         # Whatever stood there, even NaN, must not reach a crop: zero times NaN is NaN in a gradient.
@@ -65,6 +64,12 @@ class Regions:
         if self.keypoints is not None:
             blank = torch.where(valid[:, None, None], self.keypoints, torch.nan)
             object.__setattr__(self, "keypoints", blank)
+
+    def _on_host(self) -> bool:
+        return self.boxes.device.type == "cpu" and not torch.compiler.is_compiling()
+
+    def _layout(self) -> Layout:
+        return Layout.of(self.boxes, self.image_index, self.keypoints, self.num_images)
 
     def __len__(self) -> int:
         return self.boxes.shape[0]
@@ -111,6 +116,26 @@ class Regions:
         index = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
         return cls(kind, boxes, index, image_size, 1, keypoints=keypoints, scores=scores, texts=texts)
 
+    @classmethod
+    def trusted(cls, **values: Any) -> Regions:
+        """Return regions of values that are known to fit, by field; they are neither checked nor laid out.
+
+        Transforms make many a second of regions that were checked: `collate_regions` checks what came of them.
+        """
+        regions = object.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(regions, name, value)
+        return regions
+
+    def changed(self, **values: Any) -> Regions:
+        """Return these regions with other values, `trusted`; `dataclasses.replace` checks and lays out."""
+        kept = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Regions.trusted(**kept | {"layout": None} | values)
+
+    def laid_out(self) -> Regions:
+        """Return these regions with their layout, as far as it is known on the host."""
+        return self.changed(layout=self._layout()) if self.layout is None and self._on_host() else self
+
     def to(self, device: torch.device | str, non_blocking: bool = False, dtype: torch.dtype | None = None) -> Regions:
         """Return the regions on another device; the host's knowledge of their layout travels along.
 
@@ -119,22 +144,18 @@ class Regions:
             non_blocking: Whether not to wait for copies from pinned memory, as in `Tensor.to`.
             dtype: Precision of boxes, keypoints and scores; None keeps it.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {
-            name: value.to(device, non_blocking=non_blocking)
-            for name, value in values.items()
-            if isinstance(value, Tensor | Layout)
-        }
+        moved = {name: value.to(device, non_blocking=non_blocking) for name, value in self.laid_out()._parts().items()}
         if dtype is not None:
             moved |= {n: v.to(dtype) for n, v in moved.items() if isinstance(v, Tensor) and v.is_floating_point()}
-        return replace(self, **moved)
+        return self.changed(**moved)
 
     def pin_memory(self) -> Regions:
         """Return the regions in page-locked memory (called by `DataLoader(pin_memory=True)`)."""
-        pinned: dict[str, Any] = {
-            f.name: v.pin_memory() for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)
-        }
-        return replace(self, **pinned)
+        return self.changed(**{name: value.pin_memory() for name, value in self.laid_out()._parts().items()})
+
+    def _parts(self) -> dict[str, Tensor | Layout]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor | Layout)}
 
     def select(self, index: Tensor) -> Regions:
         """Return the regions that a mask (R,) bool or an index (N,) int64 names, in that order."""
@@ -145,19 +166,13 @@ class Regions:
             if (value := getattr(self, name)) is not None
         }
         texts = None if self.texts is None else tuple(self.texts[i] for i in positions.tolist())
-        return replace(self, **rows, texts=texts, layout=None)
+        return self.changed(**rows, texts=texts)
 
     def of_image(self, image: int) -> Regions:
         """Return the regions of one image as a batch of one."""
         picked = self.select((self.image_index == image).nonzero().flatten())
         annotated = None if self.annotated is None else self.annotated[image : image + 1]
-        return replace(
-            picked,
-            image_index=torch.zeros_like(picked.image_index),
-            num_images=1,
-            annotated=annotated,
-            layout=None,
-        )
+        return picked.changed(image_index=torch.zeros_like(picked.image_index), num_images=1, annotated=annotated)
 
     def padded(self, counts: Sequence[int] = (0, 4, 8, 16, 32, 64, 128, 256, 512, 1024)) -> Regions:
         """Return the regions filled up with invalid ones to the next of a few counts.
@@ -180,7 +195,7 @@ class Regions:
             name: torch.cat([whole.get(name, getattr(self, name)), more]) for name, more in pad.items()
         }
         texts = None if self.texts is None else (*self.texts, *[""] * missing)
-        return replace(self, **rows, texts=texts, layout=None)
+        return self.changed(**rows, texts=texts)
 
 
 def check_types(regions: Regions) -> None:

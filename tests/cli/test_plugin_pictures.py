@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from regionloss.cli.main import app
 from regionloss.testing.check.check import findings_of
-from regionloss.testing.check.findings import ADVICE, MISSING, OK, Finding, number, print_findings
+from regionloss.testing.check.findings import ADVICE, MISSING, OK, Finding, print_findings
 from regionloss.testing.template import write_plugin
 
 DETECTOR = """
@@ -107,4 +107,3 @@ def test_a_finished_plugin_without_weights_passes_the_strict_check(project: Path
 def test_the_last_line_counts_in_words(count: int, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert print_findings([Finding(MISSING, "part", "x")] * count) == (count > 0)
     assert capsys.readouterr().out.endswith(f"{sentence} missing.\n")
-    assert (number(1, "test"), number(2, "test")) == ("1 test", "2 tests")

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from regionloss import Regions
+from regionloss import Regions, collate_regions
+from regionloss.errors import InputError
+from regionloss.regions import crop, hflip
 from tests.helpers import face_regions, text_regions
 
 
@@ -123,3 +125,18 @@ def test_layout_travels_and_survives_pickling() -> None:
     assert moved.boxes.device.type == "meta"
     assert moved.layout.slots == 2
     assert moved.layout.max_spread == regions.layout.max_spread > 0
+
+
+def test_what_transforms_make_is_checked_and_laid_out_when_it_is_collated() -> None:
+    made = hflip(crop(text_regions(), (0, 0, 30, 40)))
+    assert made.layout is None
+    fresh = replace(made)  # the constructor checks and lays out
+    assert torch.equal(made.laid_out().layout.slot, fresh.layout.slot)
+    assert torch.equal(made.to("cpu").layout.slot, fresh.layout.slot)
+    single = Regions.single("text", torch.tensor([[1.0, 2, 9, 9]]), (40, 48))
+    for wrong in ([[torch.nan, 2, 9, 9]], [[9.0, 2, 1, 9]], [[50.0, 2, 60, 9]]):
+        broken = single.changed(boxes=torch.tensor(wrong))
+        with pytest.raises(InputError, match=r"boxes\[0\] \(text\)"):
+            collate_regions([{"text": broken}])
+        with pytest.raises(InputError, match=r"boxes\[0\] \(text\)"):
+            replace(broken)

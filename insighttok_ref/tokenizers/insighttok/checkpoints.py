@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from insighttok_ref.quantizers.build import DEFAULT
+from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.candidates import Candidate, candidates
 from insighttok_ref.tokenizers.insighttok.codes import Codes, choose
@@ -27,7 +28,6 @@ from insighttok_ref.tokenizers.insighttok.layouts import (
     other_layers,
     renamed,
 )
-from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss.disk import whole
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
 from regionloss.weights import broken, entries, read_pickled
@@ -44,13 +44,13 @@ class Found(NamedTuple):
     """A tokenizer that was read: the model, the kind of its file, what the file lacked and was filled in, and
     sentences on what was taken where the file leaves a choice."""
 
-    model: Any  # a module that is a `Tokenizer`
+    model: Tokenizer
     kind: str
     filled: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
-def save_tokenizer(model: InsightTokenizer, path: Path, layout: Layout = "ours") -> None:
+def save_tokenizer(model: Tokenizer, path: Path, layout: Layout = "ours") -> None:
     """Write a tokenizer, complete or not at all.
 
     Args:
@@ -78,7 +78,7 @@ def save_tokenizer(model: InsightTokenizer, path: Path, layout: Layout = "ours")
 _REST = ("official", "safetensors")
 
 
-def _as_published(model: InsightTokenizer, tensors: Tensors, layout: Layout) -> Tensors:
+def _as_published(model: Tokenizer, tensors: Tensors, layout: Layout) -> Tensors:
     """Return the tensors that the published layout has, or say why it cannot hold the model."""
     if "use" in model.config:
         got = f"'{model.config['use']}'"
@@ -103,7 +103,7 @@ def _as_published(model: InsightTokenizer, tensors: Tensors, layout: Layout) -> 
     return {name: value for name, value in tensors.items() if name not in statistics}
 
 
-def load_tokenizer(path: Path) -> Any:
+def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer of any kind that `read_tokenizer` knows, in eval mode.
 
     Raises:
@@ -219,7 +219,7 @@ def _read(path: Path, trust: bool) -> tuple[Any, dict[str, Any] | None]:
         raise broken(path, WHAT, error) from error
 
 
-def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> Any:
+def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> Tokenizer:
     """Return the tokenizer in eval mode, every tensor of which was in the file."""
     try:
         with torch.device("meta"):

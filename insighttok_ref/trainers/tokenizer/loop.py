@@ -14,8 +14,7 @@ from torch import Tensor
 from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.losses import Losses
 from insighttok_ref.objective.objective import Objective
-from insighttok_ref.tokenizers.base import TokenizerOutput
-from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+from insighttok_ref.tokenizers.base import Tokenizer, TokenizerOutput
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.schedule import cosine
@@ -57,7 +56,7 @@ class PartState:
 
     part: Part
     share: Share
-    model: InsightTokenizer
+    model: Tokenizer
     engine: Engine
     objective: Objective
     watch: FiniteWatch

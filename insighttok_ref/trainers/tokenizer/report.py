@@ -18,7 +18,7 @@ from regionloss.data.shards import write_whole
 from regionloss.evaluation.report import Judged, JudgeName, ReportData, judge_pictures, scores, write_report
 
 if TYPE_CHECKING:
-    from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+    from insighttok_ref.tokenizers.base import Tokenizer
     from insighttok_ref.trainers.tokenizer.session import Session
     from regionloss.data.batches import Batch
     from regionloss.judges import Judge
@@ -106,7 +106,7 @@ def judged_part(session: Session, part: Part, judges: Mapping[str, Judge]) -> Ju
 
 
 @torch.no_grad()
-def reconstructed(model: InsightTokenizer, images: Tensor, batch_size: int) -> Tensor:
+def reconstructed(model: Tokenizer, images: Tensor, batch_size: int) -> Tensor:
     """Return images (N, 3, H, W) through encoder, codes and decoder."""
     device = model.last_layer.device
     return torch.cat([model(part.to(device)).reconstruction.cpu() for part in images.split(batch_size)])

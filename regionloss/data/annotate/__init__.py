@@ -3,13 +3,14 @@
 from regionloss.data.annotate.annotator import Annotate
 from regionloss.data.annotate.decode import Picture, decode
 from regionloss.data.annotate.detect import to_batch
-from regionloss.data.annotate.detectors import resolve
+from regionloss.data.annotate.detectors import Named, resolve, scan_of
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.pictures import Annotated, Tick, annotate, annotate_files
 
 __all__ = [
     "Annotate",
     "Annotated",
+    "Named",
     "Picture",
     "Tick",
     "annotate",
@@ -17,5 +18,6 @@ __all__ = [
     "decode",
     "jobs_of",
     "resolve",
+    "scan_of",
     "to_batch",
 ]

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -128,7 +128,7 @@ def annotate(picture: Annotated, detectors: Iterable[Detector], max_side: int = 
 def added(first: Regions, second: Regions) -> Regions:
     """Return two detectors' regions of one image."""
     both = join([first, second], first.kind, first.image_size)
-    return replace(both, image_index=torch.zeros_like(both.image_index), num_images=1, layout=None)
+    return both.changed(image_index=torch.zeros_like(both.image_index), num_images=1).laid_out()
 
 
 def look(detector: Detector, image: Image.Image, max_side: int) -> Regions:

@@ -13,7 +13,7 @@ from regionloss.data.annotate.job import Job
 from regionloss.data.annotate.stats import RESHAPED, Names, add_names, hid_images, kept_names, other_shard
 from regionloss.data.shards.keys import same_rule
 from regionloss.data.shards.source import Source
-from regionloss.data.sidecars.lookup import same_aspect
+from regionloss.data.sidecars.entries import same_aspect
 from regionloss.data.sidecars.recovery import keep_copy, known_sidecar
 from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, with_scan
 from regionloss.errors import InputError, expected

@@ -11,7 +11,7 @@ from regionloss.data.batches.random_streams import stream
 from regionloss.data.images.augment import Framing
 from regionloss.data.images.files import MOST_PIXELS, ImageError, decoded, open_image, upright_size
 from regionloss.data.shards.shards import Shard, ShardSet
-from regionloss.data.sidecars.lookup import Joined
+from regionloss.data.sidecars.entries import Joined
 from regionloss.errors import InputError, expected
 
 #: Path of a shard, key and size (width, height) of an image -> what was found in it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from PIL import Image, ImageEnhance
 
@@ -38,21 +37,7 @@ def cropped(
     top, left, height, width = window
     box = box or (left, top, left + width, top + height)
     smaller = image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
-    return smaller, {kind: shown(found, window, size) for kind, found in regions.items()}
-
-
-def shown(regions: Regions, window: Window, size: tuple[int, int]) -> Regions:
-    """Return `geometry.crop` to a window and `geometry.resize` to a size in one, for every image of a training."""
-    top, left, height, width = window
-    across, down = size[1] / width, size[0] / height
-    rows = [[left, top, left, top], [across, down, across, down], [width, height, width, height]]
-    corner, scale, limits = regions.boxes.new_tensor(rows)
-    boxes = regions.boxes - corner
-    inside = ((boxes[:, 2:] > 0) & (boxes[:, :2] < limits[:2])).all(1)
-    if not inside.all():
-        regions, boxes = regions.select(inside), boxes[inside]
-    points = None if regions.keypoints is None else (regions.keypoints - corner[:2]) * scale[:2]
-    return replace(regions, boxes=boxes * scale, keypoints=points, image_size=size, layout=None)
+    return smaller, {kind: geometry.resize(geometry.crop(found, window), size) for kind, found in regions.items()}
 
 
 def resized(image: Image.Image, regions: Mapping[str, Regions], shorter: int) -> tuple[Image.Image, dict[str, Regions]]:

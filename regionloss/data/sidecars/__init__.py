@@ -1,8 +1,8 @@
 """Side-cars: the regions of a shard's images, in a file beside it."""
 
 from regionloss.data.sidecars.collection import located
-from regionloss.data.sidecars.entries import same_aspect
-from regionloss.data.sidecars.lookup import Rows, Sidecars, check_found, check_kinds
+from regionloss.data.sidecars.entries import Rows, same_aspect
+from regionloss.data.sidecars.lookup import Sidecars, check_found, check_kinds
 from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar
 
 __all__ = [

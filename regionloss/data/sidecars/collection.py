@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import typer
+from PIL import Image
 
 from regionloss.console.tables import counted
+from regionloss.data.images.files import decoded, open_image
+from regionloss.data.shards.addresses import unsigned
+from regionloss.data.shards.keys import normal
+from regionloss.data.shards.paths import exists, expand, is_folder, names_below
+from regionloss.data.shards.source import Source, open_source
+from regionloss.data.sidecars.entries import row_regions, same_aspect
+from regionloss.data.sidecars.formats.rows import sides
+from regionloss.data.sidecars.schema import is_box
+from regionloss.data.sidecars.sidecar import SUFFIX, Row, Sidecar, read_sidecar, sidecar_path
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from regionloss.data.shards.source import Source
-    from regionloss.data.sidecars.sidecar import Row, Sidecar
-    from regionloss.regions.regions import Regions
+from regionloss.regions.regions import Regions
 
 
 def located(path: str) -> str:
     """Return the side-car that a path means: `00000.parquet` and `00000.tar` stand for `00000.regions.parquet`."""
-    from regionloss.data.shards.paths import exists
-    from regionloss.data.sidecars.sidecar import SUFFIX, sidecar_path
-
     path = path.rstrip("/")
     # What img2dataset writes beside a shard is called 00000.parquet, too: the name of a side-car goes first.
     candidates = [path.removesuffix(SUFFIX).removesuffix(".parquet") + SUFFIX, sidecar_path("", path), path]
@@ -36,9 +36,6 @@ def located(path: str) -> str:
 
 def all_sidecars(paths: Sequence[str]) -> Iterator[tuple[str, Sidecar]]:
     """Yield side-cars with their paths, each once, one in memory at a time."""
-    from regionloss.data.shards.paths import expand, is_folder, names_below
-    from regionloss.data.sidecars.sidecar import SUFFIX, read_sidecar
-
     found: dict[str, None] = {}
     for path in expand(list(paths)):
         if not is_folder(path):
@@ -54,8 +51,6 @@ def all_sidecars(paths: Sequence[str]) -> Iterator[tuple[str, Sidecar]]:
 
 def usable(path: str, rows: Iterable[Row]) -> Iterator[Row]:
     """Yield rows without entries that are no boxes in their images; say at the end how many there were."""
-    from regionloss.data.sidecars.schema import is_box
-
     left = 0
     for row in rows:
         regions = [region for region in row["regions"] if is_box(region)]
@@ -95,8 +90,6 @@ def rows_by_key(paths: Sequence[str]) -> Iterator[Row]:
 
 def chosen_keys(path: str, sidecar: Sidecar, keys: Sequence[str], limit: int) -> list[str]:
     """Return the keys that are named, or the first of those with regions, then of those without."""
-    from regionloss.data.shards.keys import normal
-
     keys = normal(keys)
     for key in keys:
         if key not in sidecar:
@@ -114,10 +107,6 @@ def pictures(
 
     In the place of an image that cannot be read stands the sentence that says so.
     """
-    from regionloss.data.images.files import decoded, open_image
-    from regionloss.data.sidecars.entries import row_regions, same_aspect
-    from regionloss.data.sidecars.formats.rows import sides
-
     source = opened_shard(images)
     try:
         numbers = {key: number for number, key in enumerate(source.shard.keys())}
@@ -142,9 +131,6 @@ def pictures(
 
 def opened_shard(path: str) -> Source:
     """Open a shard; raise InputError where there is none."""
-    from regionloss.data.shards.addresses import unsigned
-    from regionloss.data.shards.source import open_source
-
     try:
         return open_source(path)
     except (FileNotFoundError, IsADirectoryError) as error:

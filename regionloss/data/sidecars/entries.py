@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 
 from regionloss.data.sidecars.schema import FARTHEST, schema
 from regionloss.data.sidecars.sidecar import Row, scanned_kinds
-from regionloss.regions.collation import LooseRegions, settled
 from regionloss.regions.regions import Regions
 
 
@@ -124,7 +122,7 @@ class Rows:
                 dropped[f"{kind}/invalid"] = invalid
         return Joined(regions, dropped, not (self.kinds[start:end] == "text").any())
 
-    def of_kind(self, row: int, kind: str, size: tuple[int, int]) -> tuple[LooseRegions, int]:
+    def of_kind(self, row: int, kind: str, size: tuple[int, int]) -> tuple[Regions, int]:
         """Return a row's entries of one kind in pixels, and how many more are no boxes in the image."""
         start, (width, height) = self.ends[row], size
         mine = start + np.flatnonzero(self.kinds[start : self.ends[row + 1]] == kind)
@@ -137,12 +135,12 @@ class Rows:
         if points is not None and points.shape[1]:
             keypoints = torch.from_numpy(points[index].reshape(len(index), points.shape[1] // 2, 2) * scale)
         texts = tuple(self.texts[i] or "" for i in index)
-        regions = LooseRegions(
-            kind,
-            torch.from_numpy(boxes),
-            torch.zeros(len(index), dtype=torch.int64),
-            (height, width),
-            1,
+        regions = Regions.trusted(
+            kind=kind,
+            boxes=torch.from_numpy(boxes),
+            image_index=torch.zeros(len(index), dtype=torch.int64),
+            image_size=(height, width),
+            num_images=1,
             keypoints=keypoints,
             scores=torch.from_numpy(self.scores[index]),
             texts=texts if any(texts) else None,
@@ -167,7 +165,7 @@ def row_regions(
         found, invalid = rows.of_kind(0, kind, size)
         # A side-car has 1 where a source has no scores; a picture would show that as certainty.
         known = found.scores is not None and bool((found.scores != 1).any())
-        regions[kind] = settled(found if known else replace(found, scores=None))
+        regions[kind] = (found if known else found.changed(scores=None)).laid_out()
         dropped += Counter({f"{kind}/invalid": invalid})
     return regions, dropped
 

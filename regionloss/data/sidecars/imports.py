@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from regionloss.console.tables import counted
+from regionloss.data.images.files import open_image, upright_size
+from regionloss.data.shards.addresses import address
+from regionloss.data.shards.atomic import alone
+from regionloss.data.shards.keys import nfc, same_rule
+from regionloss.data.shards.paths import is_tar
+from regionloss.data.shards.source import Source
 from regionloss.data.sidecars.collection import advice_on_keys, opened_shard
+from regionloss.data.sidecars.entries import same_aspect
+from regionloss.data.sidecars.formats.rows import Imported, sides, with_import
+from regionloss.data.sidecars.recovery import keep_copy, known_sidecar
+from regionloss.data.sidecars.sidecar import Row, Sidecar, write_sidecar
 from regionloss.errors import InputError, expected
-
-if TYPE_CHECKING:
-    from regionloss.data.shards.source import Source
-    from regionloss.data.sidecars.formats.rows import Imported
-    from regionloss.data.sidecars.sidecar import Row
 
 
 def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list[str]]:
@@ -24,11 +28,6 @@ def merge(target: str, images: str, imported: Imported) -> tuple[list[Row], list
     Returns:
         The imported rows that it holds now, and sentences about those that it does not.
     """
-    from regionloss.data.shards.addresses import address
-    from regionloss.data.shards.atomic import alone
-    from regionloss.data.sidecars.formats.rows import sides
-    from regionloss.data.sidecars.lookup import same_aspect
-
     images = address(images)
     source = opened_shard(images)
     try:
@@ -54,9 +53,6 @@ def keyed(rows: Mapping[str, Row], keys: Sequence[str], images: str) -> tuple[di
     A name is a key as it is. A tar file has keys without suffix; and a letter with an accent is one sign or two. What
     names an image second is left out: nobody knows which of two files is meant.
     """
-    from regionloss.data.shards.keys import nfc
-    from regionloss.data.shards.paths import is_tar
-
     known = {nfc(key): key for key in keys} | {key: key for key in keys}
     found: dict[str, Row] = {}
     foreign = []
@@ -71,8 +67,6 @@ def keyed(rows: Mapping[str, Row], keys: Sequence[str], images: str) -> tuple[di
 
 def shorter(name: str, suffixed: bool) -> list[str]:
     """Return what else a file's key may be; where keys have no suffix, what stands before its first or last dot."""
-    from regionloss.data.shards.keys import nfc
-
     name = nfc(name)
     folder, slash, base = name.rpartition("/")
     stems = (base.partition(".")[0], base.rpartition(".")[0]) if suffixed else ()
@@ -88,12 +82,6 @@ def add(
     rule: str,
 ) -> list[str]:
     """Write imported rows into a side-car; return a sentence about one that is damaged, of which a copy is kept."""
-    from regionloss.data.shards.keys import same_rule
-    from regionloss.data.sidecars.formats.rows import sides, with_import
-    from regionloss.data.sidecars.lookup import same_aspect
-    from regionloss.data.sidecars.recovery import keep_copy, known_sidecar
-    from regionloss.data.sidecars.sidecar import Sidecar, write_sidecar
-
     known, damage = known_sidecar(target)
     if damage:
         damage += (
@@ -120,9 +108,6 @@ def add(
 
 def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:
     """Return `(width, height)` of the upright images of rows that a shard holds; an unreadable one has its row's."""
-    from regionloss.data.images.files import open_image, upright_size
-    from regionloss.data.sidecars.formats.rows import sides
-
     sizes = {}
     for number, key in enumerate(source.shard.keys()):
         if key in rows:
@@ -141,9 +126,6 @@ def left_out(
     sizes: Mapping[str, tuple[int, int]],
 ) -> list[str]:
     """Return a sentence about names that stand for no image of a shard, and one about images of another aspect."""
-    from regionloss.data.sidecars.formats.rows import sides
-    from regionloss.data.sidecars.lookup import same_aspect
-
     sentences = []
     if foreign:
         where = f"{counted(len(foreign), 'image')} that {images} does not hold, the first is"

@@ -13,9 +13,7 @@ from typing import Any
 from regionloss.data.shards.keys import LAST
 from regionloss.data.shards.paths import exists, is_local
 from regionloss.data.shards.tar_index import Head, mark_of
-from regionloss.data.sidecars.entries import Joined as Joined
-from regionloss.data.sidecars.entries import Rows as Rows
-from regionloss.data.sidecars.entries import same_aspect as same_aspect
+from regionloss.data.sidecars.entries import Joined, Rows
 from regionloss.data.sidecars.sidecar import read_book, read_sidecar, scanned_kinds, sidecar_path
 from regionloss.errors import InputError, did_you_mean, expected
 

@@ -16,8 +16,7 @@ from regionloss.data.shards.addresses import unsigned
 from regionloss.data.shards.atomic import write_whole
 from regionloss.data.shards.keys import normal
 from regionloss.data.shards.paths import file_system
-from regionloss.data.sidecars.schema import check_table
-from regionloss.data.sidecars.schema import schema as schema
+from regionloss.data.sidecars.schema import check_table, schema
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:

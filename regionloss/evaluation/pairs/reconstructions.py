@@ -29,7 +29,7 @@ class ReconstructionFolder:
         InputError: There are no images in it.
     """
 
-    codebook_size = None
+    codebook_size: int | None = None
 
     def __init__(self, folder: Path, name: str | None = None, max_pixels: int = MOST_PIXELS) -> None:
         self.images, self.name = ImageFolder(str(folder), max_pixels), name or folder.resolve().name

@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, in_one_line
 from regionloss.hooks.catalogue import Catalogue, build_catalogue
 from regionloss.hooks.manager import file_plugin, import_file, installed_plugins
 from regionloss.hooks.records import Plugin, Registered
@@ -101,12 +100,10 @@ def _of_file(path: Path) -> Iterator[Finding]:
 def _of_module(plugin: Plugin, module: str, place: Path | None, records: list[Registered]) -> Iterator[Finding]:
     """Look at one module with hooks; what its hooks register is added to `records`."""
     try:
-        loaded = _import(plugin, module)
+        loaded = import_file(plugin.file) if plugin.file else importlib.import_module(module)
     # A plugin is a stranger's code, and may raise anything; so may its hooks and classes.
     except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        sentence = f"{module} cannot be imported: {type(error).__name__}: {reason}. Mend that first."
-        yield Finding(MISSING, "import", sentence)
+        yield Finding(MISSING, "import", f"{module} cannot be imported: {in_one_line(error)}. Mend that first.")
         return
     yield import_findings(plugin, place)
     own: list[Registered] = []
@@ -114,10 +111,6 @@ def _of_module(plugin: Plugin, module: str, place: Path | None, records: list[Re
     records += own
     known = _catalogue_with(plugin, own)
     yield from registered_findings(known, plugin, own, place / "tests" if place and not plugin.file else None)
-
-
-def _import(plugin: Plugin, module: str) -> ModuleType:
-    return import_file(plugin.file) if plugin.file else importlib.import_module(module)
 
 
 def _catalogue_with(plugin: Plugin, own: list[Registered]) -> Catalogue:

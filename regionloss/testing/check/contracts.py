@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from regionloss.errors import InputError, RegionLossError, WeightsError
+from regionloss.console.tables import counted
+from regionloss.errors import InputError, RegionLossError, WeightsError, in_one_line
 from regionloss.hooks.catalogue import Catalogue
 from regionloss.hooks.records import Component, TermRecord
 from regionloss.hooks.term_parts import PARTS, chosen_parts
-from regionloss.testing.check.findings import ADVICE, MISSING, OK, UNTRIED, Finding, number
+from regionloss.hooks.validation import short
+from regionloss.testing.check.findings import ADVICE, MISSING, OK, UNTRIED, Finding
 from regionloss.testing.check.pictures import own_pictures
 
 #: Kind of component -> its class in `regionloss.testing.contracts`.
@@ -113,7 +115,7 @@ def _run(name: str, made: Any, part: str, note: str = "", **settings: Any) -> It
             law = (inspect.getdoc(method) or test).splitlines()[0].rstrip(".")
             yield Finding(MISSING, part, f"{name}.{test}: {law}. It does not hold: {reason}.")
     if not failed:
-        yield Finding(OK, part, f"it keeps its contract ({name}, {number(len(tests), 'test')}){note}")
+        yield Finding(OK, part, f"it keeps its contract ({name}, {counted(len(tests), 'test')}){note}")
 
 
 def _failure(test: Callable[[], object]) -> str:
@@ -129,7 +131,7 @@ def _failure(test: Callable[[], object]) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300].rstrip('.')}"
+    return short(in_one_line(error), 300)
 
 
 def _used(known: Catalogue, component: Component) -> tuple[dict[str, Any], int, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import typer
 
-from regionloss.console.tables import print_table
+from regionloss.console.tables import counted, print_table
 
 OK, MISSING, UNTRIED, ADVICE = "ok", "missing", "not tried", "advice"
 OTHERS = {UNTRIED: "not tried here", ADVICE: "to think about"}
@@ -32,12 +32,7 @@ def print_findings(found: Iterable[Finding], *, strict: bool = False) -> int:
     found = list(found)
     print_table("", ["", "part", "what is there, or what to do"], [[f.state, f.part, f.sentence] for f in found])
     counts = {state: sum(f.state == state for f in found) for state in (MISSING, UNTRIED, ADVICE)}
-    required = f"{number(counts[MISSING], 'required thing')} {'is' if counts[MISSING] == 1 else 'are'}"
+    required = f"{counted(counts[MISSING], 'required thing')} {'is' if counts[MISSING] == 1 else 'are'}"
     others = "".join(f", {counts[state]} {word}" for state, word in OTHERS.items() if counts[state])
     typer.echo(f"\n{required if counts[MISSING] else 'nothing required is'} missing{others}.")
     return int(sum(counts.values()) > 0 if strict else counts[MISSING] > 0)
-
-
-def number(count: int, thing: str) -> str:
-    """Return how many things there are, in words: `1 test`, `2 tests`."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from regionloss.errors import RegionLossError, did_you_mean
+from regionloss.errors import RegionLossError, did_you_mean, in_one_line
 from regionloss.hooks.manager import HOOKS
 from regionloss.hooks.records import Plugin, Registered
 from regionloss.hooks.registrar import Registrar
@@ -79,9 +79,9 @@ def hook_findings(plugin: Plugin, module: ModuleType, records: list[Registered])
                 value(register=registrar.for_hook(name))
                 working.append(name)
             except (Exception, SystemExit) as error:
-                kind = "" if isinstance(error, RegionLossError) else f"{type(error).__name__}: "
-                reason = " ".join(str(error).split()).rstrip(".")
-                yield Finding(MISSING, "hooks", f"{name}: {kind}{reason}. Nothing of the plugin is usable until then.")
+                told = in_one_line(error)
+                told = told.partition(": ")[2] if isinstance(error, RegionLossError) else told
+                yield Finding(MISSING, "hooks", f"{name}: {told}. Nothing of the plugin is usable until then.")
     records += registrar.records
     if working:
         yield Finding(OK, "hooks", ", ".join(working))

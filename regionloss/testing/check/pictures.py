@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regionloss.errors import in_one_line
 from regionloss.testing.projects import python_files
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def own_pictures(tests: Path, made: Any) -> tuple[Tensor | None, str]:
                 raise
             # A stranger's test, which may also skip itself: that is no `Exception`.
             except BaseException as error:
-                trouble = f" ({place} could not be used: {type(error).__name__}: {' '.join(str(error).split())})"
+                trouble = f" ({place} could not be used: {in_one_line(error)})"
     return None, trouble
 
 

@@ -18,7 +18,7 @@ from regionloss.data.batches.image_source import ImageSource
 from regionloss.data.images.augment import Augment, Framing
 from regionloss.data.images.files import decoded, open_image, read_image, upright_size
 from regionloss.data.shards.shards import FolderShard, ShardSet, find_shards
-from regionloss.data.sidecars.lookup import Joined
+from regionloss.data.sidecars.entries import Joined
 from regionloss.errors import InputError
 from regionloss.regions import Regions
 from tests.data.shards.test_shards import png, write_tar

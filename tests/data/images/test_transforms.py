@@ -20,11 +20,10 @@ from regionloss.data.images.transforms import (
     padded,
     random_window,
     resized,
-    shown,
     window_around,
 )
 from regionloss.errors import InputError
-from regionloss.regions import Regions, geometry
+from regionloss.regions import Regions
 from regionloss.regions.collation import RegionFilter, collate_regions
 
 SIZE = (180, 240)  # height, width
@@ -184,23 +183,6 @@ def test_the_middle_and_the_window_of_a_square():
 def test_options_that_make_no_sense(options: dict[str, object]):
     with pytest.raises(InputError, match=r"augment\."):
         Augment(**options)
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_crop_and_resize_in_one_are_the_two_after_one_another(seed: int):
-    """Bit for bit, so that images of earlier seeds keep their regions."""
-    rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    corners = torch.rand(20, 2, generator=generator) * torch.tensor([200.0, 140.0])
-    boxes = torch.cat([corners, corners + 5 + 35 * torch.rand(20, 2, generator=generator)], 1)
-    points = torch.rand(20, 3, 2, generator=generator) * 200
-    given = Regions(
-        "face", boxes, torch.zeros(20).long(), SIZE, 1, keypoints=points, texts=tuple("abcdefghijklmnopqrst")
-    )
-    window, size = random_window(SIZE, rng, (0.1, 0.5)), (rng.randint(20, 300), rng.randint(20, 300))
-    one, two = shown(given, window, size), geometry.resize(geometry.crop(given, window), size)
-    assert torch.equal(one.boxes, two.boxes)
-    assert torch.equal(one.keypoints, two.keypoints)
-    assert (one.texts, one.image_size) == (two.texts, two.image_size)
 
 
 def test_a_region_outside_the_window_is_gone_and_one_at_its_border_is_not_clipped():

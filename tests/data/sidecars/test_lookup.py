@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from regionloss.data.shards.tar_index import mark_of
-from regionloss.data.sidecars.lookup import Sidecars, check_found, check_kinds, same_aspect
+from regionloss.data.sidecars.entries import same_aspect
+from regionloss.data.sidecars.lookup import Sidecars, check_found, check_kinds
 from regionloss.data.sidecars.sidecar import Scan, Sidecar, sidecar_path, write_sidecar
 from regionloss.errors import InputError
 from regionloss.regions.collation import collate_regions

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from regionloss.data.shards.atomic import write_whole
+from regionloss.data.sidecars.entries import same_aspect
 from regionloss.data.sidecars.formats.rows import Imported, Written, numbers, read_file, side
-from regionloss.data.sidecars.lookup import same_aspect
 from regionloss.data.sidecars.sidecar import Row, scanned_kinds
 from regionloss.errors import InputError, expected
 
