@@ -53,13 +53,14 @@ ARROWS: dict[str, set[str]] = {
     | {"console", "disk", "hooks", "judges", "runs", "data/images"}
     | {"evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
     "evaluation/report": BASE
-    | {"judges", "pictures", "evaluation", "evaluation/metrics", "data/batches", "data/images", "data/shards"},
+    | {"disk", "judges", "pictures", "evaluation", "evaluation/benchmarks", "evaluation/metrics"}
+    | {"data/batches", "data/images", "data/shards"},
     "testing": {"errors", "hooks", "regions"},
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
     | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures", "autoencoders"}
-    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs"}
+    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
     | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }
