@@ -97,7 +97,9 @@ def sentences(row: Row, printed: bool) -> list[str]:
     if row.outside:
         total = row.outside + sum(row.counts)
         where = f"a ratio below {edges[0]:g}, or {edges[-1]:g} and more"
-        found.append(f"{row.method}: {row.outside} of {total} dropped, {where}; the first is {row.first_outside}.")
+        found.append(
+            f"{row.method}: {row.outside} of {total} dropped, {where}; the smallest is {row.smallest_outside}."
+        )
     if row.missing:
         found.append(f"{row.method}: pooled without {', '.join(row.missing)}, which do not have it at {row.setting}.")
     return found if printed else [*found, f"{row.method}: TokBench's own table leaves this row out (--official)."]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from regionloss.console.options import check_suffix
+from regionloss.console.options import MOST_PIXELS, MaxPixels, check_suffix
 from regionloss.console.sentences import SentenceGroup
 from regionloss.console.tables import counted, print_table
 from regionloss.errors import InputError, expected
@@ -34,7 +34,7 @@ def show(
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("regions.png"),
     limit: Annotated[int, typer.Option(min=1, help="Most images; those with regions come first.")] = 16,
     key: Annotated[list[str] | None, typer.Option(help="Key of an image to show; repeatable.")] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Draw images with their boxes, keypoints and scores."""
     from regionloss.data.sidecars.collection import chosen_keys, located, pictures

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from regionloss.errors import InputError, expected
 from regionloss.evaluation.benchmarks.sizes import EDGES, GROUPS, size_group
 
@@ -73,7 +75,7 @@ class Row:
         measures: What its records come to, by measure.
         counts: Instances of each size group.
         outside: Instances outside of all groups, which are dropped.
-        first_outside: The first of them, as sentences would name it.
+        smallest_outside: The smallest of them, as sentences would name it.
         missing: Names of the files of this kind that do not have the method at this setting.
     """
 
@@ -83,7 +85,7 @@ class Row:
     measures: Mapping[str, Means]
     counts: tuple[int, ...]
     outside: int
-    first_outside: str
+    smallest_outside: str
     missing: tuple[str, ...]
 
 
@@ -98,14 +100,15 @@ def read_result_file(path: Path) -> ResultFile:
     except (OSError, ValueError, RecursionError) as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
         raise InputError(expected(str(path), "a result file of TokBench", got, ADVICE)) from error
-    listed = list(_records(path, found))
-    faces = next(("similarity" in one for *_, one in listed if isinstance(one, dict)), False)
+    entries = list(_entries(path, found))
+    records = [one for *_, listed in entries for _, one in listed]
+    faces = next(("similarity" in one for one in records if isinstance(one, dict)), False)
     file = ResultFile(path, "face" if faces else "text")
-    for method, key, image, one in listed:
-        record = _record(image, one, file)
-        if record is not None and (setting := _setting(key)) is not None:
-            file.methods.setdefault(method, {}).setdefault(setting, []).append(record)
-    if not file.methods:
+    for method, key, listed in entries:
+        if (setting := _setting(key)) is not None:
+            known = file.methods.setdefault(method, {}).setdefault(setting, [])
+            known += [record for image, one in listed if (record := _record(image, one, file)) is not None]
+    if not any(listed for found in file.methods.values() for listed in found.values()):
         lacking = f"; {_counted(file.unusable)}" if file.unusable else ""
         wanted = f"records of a setting {', '.join(map(str, EDGES))}"
         raise InputError(expected(str(path), wanted, f"none that can be used{lacking}", ADVICE))
@@ -162,7 +165,7 @@ def check_setting(setting: int) -> None:
 
 def _row(kind: str, method: str, setting: int, files: Sequence[ResultFile]) -> Row:
     having = [file for file in files if setting in file.methods.get(method, {})]
-    pooled = [record for file in having for record in file.methods[method][setting]]
+    pooled = sorted((one for file in having for one in file.methods[method][setting]), key=lambda one: one.ratio)
     groups: dict[str | None, list[Record]] = {group: [] for group in (*GROUPS, None)}
     for record in pooled:
         groups[size_group(kind, record.ratio, setting)].append(record)
@@ -176,32 +179,29 @@ def _row(kind: str, method: str, setting: int, files: Sequence[ResultFile]) -> R
         measures[measure] = Means(each, _mean(known) if len(known) == len(each) else None, *both)
     return Row(
         *(kind, method, setting, measures, tuple(len(groups[group]) for group in GROUPS), len(outside)),
-        first_outside=f"'{outside[0].image}' with {outside[0].ratio:g}" if outside else "",
+        smallest_outside=f"'{outside[0].image}' with {outside[0].ratio:g}" if outside else "",
         missing=tuple(file.path.name for file in files if file not in having),
     )
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+    return float(np.mean(values)) if values else None
 
 
-def _records(path: Path, found: Any) -> Iterator[tuple[str, str, str, Any]]:
-    """Yield method, setting's key, image and record."""
+def _entries(path: Path, found: Any) -> Iterator[tuple[str, str, list[tuple[str, Any]]]]:
+    """Yield method, setting's key and records, each with its image."""
     for method, settings in _items(path, found, "methods by name"):
-        keys = [key for key, _ in _items(path, settings, f"settings of method '{method}'")]
-        numbers = Counter(filter(None, map(_setting, keys)))
-        if twice := [number for number, count in numbers.items() if count > 1]:
-            got = ", ".join(key for key in keys if _setting(key) == twice[0])
-            raise InputError(expected(f"{path}, method '{method}'", f"one entry of setting {twice[0]}", got))
-        for key, entry in settings.items():
+        for key, entry in _items(path, settings, f"settings of method '{method}'"):
             where = f"'{method}' at '{key}'"
             details = dict(_items(path, entry, f"results and details of {where}")).get("details")
+            listed: list[tuple[str, Any]] = []
             for image, one in _items(path, details, f"details of {where}, by image"):
                 results = dict(_items(path, one, f"results of image '{image}'")).get("results")
                 if not isinstance(results, list):
                     got = type(results).__name__
                     raise InputError(expected(f"{path}, {where}, image '{image}'", "a list of results", got, ADVICE))
-                yield from ((method, key, image, record) for record in results)
+                listed += [(image, record) for record in results]
+            yield method, key, listed
 
 
 def _items(path: Path, found: Any, wanted: str) -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import inspect
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,8 +14,8 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from regionloss.errors import PluginError, RegionLossError, UnknownNameError
 from regionloss.hooks.catalogue import Catalogue, load_target
-from regionloss.hooks.options import checked_options
-from regionloss.hooks.records import Component, Plugin
+from regionloss.hooks.options import checked_options, defaults_of
+from regionloss.hooks.records import Component
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
 from regionloss.recipe.build import build_trainer
 from regionloss.recipe.load import Loaded
@@ -59,7 +58,10 @@ def _resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
         "recipe": recipe,
         "file": str(loaded.path.resolve()),
         "versions": dict(_versions(loaded.catalogue)),
-        "plugins": [_provenance(plugin) for plugin in loaded.catalogue.plugins],
+        "plugins": [
+            {"name": one.name, "distribution": one.distribution, "version": one.version}
+            for one in loaded.catalogue.plugins
+        ],
         "components": components,
         "licences": sorted(licences),
     }
@@ -113,8 +115,8 @@ class _Used:
 
         A file that an option gives by its path is named by that.
         """
-        defaults = inspect.signature(load_target(component)).parameters.values()
-        replaced = {parameter.default for parameter in defaults if isinstance(parameter.default, str)}
+        defaults = defaults_of(load_target(component)).values()
+        replaced = {default for default in defaults if isinstance(default, str)}
         named = [value for value in options.values() if isinstance(value, str)]
         kept = [name for name in component.weights if name not in replaced or name in named]
         found = {}
@@ -156,13 +158,8 @@ def all_options(component: Component, options: Mapping[str, Any]) -> dict[str, A
     """Return `options` with the constructor's defaults, as plain data; a default that is none is left out."""
     target = load_target(component)
     values, _ = checked_options(target, options)
-    given = {
-        name: parameter.default
-        for name, parameter in inspect.signature(target).parameters.items()
-        if parameter.default is not parameter.empty
-    } | values
     plain = {}
-    for name, value in given.items():
+    for name, value in (defaults_of(target) | values).items():
         try:
             plain[name] = to_jsonable_python(value)
         except PydanticSerializationError:
@@ -179,7 +176,3 @@ def _versions(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
             yield name, importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-
-
-def _provenance(plugin: Plugin) -> dict[str, str]:
-    return {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version}

@@ -98,11 +98,6 @@ class TarShard:
         """Names of members that are not used, by reason."""
         return self.index().left
 
-    @property
-    def problem(self) -> str:
-        """What ended the reading of the file too early; empty where nothing did."""
-        return self.head.problem
-
     def keys(self) -> list[str]:
         """Return the key of each image, in order."""
         return self.index().keys
@@ -154,7 +149,7 @@ class FolderShard:
     """
 
     def __init__(self, path: str) -> None:
-        self.path, self.problem = path, ""
+        self.path = path
         names, closed = below(path)
         self.left = {"closed": closed}
         self._names = [name for name in names if is_image(name)]
@@ -169,7 +164,7 @@ class FolderShard:
     @property
     def head(self) -> Head:
         """Facts of the shard that are kept without its index."""
-        return headline(len(self._keys), self.problem, "", self.left)
+        return headline(len(self._keys), "", "", self.left)
 
     def keys(self) -> list[str]:
         """Return the key of each image, in order."""

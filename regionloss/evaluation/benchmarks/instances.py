@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from regionloss.errors import InputError, RegionLossError, expected
+from regionloss.errors import InputError, expected
 from regionloss.evaluation.pairs.pair import Instance
 from regionloss.judges import Judge
 from regionloss.regions.regions import Regions
@@ -41,14 +41,11 @@ def answers(name: str, judge: Judge, images: Sequence[Tensor], regions: Regions)
     """Return what a judge says of each region in each of several images (1, 3, H, W), asked in the same way for each.
 
     Raises:
-        InputError: The judge failed, or did not answer once a region.
+        InputError: It did not answer once a region.
     """
     found = []
     for image in images:
-        try:
-            said = judge.judge(image, regions)
-        except RegionLossError as error:
-            raise InputError(f"judge '{name}' failed: {error}") from error
+        said = judge.judge(image, regions)
         if len(said) != len(regions):
             raise InputError(expected(f"judge '{name}'", f"{len(regions)} answers, one a region", str(len(said))))
         found.append(said)
