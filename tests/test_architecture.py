@@ -46,18 +46,21 @@ ARROWS: dict[str, set[str]] = {
     | {"compat", "console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
     "pictures": BASE | {"losses", "data/images", "data/shards", "data/sidecars"},
     "evaluation/metrics": BASE,
-    "evaluation/pairs": BASE | {"data/images", "data/shards", "data/sidecars"},
+    "autoencoders": BASE | {"hooks", "weights"},
+    "evaluation/pairs": BASE | {"autoencoders", "data/images", "data/shards", "data/sidecars"},
     "evaluation/benchmarks": BASE | {"judges", "evaluation/metrics", "evaluation/pairs"},
     "evaluation": BASE
     | {"console", "disk", "hooks", "judges", "runs", "data/images"}
     | {"evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
     "evaluation/report": BASE
-    | {"judges", "pictures", "evaluation", "evaluation/metrics", "data/batches", "data/images", "data/shards"},
+    | {"disk", "judges", "pictures", "evaluation", "evaluation/benchmarks", "evaluation/metrics"}
+    | {"data/batches", "data/images", "data/shards"},
     "testing": {"errors", "hooks", "regions"},
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
-    | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures"}
+    | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures", "autoencoders"}
+    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
     | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }
@@ -69,6 +72,7 @@ LATE = {
 #: What plugins build on (docs/explanation/stability.md lists the same, and the doors).
 PLUGIN_API = {
     "regionloss",
+    "regionloss.autoencoders",
     "regionloss.backbones",
     "regionloss.checks",
     "regionloss.errors",

@@ -17,9 +17,10 @@ from regionloss.errors import InputError, PluginError, WeightsError, expected
 if TYPE_CHECKING:
     from insighttok_ref.calibration.measurement import Pulls
     from insighttok_ref.calibration.proposal import Proposal, Reference, Standard
-    from insighttok_ref.calibration.samples import Looking, Picture
+    from insighttok_ref.calibration.samples import Looking
     from insighttok_ref.objective.perceptual import PerceptualLoss
-    from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+    from insighttok_ref.tokenizers.base import Tokenizer
+    from regionloss.data.annotate import Annotated as Picture
     from regionloss.losses import LossTerms
     from regionloss.recipe import Loaded, Recipe, TermsFile
 
@@ -98,7 +99,7 @@ def calibrate(
 class Run(NamedTuple):
     """How images are taken and compared."""
 
-    model: InsightTokenizer | None
+    model: Tokenizer | None
     degrade: str
     device: str
     field: str
@@ -124,9 +125,7 @@ class Run(NamedTuple):
         return measure(samples(found, self.model, self.degrade, self.device), terms, beside, last)
 
 
-def load(
-    tokenizer: Path | None, size: int, trust: bool, device: str, codebook: Codebook = None
-) -> InsightTokenizer | None:
+def load(tokenizer: Path | None, size: int, trust: bool, device: str, codebook: Codebook = None) -> Tokenizer | None:
     """Return the tokenizer, if there is one."""
     if tokenizer is None:
         return None
@@ -134,7 +133,7 @@ def load(
     from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
 
     found = read_tokenizer(tokenizer, trust=trust, codebook=codebook)
-    model: InsightTokenizer = found.model
+    model: Tokenizer = found.model
     for note in found.notes:
         typer.echo(note)
     check_size(size, model.downsampling)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,14 +12,6 @@ from regionloss.errors import InputError, expected
 
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Make training data: drawn words with exact boxes.")
 Sizes = tuple[int, int]
-
-
-class Suffix(StrEnum):
-    """How images are kept."""
-
-    png = "png"
-    jpg = "jpg"
-    webp = "webp"
 
 
 @app.callback()
@@ -43,15 +34,18 @@ def render(
     fonts: Annotated[Path | None, typer.Option(help="Folder of font files; each draws the words it has.")] = None,
     words: Annotated[Path | None, typer.Option(help="File of words, one a line.")] = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Images of a shard.")] = 1000,
-    suffix: Annotated[Suffix, typer.Option("--format", help="How images are kept.")] = Suffix.png,
+    suffix: Annotated[Literal["png", "jpg", "webp"], typer.Option("--format", help="How images are kept.")] = "png",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 draws in this one.")] = 0,
     sheet: Annotated[Path | None, typer.Option(help="Picture to write: the first images, boxes outlined.")] = None,
 ) -> None:
     """Draw words and paragraphs over pictures and plain grounds: tar shards, and side-cars with boxes and texts."""
     from insighttok_ref.data.render_shards import Rendering, render_shards
     from regionloss.console import Progress, check_suffix
+    from regionloss.data.images import to_image
     from regionloss.data.words import TextStyle
     from regionloss.disk import guarded
+    from regionloss.pictures import annotated, save
+    from regionloss.pictures import sheet as draw
 
     if sheet is not None:
         check_suffix(sheet)
@@ -65,23 +59,13 @@ def render(
             out,
             count,
             shard_size=shard_size,
-            suffix=suffix.value,
+            suffix=suffix,
             workers=workers,
             tick=shown.advance,
             say=lambda sentence: typer.echo(sentence, err=True),
         )
     if sheet is not None:
-        draw_sheet(rendering, min(count, 16), sheet)
+        source = rendering.source()
+        samples = [source.sample(number) for number in range(min(count, 16))]
+        save(draw([annotated(to_image(sample.image), sample.regions["text"]) for sample in samples]), sheet)
     typer.echo(f"{count} images in {len(paths)} shards: images: {out}/*.tar, regions: {out}")
-
-
-def draw_sheet(rendering: object, count: int, path: Path) -> None:
-    """Write a picture of the first images with their boxes."""
-    from insighttok_ref.data.render_shards import Rendering
-    from regionloss.data.images import to_image
-    from regionloss.pictures import annotated, save, sheet
-
-    assert isinstance(rendering, Rendering)
-    source = rendering.source()
-    samples = [source.sample(number) for number in range(count)]
-    save(sheet([annotated(to_image(sample.image), sample.regions["text"]) for sample in samples]), path)

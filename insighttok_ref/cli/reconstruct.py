@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+    from insighttok_ref.tokenizers.base import Tokenizer
 
 #: Most images in the picture, and the longest side of each there, pixels.
 DRAWN, CELL = 32, 384
@@ -142,7 +142,7 @@ def check_size(size: int, factor: int) -> None:
         raise InputError(expected("--size", f"a multiple of {factor}", str(size), f"Try {near}."))
 
 
-def reconstructed(model: InsightTokenizer, image: Image.Image, size: int) -> Reconstruction:
+def reconstructed(model: Tokenizer, image: Image.Image, size: int) -> Reconstruction:
     """Return an image's reconstruction, fitted in a square and cut out of it again."""
     import torch
 

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from insighttok_ref.data.options import DataOptions, SourceOptions
+from insighttok_ref.data.options import DataOptions, SourceOptions, check_mix
 from insighttok_ref.data.packaged import annotated_folder, one_per_kind, plain, portraits, rights
 from insighttok_ref.data.photos import photos
 from insighttok_ref.data.render_shards import Rendering
@@ -17,10 +17,10 @@ from regionloss.console import Progress
 from regionloss.data.batches import Batch, BatchLoader, Blend, ImageSource, Mixture, Samples, Share, Source
 from regionloss.data.images import FlipPairs, Framing
 from regionloss.data.shards import ShardSet, find_shards
-from regionloss.data.sidecars import Sidecars, check_found, check_kinds
+from regionloss.data.sidecars import Scan, Sidecars, check_found, check_kinds
 from regionloss.data.words import TextStyle
 from regionloss.detectors import Detector
-from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
+from regionloss.errors import InputError
 from regionloss.hooks.catalogue import catalogue
 
 MakeSource = Callable[[int], Source]
@@ -98,14 +98,7 @@ class TrainingData:
         """
         options = self.options
         shares = {name: source.share for name, source in options.sources.items()} if mix is None else dict(mix)
-        for name, share in shares.items():
-            if name not in self.opened:
-                advice = did_you_mean(name, self.opened)
-                raise UnknownNameError(expected(f"mix.{name}", "a source of data.sources", f"'{name}'", advice))
-            if share < 0:
-                raise InputError(expected(f"mix.{name}", "a share of 0 or more", f"{share:g}"))
-        if not any(shares.values()):
-            raise InputError(expected("mix", "a share above 0", str(shares)))
+        check_mix(shares, self.opened, "mix")
         return BatchLoader(
             self.order({name: share for name, share in shares.items() if share}, seed),
             Share(batch_size, micro_batch, rank, size),
@@ -126,7 +119,7 @@ class TrainingData:
 def build_training_data(
     options: DataOptions,
     *,
-    detectors: Mapping[str, Detector] | None = None,
+    detectors: Mapping[Scan, Detector] | None = None,
     flip_pairs: FlipPairs | None = None,
     keep: Path | None = None,
 ) -> TrainingData:
@@ -134,8 +127,8 @@ def build_training_data(
 
     Args:
         options: Options of the recipe.
-        detectors: Detectors by name; the first of each kind looks at the packaged photographs of faces and at folders
-            to annotate. Other sources need none.
+        detectors: Detectors by what side-cars say of each; the first of each kind looks at the packaged photographs of
+            faces and at folders to annotate. Other sources need none.
         flip_pairs: Keypoints that swap in a mirror image, by kind; None takes those of the registered kinds.
         keep: Folder for the regions of folders that are annotated, for the next time.
 
@@ -179,7 +172,7 @@ def folder_source(
     name: str,
     source: SourceOptions,
     options: DataOptions,
-    detectors: Mapping[str, Detector],
+    detectors: Mapping[Scan, Detector],
     flip_pairs: FlipPairs,
     keep: Path | None,
 ) -> Opened:
@@ -200,7 +193,7 @@ def folder_source(
 
 
 def packaged_source(
-    name: str, source: SourceOptions, options: DataOptions, detectors: Mapping[str, Detector], flip_pairs: FlipPairs
+    name: str, source: SourceOptions, options: DataOptions, detectors: Mapping[Scan, Detector], flip_pairs: FlipPairs
 ) -> Opened:
     """Return a source of the photographs that packages bring; other ones are kept for the test."""
     size = options.image_size
@@ -219,21 +212,10 @@ def packaged_source(
 
 def text_source(name: str, source: SourceOptions, options: DataOptions) -> Opened:
     """Return a source of drawn words; its notes say what is left out of words and fonts."""
-    rendering = Rendering(
-        options.image_size,
-        source.render or TextStyle(),
-        0,
-        as_path(source.grounds),
-        source.plain,
-        as_path(source.fonts),
-        as_path(source.words),
-    )
+    style = source.render or TextStyle()
+    given = {name: getattr(source, name) for name in ("grounds", "plain", "fonts", "words")}
+    rendering = Rendering(options.image_size, style, **given)
     drawn = rendering.source(use="train" if source.test else "")
     test = partial(rendering.source(use="test").seeded, name) if source.test else None
     notes = tuple(f"data.sources.{name}: {note}" for note in drawn.renderer.notes)
     return Opened(partial(drawn.seeded, name), test, notes)
-
-
-def as_path(given: str | None) -> Path | None:
-    """Return a path, where one is given."""
-    return None if given is None else Path(given)

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 
+from insighttok_ref.schema import Strict
 from regionloss.data.images import MOST_PIXELS, Augment
 from regionloss.data.words import TextStyle
-from regionloss.errors import expected
+from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
 from regionloss.regions import RegionFilter
 
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Packaged = Literal["text", "face", "photo"]
-
-
-class Strict(BaseModel):
-    """Options that know all their keys and do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SourceOptions(Strict):
@@ -60,10 +47,10 @@ class SourceOptions(Strict):
     annotate: bool = False
     max_files: PositiveInt = 2000
     render: TextStyle | None = None
-    grounds: str | None = None
+    grounds: Path | None = None
     plain: Annotated[float, Field(ge=0, le=1)] = 0.25
-    fonts: str | None = None
-    words: str | None = None
+    fonts: Path | None = None
+    words: Path | None = None
     packaged: Packaged | None = None
     augment: Augment | None = None
 
@@ -139,3 +126,15 @@ class DataOptions(Strict):
         if not sources:
             raise ValueError("expected one source at least, got none")
         return sources
+
+
+def check_mix(mix: Mapping[str, float], sources: Collection[str], where: str) -> None:
+    """Raise a sentence for a mix of a source that the data do not have, of less than nothing, or of nothing."""
+    for name, share in mix.items():
+        if name not in sources:
+            advice = did_you_mean(name, sources)
+            raise UnknownNameError(expected(f"{where}.{name}", "a source of data.sources", f"'{name}'", advice))
+        if share < 0:
+            raise InputError(expected(f"{where}.{name}", "a share of 0 or more", f"{share:g}"))
+    if not any(mix.values()):
+        raise InputError(expected(where, "a share above 0", str(dict(mix))))

@@ -9,22 +9,37 @@ from pathlib import Path
 from insighttok_ref.data import fonts
 from insighttok_ref.data.photos import Photo, photos
 from insighttok_ref.data.sources import shrunk
-from regionloss.data.annotate import Annotated, Tick, annotate, annotate_files
+from regionloss.data.annotate import Annotated, Named, Tick, annotate, annotate_files, scan_of
 from regionloss.data.batches import permutation
 from regionloss.data.shards import list_images
+from regionloss.data.sidecars import Scan
 from regionloss.detectors import Detector
 from regionloss.errors import InputError, expected
+from regionloss.recipe import Loaded, Recipe, build_detector, detector_part
 
 TEST_SHARE_OF_FOLDER = 0.1
+#: Longest side at which detectors look at a picture, as `regionloss annotate` has it, pixels.
+MAX_SIDE = 1600
 
 
-def one_per_kind(detectors: Mapping[str, Detector]) -> dict[str, Detector]:
+def detectors_of(loaded: Loaded[Recipe]) -> dict[Scan, Detector]:
+    """Build the detectors of a recipe's terms, by what side-cars say of each: the same as `regionloss annotate`."""
+    found: dict[Scan, Detector] = {}
+    for term, use in loaded.recipe.terms.items():
+        part, detector = detector_part(use, loaded.catalogue), build_detector(loaded, term)
+        if detector is not None:
+            name = loaded.catalogue.find("detector", part.name, plugin=part.plugin).canonical
+            found[scan_of(Named(name, part.options), detector, MAX_SIDE, loaded.catalogue)] = detector
+    return found
+
+
+def one_per_kind(detectors: Mapping[Scan, Detector]) -> dict[Scan, Detector]:
     """Return the first detector of each kind; whole images need none."""
-    chosen: dict[str, str] = {}
-    for name, detector in detectors.items():
-        chosen.setdefault(detector.kind, name)
-    chosen.pop("whole_image", None)
-    return {name: detectors[name] for name in chosen.values()}
+    first: dict[str, tuple[Scan, Detector]] = {}
+    for scan, detector in detectors.items():
+        if detector.kind != "whole_image":
+            first.setdefault(detector.kind, (scan, detector))
+    return dict(first.values())
 
 
 def portraits(use: str, size: int, detectors: list[Detector]) -> list[Annotated]:
@@ -40,7 +55,7 @@ def plain(chosen: list[Photo], size: int) -> list[Annotated]:
 def annotated_folder(
     root: Path,
     size: int,
-    detectors: Mapping[str, Detector],
+    detectors: Mapping[Scan, Detector],
     *,
     most: int,
     test: bool,
@@ -52,7 +67,7 @@ def annotated_folder(
     Args:
         root: Folder of the images.
         size: Side of the images that are cut from them, pixels.
-        detectors: Detectors by name, one of a kind.
+        detectors: Detectors by what side-cars say of each, one of a kind.
         most: Most files that are used.
         test: Whether a tenth of the pictures (one at least) is kept for the test.
         sidecar: Where regions are kept, for the next time.
@@ -64,7 +79,7 @@ def annotated_folder(
     paths = list_images(root)
     chosen = [paths[i] for i in permutation(0, "folder", length=len(paths))[:most]]
     shrink: Callable[[Annotated], Annotated] = partial(shrunk, shortest=4 * size)
-    pictures, skipped = annotate_files(chosen, root, detectors, sidecar, shrink=shrink, tick=tick)
+    pictures, skipped = annotate_files(chosen, root, detectors, sidecar, max_side=MAX_SIDE, shrink=shrink, tick=tick)
     if len(pictures) < 1 + test:
         reasons = " ".join(skipped.values())
         wanted = "two images at least" if test else "one image at least"

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from math import gcd
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from insighttok_ref.objective.lecam import LeCAM
 from insighttok_ref.objective.losses import Losses
+from insighttok_ref.schema import Use
 from regionloss.errors import InputError, expected
 from regionloss.hooks.catalogue import catalogue
-from regionloss.recipe import check_part
 from regionloss.runs import rank_and_size, sum_over_ranks
 
 PATCHGAN = ("patchgan", "insighttok/patchgan")
 
 
-class AdversarialOptions(BaseModel):
+class AdversarialOptions(Use):
     """The adversarial part: who learns and who listens, from which step of the run on.
 
     Args:
@@ -51,8 +42,9 @@ class AdversarialOptions(BaseModel):
         options: Options of another discriminator's constructor.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: ClassVar[str] = "discriminator"
 
+    use: str = "patchgan"
     weight: PositiveFloat = 0.5
     learn_from: NonNegativeInt = 0
     listen_from: NonNegativeInt = 0
@@ -63,13 +55,6 @@ class AdversarialOptions(BaseModel):
     ndf: PositiveInt = 64
     layers: PositiveInt = 3
     norm: Literal["batch", "group"] = "batch"
-    use: str = "patchgan"
-    options: Mapping[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _known(self) -> AdversarialOptions:
-        check_part("discriminator", self.use, self.options)
-        return self
 
     @model_validator(mode="after")
     def _learnt_first(self) -> AdversarialOptions:

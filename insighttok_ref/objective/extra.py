@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
+from pydantic import PositiveFloat
 from torch import Tensor
 
+from insighttok_ref.schema import Use
 from insighttok_ref.tokenizers.base import TokenizerOutput
 from regionloss.hooks.catalogue import catalogue
-from regionloss.recipe import check_part
 from regionloss.regions import Regions
 
 
@@ -21,7 +21,7 @@ class ExtraLoss(Protocol):
         """Return a loss, 0-d; arguments as for `Objective`."""
 
 
-class ExtraOptions(BaseModel):
+class ExtraOptions(Use):
     """A loss beside the others.
 
     Args:
@@ -30,16 +30,9 @@ class ExtraOptions(BaseModel):
         options: Options of its constructor.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: ClassVar[str] = "loss"
 
-    use: str
     weight: PositiveFloat = 1.0
-    options: Mapping[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _known(self) -> ExtraOptions:
-        check_part("loss", self.use, self.options)
-        return self
 
 
 def build_extra(uses: Mapping[str, ExtraOptions]) -> dict[str, ExtraLoss]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, model_validator
+from pydantic import NonNegativeFloat, model_validator
 from torch import Tensor
 
 from insighttok_ref.objective.adversarial import AdversarialOptions, Adversary, adaptive_weight
@@ -14,6 +15,7 @@ from insighttok_ref.objective.extra import ExtraOptions, build_extra
 from insighttok_ref.objective.losses import Losses
 from insighttok_ref.objective.perceptual import PerceptualLoss, PerceptualOptions
 from insighttok_ref.objective.reconstruction import edges, l1, l2
+from insighttok_ref.schema import Strict
 from insighttok_ref.tokenizers.base import TokenizerOutput
 from regionloss.errors import InputError, expected
 from regionloss.losses import LossTerms
@@ -25,7 +27,7 @@ TAKEN = {*PIXELS, "commitment", "perceptual", "adversarial", "adaptive_weight", 
 TAKEN |= {"discriminator", "lecam", "logits_real", "logits_fake"}
 
 
-class ObjectiveOptions(BaseModel):
+class ObjectiveOptions(Strict):
     """Weight of each part; a part of weight 0 is not computed. Region terms have theirs in the recipe's `terms`.
 
     Args:
@@ -38,8 +40,6 @@ class ObjectiveOptions(BaseModel):
         extra: Losses that plugins bring, by the name that the log has.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     l1: NonNegativeFloat = 1.0
     l2: NonNegativeFloat = 0.0
     edges: NonNegativeFloat = 0.0
@@ -47,6 +47,12 @@ class ObjectiveOptions(BaseModel):
     perceptual: PerceptualOptions | None = None
     adversarial: AdversarialOptions | None = None
     extra: Mapping[str, ExtraOptions] = {}
+
+    def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield kind, name and options of every registered part."""
+        for part in (self.perceptual, self.adversarial, *self.extra.values()):
+            if part is not None:
+                yield part.kind, part.use, part.options
 
     @model_validator(mode="after")
     def _weighed(self) -> ObjectiveOptions:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
+from insighttok_ref.schema import Use
 from regionloss.backbones import FeatureBackbone
 from regionloss.checks import check_direction
 from regionloss.detectors import WholeImageDetector
@@ -15,11 +16,10 @@ from regionloss.distances import SquaredL2
 from regionloss.extractors import ResizeExtractor, WholeImageExtractor
 from regionloss.hooks.catalogue import catalogue
 from regionloss.losses import RegionPerceptualLoss
-from regionloss.recipe import check_part
 from regionloss.weightings import UniformWeighting
 
 
-class PerceptualOptions(BaseModel):
+class PerceptualOptions(Use):
     """The perceptual part.
 
     Args:
@@ -29,16 +29,10 @@ class PerceptualOptions(BaseModel):
         options: Options of the backbone's constructor.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: ClassVar[str] = "backbone"
 
     use: str = "lpips-vgg"
     weight: PositiveFloat = 0.5
-    options: Mapping[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _known(self) -> PerceptualOptions:
-        check_part("backbone", self.use, self.options)
-        return self
 
 
 class PerceptualLoss(nn.Module):

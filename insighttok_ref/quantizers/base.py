@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -20,7 +20,7 @@ class Codebook(nn.Module):
         self.register_buffer("weight", codes)
 
 
-class Quantizer(nn.Module):
+class Quantizer(nn.Module, ABC):
     """Latents (B, d, h, w) to one of K codes each; learns by gradients, or once an optimizer step, or not at all.
 
     A constructor takes `codebook_size` (K) and `code_dim` (d), which are the tokenizer's to say, and options by name.

@@ -7,6 +7,7 @@ from typing import Any
 
 from insighttok_ref.quantizers.base import Quantizer
 from insighttok_ref.quantizers.ema import EMAQuantizer
+from insighttok_ref.schema import Named, refuse_half, without_use
 from regionloss.errors import InputError, RegionLossError, expected
 from regionloss.hooks.catalogue import catalogue, load_target
 from regionloss.hooks.options import checked_options
@@ -14,6 +15,7 @@ from regionloss.hooks.validation import PartError, Problem
 
 #: What options without a name mean: recipes and checkpoints from before there were others.
 DEFAULT = "insighttok/ema"
+QUANTIZER = Named("quantizer", DEFAULT)
 #: Arguments that are the tokenizer's to say.
 GIVEN = ("codebook_size", "code_dim")
 
@@ -24,19 +26,8 @@ def named(options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnknownNameError: No plugin has such a quantizer.
     """
-    rest = {key: value for key, value in options.items() if key != "use"}
-    use = options.get("use", DEFAULT)
-    if use != DEFAULT:
-        use = catalogue().find("quantizer", use).canonical
-    return rest if use == DEFAULT else {"use": use, **rest}
-
-
-def is_default(options: Mapping[str, Any]) -> bool:
-    """Whether options mean the default, under whichever of its names."""
-    try:
-        return "use" not in named(options)
-    except RegionLossError:
-        return False
+    use = QUANTIZER.canonical(options)
+    return without_use(options) if use == DEFAULT else {**without_use(options), "use": use}
 
 
 def check_quantizer(options: Mapping[str, Any]) -> None:
@@ -64,6 +55,7 @@ def build_quantizer(codebook_size: int, code_dim: int, options: Mapping[str, Any
     values, problems = _checked(target, codebook_size, code_dim, options)
     if problems:
         raise InputError("\n".join(f"quantizer: {problem}" for problem in problems))
+    refuse_half(target, f"quantizer '{options.get('use')}'")
     made = target(**values)
     if not isinstance(made, Quantizer):
         advice = "Let its class extend insighttok_ref.quantizers.base.Quantizer."
@@ -72,14 +64,14 @@ def build_quantizer(codebook_size: int, code_dim: int, options: Mapping[str, Any
 
 
 def _target(options: Mapping[str, Any]) -> Any:
-    use = named(options).get("use")
-    return EMAQuantizer if use is None else load_target(catalogue().find("quantizer", use))
+    use = QUANTIZER.canonical(options)
+    return EMAQuantizer if use == DEFAULT else load_target(catalogue().find("quantizer", use))
 
 
 def _checked(
     target: Any, codebook_size: int, code_dim: int, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    rest = {key: value for key, value in options.items() if key != "use"}
+    rest = without_use(options)
     said = "expected it among the model's options, got it among the quantizer's."
     problems = [Problem((key,), said) for key in GIVEN if key in rest]
     values, more = checked_options(target, {**rest, "codebook_size": codebook_size, "code_dim": code_dim})

@@ -1,11 +1,16 @@
-"""What a tokenizer promises."""
+"""What every tokenizer promises, and what of it most need not write themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol, runtime_checkable
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from math import prod
+from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from insighttok_ref.quantizers.base import Quantizer
 
@@ -20,39 +25,69 @@ class TokenizerOutput(NamedTuple):
     quantized: Tensor | None = None
 
 
-@runtime_checkable
-class Tokenizer(Protocol):
-    """Images (B, 3, H, W) in [-1, 1] to ids (B, n) and back: a module; `build_tokenizer` keeps its options as `config`.
+class Tokenizer(nn.Module, ABC):
+    """Images (B, 3, H, W) in [-1, 1] to ids (B, n) and back: all that a trainer, a report or a generator knows of one.
 
-    `downsampling` is the side of a token in pixels.
+    Ids run from 0 to `codebook_size` - 1, row by row over the `grid` of an image.
     """
 
     quantize: Quantizer
+    #: Side of a token in pixels.
     downsampling: int
+    #: What builds it again; `build_tokenizer` keeps it.
+    config: dict[str, Any]
 
     @property
+    @abstractmethod
     def last_layer(self) -> Tensor:
         """The weight whose gradients an adaptive loss weight compares."""
 
-    def __call__(self, x: Tensor) -> TokenizerOutput:
+    @abstractmethod
+    def forward(self, x: Tensor) -> TokenizerOutput:
         """Reconstruct images (B, 3, H, W)."""
 
+    @abstractmethod
     def set_trainable(self, parts: Iterable[str]) -> None:
         """Let only these parts learn, of "encoder", "quantizer" and "decoder"."""
+
+    @abstractmethod
+    def grid(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return rows and columns of tokens for an image of (H, W) pixels."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Return ids (B, n), row by row; nothing is learnt."""
+
+    @abstractmethod
+    def decode(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Return images (B, 3, H, W), not clamped, of ids (B, n)."""
 
     @property
     def codebook(self) -> Tensor:
         """The vectors (K, d) that the decoder sees."""
+        return self.quantize.codebook
+
+    @property
+    def codebook_size(self) -> int:
+        """The number K of ids."""
+        return self.quantize.codebook_size
+
+    def tokens(self, image_size: tuple[int, int]) -> int:
+        """Return the number n of tokens of an image of (H, W) pixels."""
+        return prod(self.grid(image_size))
+
+    @property
+    def layout(self) -> Mapping[str, Any]:
+        """Options that decide, beside the weights, ids and images."""
+        return self.config
 
     @property
     def fingerprint(self) -> str:
-        """A hash of everything that decides ids and images."""
-
-    def grid(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of tokens for an image of (H, W) pixels."""
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Return ids (B, n), row by row."""
-
-    def decode(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Return images (B, 3, H, W), not clamped."""
+        """SHA-256 of the layout and of every weight that decides ids and images."""
+        digest = hashlib.sha256(json.dumps(dict(self.layout), sort_keys=True).encode())
+        remembered = {f"quantize.{name}" for name in self.quantize.statistics}
+        for key, value in sorted(self.state_dict().items()):
+            if key not in remembered:
+                digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+                digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from insighttok_ref.schema import Strict
 from insighttok_ref.training.checkpoint import read_saved
 from insighttok_ref.training.compat import copy_each
 from regionloss.data.batches import Share
@@ -27,7 +28,7 @@ from regionloss.runs import rank_and_size
 BUCKET = 2**24  # gradients in one reduction: 64 MiB of float32
 
 
-class OptimizerOptions(BaseModel):
+class OptimizerOptions(Strict):
     """Adam with the constants of VQGAN training; the learning rate is a phase's own.
 
     Args:
@@ -35,8 +36,6 @@ class OptimizerOptions(BaseModel):
         weight_decay: AdamW's, decoupled from the gradients.
         clip: Largest norm of the gradients of a step.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     betas: tuple[NonNegativeFloat, NonNegativeFloat] = (0.5, 0.9)
     weight_decay: NonNegativeFloat = 0.0

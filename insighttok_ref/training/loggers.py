@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import uuid
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,9 +13,68 @@ from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
+from pydantic import PositiveInt, field_validator, model_validator
 
-from insighttok_ref.trainers.tokenizer.options import LOGGERS, LoggerUse, LogOptions
-from regionloss.errors import InputError, PluginError, expected
+from insighttok_ref.schema import Strict
+from regionloss.errors import InputError, PluginError, did_you_mean, expected
+
+LOGGERS = {
+    "tensorboard": "insighttok_ref.training.loggers:TensorBoardLogger",
+    "wandb": "insighttok_ref.training.loggers:WandbLogger",
+}
+
+
+class LoggerUse(Strict):
+    """A logger with its options.
+
+    Args:
+        use: `tensorboard`, `wandb`, or `package.module:Class` of any other.
+        options: Options of the logger's constructor.
+    """
+
+    use: str
+    options: Mapping[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return {"use": given} if isinstance(given, str) else given
+
+    @field_validator("use")
+    @classmethod
+    def _known(cls, use: str) -> str:
+        if use not in LOGGERS and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", use):
+            advice = f"{did_you_mean(use, LOGGERS)} Or say package.module:Class."
+            raise ValueError(f"expected a logger, got '{use}'. {advice}")
+        return use
+
+
+class LogOptions(Strict):
+    """How often the run writes, in steps, and where to.
+
+    Args:
+        every: Numbers: lines of metrics.jsonl, scalars of the loggers.
+        save_every: Checkpoints to go on from.
+        keep: Number of checkpoints that are kept.
+        images_every: Pictures: targets, reconstructions, regions.
+        images: Most images in a picture.
+        loggers: Beside metrics.jsonl, which is always written.
+    """
+
+    every: PositiveInt = 5
+    save_every: PositiveInt = 200
+    keep: PositiveInt = 2
+    images_every: PositiveInt = 500
+    images: PositiveInt = 8
+    loggers: tuple[LoggerUse, ...] = (LoggerUse(use="tensorboard"),)
+
+    @field_validator("loggers")
+    @classmethod
+    def _once(cls, loggers: tuple[LoggerUse, ...]) -> tuple[LoggerUse, ...]:
+        names = [logger.use for logger in loggers]
+        if len(names) != len(set(names)):
+            raise ValueError(f"expected each logger once, got {names}. Name each once.")
+        return loggers
 
 
 class Logger(Protocol):

@@ -6,7 +6,7 @@ import copy
 
 import torch
 
-from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.training.compat import lerp_each
 
 
@@ -18,12 +18,12 @@ class WeightAverage:
         decay: Decay of the moving average, in [0, 1).
     """
 
-    def __init__(self, model: InsightTokenizer, decay: float) -> None:
+    def __init__(self, model: Tokenizer, decay: float) -> None:
         self.decay = decay
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, model: InsightTokenizer) -> None:
+    def update(self, model: Tokenizer) -> None:
         """Follow the model's weights, once a step."""
         lerp_each(list(self.model.parameters()), list(model.parameters()), 1 - self.decay)
         for mine, its in zip(self.model.buffers(), model.buffers(), strict=True):

@@ -31,11 +31,23 @@ COMMANDS = {
         "Run detectors over image shards or folders, and write what they find beside them.",
     ),
     "regions": ("regionloss.cli.regions:app", "Show, count, import and export regions."),
+    "compare": (
+        "regionloss.cli.compare:compare",
+        "Show results side by side on one page: tables, plots, and every instance to look at.",
+    ),
     "inspect": (
         "regionloss.cli.inspect:inspect",
         "Draw what terms see in an image: regions, crops, distance and weight of each.",
     ),
+    "aggregate": (
+        "regionloss.cli.aggregate:aggregate",
+        "Average TokBench's own result files by size group, as its table does.",
+    ),
     "detect": ("regionloss.cli.detect:detect", "Run a detector on images; print and draw what it finds."),
+    "evaluate": (
+        "regionloss.cli.evaluate:evaluate",
+        "Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun.",
+    ),
 }
 
 

@@ -2,9 +2,19 @@
 
 from regionloss.evaluation.judges import build_judges
 from regionloss.evaluation.metrics import psnr, region_mask
+from regionloss.evaluation.results import Problem, Results, Score, Summary, read_results, write_summary
+from regionloss.evaluation.run import Evaluation, evaluate
 
 __all__ = [
+    "Evaluation",
+    "Problem",
+    "Results",
+    "Score",
+    "Summary",
     "build_judges",
+    "evaluate",
     "psnr",
+    "read_results",
     "region_mask",
+    "write_summary",
 ]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from regionloss.errors import InputError, PluginError, WeightsError, expected
 from regionloss.hooks.catalogue import Catalogue
@@ -28,17 +32,78 @@ def build_judges(
     judges: dict[str, Judge] = {}
     notes: list[str] = []
     for kind, name in names.items():
-        catalogue.find("judge", name)
         try:
-            judge: Judge = catalogue.build("judge", name, {})
+            canonical, judge = built(name, catalogue)
         except (WeightsError, PluginError) as error:
             notes.append(f"No independent judge of '{kind}' regions: {error}")
             continue
         if judge.kind != kind:
-            raise InputError(expected(f"evaluation.judges.{kind}", f"a judge of {kind}", f"{name}, of {judge.kind}"))
-        refuse_loss_network(name, judge, trained_against)
+            raise InputError(
+                expected(f"evaluation.judges.{kind}", f"a judge of {kind}", f"{canonical}, of {judge.kind}")
+            )
+        refuse_loss_network(canonical, judge, trained_against)
         judges[kind] = judge
     return judges, notes
+
+
+def judges_of(
+    names: Sequence[str], where: Catalogue, trained_against: Mapping[str, str], allow_trained: bool = False
+) -> dict[str, Judge]:
+    """Return judges by name, those that are missing named all at once.
+
+    Args:
+        names: Names of judges, of any kinds of regions; `name=path` takes the weights from a path.
+        where: Catalogue in which they are registered.
+        trained_against: Names of the weights by sha256 that what is evaluated was trained against.
+        allow_trained: Whether one of them may judge.
+
+    Raises:
+        InputError: A judge that was trained against.
+        UnknownNameError: No judge has that name.
+        WeightsError: Weights that are not here.
+    """
+    judges: dict[str, Judge] = {}
+    missing: list[str] = []
+    for name in names:
+        try:
+            canonical, judge = built(name, where)
+        except (WeightsError, PluginError) as error:
+            missing.append(str(error))
+            continue
+        if not allow_trained:
+            refuse_loss_network(canonical, judge, trained_against)
+        judges[canonical] = judge
+    if missing:
+        raise WeightsError("\n".join(missing))
+    return judges
+
+
+def built(name: str, where: Catalogue) -> tuple[str, Judge]:
+    """Return a judge with its whole name, its weights from a path where `name=path` says one.
+
+    Raises:
+        UnknownNameError: No judge has that name.
+        PluginError: What it needs is not installed.
+        WeightsError: Its weights are not here.
+    """
+    bare, _, path = name.partition("=")
+    canonical = where.find("judge", bare).canonical
+    judge: Judge = where.build("judge", canonical, {"weights": path} if path else {})
+    return canonical, judge
+
+
+def trained_against(checkpoint: Path | None) -> dict[str, str]:
+    """Return the names, by sha256, of the weights that the terms of a run of ours computed with.
+
+    Args:
+        checkpoint: A file or a folder of the run, whose `resolved.yaml` (of a part, `resolved.json`) says so; None, and
+            all else, is not known.
+    """
+    folders = [] if checkpoint is None else [checkpoint, *checkpoint.resolve().parents[:3]]
+    for path in (folder / name for folder in folders for name in ("resolved.yaml", "resolved.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            return loss_weights(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return {}
 
 
 def loss_weights(resolved: Mapping[str, Any]) -> dict[str, str]:

@@ -126,6 +126,17 @@ def register_hosts(register: RegisterTarget) -> None:
 
 
 @hookimpl
+def register_autoencoders(register: RegisterTarget) -> None:
+    """Autoencoders of other libraries."""
+    register(
+        "diffusers",
+        "regionloss.autoencoders.diffusers_folder:DiffusersAutoencoder",
+        summary="a folder that diffusers can load",
+        extra="diffusers>=0.42",
+    )
+
+
+@hookimpl
 def register_region_kinds(register: RegisterRegionKind) -> None:
     """Kinds of regions that core knows."""
     register("text", summary="a word or a line of text")

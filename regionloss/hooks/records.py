@@ -18,6 +18,7 @@ COMPONENT_KINDS = {
     "register_distances": "distance",
     "register_area_weightings": "weighting",
     "register_judges": "judge",
+    "register_autoencoders": "autoencoder",
     "register_hosts": "host",
     "register_trainers": "trainer",
     "register_tokenizers": "tokenizer",

@@ -199,6 +199,14 @@ def register_judges(register: RegisterTarget) -> None:
 
 
 @hookspec
+def register_autoencoders(register: RegisterTarget) -> None:
+    """Autoencoders: classes that read one kind of file or folder, `regionloss.autoencoders.Autoencoder`.
+
+    `regionloss evaluate --autoencoder PATH` asks each whether it `accepts` what lies there.
+    """
+
+
+@hookspec
 def register_hosts(register: RegisterTarget) -> None:
     """Hosts: `HostSpec`s of existing losses that `regionloss.wrap` knows by name."""
 

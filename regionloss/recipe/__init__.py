@@ -1,6 +1,14 @@
 """Recipes: YAML that says what to train, checked to the last key before anything starts. Imports no torch."""
 
-from regionloss.recipe.build import build_detector, build_detectors, build_terms, build_trainer, load_choice, load_terms
+from regionloss.recipe.build import (
+    build_detector,
+    build_detectors,
+    build_terms,
+    build_trainer,
+    detector_part,
+    load_choice,
+    load_terms,
+)
 from regionloss.recipe.load import Loaded, load_recipe, load_terms_file
 from regionloss.recipe.locate import find_recipe
 from regionloss.recipe.options import check_part
@@ -18,6 +26,7 @@ __all__ = [
     "build_terms",
     "build_trainer",
     "check_part",
+    "detector_part",
     "find_recipe",
     "load_choice",
     "load_recipe",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -14,6 +17,7 @@ from regionloss.hooks.catalogue import Catalogue, load_target
 from regionloss.hooks.options import checked_options, defaults_of
 from regionloss.hooks.records import Component
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
+from regionloss.recipe.build import build_trainer
 from regionloss.recipe.load import Loaded
 from regionloss.recipe.schema import Recipe, TermsFile, TermUse
 
@@ -25,6 +29,9 @@ def resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
 
     Keys: `recipe`, `file`, `versions` (distribution -> version), `plugins`, `components` (with licence, distribution
     and weight files with their sha256), `licences`.
+
+    A trainer that uses components beside the recipe's terms names them: its method `components()` yields kind, name and
+    options of each. What is not here is left out: who needs it says so.
     """
     with loaded.catalogue.in_use():
         return _resolved(loaded)
@@ -41,6 +48,10 @@ def _resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
     if isinstance(loaded.recipe, Recipe):
         trainer = loaded.recipe.trainer
         recipe["trainer"] = used.part("trainer", trainer.name, trainer.options)
+        if hasattr(load_target(loaded.catalogue.find("trainer", trainer.name)), "components"):
+            for kind, name, options in build_trainer(loaded).components():
+                with suppress(UnknownNameError, PluginError):
+                    used.part(kind, name, options)
     components = used.provenance()
     licences = {licence for c in components for licence in (c["licence"], *(w["licence"] for w in c["weights"]))}
     return {
@@ -100,7 +111,10 @@ class _Used:
             return {"name": prefix + detector.name, "options": to_jsonable_python(detector.options)}
 
     def chosen(self, component: Component, options: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-        """Return the weight files of a component by name; an option that names another one replaces its default."""
+        """Return the weight files of a component by name; an option that names another one replaces its default.
+
+        A file that an option gives by its path is named by that.
+        """
         defaults = defaults_of(load_target(component)).values()
         replaced = {default for default in defaults if isinstance(default, str)}
         named = [value for value in options.values() if isinstance(value, str)]
@@ -114,6 +128,9 @@ class _Used:
                     found[name] = {"name": name, "sha256": "", "licence": "not stated"}
                 continue
             found[record.canonical] = {"name": record.canonical, "sha256": record.sha256, "licence": record.licence}
+        for key, value in options.items():
+            if key.endswith("weights") and isinstance(value, str) and (file := Path(value).expanduser()).is_file():
+                found[value] = {"name": value, "sha256": sha256_of(file), "licence": "not stated"}
         return found
 
     def provenance(self) -> list[dict[str, Any]]:
@@ -129,6 +146,12 @@ class _Used:
             }
             for key, component in self.components.items()
         ]
+
+
+def sha256_of(file: Path) -> str:
+    """Return a file's sha256."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def all_options(component: Component, options: Mapping[str, Any]) -> dict[str, Any]:

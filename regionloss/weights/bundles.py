@@ -88,7 +88,8 @@ def import_bundle(
 ) -> list[tuple[BundledFile, bool]]:
     """Copy the files of a bundle into the cache, each checked against what is registered here.
 
-    All lines are checked before anything is written; what is in the cache already is kept.
+    All lines and all files are checked before the first one reaches the cache, and where one cannot be put there none
+    stays; what is in the cache already is kept.
 
     Args:
         source: A folder or `.tar` written by `export_bundle`.
@@ -113,7 +114,11 @@ def import_bundle(
         lines = _manifest(bundle, stream_of)
         for line in lines:
             _vouch(bundle, line, records.get(line.name), unverified)
-        return [(line, _bring(bundle, line, records[line.name], stream_of)) for line in lines]
+        with to_disk(folder()), scratch(folder() / "import") as work:
+            work.mkdir()
+            found = [(line, _staged(bundle, line, records[line.name], stream_of, work)) for line in lines]
+            _put(work, [line.filename for line, new in found if new])
+    return found
 
 
 def _vouch(bundle: Path, line: BundledFile, record: WeightRecord | None, unverified: Collection[str]) -> None:
@@ -196,21 +201,36 @@ def _is_plain(name: object) -> bool:
     return PureWindowsPath(name).name == name and not {":", "\0"} & set(name)
 
 
-def _bring(bundle: Path, line: BundledFile, record: WeightRecord, stream_of: Callable[[str], IO[bytes]]) -> bool:
-    """Copy one file into the cache unless it is there; return whether it was new."""
-    target, where = folder() / line.filename, f"weights '{line.name}' in {bundle}"
-    with to_disk(target), scratch(target) as work:
-        work.mkdir()
-        part = work / target.name
+def _staged(
+    bundle: Path, line: BundledFile, record: WeightRecord, stream_of: Callable[[str], IO[bytes]], work: Path
+) -> bool:
+    """Copy one file into a folder and check it; return whether it is new: not in the cache, and of no earlier line."""
+    target, part, where = folder() / line.filename, work / line.filename, f"weights '{line.name}' in {bundle}"
+    new = not part.exists()
+    if new:
         with stream_of(line.filename) as stream, part.open("wb") as out:
             shutil.copyfileobj(stream, out, 1 << 20)
-        if (got := sha256_of(part)) != line.sha256:
-            raise WeightsError(expected(where, f"sha256 {short(line.sha256)}", short(got), "Copy the bundle again."))
-        refuse(record, part, where, "It is not the file that is registered here.")
-        if target.is_file():
-            if sha256_of(target) == line.sha256:
-                return False
-            advice = "Delete the file and import again."
-            raise WeightsError(expected(f"{target}", f"sha256 {short(line.sha256)}", short(sha256_of(target)), advice))
-        os.replace(part, target)
-        return True
+    if (got := sha256_of(part)) != line.sha256:
+        raise WeightsError(expected(where, f"sha256 {short(line.sha256)}", short(got), "Copy the bundle again."))
+    refuse(record, part, where, "It is not the file that is registered here.")
+    if not target.exists():
+        return new
+    if not target.is_file():
+        raise WeightsError(expected(f"{target}", "a file, or none", "a folder", "Delete it and import again."))
+    if (held := sha256_of(target)) != line.sha256:
+        advice = "Delete the file and import again."
+        raise WeightsError(expected(f"{target}", f"sha256 {short(line.sha256)}", short(held), advice))
+    return False
+
+
+def _put(work: Path, names: list[str]) -> None:
+    """Move files into the cache, all of them or none."""
+    put: list[Path] = []
+    try:
+        for name in names:
+            os.replace(work / name, folder() / name)
+            put.append(folder() / name)
+    except BaseException:
+        for file in put:
+            file.unlink(missing_ok=True)
+        raise

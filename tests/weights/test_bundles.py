@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from regionloss.errors import WeightsError
+from regionloss.errors import DiskError, WeightsError
 from regionloss.hooks.records import WeightRecord
 from regionloss.weights import locate
 from regionloss.weights.bundles import export_bundle, import_bundle
@@ -200,6 +202,67 @@ def test_nothing_is_written_where_one_line_is_refused(filled: Path, tmp_path: Pa
     with pytest.raises(WeightsError, match=r"weights 'tiny/b' in .* got another name"):
         import_bundle(tmp_path / "bundle", [record("a.pt")])
     assert not (filled / "a.pt").exists()
+
+
+def spoil(bundle: Path, cache: Path) -> None:
+    (bundle / "b.pt").write_bytes(b"spoilt")
+
+
+def lose(bundle: Path, cache: Path) -> None:
+    (bundle / "b.pt").unlink()
+
+
+def forge(bundle: Path, cache: Path) -> None:
+    """Its manifest fits the file, and neither fits what is registered."""
+    old = (bundle / "b.pt").read_bytes()
+    (bundle / "b.pt").write_bytes(b"forged")
+    manifest = (
+        (bundle / "manifest.json").read_text().replace(*(hashlib.sha256(x).hexdigest() for x in (old, b"forged")))
+    )
+    (bundle / "manifest.json").write_text(manifest)
+
+
+def occupy(bundle: Path, cache: Path) -> None:
+    (cache / "b.pt").write_bytes(b"the user's own")
+
+
+def build(bundle: Path, cache: Path) -> None:
+    (cache / "b.pt").mkdir()
+
+
+@pytest.mark.parametrize("harm", [spoil, lose, forge, occupy, build])
+def test_all_files_are_checked_before_the_first_is_written(
+    harm: Callable[[Path, Path], None], filled: Path, tmp_path: Path, record: Record
+) -> None:
+    records = [record("a.pt"), record("b.pt")]
+    export_bundle(tmp_path / "bundle", records)
+    for name in ("a.pt", "b.pt"):
+        (filled / name).unlink()
+    harm(tmp_path / "bundle", filled)
+    before = sorted(filled.iterdir())
+    with pytest.raises(WeightsError, match=r"b\.pt|tiny/b"):
+        import_bundle(tmp_path / "bundle", records)
+    assert sorted(filled.iterdir()) == before
+
+
+def test_a_cache_that_takes_one_file_and_no_other_keeps_none(
+    filled: Path, tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [record("a.pt"), record("b.pt")]
+    export_bundle(tmp_path / "bundle", records)
+    for name in ("a.pt", "b.pt"):
+        (filled / name).unlink()
+    move = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if target.name == "b.pt":
+            raise OSError(errno.ENOSPC, "full")
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(DiskError):
+        import_bundle(tmp_path / "bundle", records)
+    assert list(filled.iterdir()) == []
 
 
 def test_a_file_that_is_here_is_never_overwritten(filled: Path, tmp_path: Path, record: Record) -> None:

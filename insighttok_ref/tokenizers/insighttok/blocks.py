@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch.nn.functional as F
@@ -54,45 +56,16 @@ class AttentionBlock(nn.Module):
         return x + change
 
 
-class Downsample(nn.Module):
-    """Halve the sides: zero-pad right and bottom by one (not symmetric), then a 3x3 conv of stride 2."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, c, h, w) to (B, c, h / 2, w / 2)."""
-        halved: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
-        return halved
+def downsample(channels: int) -> nn.Sequential:
+    """Return what halves the sides: zeros to the right and below (not symmetric), then a 3x3 conv of stride 2."""
+    return nn.Sequential(OrderedDict(pad=nn.ZeroPad2d((0, 1, 0, 1)), conv=nn.Conv2d(channels, channels, 3, stride=2)))
 
 
-class Upsample(nn.Module):
-    """Double the sides: nearest neighbour, then a 3x3 conv."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, c, h, w) to (B, c, 2h, 2w)."""
-        doubled: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return doubled
-
-
-class Middle(nn.Module):
-    """Residual block, attention, residual block at the lowest resolution."""
-
-    def __init__(self, channels: int, groups: int, dropout: float) -> None:
-        super().__init__()
-        self.block_1 = ResidualBlock(channels, channels, groups, dropout)
-        self.attn_1 = AttentionBlock(channels, groups)
-        self.block_2 = ResidualBlock(channels, channels, groups, dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, c, h, w) to the same shape."""
-        mixed: Tensor = self.block_2(self.attn_1(self.block_1(x)))
-        return mixed
+def upsample(channels: int) -> nn.Sequential:
+    """Return what doubles the sides: nearest neighbour, then a 3x3 conv."""
+    return nn.Sequential(
+        OrderedDict(grow=nn.Upsample(scale_factor=2.0), conv=nn.Conv2d(channels, channels, 3, padding=1))
+    )
 
 
 class Level(nn.Module):
@@ -113,6 +86,54 @@ class Level(nn.Module):
             if len(self.attn):
                 x = self.attn[i](x)
         return x
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """What encoder and decoder have in common.
+
+    Args:
+        ch: Base width; level i has `ch * ch_mult[i]` channels.
+        ch_mult: One multiplier a level, full resolution first.
+        num_res_blocks: Residual blocks a level.
+        attn_resolutions: Nominal sides (`resolution / 2**level`) at which blocks are followed by attention.
+        resolution: Nominal side at full resolution; places attention, does not limit the input.
+        z_channels: Channels between encoder and decoder.
+        norm_groups: Groups of every group norm; must divide every width.
+        dropout: Share of activations that are dropped in residual blocks, in [0, 1).
+        checkpointing: Whether to recompute activations in backward, a level at a time.
+    """
+
+    ch: int
+    ch_mult: Sequence[int]
+    num_res_blocks: int
+    attn_resolutions: Sequence[int]
+    resolution: int
+    z_channels: int
+    norm_groups: int
+    dropout: float
+    checkpointing: bool
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of each level, full resolution first."""
+        return [self.ch * factor for factor in self.ch_mult]
+
+    def level(self, number: int, in_channels: int, blocks: int) -> Level:
+        """Return the blocks of a level."""
+        attention = self.resolution // 2**number in self.attn_resolutions
+        return Level(in_channels, self.widths[number], blocks, attention, self.norm_groups, self.dropout)
+
+    def middle(self) -> nn.Sequential:
+        """Return residual block, attention and residual block at the lowest resolution."""
+        width, groups = self.widths[-1], self.norm_groups
+        return nn.Sequential(
+            OrderedDict(
+                block_1=ResidualBlock(width, width, groups, self.dropout),
+                attn_1=AttentionBlock(width, groups),
+                block_2=ResidualBlock(width, width, groups, self.dropout),
+            )
+        )
 
 
 def maybe_checkpointed(step: Callable[[Tensor], Tensor], x: Tensor, active: bool) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insighttok_ref.quantizers.build import build_quantizer, named
-from insighttok_ref.tokenizers.base import TokenizerOutput
+from insighttok_ref.tokenizers.base import Tokenizer, TokenizerOutput
+from insighttok_ref.tokenizers.insighttok.blocks import Architecture
 from insighttok_ref.tokenizers.insighttok.decoder import Decoder
 from insighttok_ref.tokenizers.insighttok.encoder import Encoder
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
@@ -38,7 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class InsightTokenizer(nn.Module):
+class InsightTokenizer(Tokenizer):
     """The convolutional VQ tokenizer; the defaults are the paper's 426M model.
 
     State-dict keys, shapes and dtypes are those of the published checkpoint.
@@ -113,9 +112,8 @@ class InsightTokenizer(nn.Module):
         self.patch_size, self.channels_last = patch_size, channels_last
         self.downsampling = patch_size * 2 ** (len(ch_mult) - 1)
         pixels = 3 * patch_size**2
-        layout |= {"resolution": resolution // patch_size, "checkpointing": checkpointing}
-        self.encoder = Encoder(in_channels=pixels, **layout)
-        self.decoder = Decoder(out_channels=pixels, **layout)
+        plan = Architecture(**layout, resolution=resolution // patch_size, checkpointing=checkpointing)
+        self.encoder, self.decoder = Encoder(plan, pixels), Decoder(plan, pixels)
         self.quantize = build_quantizer(codebook_size, code_dim, options)
         self.quant_conv = nn.Conv2d(z_channels, code_dim, 1)
         self.post_quant_conv = nn.Conv2d(code_dim, z_channels, 1)
@@ -135,22 +133,11 @@ class InsightTokenizer(nn.Module):
         return self.decoder.conv_out.weight
 
     @property
-    def codebook(self) -> Tensor:
-        """The codes (K, d) as the decoder sees them."""
-        return self.quantize.codebook
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the configuration and of every weight that decides ids and images."""
+    def layout(self) -> Mapping[str, Any]:
+        """Options that decide, beside the weights, ids and images: all but the quantizer's way of learning."""
         deciding = {key: value for key, value in self.config.items() if key not in ("quantizer", "dropout")}
-        deciding |= self.quantize.layout
-        deciding |= {"quantizer": self.config["quantizer"]["use"]} if "use" in self.config["quantizer"] else {}
-        digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode())
-        for key, value in sorted(self.state_dict().items()):
-            if key not in {f"quantize.{name}" for name in self.quantize.statistics}:
-                digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-                digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        use = {"quantizer": self.config["quantizer"]["use"]} if "use" in self.config["quantizer"] else {}
+        return {**deciding, **self.quantize.layout, **use}
 
     def grid(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Return rows and columns of tokens for an image of (H, W) pixels."""
@@ -207,8 +194,8 @@ class InsightTokenizer(nn.Module):
         if ids.ndim != 2 or ids.shape[1] != grid[0] * grid[1]:
             wanted = f"a shape (B, {grid[0] * grid[1]}) for a grid of {grid[0]} x {grid[1]}"
             raise InputError(expected("ids", wanted, str(tuple(ids.shape))))
-        if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= self.quantize.codebook_size):
-            wanted = f"values from 0 to {self.quantize.codebook_size - 1}"
+        if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= self.codebook_size):
+            wanted = f"values from 0 to {self.codebook_size - 1}"
             raise InputError(expected("ids", wanted, f"{int(ids.min())} to {int(ids.max())}"))
         return self.decode_latents(self.quantize.lookup(ids, grid))
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from insighttok_ref.data.options import SourceOptions
 from insighttok_ref.objective.adversarial import build_discriminator
-from insighttok_ref.trainers.tokenizer.options import EvaluationOptions, Phase, build_tokenizer
+from insighttok_ref.tokenizers.build import build_tokenizer
+from insighttok_ref.trainers.tokenizer.options import EvaluationOptions, Phase
 from insighttok_ref.trainers.tokenizer.plan import Part
 from regionloss.data.batches import Share
-from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
+from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
     from insighttok_ref.trainers.tokenizer.trainer import InsightTok
@@ -32,16 +33,6 @@ def share_of(part: Part, micro_batch: int | None, rank: int, size: int) -> Share
         advice = f"Say {' or '.join(near)}, or cut {batch} into another micro_batch or number of processes."
         raise InputError(expected(f"phase '{part.name}': batch_size", f"a multiple of {cut}", str(batch), advice))
     return Share(batch, micro_batch, rank, size)
-
-
-def check_mix(mix: Mapping[str, float], sources: Collection[str], where: str) -> None:
-    """Raise a sentence for a mix of a source that the data do not have, or of nothing."""
-    for name in mix:
-        if name not in sources:
-            advice = did_you_mean(name, sources)
-            raise UnknownNameError(expected(f"{where}.{name}", "a source of data.sources", f"'{name}'", advice))
-    if mix and not any(mix.values()):
-        raise InputError(expected(where, "a share above 0", str(dict(mix))))
 
 
 def check_tested(sources: Mapping[str, SourceOptions], phases: Sequence[Phase], evaluation: EvaluationOptions) -> None:

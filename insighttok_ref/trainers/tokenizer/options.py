@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import inspect
-import re
 import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     field_validator,
     model_validator,
 )
 from typing_extensions import TypedDict
 
-from insighttok_ref.quantizers.build import GIVEN, check_quantizer, is_default
+from insighttok_ref.quantizers.build import GIVEN, QUANTIZER, check_quantizer
 from insighttok_ref.quantizers.ema import EMAQuantizer
-from insighttok_ref.tokenizers import build as tokenizers
+from insighttok_ref.schema import Strict
+from insighttok_ref.tokenizers.build import TOKENIZER, check_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
-from regionloss.errors import did_you_mean
 
 
 def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any:
@@ -47,44 +43,21 @@ def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any
     return made
 
 
-def _of_its_own(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> Any:
-    """Check options against the quantizer that they name."""
-    if not isinstance(options, dict) or not isinstance(options.get("use", ""), str) or is_default(options):
-        return of_the_default(options)
-    check_quantizer(options)
-    return options
-
-
 Use: Any = Annotated[str, Field(description="A registered quantizer by name; the other keys are its options.")]
-QuantizerOptions: Any = Annotated[options_of(EMAQuantizer, *GIVEN, use=Use), WrapValidator(_of_its_own)]
+QuantizerOptions: Any = Annotated[options_of(EMAQuantizer, *GIVEN, use=Use), QUANTIZER.checked(check_quantizer)]
 Preset: Any = Annotated[
     Literal[tuple(PRESETS)], Field(description="A model by name; the other options go over its own.")
 ]
 
 
-def _of_another(options: Any, of_the_default: ValidatorFunctionWrapHandler) -> Any:
-    """Check options against the tokenizer that they name."""
-    if not isinstance(options, dict) or not isinstance(options.get("use", ""), str) or tokenizers.is_default(options):
-        return of_the_default(options)
-    tokenizers.check_tokenizer(options)
-    return options
-
-
 Other: Any = Annotated[str, Field(description="A registered tokenizer by name; the other keys are its options.")]
 InsightOptions = options_of(InsightTokenizer, quantizer=QuantizerOptions, preset=Preset, use=Other)
-ModelOptions: Any = Annotated[InsightOptions, WrapValidator(_of_another)]
-build_tokenizer = tokenizers.build_tokenizer
+ModelOptions: Any = Annotated[InsightOptions, TOKENIZER.checked(check_tokenizer)]
 
 #: Folders of a run that are not a phase's.
 TAKEN = ("checkpoints", "tensorboard", "wandb")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-
-
-class Strict(BaseModel):
-    """Options that know all their keys and do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Phase(Strict):
@@ -175,65 +148,6 @@ class EngineOptions(Strict):
                 "adaptive weight and the codebook read outside of DeepSpeed's forward; 426M weights need no sharding."
             )
         return stage
-
-
-LOGGERS = {
-    "tensorboard": "insighttok_ref.training.loggers:TensorBoardLogger",
-    "wandb": "insighttok_ref.training.loggers:WandbLogger",
-}
-
-
-class LoggerUse(Strict):
-    """A logger with its options.
-
-    Args:
-        use: `tensorboard`, `wandb`, or `package.module:Class` of any other.
-        options: Options of the logger's constructor.
-    """
-
-    use: str
-    options: Mapping[str, Any] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, given: Any) -> Any:
-        return {"use": given} if isinstance(given, str) else given
-
-    @field_validator("use")
-    @classmethod
-    def _known(cls, use: str) -> str:
-        if use not in LOGGERS and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", use):
-            advice = f"{did_you_mean(use, LOGGERS)} Or say package.module:Class."
-            raise ValueError(f"expected a logger, got '{use}'. {advice}")
-        return use
-
-
-class LogOptions(Strict):
-    """How often the run writes, in steps, and where to.
-
-    Args:
-        every: Numbers: lines of metrics.jsonl, scalars of the loggers.
-        save_every: Checkpoints to go on from.
-        keep: Number of checkpoints that are kept.
-        images_every: Pictures: targets, reconstructions, regions.
-        images: Most images in a picture.
-        loggers: Beside metrics.jsonl, which is always written.
-    """
-
-    every: PositiveInt = 5
-    save_every: PositiveInt = 200
-    keep: PositiveInt = 2
-    images_every: PositiveInt = 500
-    images: PositiveInt = 8
-    loggers: tuple[LoggerUse, ...] = (LoggerUse(use="tensorboard"),)
-
-    @field_validator("loggers")
-    @classmethod
-    def _once(cls, loggers: tuple[LoggerUse, ...]) -> tuple[LoggerUse, ...]:
-        names = [logger.use for logger in loggers]
-        if len(names) != len(set(names)):
-            raise ValueError(f"expected each logger once, got {names}. Name each once.")
-        return loggers
 
 
 class EvaluationOptions(Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,22 +18,21 @@ from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective, ObjectiveOptions
 from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.quantizers.build import DEFAULT
+from insighttok_ref.tokenizers.base import Tokenizer
+from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
-from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.tokenizer.loop import PartState
-from insighttok_ref.trainers.tokenizer.options import build_tokenizer
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.checkpoint import read_saved
 from insighttok_ref.training.engines import build_engine
 from insighttok_ref.training.stop import FiniteWatch
 from insighttok_ref.training.weight_average import WeightAverage
-from regionloss.data.batches import Share
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.losses import LossTerms
 from regionloss.runs import rank_and_size
 
 if TYPE_CHECKING:
-    from insighttok_ref.trainers.tokenizer.trainer import InsightTok
+    from insighttok_ref.trainers.tokenizer.session import Session
 
 
 class PartFolder:
@@ -74,41 +73,26 @@ class PartFolder:
             raise WeightsError(expected(str(self.adversary), "the discriminator of a part", got, advice)) from error
 
 
-def begin(
-    trainer: InsightTok,
-    part: Part,
-    share: Share,
-    *,
-    terms: LossTerms,
-    perceptual: PerceptualLoss | None,
-    device: torch.device,
-    start: Path | None,
-    before: PartFolder | None,
-    advice: Callable[[], str],
-) -> PartState:
+def begin(session: Session, part: Part, first: Path | None) -> PartState:
     """Return the state at which a part begins.
 
     Args:
-        trainer: The options of the run.
+        session: Run that the part belongs to.
         part: The part to begin.
-        share: How its batches are cut.
-        terms: All region terms of the recipe.
-        perceptual: The perceptual loss of the objective.
-        device: Where this rank computes.
-        start: A tokenizer file to start from; None for new weights.
-        before: What the part before has left beside its tokenizer; None for the first.
-        advice: Gives the end of the sentence that reports a value that is not finite.
+        first: A tokenizer file that a part which follows no other starts from; None for new weights.
 
     Raises:
         InputError: The tokenizer to start from has another layout.
         WeightsError: A file to start from, or the weights of a frozen network, are not there.
     """
+    trainer, device, share = session.trainer, session.ranks.device, session.shares[part.name]
+    before = PartFolder(session.folder, part.starts_from) if part.starts_from else None
     torch.manual_seed(part.seed)
     model = build_tokenizer(trainer.model)
-    if start is not None:
+    if (start := before.tokenizer if before is not None else first) is not None:
         start_from(model, start)
     model.to(device).set_trainable(part.phase.train)
-    objective = build_objective(trainer.objective, part, terms, perceptual, device)
+    objective = build_objective(trainer.objective, part, session.terms, session.perceptual, device)
     adversary, engine = objective.adversary, trainer.engine
     if before is not None and adversary is not None:
         before.load_adversary(adversary)
@@ -119,7 +103,7 @@ def begin(
         model,
         build(model, key="tokenizer-engine", zero_stage=engine.zero_stage),
         objective,
-        FiniteWatch(device, advice),
+        FiniteWatch(device, session.advice),
         bf16=engine.precision == "bf16",
     )
     if adversary is not None:
@@ -133,14 +117,14 @@ def begin(
     return state
 
 
-def matching(model: InsightTokenizer, path: Path) -> InsightTokenizer:
+def matching(model: Tokenizer, path: Path) -> Tokenizer:
     """Read a tokenizer to start from.
 
     Raises:
         InputError: It has another layout than the model; the sentence names the options that differ.
         WeightsError: The file is absent, broken, or holds something else.
     """
-    other: InsightTokenizer = load_tokenizer(path)
+    other = load_tokenizer(path)
     ours, theirs = laid_out(model), laid_out(other)
     keys = dict.fromkeys([*ours, *theirs])
     differing = [f"{key} {theirs.get(key)} (here {ours.get(key)})" for key in keys if ours.get(key) != theirs.get(key)]
@@ -150,14 +134,14 @@ def matching(model: InsightTokenizer, path: Path) -> InsightTokenizer:
     return other
 
 
-def laid_out(model: InsightTokenizer) -> dict[str, Any]:
+def laid_out(model: Tokenizer) -> dict[str, Any]:
     """Return what two tokenizers must have in common for one to begin with the weights of the other."""
     config = {name: value for name, value in model.config.items() if name != "quantizer"}
     own = {"use": model.config.get("quantizer", {}).get("use", DEFAULT), **model.quantize.layout}
     return config | {f"quantizer.{name}": value for name, value in own.items()}
 
 
-def start_from(model: InsightTokenizer, path: Path) -> None:
+def start_from(model: Tokenizer, path: Path) -> None:
     """Load a tokenizer's weights; raises as `matching` does."""
     known, read = model.state_dict(), matching(model, path).state_dict()
     # The window of recent ids, which one may keep and the other not, decides nothing.
@@ -227,7 +211,7 @@ def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
             buffer.copy_(own[name])
 
 
-def own_buffers(model: InsightTokenizer) -> dict[str, Tensor]:
+def own_buffers(model: Tokenizer) -> dict[str, Tensor]:
     """Return what differs between the ranks: of a codebook, the window of its last ids."""
     return {name: buffer for name, buffer in model.quantize.named_buffers() if name in model.quantize.per_rank}
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from insighttok_ref.trainers.tokenizer.plan import Part
 from regionloss.data.shards import write_whole
-from regionloss.evaluation.report import Judged, JudgeName, ReportData, judge_pictures, scores, write_report
+from regionloss.evaluation.report import Judged, JudgeName, ReportData, judge_pictures, scores, write_training_report
 
 if TYPE_CHECKING:
-    from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+    from insighttok_ref.tokenizers.base import Tokenizer
     from insighttok_ref.trainers.tokenizer.session import Session
     from regionloss.data.batches import Batch
     from regionloss.judges import Judge
@@ -53,7 +53,7 @@ def report(
     write_results(shown, session.folder / "results.json")
     for line in table(shown):
         session.progress.say(line)
-    return write_report(shown, session.folder)
+    return write_training_report(shown, session.folder)
 
 
 def page_data(
@@ -106,7 +106,7 @@ def judged_part(session: Session, part: Part, judges: Mapping[str, Judge]) -> Ju
 
 
 @torch.no_grad()
-def reconstructed(model: InsightTokenizer, images: Tensor, batch_size: int) -> Tensor:
+def reconstructed(model: Tokenizer, images: Tensor, batch_size: int) -> Tensor:
     """Return images (N, 3, H, W) through encoder, codes and decoder."""
     device = model.last_layer.device
     return torch.cat([model(part.to(device)).reconstruction.cpu() for part in images.split(batch_size)])

@@ -17,17 +17,17 @@ from torch import Tensor
 from insighttok_ref.data.build import TrainingData
 from insighttok_ref.data.skipped_images import Told
 from insighttok_ref.objective.perceptual import build_perceptual
+from insighttok_ref.tokenizers.base import Tokenizer
+from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
-from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_norms
 from insighttok_ref.trainers.tokenizer.checks import share_of
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
-from insighttok_ref.trainers.tokenizer.options import LogOptions, build_tokenizer
 from insighttok_ref.trainers.tokenizer.part_state import PartFolder, begin, go_on, matching, snapshot, write_shards
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
 from insighttok_ref.training.checkpoint import Checkpoints, read_state
 from insighttok_ref.training.engines import import_deepspeed
-from insighttok_ref.training.loggers import build_loggers
+from insighttok_ref.training.loggers import LogOptions, build_loggers
 from insighttok_ref.training.metrics_log import ROOM, MetricsLog
 from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.stop import StoppedError, StopSignals
@@ -122,10 +122,9 @@ class Session:
         """Return a part's batches, for this rank."""
         return Told(self.data.batches(part.phase.data or None, seed=self.run.recipe.seed, **asdict(share)))
 
-    def tokenizer(self, part: str) -> InsightTokenizer:
+    def tokenizer(self, part: str) -> Tokenizer:
         """Return the tokenizer that a finished part gave."""
-        whole: InsightTokenizer = load_tokenizer(PartFolder(self.folder, part).tokenizer)
-        return whole.to(self.ranks.device)
+        return load_tokenizer(PartFolder(self.folder, part).tokenizer).to(self.ranks.device)
 
     def export(self, path: Path) -> None:
         """Write the run's tokenizer, that of its last part.
@@ -185,21 +184,9 @@ class Session:
 
     def _begin(self, part: Part) -> PartState:
         """Return the state at which a part begins, or goes on."""
-        before = PartFolder(self.folder, part.starts_from) if part.starts_from else None
         going_on = self.saved.get("part") == part.name
         # What it started from may be gone by now, and is not needed.
-        first = None if going_on else self.trainer.start_from
-        state = begin(
-            self.trainer,
-            part,
-            self.shares[part.name],
-            terms=self.terms,
-            perceptual=self.perceptual,
-            device=self.ranks.device,
-            start=before.tokenizer if before is not None else first,
-            before=before,
-            advice=self._advice,
-        )
+        state = begin(self, part, None if going_on else self.trainer.start_from)
         if going_on:
             go_on(state, self.saved, self.checkpoint)
             self.saved = {}
@@ -281,7 +268,8 @@ class Session:
             "threads": torch.get_num_threads(),
         }
 
-    def _advice(self) -> str:
+    def advice(self) -> str:
+        """Return the end of the sentence that reports a value that is not finite."""
         found = self.checkpoints.all()
         if not found:
             return "Nothing was saved yet. Try a smaller lr."

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from insighttok_ref.data.options import DataOptions
+from insighttok_ref.data.options import DataOptions, check_mix
 from insighttok_ref.objective.objective import ObjectiveOptions
-from insighttok_ref.trainers.tokenizer.checks import check_mix, check_tested
+from insighttok_ref.tokenizers.build import components
+from insighttok_ref.trainers.tokenizer.checks import check_tested
 from insighttok_ref.trainers.tokenizer.earlier_options import read_earlier
-from insighttok_ref.trainers.tokenizer.options import EngineOptions, EvaluationOptions, LogOptions, ModelOptions, Phase
+from insighttok_ref.trainers.tokenizer.options import EngineOptions, EvaluationOptions, ModelOptions, Phase
 from insighttok_ref.training.engines import OptimizerOptions
+from insighttok_ref.training.loggers import LogOptions
 
 if TYPE_CHECKING:
     from insighttok_ref.data.build import TrainingData
@@ -68,8 +70,16 @@ class InsightTok:
 
     def __post_init__(self) -> None:
         for number, phase in enumerate(self.phases):
-            check_mix(phase.data, self.data.sources, f"phases[{number}].data")
+            if phase.data:
+                check_mix(phase.data, self.data.sources, f"phases[{number}].data")
         check_tested(self.data.sources, self.phases, self.evaluation)
+
+    def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield kind, name and options of what a run uses beside its terms, for the resolved recipe."""
+        yield from components(self.model)
+        yield from self.objective.components()
+        for judge in self.evaluation.judges.values():
+            yield "judge", judge, {}
 
     def run(self, run: TrainingRun) -> None:
         """Train into `run.out`, judge and report; go on from `run.resume` where given.
@@ -128,11 +138,10 @@ class InsightTok:
     def open_data(self, run: TrainingRun) -> TrainingData:
         """Return the run's data; to look through millions of images takes hours."""
         from insighttok_ref.data.build import build_training_data
-        from regionloss.recipe import build_detector
+        from insighttok_ref.data.packaged import detectors_of
 
         looks = any(source.packaged == "face" or source.annotate for source in self.data.sources.values())
-        built = {name: build_detector(run.loaded, name) for name in run.recipe.terms} if looks else {}
-        detectors = {name: detector for name, detector in built.items() if detector is not None}
+        detectors = detectors_of(run.loaded) if looks else {}
         pairs = {kind.name: kind.flip_pairs for kind in run.loaded.catalogue.region_kinds()}
         # Kept in the run's folder: whoever goes on trains on the same regions, and waits for no detector.
         folder = run.resume or run.out

@@ -3,7 +3,7 @@
 from regionloss.data.annotate.annotator import Annotate
 from regionloss.data.annotate.decode import Picture, decode
 from regionloss.data.annotate.detect import to_batch
-from regionloss.data.annotate.detectors import resolve
+from regionloss.data.annotate.detectors import Named, resolve, scan_of
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.pictures import Annotated, annotate, annotate_files
 from regionloss.data.shards.shards import Tick
@@ -11,6 +11,7 @@ from regionloss.data.shards.shards import Tick
 __all__ = [
     "Annotate",
     "Annotated",
+    "Named",
     "Picture",
     "Tick",
     "annotate",
@@ -18,5 +19,6 @@ __all__ = [
     "decode",
     "jobs_of",
     "resolve",
+    "scan_of",
     "to_batch",
 ]

@@ -2,7 +2,16 @@
 
 from regionloss.data.images.augment import Augment, Framing
 from regionloss.data.images.degrade import degraded, parsed
-from regionloss.data.images.files import MOST_PIXELS, decoded, open_image, read_image, to_image, to_tensor, upright
+from regionloss.data.images.files import (
+    MOST_PIXELS,
+    SUFFIXES,
+    decoded,
+    open_image,
+    read_image,
+    to_image,
+    to_tensor,
+    upright,
+)
 from regionloss.data.images.fit import fit, restore
 from regionloss.data.images.transforms import (
     FlipPairs,
@@ -16,6 +25,7 @@ from regionloss.data.images.transforms import (
 
 __all__ = [
     "MOST_PIXELS",
+    "SUFFIXES",
     "Augment",
     "FlipPairs",
     "Framing",

@@ -45,7 +45,9 @@ class Verdict:
         read: What the judge read in the reconstruction; None where it does not read.
         original: What it read in the original.
         truth: What the reading was compared with; None where it does not read.
-        problem: Why there are no values, a sentence; empty where there are.
+        truth_from: Where that is from: `transcription`, or `judge` where it is what the judge itself read in the
+            original; empty where it does not read.
+        problem: Why there are no values, a sentence that begins with the kind of problem; empty where there are.
     """
 
     number: int
@@ -55,6 +57,7 @@ class Verdict:
     original: str | None = None
     truth: str | None = None
     problem: str = ""
+    truth_from: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,6 @@ def size_group(kind: str, size: float, setting: int) -> str | None:
     if edges is None:
         return None
     return next(
-        (group for group, low, high in zip(GROUPS, edges, edges[1:], strict=True) if low <= size < high),
+        (group for group, low, high in zip(GROUPS, edges[:-1], edges[1:], strict=True) if low <= size < high),
         None,
     )

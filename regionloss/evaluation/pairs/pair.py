@@ -53,15 +53,16 @@ class Original:
 
 
 class Originals(Protocol):
-    """Images that tokenizers are evaluated on.
-
-    `name` is what tables call them; `identity` changes where their images or annotations do.
-    """
+    """Images that tokenizers are evaluated on; `name` is what tables call them."""
 
     name: str
-    identity: str
 
-    def keys(self) -> Sequence[str]:
+    @property
+    def identity(self) -> str:
+        """What changes where the images or their annotations do."""
+        ...
+
+    def names(self) -> Sequence[str]:
         """Return the names of all images, each once, in an order that never changes."""
         ...
 
@@ -92,13 +93,16 @@ class Reconstruction:
 class Reconstructions(Protocol):
     """What is evaluated: an autoencoder, or a folder of images that one has made.
 
-    `name` is what tables call it; `identity` changes where its weights, settings or images do. `codebook_size` is the
-    number of codes, None where it has none or they are not known.
+    `name` is what tables call it; `codebook_size` the number of its codes, None where that is none, or not known.
     """
 
     name: str
-    identity: str
     codebook_size: int | None
+
+    @property
+    def identity(self) -> str:
+        """What changes where weights, settings or images do."""
+        ...
 
     def of(self, original: Original) -> Reconstruction:
         """Return the reconstruction of an original.
@@ -142,7 +146,7 @@ def regions_of(instances: Sequence[Instance], kind: str, image_size: tuple[int, 
     Raises:
         InputError: A box that no crop can be cut from.
     """
-    boxes = torch.tensor([one.box for one in instances], dtype=torch.float32).reshape(-1, 4)
+    boxes = torch.tensor([one.box for one in instances], dtype=torch.float64).reshape(-1, 4)
     points = [one.keypoints for one in instances]
     texts = [one.text for one in instances]
     return Regions.single(

@@ -147,3 +147,11 @@ def test_a_file_of_another_quantizer_is_converted_or_refused_in_a_sentence(tmp_p
     assert "64 codes of length 3 (FSQuantizer)" in done.output
     refused = CliRunner().invoke(app, [*words, "--to", "official"])
     assert "expected the quantizer 'insighttok/ema', got 'insighttok/fsq'" in " ".join(refused.output.split())
+
+
+def test_half_a_quantizer_is_said(tmp_path: Path) -> None:
+    recipe = phases(tmp_path)
+    with (tmp_path / "mine.py").open("a") as plugin:
+        plugin.write('    register("half", f"{__name__}:Quantizer", summary="no quantizer")\n')
+    with load_recipe(recipe).catalogue.in_use(), pytest.raises(InputError, match="expected methods codebook, forward"):
+        tiny(quantizer={"use": "half"})

@@ -14,7 +14,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from insighttok_ref.quantizers import nearest as search
 from insighttok_ref.quantizers.base import Quantizer
 from insighttok_ref.quantizers.ema import EMAQuantizer
-from insighttok_ref.quantizers.token_statistics import Gathered
 from regionloss.errors import InputError
 
 starved = pytest.mark.filterwarnings("ignore:quantizer. .* tokens per code and update")
@@ -31,27 +30,6 @@ def _seed() -> None:
 
 def test_fits_the_protocol() -> None:
     assert isinstance(EMAQuantizer(8, 4), Quantizer)
-
-
-def test_search_agrees_with_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens, codes = latents(0, 1000, 8), latents(1, 77, 8)
-    wanted = torch.cdist(tokens.double(), codes.double()).argmin(1)
-    monkeypatch.setattr(search, "SEARCH_ELEMENTS", 77 * 13)
-    assert torch.equal(search.nearest(tokens, codes), wanted)
-
-
-def test_ties_go_to_the_lowest_code() -> None:
-    codes = torch.eye(4)[[2, 1, 1, 0]]
-    assert search.nearest(torch.eye(4)[[1]], codes).tolist() == [1]
-
-
-def test_sums_agree_with_a_one_hot_matrix() -> None:
-    tokens, ids = latents(0, 500, 8), torch.randint(0, 20, (500,))
-    sums = torch.zeros(20, 9, dtype=torch.float64)
-    search.add_rows(sums, ids, tokens)
-    one_hot = (ids[:, None] == torch.arange(20)).double()
-    torch.testing.assert_close(sums[:, :-1], one_hot.t() @ tokens.double(), atol=1e-12, rtol=0)
-    assert torch.equal(sums[:, -1], one_hot.sum(0))
 
 
 class LargestTensor(TorchDispatchMode):
@@ -131,46 +109,6 @@ def test_cached_tokens_hold_no_graph_and_go_with_the_update() -> None:
     assert not quantizer._gathered.pool().requires_grad
     quantizer.update()
     assert quantizer._gathered is None
-
-
-def gather(restart: Any, pool_size: int, blocks: list[Tensor]) -> Gathered:
-    gathered = Gathered(4, 1, restart, torch.device("cpu"))
-    gathered.pool_size = pool_size
-    for block in blocks:
-        ids = torch.zeros(len(block), dtype=torch.int64)
-        gathered.add(block[:, None], torch.zeros(len(block), 1), ids)
-    return gathered
-
-
-def test_many_tokens_are_all_counted_and_thinned_to_a_uniform_sample() -> None:
-    blocks = list(torch.arange(2000.0).split(130))
-    kept = torch.zeros(2000)
-    for _ in range(300):
-        gathered = gather("random", 100, blocks)
-        assert gathered.seen == 2000
-        assert gathered.sums[0].tolist() == [2000 * 1999 / 2, 2000]
-        pool = gathered.pool()[:, 0].long()
-        assert len(pool) == 100
-        assert torch.equal(pool, pool.unique())  # no token twice, in the order of coming
-        kept[pool] += 1 / 300
-    # Each token has the same chance of 1 / 20, whichever forward it came in.
-    torch.testing.assert_close(kept.view(4, -1).sum(1), torch.full((4,), 25.0), atol=1.2, rtol=0)
-
-
-def test_the_farthest_of_many_tokens_are_kept() -> None:
-    tokens = latents(3, 2000)
-    gathered = gather("dist", 100, list(tokens.split(130)))
-    far = gathered.distances().topk(100).values
-    torch.testing.assert_close(far, tokens.square().topk(100).values)
-
-
-def test_a_batch_of_the_paper_on_one_rank_is_kept_whole() -> None:
-    """512 images x 256 tokens for 16384 codes, and twice that: a restart draws from every token."""
-    gathered = Gathered(16384, 1, "random", torch.device("cpu"))
-    block = torch.arange(4096.0)[:, None]
-    for _ in range(64):
-        gathered.add(block, block, torch.zeros(4096, dtype=torch.int64))
-    assert len(gathered.pool()) == gathered.seen == 262_144
 
 
 def test_a_few_tokens_warn_once() -> None:

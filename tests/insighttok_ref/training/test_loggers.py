@@ -15,8 +15,7 @@ from PIL import Image
 from pydantic import ValidationError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from insighttok_ref.trainers.tokenizer.options import LogOptions
-from insighttok_ref.training.loggers import Loggers, build_loggers
+from insighttok_ref.training.loggers import Loggers, LogOptions, build_loggers
 from regionloss.errors import InputError, PluginError
 
 PICTURE = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))

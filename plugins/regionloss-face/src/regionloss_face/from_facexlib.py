@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from typing import Any
 
 from torch import nn
 
@@ -12,29 +11,20 @@ from regionloss.errors import PluginError
 from regionloss.weights import load_strictly
 
 
-def facexlib_class(module: str, name: str) -> Any:
-    """Return a class of facexlib.
+def build(module: str, name: str, weights: str, key: str = "", **options: object) -> nn.Module:
+    """Return a network of facexlib with the weights of this name or path. Nothing is downloaded.
 
     Raises:
         PluginError: facexlib is not installed, or cannot be imported; says what to install.
+        WeightsError: The weights are not here, or are another network's.
     """
     try:
-        return getattr(importlib.import_module(f"facexlib.{module}"), name)
+        made = getattr(importlib.import_module(f"facexlib.{module}"), name)
     except ImportError as error:
         raise PluginError(
             f"facexlib: expected the package, got none that can be imported ({error}). "
             "Run pip install 'regionloss-face[facexlib]'; on a bare container also apt-get install libgl1 libglib2.0-0."
         ) from error
-
-
-def build(module: str, name: str, weights: str, key: str = "", **options: object) -> nn.Module:
-    """Return a network of facexlib with the weights of this name or path. Nothing is downloaded.
-
-    Raises:
-        PluginError: facexlib is not installed.
-        WeightsError: The weights are not here, or are another network's.
-    """
-    made = facexlib_class(module, name)
     with warnings.catch_warnings():
         # facexlib asks torchvision for an untrained trunk by a name that torchvision has retired.
         for message in ("The parameter 'pretrained' is deprecated", "Arguments other than a weight enum"):

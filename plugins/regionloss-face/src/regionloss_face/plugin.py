@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from regionloss import hookimpl
 from regionloss.hooks.specs import RegisterComponent, RegisterTarget, RegisterTerm, RegisterWeights
 from regionloss_face.alignment import ARCFACE_TEMPLATE, DLIB_TEMPLATE
@@ -62,34 +64,26 @@ def register_terms(register: RegisterTerm) -> None:
     """Face terms; `face` alone stands for `packaged`."""
     dlib_crop = {"template": DLIB_TEMPLATE, "size": [150, 150], "padding": "black"}
     arcface_crop = {"template": ARCFACE_TEMPLATE, "size": [112, 112], "padding": "black"}
-    register(
+    aligned = partial(register, kind="face", extractor="aligned")
+    arcface = partial(aligned, detector="retinaface", options={"extractor": arcface_crop})
+    aligned(
         "packaged",
-        kind="face",
         detector="mtcnn",
-        extractor="aligned",
         backbone="dlib-resnet",
         options={"extractor": dlib_crop},
         default=True,
         licence="CC0-1.0 (detector: MIT)",
         summary="dlib's face features, found by MTCNN; all weights ship in packages",
     )
-    register(
+    arcface(
         "arcface-ir-se50",
-        kind="face",
-        detector="retinaface",
-        extractor="aligned",
         backbone="arcface-ir-se50",
-        options={"extractor": arcface_crop},
         licence="MIT (weights: not stated separately)",
         summary="facexlib's ArcFace features, found by its RetinaFace",
     )
-    register(
+    arcface(
         "paper",
-        kind="face",
-        detector="retinaface",
-        extractor="aligned",
         backbone="iresnet50",
-        options={"extractor": arcface_crop},
         licence="Apache-2.0 (weights: InsightFace, non-commercial research)",
         summary="InsightTok's face term: iresnet50 at 112 x 112",
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
+from importlib.metadata import version
 
 import numpy as np
 from torch import Tensor
@@ -33,6 +35,7 @@ class PPOcrJudge:
     """
 
     kind = "text"
+    language_model = False
 
     def __init__(self, margin: float = 0.1, batch_size: int = 16) -> None:
         if margin < 0 or batch_size < 1:
@@ -41,6 +44,19 @@ class PPOcrJudge:
         self.margin = margin
         self.weights_sha256 = sha256_of(model_file(RECOGNISER_FILE))
         self.engine = engine({"Rec.rec_batch_num": batch_size})
+        self.tool = f"PP-OCRv6 small recogniser (CTC), rapidocr {version('rapidocr')}"
+        self.pipeline = (
+            f"box and {margin:g} of its height around it, whole pixels, clipped to the image; BGR, 48 pixels high "
+            "(bilinear), padded with 0 to 320 at least, (x / 255 - 0.5) / 0.5"
+        )
+
+    @cached_property
+    def characters(self) -> frozenset[str]:
+        """What it can read."""
+        from onnxruntime import InferenceSession
+
+        found = InferenceSession(model_file(RECOGNISER_FILE)).get_modelmeta().custom_metadata_map["character"]
+        return frozenset(found.splitlines()) | {" "}
 
     def judge(self, images: Tensor, regions: Regions) -> list[Reading]:
         """Return one reading per region of images (B, 3, H, W) in [-1, 1], in their order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from regionloss import hookimpl
@@ -101,32 +102,22 @@ def register_judges(register: RegisterTarget) -> None:
 def register_terms(register: RegisterTerm) -> None:
     """Named text terms."""
     crop = {"extractor": {"size": [32, 128]}}
-    register(
+    text = partial(register, kind="text", extractor="resize")
+    easyocr = partial(text, detector="ppocr", backbone="crnn-english-g2", licence=EASYOCR_LICENCE)
+    easyocr(
         "packaged",
-        kind="text",
-        detector="ppocr",
-        extractor="resize",
-        backbone="crnn-english-g2",
         options=crop,
         default=True,
-        licence=EASYOCR_LICENCE,
         summary="text, with weights that ship in packages",
     )
-    register(
+    easyocr(
         "balanced",
-        kind="text",
-        detector="ppocr",
-        extractor="resize",
-        backbone="crnn-english-g2",
         options={**crop, "backbone": {"balance": True}},
-        licence=EASYOCR_LICENCE,
         summary="as packaged, with an equal say for each level (values some 300 times smaller)",
     )
-    register(
+    text(
         "paper",
-        kind="text",
         detector="dbnet",
-        extractor="resize",
         backbone="abinet",
         options=crop,
         licence=MMOCR_LICENCE,
@@ -149,7 +140,8 @@ def register_terms(register: RegisterTerm) -> None:
 @hookimpl
 def register_weights(register: RegisterWeights) -> None:
     """Weight files."""
-    register(
+    packaged = partial(register, packaged=True)
+    packaged(
         "english-g2",
         filename="english_g2.pth",
         sha256="e2272681d9d67a04e2dff396b6e95077bc19001f8f6d3593c307b9852e1c29e8",
@@ -157,9 +149,8 @@ def register_weights(register: RegisterWeights) -> None:
         source=f"{EASYOCR}/english_g2.pth",
         licence=EASYOCR_LICENCE,
         summary="EasyOCR's English recogniser, generation 2 (CRNN)",
-        packaged=True,
     )
-    register(
+    packaged(
         "craft-mlt-25k",
         filename="craft_mlt_25k.pth",
         sha256="4a5efbfb48b4081100544e75e1e2b57f8de3d84f213004b14b85fd4b3748db17",
@@ -167,9 +158,8 @@ def register_weights(register: RegisterWeights) -> None:
         source=f"{EASYOCR}/craft_mlt_25k.pth",
         licence=CRAFT_LICENCE,
         summary="CRAFT, as EasyOCR uses it",
-        packaged=True,
     )
-    register(
+    packaged(
         "nano-ocr",
         filename="nano_ocr_ftr.pth",
         sha256="2d105c6901b4afe816fe8f85aa32ef85a6336f2e4d96c04692bb08b7de9758ba",
@@ -177,7 +167,6 @@ def register_weights(register: RegisterWeights) -> None:
         source="pip:nano-ocr==0.1.0:nano_ocr/model/nano_ocr_ftr.pth",
         licence=NANO_LICENCE,
         summary="nano-ocr's recogniser (CRNN; its author: trained on MJSynth and IIIT5K)",
-        packaged=True,
     )
     for name, folder, end in MMOCR_WEIGHTS:
         register(

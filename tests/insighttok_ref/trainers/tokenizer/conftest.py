@@ -30,3 +30,12 @@ def trained(tiny_run: Callable[..., TrainingRun], tmp_path_factory: pytest.TempP
     run = tiny_run(out)
     build_trainer(run.loaded).run(run)
     return out
+
+
+@pytest.fixture(scope="session")
+def trained_phases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of one whole run of the three phases."""
+    out = tmp_path_factory.mktemp("phases")
+    run = TrainingRun(load_recipe(TINY.with_name("tiny_phases.yaml")), out)
+    build_trainer(run.loaded).run(run)
+    return out

@@ -9,9 +9,9 @@ import torch
 
 from insighttok_ref.data import build as building
 from insighttok_ref.data.options import SourceOptions
+from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
 from insighttok_ref.trainers.tokenizer.checks import check_alone
-from insighttok_ref.trainers.tokenizer.options import build_tokenizer
 from insighttok_ref.trainers.tokenizer.session import Session
 from regionloss.errors import InputError, RegionLossError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe

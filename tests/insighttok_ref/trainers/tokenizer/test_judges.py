@@ -11,6 +11,7 @@ import pytest
 from regionloss.errors import InputError, UnknownNameError, WeightsError
 from regionloss.evaluation.judges import build_judges
 from regionloss.hooks.catalogue import catalogue
+from regionloss.hooks.records import Component
 from regionloss.judges import Judge
 from regionloss.recipe import TrainingRun, build_trainer
 
@@ -49,8 +50,8 @@ def test_missing_judges_are_noted_and_unknown_ones_refused(monkeypatch: pytest.M
         build_judges({"face": "text/ppocr-v6"}, catalogue(), NO_TERMS)
 
     class Bare:
-        def find(self, kind: str, name: str) -> None:
-            return None
+        def find(self, kind: str, name: str) -> Component:
+            return catalogue().find(kind, name)
 
         def build(self, kind: str, name: str, options: object) -> Judge:
             raise WeightsError("weights 'faceres-bin' not found.")

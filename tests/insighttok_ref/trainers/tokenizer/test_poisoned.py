@@ -14,7 +14,7 @@ from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
 from insighttok_ref.training.checkpoint import Checkpoints, write_manifest
 from insighttok_ref.training.stop import StoppedError
 from regionloss.errors import WeightsError
-from tests.insighttok_ref.trainers.tokenizer.test_phases import DEEPSPEED, OPTIONS, interrupt, prepare, stop, train
+from tests.insighttok_ref.trainers.tokenizer.phases import DEEPSPEED, OPTIONS, interrupt, prepare, stop, train
 
 OVERRIDES = {"plain": (), "deepspeed": (DEEPSPEED,)}
 FILES = {

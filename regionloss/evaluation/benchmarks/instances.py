@@ -1,0 +1,52 @@
+"""What is asked before a judge is: whether an instance can be judged at all, and what the judge then says of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from regionloss.errors import InputError, expected
+from regionloss.evaluation.pairs.pair import Instance
+from regionloss.judges import Judge
+from regionloss.regions.regions import Regions
+
+
+def check_judges(benchmark: str, judges: Mapping[str, Judge], kind: str) -> None:
+    """Raise InputError unless there is a judge, and all are of this kind."""
+    if not judges:
+        raise InputError(expected(benchmark, f"a judge of '{kind}' regions at least", "none"))
+    for name, judge in judges.items():
+        if judge.kind != kind:
+            raise InputError(expected(benchmark, f"judges of '{kind}' regions", f"{name}, of '{judge.kind}' regions"))
+
+
+def box_problem(instance: Instance, image_size: tuple[int, int]) -> str:
+    """Return why no crop can be cut from a box, a sentence; empty where one can."""
+    x1, y1, x2, y2 = instance.box
+    got = f"[{', '.join(f'{side:g}' for side in instance.box)}]"
+    height, width = image_size
+    if not all(map(math.isfinite, instance.box)):
+        return f"box without finite numbers: {got}"
+    if x1 >= x2 or y1 >= y2:
+        return f"empty box: {got}"
+    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+        return f"box outside the image: {got}, of {height} x {width} pixels"
+    return ""
+
+
+def answers(name: str, judge: Judge, images: Sequence[Tensor], regions: Regions) -> list[tuple[Any, ...]]:
+    """Return what a judge says of each region in each of several images (1, 3, H, W), asked in the same way for each.
+
+    Raises:
+        InputError: It did not answer once a region.
+    """
+    found = []
+    for image in images:
+        said = judge.judge(image, regions)
+        if len(said) != len(regions):
+            raise InputError(expected(f"judge '{name}'", f"{len(regions)} answers, one a region", str(len(said))))
+        found.append(said)
+    return list(zip(*found, strict=True))

@@ -1,0 +1,87 @@
+"""Text that is still read: T-ACC and T-NED by every reader, and what each reads in the originals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+from regionloss.evaluation.benchmarks.base import Examined, Gathered, Measure, Verdict
+from regionloss.evaluation.benchmarks.instances import answers, box_problem, check_judges
+from regionloss.evaluation.metrics.texts import edit_similarity, exact
+from regionloss.evaluation.pairs.pair import Instance, Pair, regions_of
+from regionloss.judges import SURE, Judge, JudgeFacts, Reading
+
+
+class TextBenchmark:
+    """Reads every text in original and reconstruction, with several readers side by side.
+
+    A reading is compared with the transcription; where nobody made one, with what the same judge reads in the original,
+    if it is sure (`Verdict.truth_from` says which). What cannot be judged is a verdict with a problem.
+
+    Args:
+        judges: Readers by the name that tables show.
+
+    Raises:
+        InputError: No judge, or one of another kind of region.
+
+    Source: InsightTok, section 4; TokBench (T-ACC, T-NED).
+    """
+
+    name = "text"
+    measures: Mapping[str, Measure] = {
+        "t_acc": Measure("T-ACC", "%", hint="Share of texts that the judge reads exactly, capitals included."),
+        "t_ned": Measure("T-NED", "%", hint="1 - edit distance / length of the longer text, mean over texts."),
+    }
+
+    def __init__(self, judges: Mapping[str, Judge]) -> None:
+        check_judges("suite text", judges, "text")
+        self.judges = judges
+        self.facts = {name: JudgeFacts.of(judge) for name, judge in judges.items()}
+        self.about: Mapping[str, object] = {
+            "judges": {name: facts.shown() for name, facts in self.facts.items()},
+            "truth": f"the transcription, else what the judge reads in the original, from a confidence of {SURE:g}",
+            "edit distance": f"rapidfuzz {version('rapidfuzz')}",
+        }
+
+    def examine(self, pair: Pair) -> Examined:
+        """Return a verdict of every judge on every text, those that cannot be judged included."""
+        numbers = pair.numbers("text")
+        return Examined(verdicts=[one for name in self.judges for one in self._verdicts(name, pair, numbers)])
+
+    def summary(self, gathered: Gathered) -> Mapping[str, float]:
+        """Return no measures: there are none of the whole set."""
+        return {}
+
+    def _verdicts(self, name: str, pair: Pair, numbers: Sequence[int]) -> list[Verdict]:
+        instances = pair.original.instances
+        size = (pair.target.shape[2], pair.target.shape[3])
+        found = {n: Verdict(n, name, problem=box_problem(instances[n], size)) for n in numbers}
+        good = [n for n in numbers if not found[n].problem]
+        if good:
+            regions = regions_of([instances[n] for n in good], "text", size)
+            said = answers(name, self.judges[name], (pair.target, pair.output), regions)
+            found |= {n: self._verdict(n, name, instances[n], *both) for n, both in zip(good, said, strict=True)}
+        return [found[n] for n in numbers]
+
+    def _verdict(self, number: int, name: str, instance: Instance, original: Reading, read: Reading) -> Verdict:
+        truth, source = (instance.text, "transcription") if instance.text else (original.text, "judge")
+        characters = self.facts[name].characters
+        problem = original.problem or read.problem
+        if not problem and source == "judge" and not sure(original):
+            problem = f"no transcription, and the judge is not sure of the original: {original.text!r}"
+        if not problem and characters is not None and (foreign := sorted(set(truth) - characters)):
+            problem = f"characters that the judge cannot read: {' '.join(foreign)} in {truth!r}"
+        if problem:
+            return Verdict(number, name, read=read.text, original=original.text, truth=instance.text, problem=problem)
+        values = {
+            "t_acc": exact(read.text, truth),
+            "t_ned": edit_similarity(read.text, truth),
+            "original/t_acc": exact(original.text, truth),
+            "original/t_ned": edit_similarity(original.text, truth),
+        }
+        return Verdict(number, name, values, read.text, original.text, truth, truth_from=source)
+
+
+def sure(reading: Reading) -> bool:
+    """Return whether a reading of an original counts as what stands there: a detector finds "words" in coffee cups."""
+    return len(reading.text) > 1 and reading.score >= SURE

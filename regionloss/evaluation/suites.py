@@ -1,0 +1,56 @@
+"""Names of suites -> benchmarks with their judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from regionloss.errors import InputError, did_you_mean, expected
+from regionloss.evaluation.benchmarks import Benchmark, FaceBenchmark, TextBenchmark
+from regionloss.judges import Judge
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """What benchmarks are made with.
+
+    Args:
+        judges: Judges by the name that tables show, of all kinds of regions.
+        device: Where networks that are no judges compute.
+        codebook_size: Number of codes of what is evaluated; None where it has none.
+    """
+
+    judges: Mapping[str, Judge] = field(default_factory=dict)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    codebook_size: int | None = None
+
+    def of(self, kind: str) -> dict[str, Judge]:
+        """Return the judges of a kind of region."""
+        return {name: judge for name, judge in self.judges.items() if judge.kind == kind}
+
+
+SUITES: Mapping[str, Callable[[Means], Benchmark]] = {
+    "text": lambda means: TextBenchmark(means.of("text")),
+    "face": lambda means: FaceBenchmark(means.of("face")),
+}
+
+
+def benchmarks_of(names: Sequence[str], means: Means) -> list[Benchmark]:
+    """Return the benchmarks that names of suites stand for.
+
+    Args:
+        names: Names of suites, each once.
+        means: What they are made with.
+
+    Raises:
+        InputError: No names, an unknown one, one that is there twice, or one whose judge is not there.
+    """
+    if not names or len(set(names)) < len(names):
+        wanted = f"names with commas of {', '.join(SUITES)}"
+        raise InputError(expected("--suite", wanted, ",".join(names) or "none"))
+    for name in names:
+        if name not in SUITES:
+            raise InputError(f"--suite: no suite is named '{name}'. {did_you_mean(name, SUITES)}")
+    return [SUITES[name](means) for name in names]
