@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regionloss.console.options import MOST_PIXELS, MaxPixels
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ def evaluate(
         list[str] | None, typer.Option(help="KEY=VALUE for what reads the checkpoint; repeatable.")
     ] = None,
     plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun."""
-    from regionloss.cli.detect import options_of
+    from regionloss.cli.detect import read_options
     from regionloss.disk import guarded
     from regionloss.evaluation import Evaluation, read_results
     from regionloss.evaluation.judges import judges_of, trained_against
@@ -80,7 +81,7 @@ def evaluate(
     known = read_columns(columns) if columns else None
     with join(device, timeout=PATIENCE) as ranks:
         if checkpoint is not None:
-            made: Reconstructions = autoencoder(checkpoint, ranks.device, options_of(option or []), where, name, size)
+            made: Reconstructions = autoencoder(checkpoint, ranks.device, read_options(option or []), where, name, size)
         else:
             assert reconstructions is not None
             made = ReconstructionFolder(reconstructions, name or None, max_pixels)

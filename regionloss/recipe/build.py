@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from regionloss.errors import InputError, RecipeError, expected
 from regionloss.hooks.catalogue import Catalogue, catalogue
 from regionloss.hooks.records import TermRecord
-from regionloss.hooks.term_parts import chosen_parts
+from regionloss.hooks.term_parts import ChosenPart, chosen_parts
 from regionloss.recipe.load import Loaded, load_any
 from regionloss.recipe.locate import known_recipes
 from regionloss.recipe.options import other_kind
@@ -174,15 +174,19 @@ def build_detector(loaded: Loaded[Recipe] | Loaded[TermsFile], term: str) -> Any
 
 def detector_of(use: TermUse, catalogue: Catalogue) -> Any:
     """Build the detector of one term; None where it has none. Raises as `build_term` does."""
-    record = catalogue.term(use.use)
-    part = chosen_parts(record, use.changes, use.kind)["detector"]
+    part = detector_part(use, catalogue)
     if not part.name:
         return None
     detector = catalogue.build("detector", part.name, part.options, plugin=part.plugin)
-    found, reads = str(getattr(detector, "kind", "")), kind_of(use, record)
+    found, reads = str(getattr(detector, "kind", "")), kind_of(use, catalogue.term(use.use))
     if found != reads:
         raise InputError(other_kind(part.name, found, reads))
     return detector
+
+
+def detector_part(use: TermUse, catalogue: Catalogue) -> ChosenPart:
+    """Return which detector annotates for a term, with which options; its name is empty where regions are given."""
+    return chosen_parts(catalogue.term(use.use), use.changes, use.kind)["detector"]
 
 
 def build_detectors(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
