@@ -63,16 +63,18 @@ def name_rows(results: Sequence[Results]) -> list[Row]:
 
 
 def find_columns(rows: Sequence[Row]) -> list[Column]:
-    """Return every measure that any tokenizer has a score of, benchmark after benchmark, in the order of the scores."""
-    found: dict[tuple[str, str, str], Column] = {}
-    for row in rows:
-        for score in row.summary.scores:
-            key = (score.benchmark, score.measure, score.judge)
-            if key not in found:
-                about = row.summary.measures.get(f"{score.benchmark}/{score.measure}", {})
-                found[key] = Column(*key, measure(score.measure, about))
-    benchmarks = list(dict.fromkeys(column.benchmark for column in found.values()))
-    return sorted(found.values(), key=lambda column: benchmarks.index(column.benchmark))
+    """Return every measure, benchmark after benchmark, by every judge that gave a score of it."""
+    abouts = {name: about for row in reversed(rows) for name, about in row.summary.measures.items()}
+    scored = [(s.benchmark, s.measure, s.judge) for row in rows for s in row.summary.scores]
+    known = {(benchmark, name) for benchmark, name, _ in scored}
+    asked = [tuple(name.split("/", 1)) for name in abouts if "/" in name]
+    nobody = [(*pair, "") for pair in asked if pair not in known]  # of measures without instances
+    benchmarks = list(dict.fromkeys(key[0] for key in [*(p for p in asked), *scored]))
+    keys = dict.fromkeys([*scored, *nobody])
+    return [
+        Column(benchmark, name, judge, measure(name, abouts.get(f"{benchmark}/{name}", {})))
+        for benchmark, name, judge in sorted(keys, key=lambda key: benchmarks.index(key[0]))
+    ]
 
 
 def measure(name: str, about: Mapping[str, Any]) -> Measure:

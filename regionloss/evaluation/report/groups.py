@@ -58,5 +58,10 @@ def group_table(column: Column, rows: Sequence[Row], titles: Mapping[str, str], 
     scale = Scale.of([score for line in scores.values() for score in line])
     having = [row for row in rows if any(score is not None for score in scores[row.place])]
     lines = [(row, [cell(score, column, row, scale) for score in scores[row.place]]) for row in having]
-    counts = [max((line[i].count for _, line in lines), default=0) for i in range(len(titles))]
+    counts = [0 if group.endswith("/gap") else count for group, count in zip(titles, most_of(lines), strict=True)]
     return GroupTable(column, list(zip(titles.values(), counts, strict=True)), lines, max(0, left_out))
+
+
+def most_of(lines: Sequence[tuple[Row, Sequence[Cell]]]) -> list[int]:
+    """Return how many instances each column of cells is about."""
+    return [max(cell.count for cell in column) for column in zip(*(cells for _, cells in lines), strict=True)]

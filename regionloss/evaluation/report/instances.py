@@ -12,7 +12,21 @@ from regionloss.evaluation.report.columns import Column, Row
 
 #: Crops are kept in blocks of the page, which are taken apart when one of theirs is shown.
 BLOCK = 100
-META = ("key", "number", "kind", "box", "size", "group", "columns", "judge", "read", "original", "truth", "problem")
+META = (
+    "key",
+    "number",
+    "kind",
+    "box",
+    "size",
+    "group",
+    "columns",
+    "judge",
+    "read",
+    "original",
+    "truth",
+    "truth_from",
+    "problem",
+)
 Key = tuple[str, str, int]
 
 
@@ -23,6 +37,7 @@ class Seen:
     row: Mapping[str, Any]
     places: dict[int, int] = field(default_factory=dict)
     said: dict[str, dict[int, Mapping[str, Any]]] = field(default_factory=dict)
+    pictured: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,40 +91,49 @@ def gathered(rows: Sequence[Row], tables: Mapping[int, Any]) -> dict[Key, Seen]:
     for row in rows:
         if row.place not in tables:
             continue
+        pictured = tables[row.place]["crop"].is_valid().to_pylist()
         for place, one in enumerate(tables[row.place].select([*META, "values"]).to_pylist()):
             seen = found.setdefault((row.summary.data_identity, one["key"], one["number"]), Seen(one))
             seen.places.setdefault(row.place, place)
+            seen.pictured |= pictured[place]
             seen.said.setdefault(one["judge"] or "", {})[row.place] = one | {"values": dict(one["values"] or ())}
     return found
 
 
 def chosen_ones(seen: list[Seen], directions: Mapping[str, bool], most: int) -> list[Seen]:
-    """Return the instances that the page shows: all, or of the worst, the most different, and any."""
+    """Return the instances that the page shows: of too many with pictures, of each kind its share."""
+    if len(seen) > most:
+        seen = [one for one in seen if one.pictured] or seen
     if len(seen) <= most:
         return seen
+    share = most / len(seen)
+    by_kind: dict[str, list[int]] = {}
+    for place, one in enumerate(seen):
+        by_kind.setdefault(one.row["kind"], []).append(place)
     ratings = [rating(one, directions) for one in seen]
-    worst = sorted(range(len(seen)), key=lambda i: ratings[i][0])
-    different = sorted(range(len(seen)), key=lambda i: -ratings[i][1])
-    step = len(seen) / max(1, most)
-    even = [int(i * step) for i in range(most)]
-    kept: dict[int, None] = {}
-    for three in zip(worst, different, even, strict=False):
-        kept |= dict.fromkeys(three)
-        if len(kept) >= most:
-            break
-    return [seen[i] for i in sorted(list(kept)[:most])]
+    kept = [i for places in by_kind.values() for i in extremes(places, ratings, max(1, round(share * len(places))))]
+    return [seen[i] for i in sorted(kept)]
+
+
+def extremes(places: list[int], ratings: Sequence[tuple[float, float]], count: int) -> list[int]:
+    """Return some places: the worst, the most different, and any, in turns."""
+    worst = sorted(places, key=lambda i: ratings[i][0])
+    different = sorted(places, key=lambda i: -ratings[i][1])
+    even = [places[i * len(places) // count] for i in range(count)]
+    kept = dict.fromkeys(i for three in zip(worst, different, even, strict=False) for i in three)
+    return list(kept)[:count]
 
 
 def rating(one: Seen, directions: Mapping[str, bool]) -> tuple[float, float]:
-    """Return how good an instance came out, and how much tokenizers differ, over all its judges and measures."""
+    """Return how good an instance came out, over all judges, measures and tokenizers, and how much these differ."""
     values: dict[tuple[str, str], list[float]] = {}
     for judge, by_row in one.said.items():
         for said in by_row.values():
             for measure, value in said["values"].items():
                 if value is not None and math.isfinite(value) and measure in directions:
                     values.setdefault((judge, measure), []).append(value if directions[measure] else -value)
-    every = [value for found in values.values() for value in found]
     spread = max((max(found) - min(found) for found in values.values()), default=0.0)
+    every = [value for found in values.values() for value in found]
     return (sum(every) / len(every) if every else math.inf), spread
 
 
@@ -171,6 +195,7 @@ def said_by(
         "judge": judge,
         "truth": any_one["truth"],
         "original": any_one["original"],
+        "guessed": any_one["truth_from"] == "judge",
         "read": [one and one["read"] for one in found],
         "problem": [(one and one["problem"]) or "" for one in found],
         "values": {name: [plain(one["values"].get(name)) if one else None for one in found] for name in names},

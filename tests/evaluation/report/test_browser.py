@@ -101,7 +101,7 @@ def test_filters_and_orders_choose_what_they_say(page: Path) -> None:
     assert found["all"] == "120 instances"
     assert found["street"] == "40 instances"
     assert 10 < int(found["small"].split()[0]) < 80
-    assert found["unjudged"] == "1 instances"
+    assert found["unjudged"] == "1 instance"
     assert found["right"]
     assert found["differ"]
     assert found["face"] == ["6 instances", 6]

@@ -129,10 +129,11 @@ function startBrowser() {
 
   const has = (one) => names.map((_, place) => place).filter((place) => one.crops[place] >= 0 || one.said.some((each) => each.problem[place] || each.read[place] !== null || Object.values(each.values).some((row) => row[place] !== null)));
 
+  const isWide = ({ box: [x1, y1, x2, y2] }) => x2 - x1 > 1.3 * (y2 - y1);
+
   function card(one, index) {
-    const [x1, y1, x2, y2] = one.box, wide = one.box.length && (x2 - x1) > 1.3 * (y2 - y1);
     const meta = [one.group, one.size === null ? "" : `${(100 * one.size).toPrecision(2)}% of the side`, title(one) === one.key ? "" : one.key].filter(Boolean).join(" · ");
-    const made = element("li", wide ? "card" : "card side", element("h4", "", title(one)), element("div", "meta", meta));
+    const made = element("li", isWide(one) ? "card" : "card side", element("h4", "", title(one)), element("div", "meta", meta));
     made.append(element("div", "lines", line(one, -1), ...has(one).map((place) => line(one, place))));
     made.tabIndex = index === focus ? 0 : -1;
     made.setAttribute("aria-label", `${title(one)}, ${index + 1} of ${Math.min(PAGE, found.length - page * PAGE)} on this page. Enter for a large view.`);
@@ -147,7 +148,7 @@ function startBrowser() {
     const shown = found.slice(page * PAGE, (page + 1) * PAGE);
     cards.replaceChildren(...shown.map(card));
     status.textContent = found.length
-      ? `${(page * PAGE + 1).toLocaleString("en")} to ${(page * PAGE + shown.length).toLocaleString("en")} of ${found.length.toLocaleString("en")} instances`
+      ? `${(page * PAGE + 1).toLocaleString("en")} to ${(page * PAGE + shown.length).toLocaleString("en")} of ${found.length.toLocaleString("en")} instance${found.length === 1 ? "" : "s"}`
       : "no instances: choose less";
     document.querySelectorAll("[data-turn]").forEach((button) => {
       button.disabled = Number(button.dataset.turn) < 0 ? page === 0 : page === last;
@@ -169,15 +170,18 @@ function startBrowser() {
   function open() {
     const one = found[page * PAGE + focus];
     if (!one) return;
-    const views = element("div", "views");
-    for (const place of [-1, ...has(one)]) {
+    const views = element("div", "views"), places = [-1, ...has(one)];
+    for (const place of places) {
       const name = place < 0 ? "original" : names[place].name;
-      views.append(element("figure", "", element("figcaption", "", ...(place < 0 ? [] : [dot(place)]), name), picture(place < 0 ? one.target : one.crops[place], `${title(one)}: ${name}`, true)));
+      const shown = picture(place < 0 ? one.target : one.crops[place], `${title(one)}: ${name}`, true);
+      if (place >= 0 && shown.src && one.target >= 0) shown.dataset.crops = `${one.crops[place]} ${one.target}`;
+      views.append(element("figure", "", element("figcaption", "", ...(place < 0 ? [] : [dot(place)]), name), shown));
     }
+    views.style.setProperty("--across", !isWide(one) ? Math.min(4, places.length) : places.length === 4 ? 2 : Math.min(3, places.length));
     const rows = one.said.flatMap((saying) => [-1, ...has(one)].map((place) => {
       const read = reading(saying.truth, place < 0 ? saying.original : saying.read[place]);
       const numbers = place < 0 ? "" : Object.keys(saying.values).map((name) => `${measures.get(name).title} ${text(saying.values[name][place], name)}`).join(", ");
-      return place < 0 && !read ? null : element("tr", "", element("th", "", ...(place < 0 ? ["original"] : [dot(place), names[place].name])), element("td", "", saying.judge || "–"), element("td", "", read || "", place < 0 ? "" : saying.problem[place]), element("td", "", numbers));
+      return place < 0 && !read ? null : element("tr", "", element("th", "", ...(place < 0 ? ["original"] : [dot(place), names[place].name])), element("td", "", saying.judge || "–", saying.guessed && place < 0 ? element("small", "", "not transcribed: what it reads here counts as the truth") : ""), element("td", "", read || "", place < 0 ? "" : saying.problem[place]), element("td", "", numbers));
     })).filter(Boolean);
     const facts = [one.kind, one.key, `instance ${one.number}`, one.box.length ? `box ${one.box.join(", ")}` : "", ...Object.entries(one.columns).map((pair) => pair.join(": "))].filter(Boolean).join(" · ");
     const head = element("tr", "", ...["", "judge", "read", "values"].map((name) => element("th", "", name)));
@@ -187,6 +191,15 @@ function startBrowser() {
     table.tabIndex = 0;
     byId("large-body").replaceChildren(views, ...(rows.length ? [table] : []));
     if (!dialog.open) dialog.showModal();
+  }
+
+  // In place of each reconstruction its original, and back: what moves has changed.
+  function flip() {
+    dialog.querySelectorAll("[data-crops]").forEach((image) => {
+      image.dataset.crops = image.dataset.crops.split(" ").reverse().join(" ");
+      image.src = crop(Number(image.dataset.crops.split(" ")[0]));
+      image.closest("figure").classList.toggle("flipped");
+    });
   }
 
   const across = () => Math.max(1, getComputedStyle(cards).gridTemplateColumns.split(" ").length);
@@ -207,6 +220,8 @@ function startBrowser() {
       const large = dialog.open;
       select(onCard || large ? focus + (large && event.key.startsWith("Arrow") ? Math.sign(moves[event.key]()) : moves[event.key]()) : focus, !large);
       if (large) open();
+    } else if (event.key === "f" && dialog.open) {
+      flip();
     } else if (event.key === "Enter" && onCard) {
       event.preventDefault();
       open();
@@ -214,6 +229,7 @@ function startBrowser() {
   });
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("close", () => select(focus));
+  byId("large-flip").addEventListener("click", flip);
   byId("large-close").addEventListener("click", () => dialog.close());
   document.querySelectorAll("[data-step]").forEach((button) => button.addEventListener("click", () => { select(focus + Number(button.dataset.step), false); open(); }));
   document.querySelectorAll("[data-turn]").forEach((button) => button.addEventListener("click", () => { turn(page + Number(button.dataset.turn)); byId("instances").scrollIntoView(); }));
