@@ -34,7 +34,7 @@ class Use(Strict):
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedComponent:
     """Options that name a component of one kind with `use`; without it they are those of a default, spelt out.
 
     Args:

@@ -70,7 +70,7 @@ def evaluate(
     from regionloss.evaluation.judges import judges_of, trained_against
     from regionloss.evaluation.pairs import ReconstructionFolder, open_originals, read_columns
     from regionloss.evaluation.results import RESULTS
-    from regionloss.evaluation.suites import Means, benchmarks_of
+    from regionloss.evaluation.suites import Resources, benchmarks_of
     from regionloss.hooks.catalogue import build_catalogue, catalogue
     from regionloss.runs import barrier, join
 
@@ -87,7 +87,7 @@ def evaluate(
             made = ReconstructionFolder(reconstructions, name or None, max_pixels)
         originals = open_originals(data, regions, known, max_pixels=max_pixels)
         chosen = judges_of(split(judges), where, trained_against(checkpoint), allow_trained)
-        asked = benchmarks_of(split(suite), Means(chosen, ranks.device, made.codebook_size))
+        asked = benchmarks_of(split(suite), Resources(chosen, ranks.device, made.codebook_size))
         evaluation = Evaluation(originals, made, asked, out, group_setting(setting, size), part, crops)
         if ranks.is_first:
             evaluation.prepare(again)
