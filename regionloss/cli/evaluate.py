@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regionloss.console.options import MOST_PIXELS, MaxPixels
+from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def evaluate(
     option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for what reads the checkpoint; repeatable.")
     ] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
+    plugin: PluginFiles = None,
     max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun."""
