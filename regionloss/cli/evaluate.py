@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def evaluate(
     option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for what reads the checkpoint; repeatable.")
     ] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    plugin: PluginFiles = None,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun."""
     from regionloss.cli.detect import read_options
