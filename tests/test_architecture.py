@@ -64,6 +64,19 @@ ARROWS: dict[str, set[str]] = {
     | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }
+#: The same of the reference build.
+REFERENCE_ARROWS: dict[str, set[str]] = {
+    "schema": set(),
+    "plugin": set(),
+    "quantizers": {"schema"},
+    "tokenizers": {"quantizers", "schema"},
+    "objective": {"schema", "tokenizers"},
+    "data": {"schema"},
+    "calibration": {"objective", "tokenizers"},
+    "training": {"schema", "tokenizers"},
+    "trainers": {"data", "objective", "quantizers", "schema", "tokenizers", "training"},
+    "cli": {"calibration", "data", "objective", "tokenizers"},
+}
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
 LATE = {
     ("hosts", "hooks"),  # wrap(loss, "taming", terms): a name, too
