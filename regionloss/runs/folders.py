@@ -31,5 +31,7 @@ def free_folder(name: str) -> Path:
 
 
 def occupied(folder: Path) -> bool:
-    """Whether there is something at `folder` that a run would write over: not the lock of one that was killed."""
-    return folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir()))
+    """Whether there is something at `folder` that a run would write over: not what one leaves that was killed early."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(path.name != LOCK and path.suffix != ".tmp" for path in folder.iterdir())
