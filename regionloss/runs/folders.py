@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from regionloss.disk import LOCK
+from regionloss.disk import written
 from regionloss.errors import InputError, expected
 
 
@@ -32,6 +32,4 @@ def free_folder(name: str) -> Path:
 
 def occupied(folder: Path) -> bool:
     """Whether there is something at `folder` that a run would write over: not what one leaves that was killed early."""
-    if not folder.is_dir():
-        return folder.exists()
-    return any(path.name != LOCK and path.suffix != ".tmp" for path in folder.iterdir())
+    return bool(written(folder)) if folder.is_dir() else folder.exists()
