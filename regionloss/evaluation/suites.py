@@ -20,11 +20,13 @@ class Means:
         judges: Judges by the name that tables show, of all kinds of regions.
         device: Where networks that are no judges compute.
         codebook_size: Number of codes of what is evaluated; None where it has none.
+        batches: Batches of TokBench's script, for `--official-batching`; see `TextBenchmark`.
     """
 
     judges: Mapping[str, Judge] = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     codebook_size: int | None = None
+    batches: Mapping[tuple[str, int], tuple[str, ...]] | None = None
 
     def of(self, kind: str) -> dict[str, Judge]:
         """Return the judges of a kind of region."""
@@ -32,7 +34,7 @@ class Means:
 
 
 SUITES: Mapping[str, Callable[[Means], Benchmark]] = {
-    "text": lambda means: TextBenchmark(means.of("text")),
+    "text": lambda means: TextBenchmark(means.of("text"), means.batches),
     "face": lambda means: FaceBenchmark(means.of("face")),
 }
 
