@@ -23,9 +23,9 @@ class TextBenchmark:
 
     Args:
         judges: Readers by the name that tables show.
-        batches: Of each text, by image and number, the transcriptions of the batch that TokBench's script reads it in
-            (`TokBench.batches`): readers whose answer depends on it there (`judge_in_batches`) give that answer. None:
-            no reading depends on another text.
+        batches: Transcriptions of the batch that TokBench's script reads a text in, by image and number
+            (`TokBench.batches`): readers whose answer depends on it there (`judge_in_batches`) give that answer. With
+            None no reading depends on another text.
 
     Raises:
         InputError: No judge, one of another kind of region, or batches and no judge that asks for them.

@@ -79,7 +79,7 @@ class ParseqJudge:
         Args:
             images: Images (B, 3, H, W) in [-1, 1].
             regions: The R regions to read.
-            batches: For each region, the transcriptions of the batch of 64 that it is in.
+            batches: Transcriptions of the batch of 64 in which each region is read.
 
         Raises:
             InputError: Images or regions that do not fit.

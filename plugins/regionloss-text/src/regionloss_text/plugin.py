@@ -98,6 +98,13 @@ def register_judges(register: RegisterTarget) -> None:
         summary="PP-OCRv6's recogniser, through rapidocr, whose package holds the network",
     )
     register(
+        "crnn-english-g2",
+        f"{HERE}.crnn_judge:CrnnEnglishG2Judge",
+        licence=EASYOCR_LICENCE,
+        summary="EasyOCR's English recogniser, letter by letter, for terms that train against another network",
+        weights=["english-g2"],
+    )
+    register(
         "parseq",
         f"{HERE}.parseq:ParseqJudge",
         licence=DOCTR_LICENCE,
