@@ -27,6 +27,12 @@ def full_precision(tensor: Tensor) -> Tensor:
     return tensor.to(working_dtype(tensor))
 
 
+def rescaled(images: Tensor, given: Sequence[float], wanted: Sequence[float] = (-1.0, 1.0)) -> Tensor:
+    """Return images of one range in another. Nothing is clamped: that would kill the gradient of saturated pixels."""
+    (low, high), (bottom, top) = given, wanted
+    return images if (low, high) == (bottom, top) else (images - low) * ((top - bottom) / (high - low)) + bottom
+
+
 def without_autocast(like: Tensor) -> AbstractContextManager[object]:
     """Return a context in which matrix products keep their precision: geometry in bfloat16 is off by pixels."""
     device = like.device.type

@@ -1,21 +1,16 @@
-"""The arrows between rooms, the sizes of files, and what no tracked file may hold: read from the sources themselves."""
+"""The arrows between rooms, and the doors for what is built on them: read from the sources themselves."""
 
 from __future__ import annotations
 
-import ast
 import importlib
-import re
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SOURCES = [ROOT / "regionloss", ROOT / "insighttok_ref", *sorted((ROOT / "plugins").glob("*/src"))]
-MOST_LINES, MOST_FUNCTION_LINES = 300, 40
+from tests.sources import ROOT, imported, python_files
 
 BASE = {"errors", "tensors", "limits", "regions", "checks"}
 STAGES = {"detectors", "extractors", "backbones", "distances", "weightings"}
@@ -58,13 +53,14 @@ ARROWS: dict[str, set[str]] = {
     | {"console", "disk", "hooks", "judges", "runs", "data/images"}
     | {"evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
     "evaluation/report": BASE
-    | {"judges", "pictures", "evaluation", "evaluation/metrics", "data/batches", "data/images", "data/shards"},
+    | {"disk", "judges", "pictures", "evaluation", "evaluation/benchmarks", "evaluation/metrics"}
+    | {"data/batches", "data/images", "data/shards"},
     "testing": {"errors", "hooks", "regions"},
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
     | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures", "autoencoders"}
-    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs"}
+    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
     | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }
@@ -112,34 +108,6 @@ DOORS = PLUGIN_API | {
 }
 
 
-def python_files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*.py") if "tests" not in p.parts)
-
-
-def imports(tree: ast.Module, package: str) -> Iterator[tuple[str, bool, int]]:
-    """Yield the absolute name of each module imported (with the name taken from it), whether late, and the line."""
-    late = {
-        id(inner)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for inner in ast.walk(function)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, id(node) in late, node.lineno
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            for alias in node.names:
-                yield f"{module}.{alias.name}", id(node) in late, node.lineno
-
-
-def imported(path: Path, root: Path) -> list[tuple[str, bool, int]]:
-    package = ".".join(path.relative_to(root).parent.parts)
-    return list(imports(ast.parse(path.read_text(encoding="utf-8")), package))
-
-
 def room_of(parts: Sequence[str]) -> str:
     """Return the room of a module, by the parts of its path below `regionloss`."""
     nested = parts[0] in WINGS and len(parts) > 1 and (ROOT / "regionloss" / parts[0] / parts[1]).is_dir()
@@ -172,28 +140,29 @@ def test_rooms_import_one_another_along_the_arrows() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_rooms_of_the_reference_import_one_another_along_the_arrows() -> None:
+    root, wrong = ROOT / "insighttok_ref", []
+    for path in python_files(root):
+        room = path.relative_to(root).parts[0].removesuffix(".py")
+        for name, _, line in imported(path, ROOT):
+            parts = name.split(".")
+            if parts[0] == "insighttok_ref" and len(parts) > 1 and parts[1] not in REFERENCE_ARROWS[room] | {room}:
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {room} imports {parts[1]}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_every_room_has_arrows() -> None:
     rooms = {room_of(path.relative_to(ROOT / "regionloss").parts) for path in python_files(ROOT / "regionloss")}
     assert rooms - ARROWS.keys() == {"__init__", "data"}  # of data, only its folders
 
 
-def test_no_arrows_make_a_circle() -> None:
+@pytest.mark.parametrize("arrows", [ARROWS, REFERENCE_ARROWS], ids=["core", "reference"])
+def test_no_arrows_make_a_circle(arrows: dict[str, set[str]]) -> None:
     done: set[str] = set()
-    while left := ARROWS.keys() - done:
-        free = {room for room in left if not ARROWS[room] & left}
+    while left := arrows.keys() - done:
+        free = {room for room in left if not arrows[room] & left}
         assert free, f"a circle among {sorted(left)}"
         done |= free
-
-
-#: Modules named by a participle: crops that are aligned, the sampling of crops, a resolved recipe, regions published to
-#: a host, what packages bring ("packaged", as recipes say it). Terms of the field or of the interface.
-PARTICIPLES = {"aligned", "packaged", "published", "resolved", "sampling"}
-
-
-def test_modules_are_named_by_what_they_are() -> None:
-    files = [path.stem for folder in SOURCES for path in python_files(folder)]
-    found = {name for name in files if re.fullmatch(r"[a-z]+(ing|ed)", name)}
-    assert found == PARTICIPLES
 
 
 def test_exceptions_to_the_arrows_are_still_needed() -> None:
@@ -301,106 +270,13 @@ def test_every_public_name_is_there_and_has_a_docstring() -> None:
         assert getattr(regionloss, name).__doc__, name
 
 
-def test_files_can_be_read_in_a_sitting() -> None:
-    files = [path for folder in SOURCES for path in python_files(folder)]
-    assert len(files) > 100
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
-    long = [f"{path.relative_to(ROOT)}: {length} lines" for path, length in lengths.items() if length > MOST_LINES]
-    assert not long, "\n".join(long)
+#: The regions of images become one batch, the processes of a launch one run; files of weights and of images end so.
+TWICE_AT_DOORS = {"SUFFIXES", "join"}
 
 
-def test_functions_fit_a_screen() -> None:
-    long = [
-        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}, {code_lines(node)} lines"
-        for folder in SOURCES
-        for path in python_files(folder)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        # A list of registrations is data.
-        and not node.name.startswith("register_")
-        and code_lines(node) > MOST_FUNCTION_LINES
-    ]
-    assert not long, "\n".join(long)
-
-
-def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Return the lines of a function's body; signature (a list of options) and docstring are left out."""
-    documented = ast.get_docstring(node, clean=False) is not None
-    body = node.body[1:] if documented else node.body
-    return body[-1].end_lineno - body[0].lineno + 1 if body and body[-1].end_lineno else 0
-
-
-def tracked_texts() -> list[Path]:
-    """Return the files that git knows (and new ones that it would add), those that are text."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if result.returncode:
-        pytest.skip("not a git checkout")
-    paths = [ROOT / name for name in result.stdout.split("\0") if name]
-    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8192]]
-
-
-#: Written in pieces, so that this file does not hold what it looks for.
-REGISTRIES = tuple("".join(parts) for parts in (("py", "pi.org"), ("files.python", "hosted"), ("registry.", "npmjs")))
-FOLDERS = tuple("/" + name for name in ("work", "root", "home", "Users", "mnt"))
-MACHINE_PATH = re.compile(r"(?<![\w./~$}>:-])(" + "|".join(re.escape(folder) for folder in FOLDERS) + r")/[\w.-]+")
-
-
-#: The one file that knows DeepSpeed.
-KNOWS_DEEPSPEED = ROOT / "insighttok_ref" / "training" / "engines.py"
-#: Names that begin with an underscore and are documented.
-DOCUMENTED = {"_asdict", "_exit", "_replace"}
-
-
-def foreign_privates(tree: ast.Module) -> Iterator[str]:
-    """Yield what a file reads of others that begins with one underscore, and modules for tests that it imports."""
-    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
-            own.add(node.attr)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr) and node.attr not in own | DOCUMENTED:
-            yield f"{node.lineno}: {ast.unparse(node)}"
-    for name, _, line in imports(tree, ""):
-        if name.startswith("unittest") or re.search(r"\._[^_]", name):
-            yield f"{line}: {name}"
-
-
-def test_private_names_of_others_are_read_in_compat_alone() -> None:
-    files = [path for folder in SOURCES for path in python_files(folder) if path != KNOWS_DEEPSPEED]
-    read = {path: list(foreign_privates(ast.parse(path.read_text(encoding="utf-8")))) for path in files}
-    where = {path for path, found in read.items() if found}
-    assert ROOT / "regionloss" / "compat" / "torch.py" in where  # the reader reads
-    wrong = [path for path in where if "compat" not in (path.stem, path.parent.name)]
-    assert not wrong, "\n".join(f"{path.relative_to(ROOT)}:{line}" for path in wrong for line in read[path])
-
-
-def test_every_distribution_is_typed_strictly() -> None:
-    checked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
-    packages = [folder if folder.name != "src" else next(folder.glob("*/__init__.py")).parent for folder in SOURCES]
-    assert checked["strict"]
-    assert sorted(checked["packages"]) == sorted(folder.name for folder in packages)
-    assert sorted(checked["mypy_path"]) == sorted(
-        str(folder.parent.relative_to(ROOT)) for folder in packages if folder.parent.name == "src"
-    )
-
-
-def test_git_ignores_no_source() -> None:
-    files = [str(path.relative_to(ROOT)) for folder in SOURCES for path in python_files(folder)]
-    command = ["git", "check-ignore", "--no-index", "--stdin"]
-    result = subprocess.run(command, cwd=ROOT, input="\n".join(files), capture_output=True, text=True)
-    assert result.returncode == 1, result.stdout + result.stderr  # wheels leave out what is ignored, too
-
-
-def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
-    files = tracked_texts()
-    assert len(files) > 200
-    assert MACHINE_PATH.search("see " + "/ho" + "me/somebody/file")
-    wrong = []
-    for path in files:
-        if path == Path(__file__):
-            continue
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-            if any(host in line for host in REGISTRIES) or MACHINE_PATH.search(line):
-                wrong.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}")
-    assert not wrong, "\n".join(wrong)
+def test_a_name_means_one_thing_at_all_doors() -> None:
+    meanings: dict[str, set[int]] = {}
+    for module in map(importlib.import_module, DOORS):
+        for name in getattr(module, "__all__", ()):
+            meanings.setdefault(name, set()).add(id(getattr(module, name)))
+    assert {name for name, objects in meanings.items() if len(objects) > 1} == TWICE_AT_DOORS

@@ -11,7 +11,7 @@ from docs.generator.text import BY, cell, paragraphs
 from regionloss.hooks.catalogue import build_catalogue
 from regionloss.hooks.term_parts import PARTS
 from regionloss.recipe import Recipe
-from regionloss.recipe.schema import Part, TermUse, TrainerUse
+from regionloss.recipe.schema import PartUse, TermUse, TrainerUse
 
 INTRODUCTION = """\
 A recipe is one YAML file. `regionloss check RECIPE` lists all its mistakes at once; `regionloss show RECIPE` prints it
@@ -41,8 +41,8 @@ def fixed_part() -> list[str]:
         *paragraphs(TermUse),
         table(rows_of(TermUse), terms),
         "### `terms.NAME.PART`",
-        *paragraphs(Part),
-        table(rows_of(Part), {}),
+        *paragraphs(PartUse),
+        table(rows_of(PartUse), {}),
         "### `trainer`",
         *paragraphs(TrainerUse),
         table(rows_of(TrainerUse), {}),

@@ -34,17 +34,9 @@ class Sample(NamedTuple):
     regions: dict[str, Regions]
 
 
-class Picture(NamedTuple):
-    """An image of the sample, square, and its regions by kind."""
-
-    key: str
-    image: Image.Image
-    regions: dict[str, Regions]
-
-
 def pictures(
     images: str, look: Looking, size: int, limit: int, seed: int = 0, tell: Callable[[str], None] = print
-) -> list[Picture]:
+) -> list[Annotated]:
     """Return a sample of the images, the middle square of each; those that cannot be read, or of which nobody knows
     the regions, are told of and left out.
 
@@ -77,11 +69,11 @@ def pictures(
     return found
 
 
-def _square(key: str, image: Image.Image, regions: Mapping[str, Regions], size: int) -> Picture:
+def _square(key: str, image: Image.Image, regions: Mapping[str, Regions], size: int) -> Annotated:
     """Return the middle of an image with the regions that a training would keep there."""
     square, shown = cropped(image, regions, central_window((image.height, image.width)), (size, size))
     filters = {kind: RegionFilter(need_keypoints=found.keypoints is not None) for kind, found in shown.items()}
-    return Picture(key, square, collate_regions([shown], filters)[0])
+    return Annotated(key, square, collate_regions([shown], filters)[0])
 
 
 def by_detectors(detectors: Sequence[Detector], max_side: int = 1600) -> Looking:
@@ -108,7 +100,7 @@ def by_sidecar(path: str) -> Looking:
 
 
 def samples(
-    found: Sequence[Picture], model: Tokenizer | None, degrade: str, device: str | None = None
+    found: Sequence[Annotated], model: Tokenizer | None, degrade: str, device: str | None = None
 ) -> Iterator[Sample]:
     """Yield pictures with their reconstructions, one after the other.
 
@@ -127,4 +119,4 @@ def samples(
             reconstruction = to_tensor([degraded(picture.image, degrade)]).to(device).requires_grad_()
         else:
             reconstruction = model(target).reconstruction.float()
-        yield Sample(picture.key, target, reconstruction, {k: r.to(target.device) for k, r in picture.regions.items()})
+        yield Sample(picture.name, target, reconstruction, {k: r.to(target.device) for k, r in picture.regions.items()})

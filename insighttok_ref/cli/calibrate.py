@@ -17,9 +17,10 @@ from regionloss.errors import InputError, PluginError, WeightsError, expected
 if TYPE_CHECKING:
     from insighttok_ref.calibration.measurement import Pulls
     from insighttok_ref.calibration.proposal import Proposal, Reference, Standard
-    from insighttok_ref.calibration.samples import Looking, Picture
+    from insighttok_ref.calibration.samples import Looking
     from insighttok_ref.objective.perceptual import PerceptualLoss
     from insighttok_ref.tokenizers.base import Tokenizer
+    from regionloss.data.annotate import Annotated as Picture
     from regionloss.losses import LossTerms
     from regionloss.recipe import Loaded, Recipe, TermsFile
 

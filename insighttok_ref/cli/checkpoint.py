@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,24 +23,14 @@ Codebook = Annotated[
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Convert tokenizer checkpoints.")
 
 
-class Source(StrEnum):
-    """Kinds that can be read."""
-
-    official = "official"
-    taming = "taming"
-    llamagen = "llamagen"
-    ours = "ours"
-
-
-class Goal(StrEnum):
-    """Kinds that can be written."""
-
-    ours = "ours"
-    official = "official"
-    safetensors = "safetensors"
-
-
-SUFFIXES = {Goal.ours: (".safetensors",), Goal.safetensors: (".safetensors",), Goal.official: (".pt", ".pth", ".ckpt")}
+#: Kinds that can be read, and that can be written.
+Source = Literal["official", "taming", "llamagen", "ours"]
+Goal = Literal["ours", "official", "safetensors"]
+SUFFIXES: dict[str, tuple[str, ...]] = {
+    "ours": (".safetensors",),
+    "safetensors": (".safetensors",),
+    "official": (".pt", ".pth", ".ckpt"),
+}
 
 
 @app.callback()
@@ -61,7 +50,7 @@ def convert(
             "--to",
             help="ours: with its configuration; official: the published .pt; safetensors: tensors alone.",
         ),
-    ] = Goal.ours,
+    ] = "ours",
     out: Annotated[Path | None, typer.Option(help="The file to write; beside IN by default.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     trust: Annotated[
@@ -70,14 +59,14 @@ def convert(
     codebook: Codebook = None,
 ) -> None:
     """Read a tokenizer of InsightTok, taming-transformers or LlamaGen; write it as another kind."""
-    target = out or file.with_name(f"{file.stem}-{goal.value}{SUFFIXES[goal][0]}")
+    target = out or file.with_name(f"{file.stem}-{goal}{SUFFIXES[goal][0]}")
     check_target(file, target, goal, force)
     from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer, save_tokenizer
 
-    found = read_tokenizer(file, source.value if source else None, trust=trust, codebook=codebook)
-    save_tokenizer(found.model, target, goal.value)
+    found = read_tokenizer(file, source, trust=trust, codebook=codebook)
+    save_tokenizer(found.model, target, goal)
     typer.echo("\n".join((f"{found.kind}: {described(found.model)}.", *found.notes)))
-    if found.filled and goal is not Goal.safetensors:
+    if found.filled and goal != "safetensors":
         typer.echo(f"Not in the file: {', '.join(found.filled)}. They begin as if each code had one token: itself.")
     typer.echo(f"Written to {target}.")
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,14 +12,6 @@ from regionloss.errors import InputError, expected
 
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Make training data: drawn words with exact boxes.")
 Sizes = tuple[int, int]
-
-
-class Suffix(StrEnum):
-    """How images are kept."""
-
-    png = "png"
-    jpg = "jpg"
-    webp = "webp"
 
 
 @app.callback()
@@ -43,7 +34,7 @@ def render(
     fonts: Annotated[Path | None, typer.Option(help="Folder of font files; each draws the words it has.")] = None,
     words: Annotated[Path | None, typer.Option(help="File of words, one a line.")] = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Images of a shard.")] = 1000,
-    suffix: Annotated[Suffix, typer.Option("--format", help="How images are kept.")] = Suffix.png,
+    suffix: Annotated[Literal["png", "jpg", "webp"], typer.Option("--format", help="How images are kept.")] = "png",
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 draws in this one.")] = 0,
     sheet: Annotated[Path | None, typer.Option(help="Picture to write: the first images, boxes outlined.")] = None,
 ) -> None:
@@ -68,7 +59,7 @@ def render(
             out,
             count,
             shard_size=shard_size,
-            suffix=suffix.value,
+            suffix=suffix,
             workers=workers,
             tick=shown.advance,
             say=lambda sentence: typer.echo(sentence, err=True),

@@ -10,9 +10,8 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,18 +26,13 @@ HOSTFILE = Path("hosts")
 NOTICE = 120
 
 
-class Launcher(StrEnum):
-    """Who starts the processes."""
-
-    torchrun = "torchrun"
-    deepspeed = "deepspeed"
-    slurm = "slurm"
+Launcher = Literal["torchrun", "deepspeed", "slurm"]
 
 
 def launch(
     recipe: RecipeName,
     overrides: Overrides = None,
-    launcher: Annotated[Launcher, typer.Option("--with", help="Who starts the processes.")] = Launcher.torchrun,
+    launcher: Annotated[Launcher, typer.Option("--with", help="Who starts the processes.")] = "torchrun",
     nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
     gpus_per_node: Annotated[
         int | None,
@@ -72,9 +66,9 @@ def launch(
         if count is not None and count < 1:
             raise InputError(expected(name, "1 or more", str(count)))
     for name, given, use in (
-        ("--hostfile", hostfile, (Launcher.deepspeed,)),
-        ("--rendezvous", rendezvous, (Launcher.torchrun, Launcher.deepspeed)),
-        ("--sbatch", sbatch, (Launcher.slurm,)),
+        ("--hostfile", hostfile, ("deepspeed",)),
+        ("--rendezvous", rendezvous, ("torchrun", "deepspeed")),
+        ("--sbatch", sbatch, ("slurm",)),
     ):
         if given and launcher not in use:
             advice = f"Leave {name} out."
@@ -82,13 +76,13 @@ def launch(
     check_folders(out, resume)
     stem = load_recipe(recipe, overrides or ()).path.stem
     words = ["train", recipe, *(overrides or ())]
-    if launcher is Launcher.slurm:
+    if launcher == "slurm":
         job = SlurmJob(stem, words, nodes, gpus_per_node, out, resume, tuple(sbatch or ()))
         job.print() if dry_run else job.submit()
         return
     words += ["--out", str(out)] if out else []
     words += ["--resume", str(resume)] if resume else []
-    if launcher is Launcher.torchrun:
+    if launcher == "torchrun":
         line = torchrun_line(words, nodes, gpus_per_node, rendezvous, stem)
     else:
         line = deepspeed_line(words, nodes, gpus_per_node, hostfile, rendezvous, dry_run=dry_run)

@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regionloss.cli.detect import options_of as pairs
+from regionloss.cli.detect import read_options
+from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
     import torch
 
     from regionloss.data.annotate.annotator import Annotate, Annotator
-    from regionloss.data.annotate.job import Job, Report, Tick
+    from regionloss.data.annotate.job import Advance, Job, Report
     from regionloss.data.sidecars.sidecar import Scan
 
-    Start = Callable[[Tick], Iterator[Report]]
+    Start = Callable[[Advance], Iterator[Report]]
 
 INTERRUPTED, MOST_DECODERS = 130, 8
 
 
-class Engine(enum.StrEnum):
+class Runner(enum.StrEnum):
     """Where shards are annotated."""
 
     local = "local"
@@ -39,17 +40,17 @@ def annotate(
     images: Annotated[list[str], typer.Argument(help="Tar shards ('laion/{00000..00999}.tar', s3://...) or folders.")],
     detectors: Annotated[str, typer.Option(help="Names with commas: of detectors, or of terms such as text,face.")],
     out: Annotated[str, typer.Option(help="Folder of side-cars; without it they stand beside the shards.")] = "",
-    engine: Annotated[Engine, typer.Option(help="This machine, a Ray cluster, or a task of a Slurm array.")] = (
-        Engine.local
+    engine: Annotated[Runner, typer.Option(help="This machine, a Ray cluster, or a task of a Slurm array.")] = (
+        Runner.local
     ),
     workers: Annotated[int, typer.Option(min=0, help="Processes with detectors; 0: one, or one a GPU.")] = 0,
     decoders: Annotated[int, typer.Option(min=0, help="Processes that decode, each worker's; 0: by processors.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Most images of one size that a detector sees at once.")] = 16,
     max_side: Annotated[int, typer.Option(min=64, help="Longest side at which images are looked at, pixels.")] = 1600,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    max_pixels: MaxPixels = MOST_PIXELS,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes what is there.")] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="NAME.KEY=VALUE for a detector; repeatable.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
+    plugin: PluginFiles = None,
     task: Annotated[int | None, typer.Option(min=0, help="slurm: number of this task, from 0.")] = None,
     tasks: Annotated[int | None, typer.Option(min=1, help="slurm: how many tasks there are.")] = None,
 ) -> None:
@@ -60,11 +61,11 @@ def annotate(
 
     names = [name.strip() for name in detectors.split(",") if name.strip()]
     plugins = tuple(os.path.abspath(file) for file in plugin or ())
-    chosen = tuple(resolve(names, options_of(option or [], names), plugins))
+    chosen = tuple(resolve(names, options_by_detector(option or [], names), plugins))
     jobs = mine(jobs_of(images, out), engine, task, tasks)
     check_writable({job.target for job in jobs})
     # Whatever this machine has, actors of Ray take a device where they are.
-    devices = ["cpu"] if engine is Engine.ray else devices_of(device)
+    devices = ["cpu"] if engine is Runner.ray else devices_of(device)
     spare = max(1, (os.cpu_count() or 1) // (workers or len(devices)) - 1)
     processes = decoders or min(spare, MOST_DECODERS)
     how = Annotate(chosen, plugins, max_side, batch, processes, devices[0], max_pixels=max_pixels)
@@ -74,17 +75,17 @@ def annotate(
         stage.close()
         typer.echo("The shard is done already." if len(jobs) == 1 else f"All {len(jobs)} shards are done already.")
         return
-    if engine is Engine.ray:
+    if engine is Runner.ray:
         start = on_ray(how, stage, todo, workers, decoders, device)
     else:
         start = on_this_machine(how, stage, todo, workers, devices)
     follow(start, len(jobs), len(todo))
 
 
-def options_of(given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, object]]:
+def options_by_detector(given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, object]]:
     """Read `NAME.KEY=VALUE` options; the name may be left out where there is one detector."""
     options: dict[str, dict[str, object]] = {}
-    for path, value in pairs(list(given)).items():
+    for path, value in read_options(given).items():
         name, dot, key = path.rpartition(".")
         if not dot and len(names) != 1:
             raise InputError(expected("--option", "NAME.KEY=VALUE, as there are several detectors", f"'{path}'"))
@@ -92,7 +93,7 @@ def options_of(given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str
     return options
 
 
-def mine(jobs: list[Job], engine: Engine, task: int | None, tasks: int | None) -> list[Job]:
+def mine(jobs: list[Job], engine: Runner, task: int | None, tasks: int | None) -> list[Job]:
     """Return the jobs of this task of a Slurm array; all of them on other engines."""
     from regionloss.data.annotate.run_slurm import share, task_of
 
@@ -100,7 +101,7 @@ def mine(jobs: list[Job], engine: Engine, task: int | None, tasks: int | None) -
         raise InputError(expected("--task", "--task and --tasks together", "one of them"))
     if task is not None and tasks is not None:
         return share(jobs, task, tasks)
-    return share(jobs, *task_of(os.environ)) if engine is Engine.slurm else jobs
+    return share(jobs, *task_of(os.environ)) if engine is Runner.slurm else jobs
 
 
 def check_writable(targets: Iterable[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regionloss.console.options import check_suffix
+from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles, check_suffix
 from regionloss.console.tables import counted, print_table
 from regionloss.errors import InputError, expected
 from regionloss.hooks.catalogue import build_catalogue, catalogue
@@ -24,8 +25,8 @@ def detect(
     detector: Annotated[str, typer.Option(help="Name of a detector: 'regionloss components detector'.")],
     out: Annotated[Path | None, typer.Option(help="Picture to write: the images with what was found.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the detector; repeatable.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    plugin: PluginFiles = None,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Run a detector on images; print and draw what it finds."""
     from regionloss.data.images.files import read_image, to_tensor
@@ -35,7 +36,7 @@ def detect(
     if out is not None:
         check_suffix(out)
     where = build_catalogue(files=plugin) if plugin else catalogue()
-    known = where.build("detector", detector, options_of(option or []))
+    known = where.build("detector", detector, read_options(option or []))
     rows, pictures = [], []
     for path in files(images):
         image = read_image(path, max_pixels)
@@ -56,7 +57,7 @@ def files(images: list[Path]) -> list[Path]:
     return [path for image in images for path in (list_images(image) if image.is_dir() else [image])]
 
 
-def options_of(given: list[str]) -> dict[str, object]:
+def read_options(given: Sequence[str]) -> dict[str, object]:
     """Read `KEY=VALUE` options of the detector."""
     options: dict[str, object] = {}
     for text in given:

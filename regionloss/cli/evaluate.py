@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -65,17 +66,17 @@ def evaluate(
     option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for what reads the checkpoint; repeatable.")
     ] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    plugin: PluginFiles = None,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun."""
-    from regionloss.cli.detect import options_of
+    from regionloss.cli.detect import read_options
     from regionloss.disk import guarded
     from regionloss.evaluation import Evaluation, read_results
     from regionloss.evaluation.judges import judges_of, trained_against
     from regionloss.evaluation.pairs import ReconstructionFolder, open_originals, read_columns
     from regionloss.evaluation.results import RESULTS
-    from regionloss.evaluation.suites import Means, benchmarks_of
+    from regionloss.evaluation.suites import Resources, benchmarks_of
     from regionloss.hooks.catalogue import build_catalogue, catalogue
     from regionloss.runs import barrier, join
 
@@ -84,14 +85,14 @@ def evaluate(
     known = read_columns(columns) if columns else None
     with join(device, timeout=PATIENCE) as ranks:
         if checkpoint is not None:
-            made: Reconstructions = autoencoder(checkpoint, ranks.device, options_of(option or []), where, name, size)
+            made: Reconstructions = autoencoder(checkpoint, ranks.device, read_options(option or []), where, name, size)
         else:
             assert reconstructions is not None
             made = ReconstructionFolder(reconstructions, name or None, max_pixels)
         originals = open_originals(data, regions, known, max_pixels=max_pixels)
         chosen = judges_of(split(judges), where, trained_against(checkpoint), allow_trained)
         batches = official_batches(originals, official_batching)
-        asked = benchmarks_of(split(suite), Means(chosen, ranks.device, made.codebook_size, batches))
+        asked = benchmarks_of(split(suite), Resources(chosen, ranks.device, made.codebook_size, batches))
         evaluation = Evaluation(originals, made, asked, out, group_setting(setting, size), part, crops)
         if ranks.is_first:
             evaluation.prepare(again)

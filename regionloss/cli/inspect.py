@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regionloss.cli.detect import rows_of
-from regionloss.console.options import check_suffix
+from regionloss.console.options import MOST_PIXELS, MaxPixels, check_suffix
 from regionloss.console.tables import counted, print_table
 from regionloss.errors import InputError, expected
 from regionloss.recipe.build import build_detectors, build_terms, load_choice
@@ -38,7 +38,7 @@ def inspect(
     degrade: Annotated[str, typer.Option(help="How the copy is degraded: shrink=, jpeg=, blur=.")] = "shrink=3,jpeg=30",
     max_side: Annotated[int, typer.Option(min=32, help="Longest side at which the image is looked at, pixels.")] = 1600,
     limit: Annotated[int, typer.Option(min=1, help="Most regions of a term in the picture, the heaviest.")] = 12,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Draw what terms see in an image: regions, crops, distance and weight of each."""
     from regionloss.data.images.degrade import parsed
@@ -118,7 +118,7 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     from regionloss.data.shards.keys import normal
     from regionloss.data.sidecars.collection import chosen_keys, located, tell_left
     from regionloss.data.sidecars.entries import row_regions, same_aspect
-    from regionloss.data.sidecars.sidecar import read_sidecar
+    from regionloss.data.sidecars.sidecar import read_sidecar, sides
 
     place = located(sidecar)
     rows = read_sidecar(place)
@@ -126,7 +126,7 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     names = [key for key in rows.places if whole.endswith(f"/{key}") or key.rpartition("/")[2] == path.stem]
     key = max(names, key=len) if names else chosen_keys(place, rows, [path.name], 1)[0]
     row = rows[key]
-    if not same_aspect((row["width"], row["height"]), image.size):
+    if not same_aspect(sides(row), image.size):
         got = f"one of {image.height} x {image.width}"
         raise InputError(
             expected(f"{path}", f"an image of the shape {row['height']} x {row['width']}, as in {place}", got)

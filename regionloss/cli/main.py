@@ -31,6 +31,10 @@ COMMANDS = {
         "Run detectors over image shards or folders, and write what they find beside them.",
     ),
     "regions": ("regionloss.cli.regions:app", "Show, count, import and export regions."),
+    "compare": (
+        "regionloss.cli.compare:compare",
+        "Show results side by side on one page: tables, plots, and every instance to look at.",
+    ),
     "inspect": (
         "regionloss.cli.inspect:inspect",
         "Draw what terms see in an image: regions, crops, distance and weight of each.",

@@ -17,8 +17,8 @@ app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Write a plugin 
 Name = Annotated[str, typer.Argument(help="What recipes will call it: lower-case letters, digits and dashes.")]
 Out = Annotated[Path, typer.Option(help="Folder in which 'regionloss-NAME' is made.")]
 Kind = Annotated[str, typer.Option(help="Kind of its regions.", show_default="NAME")]
-Found = Annotated[str, typer.Option(help="Name of its detector; the class is named after it.")]
-Compared = Annotated[str, typer.Option(help="Name of its backbone, and of the term of the two.")]
+DetectorName = Annotated[str, typer.Option(help="Name of its detector; the class is named after it.")]
+BackboneName = Annotated[str, typer.Option(help="Name of its backbone, and of the term of the two.")]
 Author = Annotated[str, typer.Option(help="'Name <address>', for the metadata.", show_default=False)]
 Where = Annotated[
     Path, typer.Argument(metavar="PATH", help="A plugin's folder, its one Python file, or an installed plugin's name.")
@@ -32,8 +32,8 @@ def new(
     out: Out = Path(),
     kind: Kind = "",
     author: Author = "",
-    detector: Found = "colour",
-    backbone: Compared = "edges",
+    detector: DetectorName = "colour",
+    backbone: BackboneName = "edges",
 ) -> None:
     """Write a package with hooks, a detector, a backbone, a term, a recipe and tests that pass."""
     folder, files, notes = write_plugin(name, out, kind, author, detector, backbone)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from regionloss.console.options import check_suffix
+from regionloss.console.options import MOST_PIXELS, MaxPixels, check_suffix
 from regionloss.console.sentences import SentenceGroup
 from regionloss.console.tables import counted, print_table
 from regionloss.errors import InputError, expected
@@ -17,6 +17,7 @@ app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Show, count, im
 
 Cars = Annotated[list[str], typer.Argument(help="Side-cars, folders of them, or patterns.")]
 Kind = Annotated[str, typer.Option(help="Kind of region, for formats that hold one.")]
+Column = Annotated[str, typer.Option(help="img2dataset: column of the boxes.")]
 
 
 class Format(enum.StrEnum):
@@ -34,7 +35,7 @@ def show(
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("regions.png"),
     limit: Annotated[int, typer.Option(min=1, help="Most images; those with regions come first.")] = 16,
     key: Annotated[list[str] | None, typer.Option(help="Key of an image to show; repeatable.")] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Draw images with their boxes, keypoints and scores."""
     from regionloss.data.sidecars.collection import chosen_keys, located, pictures
@@ -97,7 +98,7 @@ def import_(
     format: Annotated[Format, typer.Option(help="Which format.")],
     out: Annotated[str, typer.Option(help="Folder of side-cars; without it, beside the shard.")] = "",
     kind: Kind = "text",
-    column: Annotated[str, typer.Option(help="img2dataset: column of the boxes.")] = "bbox",
+    column: Column = "bbox",
 ) -> None:
     """Add regions from another format to a shard's side-car."""
     from regionloss.data.sidecars.formats import coco, img2dataset, tokbench
@@ -122,7 +123,7 @@ def export(
     out: Annotated[str, typer.Option(help="File to write.")],
     format: Annotated[Format, typer.Option(help="Which format.")],
     kind: Kind = "text",
-    column: Annotated[str, typer.Option(help="img2dataset: column of the boxes.")] = "bbox",
+    column: Column = "bbox",
 ) -> None:
     """Write regions of side-cars in another format."""
     from regionloss.data.sidecars.collection import rows_by_key

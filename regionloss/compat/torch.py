@@ -13,6 +13,12 @@ def archive_members(stream: IO[bytes]) -> list[str]:
     return list(torch._C.PyTorchFileReader(stream).get_all_records())
 
 
+def archive_pickle(stream: IO[bytes]) -> bytes:
+    """Return the pickle in a zip archive that `torch.load` reads first."""
+    found: bytes = torch._C.PyTorchFileReader(stream).get_record("data.pkl")
+    return found
+
+
 def in_backward() -> bool:
     """Return whether a backward pass is under way in this thread: so activation checkpointing is told apart."""
     return torch._C._current_graph_task_id() != -1

@@ -11,6 +11,7 @@ from regionloss.checks import check_images, check_range, range_of
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError, expected
 from regionloss.regions.regions import Regions
+from regionloss.tensors import rescaled
 
 
 def detect(
@@ -33,8 +34,8 @@ def detect(
         WeightsError: Its weights are not here; the sentence says how to fetch them.
     """
     check_images(images, "images")
-    low, high = range_of(value_range)
-    check_range(images, (low, high), "images", "")
+    value_range = range_of(value_range)
+    check_range(images, value_range, "images", "")
     if options is not None and not isinstance(options, Mapping):
         raise InputError(expected("options", "the detector's options by name", type(options).__name__))
     if isinstance(detector, str):
@@ -43,4 +44,4 @@ def detect(
         detector = cast(Detector, catalogue().build("detector", detector, dict(options or {})))
     if not isinstance(detector, Detector):
         raise InputError(expected("detector", "a name such as 'face/mtcnn', or a Detector", type(detector).__name__))
-    return detector.detect(images if (low, high) == (-1, 1) else (images - low) * (2 / (high - low)) - 1)
+    return detector.detect(rescaled(images, value_range))

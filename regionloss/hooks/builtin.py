@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from regionloss.hooks.specs import (
     RegisterComponent,
     RegisterRegionKind,
@@ -16,52 +14,29 @@ from regionloss.hooks.specs import (
 OURS = "Apache-2.0"
 LPIPS = "BSD-2-Clause (trunk: torchvision, BSD-3-Clause; its weights: not stated)"
 ST_LPIPS = "BSD-2-Clause (its classifier: MIT; part of the code: CC-BY-NC-SA-4.0); weights: not stated"
-TORCHVISION = "https://download.pytorch.org/models"
-HEADS = "pip:lpips==0.1.4:lpips/weights/v0.1"
-ST_HEADS = "pip:stlpips-pytorch==0.0.2:stlpips_pytorch/weights/vST0.0"
 
 
 @hookimpl
 def register_detectors(register: RegisterComponent) -> None:
     """Detectors that need no network."""
-    room = "regionloss.detectors"
-    register("given", f"{room}.given:GivenDetector", licence=OURS, summary="regions that the caller already has")
-    register(
-        "whole-image",
-        f"{room}.whole_image:WholeImageDetector",
-        licence=OURS,
-        summary="one region per image: all of it",
-    )
+    for name, target, summary in (
+        ("given", "given:GivenDetector", "regions that the caller already has"),
+        ("whole-image", "whole_image:WholeImageDetector", "one region per image: all of it"),
+    ):
+        register(name, f"regionloss.detectors.{target}", licence=OURS, summary=summary)
 
 
 @hookimpl
 def register_region_extractors(register: RegisterComponent) -> None:
     """Ways from a region to a crop."""
-    room = "regionloss.extractors"
-    register(
-        "resize",
-        f"{room}.resize:ResizeExtractor",
-        licence=OURS,
-        summary="box squashed to one size (the paper's crop for text)",
-    )
-    register(
-        "letterbox",
-        f"{room}.letterbox:LetterboxExtractor",
-        licence=OURS,
-        summary="box fitted into one size, aspect ratio kept, padded",
-    )
-    register(
-        "aligned",
-        f"{room}.aligned:AlignedExtractor",
-        licence=OURS,
-        summary="keypoints brought onto a template by a similarity (the paper's crop for faces)",
-    )
-    register(
-        "whole-image",
-        f"{room}.whole_image:WholeImageExtractor",
-        licence=OURS,
-        summary="the image itself, once for each of its regions",
-    )
+    aligned = "keypoints brought onto a template by a similarity (the paper's crop for faces)"
+    for name, target, summary in (
+        ("resize", "resize:ResizeExtractor", "box squashed to one size (the paper's crop for text)"),
+        ("letterbox", "letterbox:LetterboxExtractor", "box fitted into one size, aspect ratio kept, padded"),
+        ("aligned", "aligned:AlignedExtractor", aligned),
+        ("whole-image", "whole_image:WholeImageExtractor", "the image itself, once for each of its regions"),
+    ):
+        register(name, f"regionloss.extractors.{target}", licence=OURS, summary=summary)
 
 
 @hookimpl
@@ -115,34 +90,25 @@ def register_terms(register: RegisterTerm) -> None:
 @hookimpl
 def register_distances(register: RegisterComponent) -> None:
     """Distances between feature maps."""
-    room = "regionloss.distances"
-    register(
-        "squared-l2",
-        f"{room}.squared_l2:SquaredL2",
-        licence=OURS,
-        summary="squared difference, summed over channels, mean over positions and levels (eq. 4)",
-    )
-    register(
-        "normalised-l2",
-        f"{room}.normalised_l2:NormalisedL2",
-        licence=OURS,
-        summary="as squared-l2, of features of unit length (LPIPS without its heads)",
-    )
+    squared = "squared difference, summed over channels, mean over positions and levels (eq. 4)"
+    normalised = "as squared-l2, of features of unit length (LPIPS without its heads)"
+    for name, target, summary in (
+        ("squared-l2", "squared_l2:SquaredL2", squared),
+        ("normalised-l2", "normalised_l2:NormalisedL2", normalised),
+    ):
+        register(name, f"regionloss.distances.{target}", licence=OURS, summary=summary)
 
 
 @hookimpl
 def register_area_weightings(register: RegisterComponent) -> None:
     """Weights of regions."""
-    room = "regionloss.weightings"
-    register("area", f"{room}.area:AreaWeighting", licence=OURS, summary="share of the image's area (eq. 6)")
-    register("uniform", f"{room}.area:UniformWeighting", licence=OURS, summary="the same weight for each region")
-    register(
-        "sqrt-area",
-        f"{room}.area:SqrtAreaWeighting",
-        licence=OURS,
-        summary="root of the share of the area: kinder to small regions",
-    )
-    register("score", f"{room}.area:ScoreWeighting", licence=OURS, summary="the detector's confidence")
+    for name, target, summary in (
+        ("area", "AreaWeighting", "share of the image's area (eq. 6)"),
+        ("uniform", "UniformWeighting", "the same weight for each region"),
+        ("sqrt-area", "SqrtAreaWeighting", "root of the share of the area: kinder to small regions"),
+        ("score", "ScoreWeighting", "the detector's confidence"),
+    ):
+        register(name, f"regionloss.weightings.area:{target}", licence=OURS, summary=summary)
 
 
 @hookimpl
@@ -186,54 +152,44 @@ def register_region_kinds(register: RegisterRegionKind) -> None:
 @hookimpl
 def register_weights(register: RegisterWeights) -> None:
     """Trunks and heads of LPIPS."""
-    for name, facts in LPIPS_WEIGHTS.items():
-        register(name, **facts)
-
-
-def _trunk(filename: str, network: str) -> dict[str, Any]:
-    return {
-        "filename": filename,
-        "sha256": "",
-        "size": 0,
-        "source": f"{TORCHVISION}/{filename}",
-        "licence": "BSD-3-Clause (torchvision); weights: not stated",
-        "summary": f"torchvision's {network}, trained on ImageNet: the trunk of LPIPS",
-    }
-
-
-def _heads(name: str, sha256: str, size: int) -> dict[str, Any]:
-    return {
-        "filename": f"lpips-v0.1-{name}.pth",
-        "sha256": sha256,
-        "size": size,
-        "source": f"{HEADS}/{name}.pth",
-        "licence": "BSD-2-Clause",
-        "summary": f"the heads of LPIPS v0.1 for a {name} trunk",
-        "packaged": True,
-    }
-
-
-def _shift_tolerant(name: str, sha256: str, size: int) -> dict[str, Any]:
-    return {
-        "filename": f"{name}_shift_tolerant.pth",
-        "sha256": sha256,
-        "size": size,
-        "source": f"{ST_HEADS}/{name}_shift_tolerant.pth",
-        "licence": "BSD-2-Clause (its classifier: MIT; part of the code: CC-BY-NC-SA-4.0); weights: not stated",
-        "summary": f"shift-tolerant LPIPS with a {name} trunk",
-        "packaged": name == "alex",
-    }
-
-
-LPIPS_WEIGHTS: dict[str, dict[str, Any]] = {
-    "vgg16-torchvision": _trunk("vgg16-397923af.pth", "VGG16"),
-    "alexnet-torchvision": _trunk("alexnet-owt-7be5be79.pth", "AlexNet"),
-    "lpips-heads-vgg": _heads("vgg", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868", 7289),
-    "lpips-heads-alex": _heads("alex", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0", 6009),
-    "st-lpips-vgg": _shift_tolerant(
-        "vgg", "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250", 58_907_298
-    ),
-    "st-lpips-alex": _shift_tolerant(
-        "alex", "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee", 9_899_296
-    ),
-}
+    for name, filename, network in (
+        ("vgg16", "vgg16-397923af.pth", "VGG16"),
+        ("alexnet", "alexnet-owt-7be5be79.pth", "AlexNet"),
+    ):
+        register(
+            f"{name}-torchvision",
+            filename=filename,
+            sha256="",
+            size=0,
+            source=f"https://download.pytorch.org/models/{filename}",
+            licence="BSD-3-Clause (torchvision); weights: not stated",
+            summary=f"torchvision's {network}, trained on ImageNet: the trunk of LPIPS",
+        )
+    for name, size, sha256 in (
+        ("vgg", 7289, "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868"),
+        ("alex", 6009, "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"),
+    ):
+        register(
+            f"lpips-heads-{name}",
+            filename=f"lpips-v0.1-{name}.pth",
+            sha256=sha256,
+            size=size,
+            source=f"pip:lpips==0.1.4:lpips/weights/v0.1/{name}.pth",
+            licence="BSD-2-Clause",
+            summary=f"the heads of LPIPS v0.1 for a {name} trunk",
+            packaged=True,
+        )
+    for name, size, sha256 in (
+        ("vgg", 58_907_298, "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250"),
+        ("alex", 9_899_296, "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee"),
+    ):
+        register(
+            f"st-lpips-{name}",
+            filename=f"{name}_shift_tolerant.pth",
+            sha256=sha256,
+            size=size,
+            source=f"pip:stlpips-pytorch==0.0.2:stlpips_pytorch/weights/vST0.0/{name}_shift_tolerant.pth",
+            licence=ST_LPIPS,
+            summary=f"shift-tolerant LPIPS with a {name} trunk",
+            packaged=name == "alex",
+        )

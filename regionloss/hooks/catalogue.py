@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from regionloss.errors import InputError, PluginError, UnknownNameError, did_you_mean
-from regionloss.hooks.manager import Loaded, load_plugins
+from regionloss.hooks.manager import LoadedPlugins, load_plugins
 from regionloss.hooks.records import (
     COMPONENT_KINDS,
     BrokenPlugin,
@@ -52,7 +52,7 @@ _IN_USE: ContextVar[Catalogue | None] = ContextVar("catalogue in use", default=N
 
 
 @dataclass(frozen=True)
-class Catalogue(Loaded):
+class Catalogue(LoadedPlugins):
     """Everything that the loaded plugins registered. Immutable; build another one for other plugins.
 
     Names are canonical, `plugin/name`, or bare while only one plugin has them. Kinds of regions have bare names alone:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +33,7 @@ SLOW = 0.5
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedPlugins:
     """What loading gave: plugins that work, are broken, or were not asked for; all records; who made it slow."""
 
     plugins: tuple[Plugin, ...]
@@ -42,7 +43,7 @@ class Loaded:
     slow: tuple[SlowPlugin, ...] = ()
 
 
-def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) -> Loaded:
+def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) -> LoadedPlugins:
     """Load core, then the installed plugins, then the modules at `files`.
 
     Args:
@@ -52,7 +53,7 @@ def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) 
     Returns:
         The records of the plugins that work, and a sentence for each that does not. Never raises.
     """
-    sources = [(_core(), _importer("regionloss.hooks.builtin"))]
+    sources = [(_core(), partial(importlib.import_module, "regionloss.hooks.builtin"))]
     blocked: list[Plugin] = []
     broken: list[BrokenPlugin] = []
     installed = installed_plugins()
@@ -60,12 +61,12 @@ def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) 
         if only is not None and plugin.name not in only:
             blocked.append(plugin)
         else:
-            sources.append((plugin, _importer(module)))
+            sources.append((plugin, partial(importlib.import_module, module)))
     for name in only or ():
         if name not in {plugin.name for plugin, _ in installed}:
             sentence = f"no plugin of this name is installed. {did_you_mean(name, (p.name for p, _ in installed))}"
             broken.append(BrokenPlugin(Plugin(name, "REGIONLOSS_PLUGINS", "-"), sentence))
-    sources += [(file_plugin(path), _file_importer(path)) for path in files]
+    sources += [(file_plugin(path), partial(import_file, path)) for path in files]
 
     working: list[Plugin] = []
     records: list[Registered] = []
@@ -81,7 +82,7 @@ def load_plugins(only: Sequence[str] | None = None, files: Iterable[Path] = ()) 
         seconds, torch = time.perf_counter() - started, "torch" in sys.modules and not had_torch
         if plugin.file is None and (torch or seconds >= SLOW):  # a file is loaded by its own recipes only
             slow.append(SlowPlugin(plugin, seconds, torch))
-    return Loaded(tuple(working), tuple(broken), tuple(blocked), tuple(records), tuple(slow))
+    return LoadedPlugins(tuple(working), tuple(broken), tuple(blocked), tuple(records), tuple(slow))
 
 
 def _records_of(plugin: Plugin, importer: Callable[[], ModuleType]) -> list[Registered]:
@@ -164,14 +165,6 @@ def file_plugin(path: Path) -> Plugin:
     except (OSError, ValueError):
         digest = "absent"
     return Plugin(path.stem.replace("_", "-"), str(path), f"{FILE_VERSION}{digest}", path)
-
-
-def _importer(name: str) -> Callable[[], ModuleType]:
-    return lambda: importlib.import_module(name)
-
-
-def _file_importer(path: Path) -> Callable[[], ModuleType]:
-    return lambda: import_file(path)
 
 
 def file_spec(path: Path) -> ModuleSpec:

@@ -49,6 +49,12 @@ def checked_options(target: Callable[..., Any], options: Mapping[str, object]) -
     return {**(values or {}), **objects, **extra}, problems
 
 
+def defaults_of(target: Callable[..., Any]) -> dict[str, Any]:
+    """Return the default of each option that has one."""
+    parameters = inspect.signature(target).parameters.items()
+    return {name: parameter.default for name, parameter in parameters if parameter.default is not parameter.empty}
+
+
 def _required(annotation: Any) -> Any:
     return Required[annotation]
 

@@ -20,7 +20,7 @@ from regionloss.errors import RegionLossError, did_you_mean
 
 Path = tuple[str | int, ...]
 #: Pydantic's details by path in the data; True beside the path where they say that a key is missing.
-Found = dict[tuple[Path, bool], list[dict[str, Any]]]
+Details = dict[tuple[Path, bool], list[dict[str, Any]]]
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
@@ -83,7 +83,7 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
     try:
         return adapter.validate_json(json.dumps(data), strict=True, extra="forbid"), []
     except ValidationError as error:
-        found: Found = {}
+        found: Details = {}
         for detail in error.errors(include_url=False):
             path = _path_in(data, detail["loc"], detail["type"])
             found.setdefault((path, detail["type"] in MISSING), []).append(dict(detail))
@@ -91,28 +91,21 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
     problems = [
         Problem(path, _sentence(annotation, data, path, details), _cause(details))
         for (path, missing), details in found.items()
-        if not (missing and _misspelled(path, unknown)) and not (path in inner and _outer(details))
+        # A key that is missing because it is misspelled right beside is one mistake, not two.
+        if not (missing and path and difflib.get_close_matches(str(path[-1]), unknown.get(path[:-1], []), n=1))
+        # Where one member of a union fits but for a mistake inside, the other members' complaints are noise.
+        and (path not in inner or any(detail["type"] == "value_error" for detail in details))
     ]
     return None, problems
 
 
-def _unknown(found: Found) -> dict[Path, list[str]]:
+def _unknown(found: Details) -> dict[Path, list[str]]:
     """The unknown keys, by the path of the mapping that has them."""
     keys: dict[Path, list[str]] = {}
     for (path, _), details in found.items():
         if path and details[0]["type"] in UNKNOWN:
             keys.setdefault(path[:-1], []).append(str(path[-1]))
     return keys
-
-
-def _misspelled(path: Path, unknown: dict[Path, list[str]]) -> bool:
-    """A key that is missing because it is misspelled right beside is one mistake, not two."""
-    return bool(path and difflib.get_close_matches(str(path[-1]), unknown.get(path[:-1], []), n=1, cutoff=0.6))
-
-
-def _outer(details: list[dict[str, Any]]) -> bool:
-    """Where one member of a union fits but for a mistake inside, the other members' complaints are noise."""
-    return all(detail["type"] != "value_error" for detail in details)
 
 
 def _path_in(data: Any, loc: tuple[int | str, ...], kind: str) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from regionloss.errors import InputError, did_you_mean, expected
-from regionloss.hosts.methods import first_argument, like
+from regionloss.hosts.methods import first_argument, item_of, like
 from regionloss.hosts.published import NOTHING, BatchRegions, NothingPublished, publishing, use_regions
 
 M = TypeVar("M")
@@ -110,10 +110,8 @@ def regions_of(batch: Any, key: Key, strict: bool) -> BatchRegions | NothingPubl
     if callable(key):
         return key(batch)
     try:
-        if isinstance(batch, Mapping) or isinstance(key, int):
-            return batch[key]  # type: ignore[no-any-return]
-        return getattr(batch, key)  # type: ignore[no-any-return]
-    except (KeyError, IndexError, TypeError, AttributeError):
+        return item_of(batch, key)  # type: ignore[no-any-return]
+    except LookupError:
         if not strict:
             return NOTHING
         got = type(batch).__name__

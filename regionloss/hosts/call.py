@@ -19,7 +19,7 @@ from regionloss.errors import InputError, expected
 from regionloss.hosts.host_spec import HostSpec
 from regionloss.hosts.published import BatchRegions, NothingPublished, published
 from regionloss.losses.terms import LossTerms
-from regionloss.tensors import full_precision, without_autocast
+from regionloss.tensors import full_precision, rescaled, without_autocast
 
 TOTAL = "region/total"  # what is added to the host's loss
 SILENT_CALLS = 20  # generator's turns without a word about regions, after which a loss says so
@@ -102,13 +102,11 @@ class Wrapping:
         if not self._checked and not torch.compiler.is_compiling() and self.spec.value_range != (-1, 1):
             check_range(target, self.spec.value_range, f"{self.name}: {self.spec.target}")
         self._checked = True
-        return self.in_range(target), [self.in_range(image) for image in reconstructions]
-
-    def in_range(self, images: Tensor) -> Tensor:
-        """Return images of the host's range in that of the terms."""
-        (low, high), (bottom, top) = self.spec.value_range, self.terms_range
-        images = full_precision(images)
-        return images if (low, high) == (bottom, top) else (images - low) * ((top - bottom) / (high - low)) + bottom
+        converted = [
+            rescaled(full_precision(image), self.spec.value_range, self.terms_range)
+            for image in (target, *reconstructions)
+        ]
+        return converted[0], converted[1:]
 
     def check(self, target: Tensor, regions: BatchRegions) -> None:
         """Raise InputError for regions of another batch than this one."""

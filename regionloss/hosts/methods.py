@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+
+def item_of(batch: Any, place: str | int) -> Any:
+    """Return what a batch holds at a key, a position or an attribute.
+
+    Raises:
+        LookupError: It holds nothing there.
+    """
+    try:
+        return batch[place] if isinstance(batch, Mapping) or isinstance(place, int) else getattr(batch, place)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise LookupError(place) from error
 
 
 def first_argument(base: type, name: str) -> str | None:

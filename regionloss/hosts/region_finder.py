@@ -12,9 +12,10 @@ from torch import Tensor
 
 from regionloss.checks import check_images, check_range, range_of
 from regionloss.errors import InputError, expected
+from regionloss.hosts.methods import item_of
 from regionloss.regions.collation import RegionFilter, keep
 from regionloss.regions.regions import Regions
-from regionloss.tensors import full_precision, without_autocast
+from regionloss.tensors import full_precision, rescaled, without_autocast
 
 
 class RegionFinder:
@@ -83,13 +84,8 @@ class RegionFinder:
     def images_of(self, batch: Any) -> Tensor:
         """Return a batch's images as they are."""
         try:
-            if self.images is None:
-                found = batch
-            elif isinstance(batch, Mapping) or isinstance(self.images, int):
-                found = batch[self.images]
-            else:
-                found = getattr(batch, self.images)
-        except (KeyError, IndexError, TypeError, AttributeError):
+            found = batch if self.images is None else item_of(batch, self.images)
+        except LookupError:
             found = None
         if not isinstance(found, Tensor):
             where = "RegionFinder" if self.images is None else f"RegionFinder: batch[{self.images!r}]"
@@ -106,8 +102,7 @@ class RegionFinder:
         if not self._checked:
             check_range(images, self.value_range, "RegionFinder: images", " in RegionFinder(...)")
             self._checked = True
-        low, high = self.value_range
-        return images if (low, high) == (-1, 1) else (images - low) * (2 / (high - low)) - 1
+        return rescaled(images, self.value_range)
 
     def kept(self, regions: Regions) -> Regions:
         """Return the regions that are worth a crop."""

@@ -93,7 +93,7 @@ def check_spec(host: nn.Module, spec: HostSpec, in_nll: bool) -> None:
     missing = [name for name in spec.needed if name not in names]
     if missing:
         wanted = f"parameters {', '.join(spec.needed)}"
-        raise InputError(expected(described(host, names), wanted, f"none named {missing[0]}", reason(host, names)))
+        raise InputError(expected(call_of(host, names), wanted, f"none named {missing[0]}", reason(host, names)))
     method = spec.adaptive_weight if in_nll else None
     if method is not None and first_argument(type(host), method) is None:
         advice = "Leave in_nll=False, or name the method in HostSpec.adaptive_weight."
@@ -124,7 +124,7 @@ def recognised(host: nn.Module) -> HostSpec:
     """Return the registered specification whose parameters the host's `forward` starts with; of several, if alike."""
     names = parameters_of(host)
     found = fitting(names)
-    where = described(host, names)
+    where = call_of(host, names)
     if not found:
         raise InputError(expected(where, "the signature of a known host", "another", reason(host, names)))
     first, *others = found.values()
@@ -157,7 +157,7 @@ def parameters_of(host: nn.Module) -> list[str]:
         return []
 
 
-def described(host: nn.Module, names: Sequence[str]) -> str:
+def call_of(host: nn.Module, names: Sequence[str]) -> str:
     """Return how a message names a host."""
     return f"{type(host).__name__}.forward({', '.join(names)})"
 

@@ -23,7 +23,7 @@ from regionloss.errors import InputError, expected
 from regionloss.extractors.base import RegionExtractor
 from regionloss.reduction import Reduction, attached_zeros
 from regionloss.regions.regions import Regions
-from regionloss.tensors import working_dtype
+from regionloss.tensors import rescaled, working_dtype
 from regionloss.weightings.area import AreaWeighting
 from regionloss.weightings.base import Weighting
 
@@ -160,9 +160,8 @@ class RegionPerceptualLoss(nn.Module):
                 warn_of_none("Regions(...)", stacklevel=6)
 
     def in_range(self, images: Tensor) -> Tensor:
-        """Return images in [-1, 1]. Nothing is clamped: that would kill the gradient of saturated pixels."""
-        low, high = self.value_range
-        return images if (low, high) == (-1, 1) else (images - low) * (2 / (high - low)) - 1
+        """Return images in [-1, 1]."""
+        return rescaled(images, self.value_range)
 
 
 def check_part(role: str, part: object, kind: type) -> None:

@@ -16,7 +16,7 @@ from regionloss.recipe.load import Loaded, load_any
 from regionloss.recipe.locate import known_recipes
 from regionloss.recipe.options import other_kind
 from regionloss.recipe.schema import Recipe, TermsFile, TermUse
-from regionloss.recipe.source import Source
+from regionloss.recipe.source import WrittenRecipe
 
 if TYPE_CHECKING:
     from regionloss.losses.terms import LossTerms, Term
@@ -77,7 +77,7 @@ def _load_terms(
         if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
             raise InputError(expected(f"{where}: {name}", "a finite weight of at least 0", repr(weight)))
         uses[name] = TermUse(use=name, weight=float(weight))
-    source = Source(where, {}, {("terms", name): where for name in uses})
+    source = WrittenRecipe(where, {}, {("terms", name): where for name in uses})
     return Loaded(TermsFile(version=1, terms=uses), source, Path(), known)
 
 

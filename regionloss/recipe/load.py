@@ -18,7 +18,7 @@ from regionloss.recipe.locate import find_recipe
 from regionloss.recipe.options import component_problems
 from regionloss.recipe.overrides import override
 from regionloss.recipe.schema import Recipe, TermsFile
-from regionloss.recipe.source import RESOLVED, Source, read_source
+from regionloss.recipe.source import RESOLVED, WrittenRecipe, read_yaml
 
 S = TypeVar("S", Recipe, TermsFile)
 
@@ -36,7 +36,7 @@ class Loaded(Generic[S]):
     """
 
     recipe: S
-    source: Source
+    source: WrittenRecipe
     path: Path
     catalogue: Catalogue
     unchecked: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Loaded[Rec
         RecipeError: All that is wrong with it, a line each: `file:line: key.path: expected ..., got ...`.
     """
     path = find_recipe(recipe)
-    return _load(Recipe, path, override(read_source(path), overrides))
+    return _load(Recipe, path, override(read_yaml(path), overrides))
 
 
 def load_begun(run: Path, overrides: Iterable[str] = ()) -> Loaded[Recipe]:
@@ -64,7 +64,7 @@ def load_begun(run: Path, overrides: Iterable[str] = ()) -> Loaded[Recipe]:
     Raises:
         RecipeError: There is no such file, or a plugin has gone; and as for `load_recipe`.
     """
-    written = read_source(run / "resolved.yaml", RESOLVED)
+    written = read_yaml(run / "resolved.yaml", RESOLVED)
     whole = written.data if isinstance(written.data, dict) else {}
     if not isinstance(whole.get("file"), str) or not isinstance(whole.get("recipe"), dict):
         wanted = "the keys 'recipe' and 'file', as a run writes them"
@@ -77,7 +77,7 @@ def load_begun(run: Path, overrides: Iterable[str] = ()) -> Loaded[Recipe]:
 def load_terms_file(path: str | Path, overrides: Iterable[str] = ()) -> Loaded[TermsFile]:
     """Load a file of terms alone (`version`, `terms`, perhaps `plugins`); arguments as for `load_recipe`."""
     found = find_recipe(path)
-    return _load(TermsFile, found, override(read_source(found), overrides))
+    return _load(TermsFile, found, override(read_yaml(found), overrides))
 
 
 def load_any(
@@ -95,13 +95,13 @@ def load_any(
         RecipeError: As for `load_recipe`.
     """
     path = find_recipe(recipe)
-    source = override(read_source(path), overrides)
+    source = override(read_yaml(path), overrides)
     if isinstance(source.data, dict) and source.data.keys() <= TermsFile.model_fields.keys():
         return _load(TermsFile, path, source, run_plugins)
     return _load(Recipe, path, source, run_plugins)
 
 
-def _load(schema: type[S], path: Path, source: Source, run_plugins: bool = True) -> Loaded[S]:
+def _load(schema: type[S], path: Path, source: WrittenRecipe, run_plugins: bool = True) -> Loaded[S]:
     data = {} if source.data is None else source.data
     adapter: TypeAdapter[BaseModel] = TypeAdapter(schema)
     value, problems = check(adapter, schema, data)

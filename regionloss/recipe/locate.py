@@ -40,15 +40,11 @@ def find_recipe(name: str | Path) -> Path:
         raise RecipeError(expected("recipe", "a path, or the name of a shipped recipe", type(name).__name__))
     path = Path(name)
     there = os.path.isfile(path)  # pathlib's raises for what cannot be a path
-    if path.suffix in (".yaml", ".yml") or there:
-        if not there:
-            raise RecipeError(expected(str(path), "a recipe", "no such file", _advice(path.stem)))
+    if there:
         return path
     known = known_recipes()
+    if path.suffix in (".yaml", ".yml"):
+        raise RecipeError(expected(str(path), "a recipe", "no such file", did_you_mean(path.stem, known)))
     if str(name) in known:
         return known[str(name)]
-    raise RecipeError(f"no recipe is named '{name}'. {_advice(str(name))}")
-
-
-def _advice(name: str) -> str:
-    return did_you_mean(name, known_recipes())
+    raise RecipeError(f"no recipe is named '{name}'. {did_you_mean(str(name), known)}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from regionloss.errors import RegionLossError, UnknownNameError, did_you_mean, expected
-from regionloss.hooks.catalogue import Catalogue, catalogue, load_target
+from regionloss.hooks.catalogue import Catalogue, catalogue
 from regionloss.hooks.options import checked_options
 from regionloss.hooks.records import TermRecord
 from regionloss.hooks.term_parts import PARTS, ChosenPart, chosen_parts
@@ -57,7 +57,7 @@ def part_problems(
 ) -> Iterator[Problem]:
     """Yield what is wrong with one component: its name, its import, its options."""
     try:
-        target = load_target(catalogue.find(kind, name, plugin=plugin))
+        target = catalogue.load(kind, name, plugin=plugin)
     except RegionLossError as error:
         yield Problem((*path, "name"), str(error), type(error))
         return
@@ -97,7 +97,7 @@ def kind_found(detector: ChosenPart, catalogue: Catalogue) -> str:
     Its option of that name says so, else its class: no network is loaded.
     """
     try:
-        target = load_target(catalogue.find("detector", detector.name, plugin=detector.plugin))
+        target = catalogue.load("detector", detector.name, plugin=detector.plugin)
     except RegionLossError:
         return ""
     option = inspect.signature(target).parameters.get("kind")

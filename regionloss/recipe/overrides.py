@@ -11,12 +11,12 @@ from typing import Any
 from regionloss.errors import RecipeError
 from regionloss.hooks.validation import Path as KeyPath
 from regionloss.hooks.validation import dotted, short, shown
-from regionloss.recipe.source import RECIPE, UNWRITABLE, Source, parse_value
+from regionloss.recipe.source import RECIPE, UNWRITABLE, WrittenRecipe, parse_value
 
 _INDEX = re.compile("[0-9]{1,9}")
 
 
-def override(source: Source, overrides: Iterable[str]) -> Source:
+def override(source: WrittenRecipe, overrides: Iterable[str]) -> WrittenRecipe:
     """Return `source` with `overrides` applied, in order; what is wrong with them joins its problems.
 
     Args:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
-import inspect
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from regionloss.errors import PluginError, RegionLossError, UnknownNameError
 from regionloss.hooks.catalogue import Catalogue, load_target
-from regionloss.hooks.options import checked_options
-from regionloss.hooks.records import Component, Plugin
+from regionloss.hooks.options import checked_options, defaults_of
+from regionloss.hooks.records import Component
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
 from regionloss.recipe.build import build_trainer
 from regionloss.recipe.load import Loaded
@@ -57,7 +58,10 @@ def _resolved(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any]:
         "recipe": recipe,
         "file": str(loaded.path.resolve()),
         "versions": dict(_versions(loaded.catalogue)),
-        "plugins": [_provenance(plugin) for plugin in loaded.catalogue.plugins],
+        "plugins": [
+            {"name": one.name, "distribution": one.distribution, "version": one.version}
+            for one in loaded.catalogue.plugins
+        ],
         "components": components,
         "licences": sorted(licences),
     }
@@ -107,9 +111,12 @@ class _Used:
             return {"name": prefix + detector.name, "options": to_jsonable_python(detector.options)}
 
     def chosen(self, component: Component, options: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-        """Return the weight files of a component by name; an option that names another one replaces its default."""
-        defaults = inspect.signature(load_target(component)).parameters.values()
-        replaced = {parameter.default for parameter in defaults if isinstance(parameter.default, str)}
+        """Return the weight files of a component by name; an option that names another one replaces its default.
+
+        A file that an option gives by its path is named by that.
+        """
+        defaults = defaults_of(load_target(component)).values()
+        replaced = {default for default in defaults if isinstance(default, str)}
         named = [value for value in options.values() if isinstance(value, str)]
         kept = [name for name in component.weights if name not in replaced or name in named]
         found = {}
@@ -121,6 +128,9 @@ class _Used:
                     found[name] = {"name": name, "sha256": "", "licence": "not stated"}
                 continue
             found[record.canonical] = {"name": record.canonical, "sha256": record.sha256, "licence": record.licence}
+        for key, value in options.items():
+            if key.endswith("weights") and isinstance(value, str) and (file := Path(value).expanduser()).is_file():
+                found[value] = {"name": value, "sha256": sha256_of(file), "licence": "not stated"}
         return found
 
     def provenance(self) -> list[dict[str, Any]]:
@@ -138,17 +148,18 @@ class _Used:
         ]
 
 
+def sha256_of(file: Path) -> str:
+    """Return a file's sha256."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def all_options(component: Component, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return `options` with the constructor's defaults, as plain data; a default that is none is left out."""
     target = load_target(component)
     values, _ = checked_options(target, options)
-    given = {
-        name: parameter.default
-        for name, parameter in inspect.signature(target).parameters.items()
-        if parameter.default is not parameter.empty
-    } | values
     plain = {}
-    for name, value in given.items():
+    for name, value in (defaults_of(target) | values).items():
         try:
             plain[name] = to_jsonable_python(value)
         except PydanticSerializationError:
@@ -165,7 +176,3 @@ def _versions(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
             yield name, importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-
-
-def _provenance(plugin: Plugin) -> dict[str, str]:
-    return {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version}

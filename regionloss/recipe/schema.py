@@ -13,7 +13,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Part(_Strict):
+class PartUse(_Strict):
     """A component that replaces a term's own, or other options for it.
 
     Args:
@@ -44,11 +44,11 @@ class TermUse(_Strict):
     kind: Annotated[str, Field(min_length=1)] | None = None
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     start_step: Annotated[int, Field(ge=0)] = 0
-    detector: str | Part | None = None
-    extractor: str | Part | None = None
-    backbone: str | Part | None = None
-    distance: str | Part | None = None
-    weighting: str | Part | None = None
+    detector: str | PartUse | None = None
+    extractor: str | PartUse | None = None
+    backbone: str | PartUse | None = None
+    distance: str | PartUse | None = None
+    weighting: str | PartUse | None = None
 
     @property
     def changes(self) -> Changes:

@@ -90,7 +90,7 @@ for _name, (_pattern, _first) in _SCALARS.items():
 
 
 @dataclass(frozen=True)
-class Source:
+class WrittenRecipe:
     """A recipe as it was written.
 
     Args:
@@ -126,7 +126,7 @@ class Source:
         return RecipeError("\n".join(sorted(lines, key=order)))
 
 
-def read_source(path: Path, bounds: Bounds = RECIPE) -> Source:
+def read_yaml(path: Path, bounds: Bounds = RECIPE) -> WrittenRecipe:
     """Read a YAML file.
 
     Args:
@@ -142,20 +142,20 @@ def read_source(path: Path, bounds: Bounds = RECIPE) -> Source:
     except (OSError, ValueError) as error:
         raise RecipeError(expected(str(path), "a recipe that can be read", _reason(error))) from error
     _refuse_beyond(bounds, str(path), characters=size // 4)
-    return parse_source(text, str(path), bounds)
+    return parse_yaml(text, str(path), bounds)
 
 
-def parse_source(text: str, name: str, bounds: Bounds = RECIPE) -> Source:
-    """Parse YAML that sentences call `name`; other arguments and errors as for `read_source`."""
+def parse_yaml(text: str, name: str, bounds: Bounds = RECIPE) -> WrittenRecipe:
+    """Parse YAML that sentences call `name`; other arguments and errors as for `read_yaml`."""
     _refuse_beyond(bounds, name, characters=len(text))
     reader, node = _Reader(name, bounds), _composed(text, name, bounds)
     data = reader.read(node, ()) if node is not None else None
-    return Source(name, data, reader.places, tuple(reader.problems))
+    return WrittenRecipe(name, data, reader.places, tuple(reader.problems))
 
 
 def parse_value(text: str, level: int = 0) -> Any:
     """Read one value as a recipe would (`3e-4`, `[32, 128]`, `{name: aligned}`, a text), `level` levels deep in it."""
-    source = parse_source(text, "value", replace(RECIPE, levels=RECIPE.levels - level))
+    source = parse_yaml(text, "value", replace(RECIPE, levels=RECIPE.levels - level))
     if source.problems:
         raise RecipeError(source.problems[0])
     return source.data

@@ -11,8 +11,9 @@ from regionloss.weights.entries import WRAPPERS, bare, entries, walk
 from regionloss.weights.fetch import fetch
 from regionloss.weights.load import SUFFIXES, load_state_dict
 from regionloss.weights.locate import locate
-from regionloss.weights.pickles import broken, read_pickled
+from regionloss.weights.pickles import broken, read_pickled, readable
 from regionloss.weights.strict import load_strictly
+from regionloss.weights.tensor_files import read_safetensors
 
 __all__ = [
     "SUFFIXES",
@@ -27,6 +28,8 @@ __all__ = [
     "locate",
     "origin_of",
     "read_pickled",
+    "read_safetensors",
+    "readable",
     "sha256_of",
     "walk",
 ]

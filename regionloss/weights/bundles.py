@@ -55,7 +55,9 @@ def export_bundle(target: str | os.PathLike[str], records: Iterable[WeightRecord
         raise WeightsError(f"bundle {bundle} exists already. Choose another name.")
     lines = [_line(record, file) for file, record in files]
     manifest = json.dumps({"version": 1, "files": [asdict(line) for line in lines]}, indent=2) + "\n"
-    _write(bundle, manifest, [(file, line.filename) for (file, _), line in zip(files, lines, strict=True)])
+    named = [(file, line.filename) for (file, _), line in zip(files, lines, strict=True)]
+    with whole(bundle) as part:
+        (_write_folder if bundle.suffix != ".tar" else _write_tar)(part, manifest, named)
     return lines
 
 
@@ -63,11 +65,6 @@ def _line(record: WeightRecord, file: Path) -> BundledFile:
     # A converted file keeps its own ending, so that it is found again beside the place of its original.
     name = Path(record.filename).with_suffix(file.suffix).name if record.needs_conversion else record.filename
     return BundledFile(record.canonical, name, sha256_of(file), file.stat().st_size, record.licence, record.source)
-
-
-def _write(bundle: Path, manifest: str, files: list[tuple[Path, str]]) -> None:
-    with whole(bundle) as part:
-        (_write_folder if bundle.suffix != ".tar" else _write_tar)(part, manifest, files)
 
 
 def _write_folder(folder: Path, manifest: str, files: list[tuple[Path, str]]) -> None:

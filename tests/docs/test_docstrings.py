@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from tests.test_architecture import ROOT, SOURCES, python_files
+from tests.sources import ROOT, SOURCES, python_files
 
 SECTION = re.compile(r"(Args|Returns|Raises|Yields|Source):")
 #: A first word that needs what stands before it: "seed: Of the order."

@@ -21,9 +21,9 @@ from torch import Tensor
 from regionloss.data.batches.batch import Batch
 from regionloss.data.words.render import text_regions
 from regionloss.evaluation.metrics import Interval
-from regionloss.evaluation.report import Judged, JudgeName, ReportData, judge_pictures, write_report
+from regionloss.evaluation.report import Judged, JudgeName, ReportData, judge_pictures, write_training_report
 from regionloss.evaluation.report.curves import loss_curves, smoothed
-from regionloss.evaluation.report.page import duration, findings, number, used_weights
+from regionloss.evaluation.report.earlier import curves_of, duration, findings, number, used_weights
 from regionloss.evaluation.report.pictures import face_strips, word_strips
 from regionloss.evaluation.report.scores import scores
 from regionloss.judges import Embedding, Reading
@@ -139,7 +139,7 @@ class Page(HTMLParser):
 
 
 def parsed(data: ReportData, folder: Path) -> Page:
-    page = Page(write_report(data, folder).read_text(encoding="utf-8"))
+    page = Page(write_training_report(data, folder).read_text(encoding="utf-8"))
     assert page.open == []
     return page
 
@@ -273,13 +273,13 @@ def test_faces_carry_the_judge_s_likeness_except_the_original(data: ReportData):
 
 
 def test_curves_have_a_panel_for_each_loss_that_arms_logged(data: ReportData):
-    drawing = loss_curves(data)
+    drawing = loss_curves(curves_of(data))
     assert drawing.startswith("<svg")
     assert "text term" in drawing
     assert "total" in drawing
     assert "gradient_at_start" not in drawing
-    assert drawing == loss_curves(data), "the same numbers give the same file"
-    assert loss_curves(replace(data, metrics=())) == ""
+    assert drawing == loss_curves(curves_of(data)), "the same numbers give the same file"
+    assert loss_curves(curves_of(replace(data, metrics=()))) == ""
 
 
 def test_smoothing_is_a_mean_of_neighbours():
@@ -336,7 +336,7 @@ def test_weights_shared_by_components_are_listed_once():
 def test_what_users_name_is_drawn_as_text_and_never_as_a_formula(data: ReportData, name: str):
     renamed = [{key.replace("text", name): value for key, value in record.items()} for record in records()]
     arms = [data.arms[0], replace(data.arms[1], name=f"{name} arm")]
-    drawing = html.unescape(loss_curves(replace(data, metrics=renamed, arms=arms)))
+    drawing = html.unescape(loss_curves(curves_of(replace(data, metrics=renamed, arms=arms))))
     assert all(line in drawing for what in ("term", "arm") for line in f"{name} {what}".splitlines())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from regionloss.recipe.source import parse_source
+from regionloss.recipe.source import parse_yaml
 from tests.fuzz.damage import ODD, bytes_of, nested, values_of
 from tests.fuzz.judging import Fault, command
 
@@ -118,8 +118,8 @@ def fuzz(rng: random.Random, folder: Path) -> None:
         raise Fault(f"right with its plugins, wrong without: {apart.err[:160]}")
     if checked.code == 0:
         shown = command("show", recipe, *overrides)
-        data = parse_source(shown.out, "shown").data["recipe"]
+        data = parse_yaml(shown.out, "shown").data["recipe"]
         (folder / "again.yaml").write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
         again = command("show", str(folder / "again.yaml"))
-        if again.code or parse_source(again.out, "again").data["recipe"] != data:
+        if again.code or parse_yaml(again.out, "again").data["recipe"] != data:
             raise Fault(f"what show says is read back as something else: {again.err[:160]}")

@@ -10,7 +10,7 @@ from regionloss.errors import RecipeError
 from regionloss.recipe.load import load_any, load_begun, load_recipe
 from regionloss.recipe.locate import find_recipe
 from regionloss.recipe.overrides import override
-from regionloss.recipe.source import RECIPE, RESOLVED, parse_source
+from regionloss.recipe.source import RECIPE, RESOLVED, parse_yaml
 from tests.recipe.conftest import RECIPE as TEXT
 
 
@@ -76,7 +76,7 @@ def test_a_file_beyond_bounds_is_a_sentence(tmp_path: Path, text: str, said: str
 
 @pytest.mark.parametrize(("text", "said"), VALUE.values(), ids=VALUE)
 def test_an_override_beyond_bounds_is_a_sentence(text: str, said: str) -> None:
-    (problem,) = override(parse_source("a: 1", "r"), [f"a={text}"]).problems
+    (problem,) = override(parse_yaml("a: 1", "r"), [f"a={text}"]).problems
     assert problem.startswith(f"override 'a={text}': expected " if len(text) < 90 else "override 'a=")
     assert said in problem or LEVELS.replace("50", "49") in problem
     assert len(problem) < 400
@@ -94,7 +94,7 @@ def test_an_override_beyond_bounds_is_a_sentence(text: str, said: str) -> None:
     ],
 )
 def test_a_path_of_an_override_beyond_bounds_is_a_sentence(text: str, said: str) -> None:
-    (problem,) = override(parse_source("list: [1, 2]", "r"), [text]).problems
+    (problem,) = override(parse_yaml("list: [1, 2]", "r"), [text]).problems
     assert said in problem
     assert len(problem) < 400
 
@@ -108,21 +108,21 @@ def test_a_resolved_recipe_beyond_bounds_is_a_sentence(tmp_path: Path, text: str
 
 def test_what_a_recipe_may_be_its_resolved_recipe_may_be_too() -> None:
     at_most = "[" * RECIPE.levels + "1" + "]" * RECIPE.levels
-    assert parse_source(at_most, "r").data
-    assert parse_source(f"recipe: {{trainer: {{options: {at_most}}}}}", "r", RESOLVED).data
+    assert parse_yaml(at_most, "r").data
+    assert parse_yaml(f"recipe: {{trainer: {{options: {at_most}}}}}", "r", RESOLVED).data
 
 
 @pytest.mark.parametrize(
     "value", ["18446744073709551615", "-9223372036854775808", "0x1F", "!!int 5", "!!str 5", "!!float 1", ".inf"]
 )
 def test_what_is_within_bounds_is_read(value: str) -> None:
-    assert parse_source(f"a: {value}", "r").data["a"] in (2**64 - 1, -(2**63), 31, 5, "5", 1.0, float("inf"))
+    assert parse_yaml(f"a: {value}", "r").data["a"] in (2**64 - 1, -(2**63), 31, 5, "5", 1.0, float("inf"))
 
 
 def test_long_digits_that_are_no_number_are_read_at_once() -> None:
     """With a pattern that can share digits between two of its parts this takes minutes."""
     text = "1" * 100_000 + "x"
-    assert parse_source(f"a: {text}", "r").data == {"a": text}
+    assert parse_yaml(f"a: {text}", "r").data == {"a": text}
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\0b.yaml", "x" * 5_000, "x" * 5_000 + ".yaml"])

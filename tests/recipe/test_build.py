@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,15 @@ def test_the_resolved_recipe_names_the_weights_that_options_choose(folder: Path)
     found = resolved(load_recipe("recipe.yaml", ["terms.word.backbone.options.weights=other"]))
     (net,) = [c for c in found["components"] if c["name"] == "tiny/net"]
     assert net["weights"] == [{"name": "tiny/other", "sha256": "cd" * 32, "licence": "MIT"}]
+
+
+def test_the_resolved_recipe_names_a_file_of_weights_by_its_path_and_hash(folder: Path) -> None:
+    (folder / "mine.pth").write_bytes(b"weights")
+    found = resolved(load_recipe("recipe.yaml", ["terms.word.backbone.options.weights=mine.pth"]))
+    (net,) = [c for c in found["components"] if c["name"] == "tiny/net"]
+    assert net["weights"] == [
+        {"name": "mine.pth", "sha256": hashlib.sha256(b"weights").hexdigest(), "licence": "not stated"}
+    ]
 
 
 def test_the_resolved_recipe_is_a_recipe_that_resolves_to_itself(folder: Path) -> None:

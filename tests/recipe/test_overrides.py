@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from regionloss.recipe.overrides import override
-from regionloss.recipe.source import Source, parse_source
+from regionloss.recipe.source import WrittenRecipe, parse_yaml
 
 TEXT = "seed: 1\ntrainer:\n  options:\n    phases:\n      - {steps: 1}\n      - {steps: 2}\n    names: {'3': x}\n"
 
 
-def changed(*overrides: str) -> Source:
-    return override(parse_source(TEXT, "r.yaml"), overrides)
+def changed(*overrides: str) -> WrittenRecipe:
+    return override(parse_yaml(TEXT, "r.yaml"), overrides)
 
 
 def test_values_are_yaml_and_numbers_index_lists() -> None:
@@ -25,7 +25,7 @@ def test_values_are_yaml_and_numbers_index_lists() -> None:
 
 
 def test_the_last_one_wins_and_the_file_is_left_alone() -> None:
-    source = parse_source(TEXT, "r.yaml")
+    source = parse_yaml(TEXT, "r.yaml")
     assert override(source, ["seed=2", "seed=3"]).data["seed"] == 3
     assert source.data["seed"] == 1
 

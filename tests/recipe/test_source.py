@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regionloss.errors import RecipeError
-from regionloss.recipe.source import parse_source, parse_value, read_source
+from regionloss.recipe.source import parse_value, parse_yaml, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_infinities() -> None:
 
 def test_every_key_and_item_knows_its_line() -> None:
     text = "a: 1\nb:\n  c: {d: 2}\n  list:\n    - x\n    - y: 3\n      z: 4\n"
-    source = parse_source(text, "r.yaml")
+    source = parse_yaml(text, "r.yaml")
     lines = {".".join(map(str, path)): place for path, place in source.places.items()}
     assert lines == {
         "a": "r.yaml:1",
@@ -70,7 +70,7 @@ def test_every_key_and_item_knows_its_line() -> None:
 
 
 def test_a_key_that_stands_twice_is_refused_with_both_lines() -> None:
-    source = parse_source("a:\n  b: 1\n  c: 2\n  b: 3\n", "r.yaml")
+    source = parse_yaml("a:\n  b: 1\n  c: 2\n  b: 3\n", "r.yaml")
     assert source.data == {"a": {"b": 1, "c": 2}}
     assert source.problems == (
         "r.yaml:4: a.b: expected each key once, got 'b' again. It stands at r.yaml:2 already: delete one.",
@@ -78,18 +78,18 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines() -> None:
 
 
 def test_anchors_are_copied_and_an_endless_one_is_refused() -> None:
-    assert parse_source("a: &x {k: 1}\nb: *x\n", "r").data == {"a": {"k": 1}, "b": {"k": 1}}
+    assert parse_yaml("a: &x {k: 1}\nb: *x\n", "r").data == {"a": {"k": 1}, "b": {"k": 1}}
     with pytest.raises(RecipeError, match=r"^r:1: expected data that ends, got an alias inside its own anchor\.$"):
-        parse_source("&x\na: *x\n", "r")
+        parse_yaml("&x\na: *x\n", "r")
 
 
 def test_what_is_no_yaml_is_one_sentence_with_its_line() -> None:
     with pytest.raises(RecipeError, match=r"^r\.yaml:3: expected YAML, got a mistake: "):
-        parse_source("a: 1\nb: [1, 2\nc: 3\n", "r.yaml")
+        parse_yaml("a: 1\nb: [1, 2\nc: 3\n", "r.yaml")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("name: é".encode("latin-1"))
     for name, reason in [("absent.yaml", "got no such file."), ("latin.yaml", "codec can't decode"), (".", "a folder")]:
         with pytest.raises(RecipeError, match=reason):
-            read_source(tmp_path / name)
+            read_yaml(tmp_path / name)

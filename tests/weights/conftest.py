@@ -182,6 +182,6 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
         monkeypatch.syspath_prepend(str(site))
         monkeypatch.setenv("REGIONLOSS_PLUGINS", name)
         # Those of core would be fetched, listed and exported, too.
-        monkeypatch.setattr("regionloss.hooks.builtin.LPIPS_WEIGHTS", {})
+        monkeypatch.delattr("regionloss.hooks.builtin.register_weights")
 
     return install

@@ -187,7 +187,7 @@ def test_convert_takes_the_entry_that_is_named(tmp_path: Path) -> None:
     assert str(error.value) == (
         f"{tmp_path}/x.pth: expected tensors by name, got none. Name the entry that holds them with --key."
     )
-    with pytest.raises(WeightsError, match="expected an entry 'encoder', got generator, discriminator"):
+    with pytest.raises(WeightsError, match="expected an entry 'encoder', got entries generator, discriminator"):
         convert(tmp_path / "x.pth", key="encoder")
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,7 +29,7 @@ from insighttok_ref.tokenizers.insighttok.layouts import (
 )
 from regionloss.disk import whole
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
-from regionloss.weights import broken, entries, read_pickled
+from regionloss.weights import entries, read_pickled, read_safetensors, readable
 
 SHOWN = 5
 #: Entries that tell the state of a run of ours.
@@ -62,8 +61,8 @@ def save_tokenizer(model: Tokenizer, path: Path, layout: Layout = "ours") -> Non
     Raises:
         InputError: The published layout cannot say what the model is.
     """
-    if layout not in ("ours", "official", "safetensors"):
-        raise UnknownNameError(f"no layout is named {layout!r}. {did_you_mean(layout, ('ours', *_REST))}")
+    if layout not in get_args(Layout):
+        raise UnknownNameError(f"no layout is named {layout!r}. {did_you_mean(layout, get_args(Layout))}")
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if layout != "ours":
         tensors = _as_published(model, tensors, layout)
@@ -73,9 +72,6 @@ def save_tokenizer(model: Tokenizer, path: Path, layout: Layout = "ours") -> Non
         else:
             metadata = {"config": json.dumps(model.config), "fingerprint": model.fingerprint}
             save_file(tensors, temporary, metadata={"format": "pt"} if layout == "safetensors" else metadata)
-
-
-_REST = ("official", "safetensors")
 
 
 def _as_published(model: Tokenizer, tensors: Tensors, layout: Layout) -> Tensors:
@@ -132,11 +128,17 @@ def read_tokenizer(path: Path, kind: str | None = None, *, trust: bool = False, 
     if kind is not None and kind not in KINDS:
         raise UnknownNameError(f"no kind of tokenizer file is named {kind!r}. {did_you_mean(kind, KINDS)}")
     path = file_of(path)
+    with readable(path, WHAT):
+        return _whole(path, kind, trust, codebook)
+
+
+def _whole(path: Path, kind: str | None, trust: bool, codebook: Codes | None) -> Found:
+    """Return the first whole tokenizer of a file."""
     loaded, config = _read(path, trust)
     if config is not None:
         found = [Candidate("", loaded)]
     else:
-        found, config = candidates(loaded), _own_config(loaded, path)
+        found, config = candidates(loaded), _own_config(loaded)
     problems: list[tuple[int, WeightsError]] = []
     notes: list[str] = []
     for one in found:
@@ -175,14 +177,11 @@ def _found(
     return Found(_build(config, tensors, where), seen, added, (told,) if told else ())
 
 
-def _own_config(loaded: Any, path: Path) -> dict[str, Any] | None:
+def _own_config(loaded: Any) -> dict[str, Any] | None:
     """Return the configuration that the state of a stopped run holds."""
     if not isinstance(loaded, Mapping) or not {*OF_A_RUN, "tokenizer"} <= loaded.keys():
         return None
-    try:
-        config: dict[str, Any] = json.loads(loaded["tokenizer"])
-    except (TypeError, ValueError, RecursionError) as error:
-        raise broken(path, WHAT, error) from error
+    config: dict[str, Any] = json.loads(loaded["tokenizer"])
     return config
 
 
@@ -210,17 +209,16 @@ def _read(path: Path, trust: bool) -> tuple[Any, dict[str, Any] | None]:
     if path.suffix != ".safetensors" and start[8:] != b"{":
         advice = "If you trust where it came from, say --trust (trust=True): what is no tensor is left out, not run."
         return read_pickled(path, WHAT, advice, trust=trust), None
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, json.loads(metadata["config"]) if "config" in metadata else None
-    except Exception as error:  # safetensors raises several kinds for a broken file
-        raise broken(path, WHAT, error) from error
+    tensors, metadata = read_safetensors(path, WHAT)
+    return tensors, json.loads(metadata["config"]) if "config" in metadata else None
 
 
 def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> Tokenizer:
     """Return the tokenizer in eval mode, every tensor of which was in the file."""
+    blocks = (config.get("num_res_blocks"), len(config.get("ch_mult") or ()))
+    if max(one for one in blocks if isinstance(one, int)) > len(tensors):  # to build them would take for ever
+        got = f"{len(tensors)} tensors for {blocks[1]} levels of {blocks[0]} blocks"
+        raise WeightsError(expected(where, "a tensor for each layer", got, "Is it whole?"))
     try:
         with torch.device("meta"):
             model = build_tokenizer(config)

@@ -79,7 +79,7 @@ def configuration(tensors: Tensors, kind: str, where: str, normalised: bool) -> 
     if missing:
         raise WeightsError(expected(where, f"a VQ tokenizer of kind '{kind}'", f"one without {', '.join(missing)}"))
     stem, head, codes = (tensors[name] for name in needed)
-    if (stem.ndim, head.ndim, codes.ndim) != (4, 4, 2):
+    if (stem.ndim, head.ndim, codes.ndim) != (4, 4, 2) or not all(one.numel() for one in (stem, head, codes)):
         raise WeightsError(expected(where, "convolutions and a table of codes", "tensors of other shapes"))
     if stem.shape[1] != 3:
         raise WeightsError(expected(f"{where}, '{needed[0]}'", "3 input channels", str(stem.shape[1])))
@@ -112,8 +112,8 @@ SIDES = ("encoder.down", "decoder.up")
 
 
 def _numbers(tensors: Tensors, pattern: str) -> int:
-    """Return one more than the largest number in names that match."""
-    return max((int(found[1]) + 1 for name in tensors if (found := re.match(pattern, name))), default=0)
+    """Return how many numbers names that match have."""
+    return len({found[1] for name in tensors if (found := re.match(pattern, name))})
 
 
 def filled(tensors: Tensors, config: Mapping[str, Any], kind: str) -> tuple[Tensors, tuple[str, ...]]:

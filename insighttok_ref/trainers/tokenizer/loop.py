@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.objective.adversarial import Adversary
-from insighttok_ref.objective.losses import Losses
 from insighttok_ref.objective.objective import Objective
 from insighttok_ref.tokenizers.base import Tokenizer, TokenizerOutput
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.engines import Engine
-from insighttok_ref.training.schedule import cosine
+from insighttok_ref.training.learning_rate import cosine
 from insighttok_ref.training.stop import FiniteWatch, TrainingError
 from insighttok_ref.training.weight_average import WeightAverage
 from regionloss.data.batches import Batch, BatchSource, Share
@@ -150,14 +149,28 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
 
 
 def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor]:
-    """Add the gradients of one micro-batch for both players; return its losses by the names they have in the log."""
+    """Add the gradients of one micro-batch for both players; return its losses by the names they have in the log.
+
+    Raises:
+        TrainingError: A value is not finite.
+    """
     device = state.model.last_layer.device
     batch = batch.to(device, non_blocking=True)
     images, regions = batch.images, batch.regions
     with state.autocast():
         output = state.model(images)
         output = output._replace(reconstruction=output.reconstruction.float())
-        losses = objective_of(state, output, images, regions)
+        try:
+            losses = state.objective(
+                output,
+                images,
+                regions,
+                step=state.step,
+                listening=state.turn("listen_from"),
+                last_layer=state.model.last_layer,
+            )
+        except NotFiniteError as error:  # a region term has met it before the watch could
+            raise TrainingError(f"step {state.run_step}: {error} {state.watch.advice()}") from error
     found = {**losses.parts, "total": losses.total}
     state.watch.note(found, state.run_step)
     state.engine.backward(losses.total)
@@ -166,25 +179,6 @@ def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor
         found |= state.objective.watch(output, images, regions)
     found |= discriminator_step(state, output, images)
     return {f"loss/{name}": value.detach() for name, value in found.items()}
-
-
-def objective_of(state: PartState, output: TokenizerOutput, images: Tensor, regions: Mapping[str, Regions]) -> Losses:
-    """Return the tokenizer's losses of a micro-batch.
-
-    Raises:
-        TrainingError: A region term has met a value that is not finite before the watch could.
-    """
-    try:
-        return state.objective(
-            output,
-            images,
-            regions,
-            step=state.step,
-            listening=state.turn("listen_from"),
-            last_layer=state.model.last_layer,
-        )
-    except NotFiniteError as error:
-        raise TrainingError(f"step {state.run_step}: {error} {state.watch.advice()}") from error
 
 
 def discriminator_step(state: PartState, output: TokenizerOutput, images: Tensor) -> dict[str, Tensor]:

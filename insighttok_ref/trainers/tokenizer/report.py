@@ -15,7 +15,7 @@ from torch import Tensor
 
 from insighttok_ref.trainers.tokenizer.plan import Part
 from regionloss.data.shards import write_whole
-from regionloss.evaluation.report import Judged, JudgeName, ReportData, judge_pictures, scores, write_report
+from regionloss.evaluation.report import Judged, JudgeName, ReportData, judge_pictures, scores, write_training_report
 
 if TYPE_CHECKING:
     from insighttok_ref.tokenizers.base import Tokenizer
@@ -53,7 +53,7 @@ def report(
     write_results(shown, session.folder / "results.json")
     for line in table(shown):
         session.progress.say(line)
-    return write_report(shown, session.folder)
+    return write_training_report(shown, session.folder)
 
 
 def page_data(

@@ -12,15 +12,15 @@ import torch
 
 from regionloss.data.annotate.decode import Decoders, Picture, Unreadable, ahead, refuse_rerun
 from regionloss.data.annotate.detect import batches, look, to_batch
-from regionloss.data.annotate.detectors import Named, build, known, scan_of
-from regionloss.data.annotate.job import Job, Report, Tick
+from regionloss.data.annotate.detectors import NamedDetector, known, scan_of
+from regionloss.data.annotate.job import Advance, Job, Report
 from regionloss.data.annotate.stats import OUTSIDE, REFUSED, add_names, counts, has_too_large, hid_images, write_stats
 from regionloss.data.annotate.work import Work, join_others, recall, row_of
 from regionloss.data.images.files import MOST_PIXELS
 from regionloss.data.shards.addresses import unsigned
 from regionloss.data.shards.atomic import alone
 from regionloss.data.shards.paths import is_local
-from regionloss.data.shards.source import Source, is_folder_shard, marks_of, open_source
+from regionloss.data.shards.source import OpenShard, is_folder_shard, marks_of, open_source
 from regionloss.data.shards.tar_index import mark_of
 from regionloss.data.sidecars.sidecar import (
     Scan,
@@ -39,7 +39,7 @@ CHUNK = 8
 FEW, NEARLY_ALL = 4, 0.9
 
 Chunk = tuple["Work", list[int]]
-Decoded = tuple[Chunk, list[Picture | Unreadable]]
+DecodedChunk = tuple[Chunk, list[Picture | Unreadable]]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Annotate:
         max_pixels: Most pixels of an image that is decoded.
     """
 
-    detectors: tuple[Named, ...]
+    detectors: tuple[NamedDetector, ...]
     plugins: tuple[str, ...] = ()
     max_side: int = MAX_SIDE
     batch: int = 16
@@ -76,11 +76,11 @@ class Annotate:
         refuse_rerun()
         if self.threads:
             torch.set_num_threads(self.threads)
-        built = [build(named, self.plugins) for named in self.detectors]
-        pairs = zip(self.detectors, built, strict=True)
-        where = known(self.plugins)
-        scans = [scan_of(named, detector, self.max_side, where) for named, detector in pairs]
-        return Annotator(self, dict(zip(scans, built, strict=True)))
+        where, detectors = known(self.plugins), {}
+        for named in self.detectors:
+            built = where.build("detector", named.name, named.options)
+            detectors[scan_of(named, built, self.max_side, where)] = built
+        return Annotator(self, detectors)
 
 
 class Annotator:
@@ -97,7 +97,7 @@ class Annotator:
         self.decoders = Decoders(options.decoders, options.max_side, options.max_pixels)
         self.readers, self.openers = ThreadPoolExecutor(self.window), ThreadPoolExecutor(1)
 
-    def __call__(self, jobs: Iterable[Job], tick: Tick) -> Iterator[Report]:
+    def __call__(self, jobs: Iterable[Job], tick: Advance) -> Iterator[Report]:
         """Yield a report for each job when its side-car is written; the next one is opened and read meanwhile."""
         opened = (work for _, work in ahead(self.openers, self.open, jobs, 2))
         chunks = ((work, numbers) for work in opened for numbers in parts(list(work.missing)))
@@ -200,14 +200,14 @@ class Annotator:
         finally:
             work.source.close()
 
-    def written(self, work: Work, source: Source) -> Report:
+    def written(self, work: Work, source: OpenShard) -> Report:
         """Write what was found in a shard, unless it was not looked at at all."""
         keys, named = source.shard.keys(), {reason: len(names) for reason, names in work.names.items()}
         head = source.shard.head
         named |= ({"shard cut off": 1} if head.problem else {}) | head.counts
         rows = [work.rows[key] for key in keys if key in work.rows and work.rows[key]["scans"]]
         sidecar = Sidecar.of(rows, self.complete(work, keys), source.mark, source.marks, head.rule)
-        unreadable = "" if keys else source.shard.problem.replace(source.shard.path, work.job.shard)
+        unreadable = "" if keys else head.problem.replace(source.shard.path, work.job.shard)
         failed = self.hopeless(work) or unreadable
         try:
             if failed == unreadable:
@@ -244,7 +244,9 @@ class Annotator:
         done = f"only {looked_at - len(undone)}" if len(undone) < looked_at else "none"
         return f"{work.job.shard}: {done} of {looked_at} images could be looked at. The first that could not: {first}"
 
-    def shown(self, work: Work, group: Iterable[Decoded], tick: Tick) -> Iterator[tuple[Picture, tuple[int, ...]]]:
+    def shown(
+        self, work: Work, group: Iterable[DecodedChunk], tick: Advance
+    ) -> Iterator[tuple[Picture, tuple[int, ...]]]:
         """Yield the decoded images of a shard with the numbers of the detectors that have not looked at them."""
         for (_, numbers), pictures in group:
             keys = work.source.shard.keys() if work.source else ()

@@ -16,7 +16,6 @@ BATCH_PIXELS = 16 << 20
 WAITING_PIXELS = 64 << 20
 
 
-Found = Entries | str
 Group = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -58,7 +57,7 @@ def to_batch(pictures: Sequence[Picture], device: str) -> torch.Tensor:
     return scaled(stacked.to(device).permute(0, 3, 1, 2))
 
 
-def look(detector: Detector, name: str, pictures: Sequence[Picture], images: torch.Tensor) -> list[Found]:
+def look(detector: Detector, name: str, pictures: Sequence[Picture], images: torch.Tensor) -> list[Entries | str]:
     """Return what a detector finds in each picture, or the sentence that says why it could not look.
 
     A batch that it cannot look at is halved until the pictures are found that it cannot look at.

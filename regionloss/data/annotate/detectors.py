@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from regionloss.data.sidecars.sidecar import Scan
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
 from regionloss.hooks.catalogue import Catalogue, build_catalogue, catalogue
+from regionloss.hooks.options import defaults_of
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedDetector:
     """A detector by its canonical name, with options of its constructor."""
 
     name: str
@@ -31,7 +31,7 @@ def known(plugins: Sequence[str] = ()) -> Catalogue:
 
 def resolve(
     names: Sequence[str], options: Mapping[str, Mapping[str, object]] | None = None, plugins: Sequence[str] = ()
-) -> list[Named]:
+) -> list[NamedDetector]:
     """Return the detectors that names stand for.
 
     Args:
@@ -47,7 +47,7 @@ def resolve(
     found, given, where = [], options or {}, known(plugins)
     for name in names:
         detector, preset = stands_for(name, where)
-        found.append(Named(detector, {**preset, **given.get(name, {})}))
+        found.append(NamedDetector(detector, {**preset, **given.get(name, {})}))
     if not names:
         raise InputError(expected("--detectors", "names such as text,face", "none"))
     if unused := sorted(set(given) - set(names)):
@@ -83,17 +83,7 @@ def check_name(name: str, where: Catalogue) -> None:
         raise UnknownNameError(f"no detector and no term is named '{name}'. {did_you_mean(name, known_names)}")
 
 
-def build(named: Named, plugins: Sequence[str] = ()) -> Detector:
-    """Build a detector.
-
-    Raises:
-        InputError: Options that its constructor does not have.
-        WeightsError: Its weights are not here; the sentence says how to fetch them.
-    """
-    return cast(Detector, known(plugins).build("detector", named.name, dict(named.options)))
-
-
-def scan_of(named: Named, detector: Detector, max_side: int, where: Catalogue) -> Scan:
+def scan_of(named: NamedDetector, detector: Detector, max_side: int, where: Catalogue) -> Scan:
     """Return what a side-car says about a detector: change any of it, and images are looked at anew.
 
     Args:
@@ -102,13 +92,7 @@ def scan_of(named: Named, detector: Detector, max_side: int, where: Catalogue) -
         max_side: Longest side at which it is shown images, pixels.
         where: The catalogue that it was built from.
     """
-    target = where.load("detector", named.name)
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(target).parameters.items()
-        if parameter.default is not parameter.empty
-    }
-    options = {**defaults, **named.options}
+    options = {**defaults_of(where.load("detector", named.name)), **named.options}
     text = json.dumps({**options, "max_side": max_side}, sort_keys=True, default=str)
     version = str(getattr(detector, "version", ""))
     return Scan(named.name, version, weights_hash(named.name, options, where), text, detector.kind)

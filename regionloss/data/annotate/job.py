@@ -10,7 +10,7 @@ from regionloss.data.shards.tar_index import Head
 from regionloss.errors import InputError, expected
 
 #: Told how many images more are done.
-Tick = Callable[[int], None]
+Advance = Callable[[int], None]
 
 
 def silent(images: int) -> None:
@@ -60,7 +60,7 @@ class Report:
 class Stage(Protocol):
     """Does jobs one after another, and may prepare the next while it is at one."""
 
-    def __call__(self, jobs: Iterable[Job], tick: Tick) -> Iterator[Report]:
+    def __call__(self, jobs: Iterable[Job], tick: Advance) -> Iterator[Report]:
         """Yield a report for each job, in order; a shard that cannot be done is a report, not an exception."""
         ...
 

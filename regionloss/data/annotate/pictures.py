@@ -15,13 +15,14 @@ from PIL import Image
 from regionloss.console.tables import counted
 from regionloss.data.annotate.decode import shown_size
 from regionloss.data.images.files import read_image, to_tensor
+from regionloss.data.shards.shards import Tick
+from regionloss.data.shards.source import mark_of_file
 from regionloss.data.sidecars.entries import entries_of, row_regions
-from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, read_sidecar, with_scan, write_sidecar
+from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, new_row, read_sidecar, with_scan, write_sidecar
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError
 from regionloss.regions import Regions, geometry, join
 
-Tick = Callable[[int, int], None]
 Detectors = Mapping[Scan, Detector] | Mapping[str, Detector]
 
 
@@ -53,10 +54,9 @@ class Annotations:
 
     def of(self, key: str, path: Path, image: Image.Image) -> Row:
         """Return the row of a file; a new one where there is none, or the file has changed."""
-        mark = signature(path)
+        mark = mark_of_file(str(path))
         if key not in self.rows or self.files.get(key) != mark:
-            self.rows[key] = {"key": key, "width": image.width, "height": image.height, "scans": [], "regions": []}
-            self.files[key] = mark
+            self.rows[key], self.files[key] = new_row(key, image.size), mark
         return self.rows[key]
 
     def save(self) -> None:
@@ -136,12 +136,6 @@ def look(detector: Detector, image: Image.Image, max_side: int) -> Regions:
     small = shown_size(image.size, max_side)
     seen = image if small == image.size else image.resize(small, Image.Resampling.BICUBIC, reducing_gap=3.0)
     return geometry.resize(detector.detect(to_tensor([seen])), (image.height, image.width))
-
-
-def signature(path: Path) -> str:
-    """Return what tells that a file has changed: size and time of the last change."""
-    status = path.stat()
-    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def scanned(row: Row, image: Image.Image, detectors: Mapping[Scan, Detector], max_side: int) -> Row:

@@ -10,7 +10,7 @@ import typer
 
 from regionloss.console.progress import Progress
 from regionloss.console.tables import counted, print_table
-from regionloss.data.annotate.job import Report, Tick
+from regionloss.data.annotate.job import Advance, Report
 from regionloss.data.shards.omissions import omissions
 from regionloss.data.shards.tar_index import Head
 
@@ -32,7 +32,7 @@ class Following:
         self.named: Counter[str] = Counter()
         self.heads: dict[str, Head] = {}
 
-    def follow(self, start: Callable[[Tick], Iterator[Report]]) -> None:
+    def follow(self, start: Callable[[Advance], Iterator[Report]]) -> None:
         """Take the reports as they come."""
         with Progress("shards", self.shards, done=self.shards - self.todo) as shown:
 

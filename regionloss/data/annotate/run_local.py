@@ -15,12 +15,12 @@ from typing import Any
 
 from regionloss.compat.processes import release_semaphores
 from regionloss.data.annotate.decode import serve_quietly
-from regionloss.data.annotate.job import Build, Job, Report, Stage, Tick, refuse_memory
+from regionloss.data.annotate.job import Advance, Build, Job, Report, Stage, refuse_memory
 
 GRACE = 5.0
 
 
-def run_here(stage: Stage, jobs: Iterable[Job], tick: Tick) -> Iterator[Report]:
+def run_here(stage: Stage, jobs: Iterable[Job], tick: Advance) -> Iterator[Report]:
     """Yield reports of jobs done in this process."""
     try:
         yield from stage(jobs, tick)
@@ -37,7 +37,7 @@ class Worker:
     under_way: list[Job] = field(default_factory=list)
 
 
-def run_apart(builds: Sequence[Build], jobs: Sequence[Job], tick: Tick) -> Iterator[Report]:
+def run_apart(builds: Sequence[Build], jobs: Sequence[Job], tick: Advance) -> Iterator[Report]:
     """Yield reports of jobs done in several processes; a process takes its next job when it is ready for it.
 
     The jobs of a process that comes to a sudden end are reported as failed; the others go on.

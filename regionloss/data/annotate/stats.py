@@ -15,7 +15,7 @@ from regionloss.data.shards.keys import key_of
 from regionloss.data.shards.omissions import REASONS
 from regionloss.data.shards.paths import file_system
 from regionloss.data.shards.shards import Shard
-from regionloss.data.shards.source import Source, place_of
+from regionloss.data.shards.source import OpenShard, place_of
 from regionloss.data.sidecars.sidecar import SIDECAR_VERSION, Row, Sidecar, stats_path
 
 #: Reasons: a detector raised an error; it found regions outside the image; regions were there of another shape.
@@ -32,7 +32,7 @@ def counts(rows: Iterable[Row], detectors: Collection[str] | None = None) -> dic
     return dict(Counter(r["kind"] for r in regions if detectors is None or r["detector"] in detectors))
 
 
-def write_stats(job: Job, source: Source, sidecar: Sidecar, names: Names) -> None:
+def write_stats(job: Job, source: OpenShard, sidecar: Sidecar, names: Names) -> None:
     """Write the stats of a shard; they are the same whenever and however it is annotated."""
     found = {reason: dict(sorted(named.items())) for reason, named in sorted(names.items()) if named}
     found |= left_out(source.shard)
@@ -44,7 +44,7 @@ def write_stats(job: Job, source: Source, sidecar: Sidecar, names: Names) -> Non
         "regions": dict(sorted(counts(sidecar.rows()).items())),
         "scans": [asdict(scan) for scan in sidecar.scans],
         "keys": source.shard.head.rule,
-        "problem": source.shard.problem.replace(source.shard.path, job.shard),
+        "problem": source.shard.head.problem.replace(source.shard.path, job.shard),
         "other_files": source.others,
         "counts": {reason: len(named) for reason, named in found.items()} | source.shard.head.counts,
         "named": found,
@@ -87,7 +87,7 @@ def hid_images(sidecar: str) -> bool:
     return bool(read_stats(sidecar).get("counts", {}).get("hidden"))
 
 
-def other_shard(job: Job, source: Source, known: Sidecar) -> str:
+def other_shard(job: Job, source: OpenShard, known: Sidecar) -> str:
     """Return the shard whose side-car is in the way: another one of the same name. Empty where there is none.
 
     A shard that has changed is at its old place; one that was moved has not changed.

@@ -12,10 +12,10 @@ from regionloss.data.annotate.decode import Picture
 from regionloss.data.annotate.job import Job
 from regionloss.data.annotate.stats import RESHAPED, Names, add_names, hid_images, kept_names, other_shard
 from regionloss.data.shards.keys import same_rule
-from regionloss.data.shards.source import Source
+from regionloss.data.shards.source import OpenShard
 from regionloss.data.sidecars.entries import same_aspect
 from regionloss.data.sidecars.recovery import keep_copy, known_sidecar
-from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, with_scan
+from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, new_row, sides, with_scan
 from regionloss.errors import InputError, expected
 
 #: Options of a scan that no detector made: they tell at least how it was shown the images.
@@ -42,7 +42,7 @@ class Work:
     """
 
     job: Job
-    source: Source | None = None
+    source: OpenShard | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     scans: tuple[Scan, ...] = ()
     known: Any = None
@@ -55,7 +55,7 @@ class Work:
     started: float = field(default_factory=time.monotonic)
 
 
-def recall(work: Work, source: Source, own: Sequence[Scan]) -> None:
+def recall(work: Work, source: OpenShard, own: Sequence[Scan]) -> None:
     """Take over what earlier runs found, and note which detectors have not looked at which images yet.
 
     Raises:
@@ -79,14 +79,14 @@ def recall(work: Work, source: Source, own: Sequence[Scan]) -> None:
     work.names.update(kept_names(work.job.target, set(work.rows) - again, again, [scan.detector for scan in own]))
 
 
-def is_same(job: Job, source: Source, known: Sidecar) -> bool:
+def is_same(job: Job, source: OpenShard, known: Sidecar) -> bool:
     """Whether a side-car is of a shard as it is now, and by the names that its images have now."""
     if known.shard not in ("", source.mark):  # imported regions do not know of what they are
         return False
     return same_rule(known.rule, source.shard.head.rule) and bool(known.rule or not hid_images(job.target))
 
 
-def earlier(work: Work, source: Source) -> Sidecar:
+def earlier(work: Work, source: OpenShard) -> Sidecar:
     """Return what is at a job's target; an empty side-car where there is none that can be read."""
     job = work.job
     known, work.damage = known_sidecar(job.target)
@@ -96,13 +96,7 @@ def earlier(work: Work, source: Source) -> Sidecar:
     return known
 
 
-def keep_damaged(work: Work) -> None:
-    """Keep a copy of a side-car that cannot be read: what was imported into it, nobody could find again."""
-    told = f"What these detectors find is made anew; the damaged file is kept as {keep_copy(work.job.target)}."
-    work.damage += f". {told} Regions of other detectors, and imported ones, are in it alone: bring them in again."
-
-
-def join_others(work: Work, source: Source, own: Sequence[Scan]) -> None:
+def join_others(work: Work, source: OpenShard, own: Sequence[Scan]) -> None:
     """Add what others have found since this run began: each writes its own detectors' findings, and keeps the others'.
 
     Raises:
@@ -110,7 +104,9 @@ def join_others(work: Work, source: Source, own: Sequence[Scan]) -> None:
     """
     known = earlier(work, source)
     if work.damage:
-        keep_damaged(work)
+        # What was imported into it, nobody could find again.
+        told = f"What these detectors find is made anew; the damaged file is kept as {keep_copy(work.job.target)}."
+        work.damage += f". {told} Regions of other detectors, and imported ones, are in it alone: bring them in again."
     if known.shard not in ("", source.mark) or known.table.equals(work.known):
         return
     names, marks = {scan.detector for scan in own}, {**source.marks, **known.files}
@@ -119,7 +115,7 @@ def join_others(work: Work, source: Source, own: Sequence[Scan]) -> None:
     for key in same:
         other = known[key]
         row = work.rows.get(key, other | {"scans": [], "regions": []})
-        if same_aspect((row["width"], row["height"]), (other["width"], other["height"])):
+        if same_aspect(sides(row), sides(other)):
             for scan in (scan for scan in other["scans"] if scan["detector"] not in names):
                 found = [region for region in other["regions"] if region["detector"] == scan["detector"]]
                 row = with_scan(row, Scan(**scan), found)
@@ -141,11 +137,10 @@ def imported(row: Row) -> Row | None:
 
 def row_of(work: Work, picture: Picture) -> Row:
     """Return the row of an image that is looked at: a new one where there is none, or the image has another shape."""
-    width, height = picture.size
     row = work.rows.get(picture.key)
-    if row is not None and same_aspect((row["width"], row["height"]), picture.size):
-        return row | {"width": width, "height": height}
+    if row is not None and same_aspect(sides(row), picture.size):
+        return row | dict(zip(("width", "height"), picture.size, strict=True))
     if row is not None and row["regions"]:
         told = f"{len(row['regions'])} regions of an image of {row['height']} x {row['width']} are left out."
         work.names[RESHAPED][picture.key] = told
-    return {"key": picture.key, "width": width, "height": height, "scans": [], "regions": []}
+    return new_row(picture.key, picture.size)

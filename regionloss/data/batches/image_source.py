@@ -15,7 +15,7 @@ from regionloss.data.sidecars.entries import Joined
 from regionloss.errors import InputError, expected
 
 #: Path of a shard, key and size (width, height) of an image -> what was found in it.
-Annotations = Callable[[str, str, tuple[int, int]], Joined]
+Lookup = Callable[[str, str, tuple[int, int]], Joined]
 #: How many images in a row may be unreadable, and how many of them are looked for in one shard.
 MOST_ATTEMPTS, NEAR_ATTEMPTS = 20, 3
 
@@ -45,7 +45,7 @@ class ImageSource:
         shards: ShardSet,
         framing: Framing,
         seed: int,
-        annotations: Annotations | None = None,
+        annotations: Lookup | None = None,
         window: int = 4,
         max_pixels: int = MOST_PIXELS,
     ) -> None:

@@ -24,7 +24,7 @@ from regionloss.data.shards.paths import (
     printable,
     suffix_of,
 )
-from regionloss.data.shards.shards import FolderShard, TarShard
+from regionloss.data.shards.shards import FolderShard, Shard, TarShard
 from regionloss.data.shards.tar_headers import GZIP
 from regionloss.data.shards.tar_index import mark_of
 from regionloss.disk import to_disk
@@ -34,7 +34,7 @@ PART = 1 << 20
 
 
 @dataclass
-class Source:
+class OpenShard:
     """A shard that can be read from.
 
     Args:
@@ -45,7 +45,7 @@ class Source:
         copied: The folder that holds the copy of a remote file.
     """
 
-    shard: TarShard | FolderShard
+    shard: Shard
     mark: str = ""
     marks: dict[str, str] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
@@ -67,8 +67,7 @@ def marks_of(folder: str) -> dict[str, str]:
     """Return what tells that a file has changed, by key, of the images below a folder."""
     names = [name for name in names_below(folder) if is_image(name)]
     if is_local(folder):
-        stats = (status(os.path.join(folder, name)) for name in names)
-        marks = [f"{found.st_size}-{found.st_mtime_ns}" for found in stats]
+        marks = [mark_of_file(os.path.join(folder, name)) for name in names]
     else:
         system, inner = file_system(folder)
         listed = system.find(inner, detail=True).items()
@@ -78,12 +77,13 @@ def marks_of(folder: str) -> dict[str, str]:
     return dict(zip(normal(list(map(printable, names))), marks, strict=True))
 
 
-def status(path: str) -> os.stat_result:
-    """Return what is known of a file; of a link to nothing, what is known of the link: it is named when it is read."""
+def mark_of_file(path: str) -> str:
+    """Return a file's size and last change; of a link to nothing, those of the link: it is named when it is read."""
     try:
-        return os.stat(path)
+        status = os.stat(path)
     except OSError:
-        return os.lstat(path)
+        status = os.lstat(path)
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def place_of(path: str) -> str:
@@ -91,7 +91,7 @@ def place_of(path: str) -> str:
     return os.path.abspath(path) if is_local(path) else address(path)
 
 
-def open_source(path: str) -> Source:
+def open_source(path: str) -> OpenShard:
     """Open a shard; a remote tar file is copied to this machine once.
 
     Raises:
@@ -101,7 +101,7 @@ def open_source(path: str) -> Source:
     path = address(path)
     if is_folder_shard(path):
         others = Counter(suffix_of(name) for name in names_below(path) if not is_image(name))
-        return Source(FolderShard(path), marks=marks_of(path), others=dict(sorted(others.items())))
+        return OpenShard(FolderShard(path), marks=marks_of(path), others=dict(sorted(others.items())))
     mark = mark_of(path)
     if is_local(path) and path.endswith(".tar"):
         return of_tar(TarShard(path), mark)
@@ -132,9 +132,9 @@ def copy(path: str, local: str) -> None:
                     here.write(part)
 
 
-def of_tar(shard: TarShard, mark: str, copied: tempfile.TemporaryDirectory[str] | None = None) -> Source:
+def of_tar(shard: TarShard, mark: str, copied: tempfile.TemporaryDirectory[str] | None = None) -> OpenShard:
     """Open a tar file of images on this machine."""
     if shard.keys():
         with suppress(InputError, OSError):
             shard.read(0)  # Opened here, since several threads will read at once.
-    return Source(shard, mark, others=shard.index().others, copied=copied)
+    return OpenShard(shard, mark, others=shard.index().others, copied=copied)

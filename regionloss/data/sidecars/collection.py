@@ -13,11 +13,10 @@ from regionloss.data.images.files import decoded, open_image
 from regionloss.data.shards.addresses import unsigned
 from regionloss.data.shards.keys import normal
 from regionloss.data.shards.paths import exists, expand, is_folder, names_below
-from regionloss.data.shards.source import Source, open_source
+from regionloss.data.shards.source import OpenShard, open_source
 from regionloss.data.sidecars.entries import row_regions, same_aspect
-from regionloss.data.sidecars.formats.rows import sides
 from regionloss.data.sidecars.schema import is_box
-from regionloss.data.sidecars.sidecar import SUFFIX, Row, Sidecar, read_sidecar, sidecar_path
+from regionloss.data.sidecars.sidecar import SUFFIX, Row, Sidecar, read_sidecar, sidecar_path, sides
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
 from regionloss.regions.regions import Regions
 
@@ -129,7 +128,7 @@ def pictures(
         source.close()
 
 
-def opened_shard(path: str) -> Source:
+def opened_shard(path: str) -> OpenShard:
     """Open a shard; raise InputError where there is none."""
     try:
         return open_source(path)

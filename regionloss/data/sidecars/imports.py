@@ -10,12 +10,12 @@ from regionloss.data.shards.addresses import address
 from regionloss.data.shards.atomic import alone
 from regionloss.data.shards.keys import nfc, same_rule
 from regionloss.data.shards.paths import is_tar
-from regionloss.data.shards.source import Source
+from regionloss.data.shards.source import OpenShard
 from regionloss.data.sidecars.collection import advice_on_keys, opened_shard
 from regionloss.data.sidecars.entries import same_aspect
-from regionloss.data.sidecars.formats.rows import Imported, sides, with_import
+from regionloss.data.sidecars.formats.rows import Imported, with_import
 from regionloss.data.sidecars.recovery import keep_copy, known_sidecar
-from regionloss.data.sidecars.sidecar import Row, Sidecar, write_sidecar
+from regionloss.data.sidecars.sidecar import Row, Sidecar, new_row, sides, write_sidecar
 from regionloss.errors import InputError, expected
 
 
@@ -96,9 +96,9 @@ def add(
     rows = {row["key"]: row for row in known.rows()}
     complete = known.scans
     for row in held:
-        key, (width, height) = row["key"], sizes[row["key"]]
-        if key not in rows or not same_aspect((width, height), sides(rows[key])):
-            rows[key] = {"key": key, "width": width, "height": height, "scans": [], "regions": []}
+        key = row["key"]
+        if key not in rows or not same_aspect(sizes[key], sides(rows[key])):
+            rows[key] = new_row(key, sizes[key])
             complete = ()  # no detector has looked at this image
         rows[key] = with_import(rows[key], row)
     ordered = [rows[key] for key in keys if key in rows]
@@ -106,7 +106,7 @@ def add(
     return [damage] if damage else []
 
 
-def sizes_of(source: Source, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:
+def sizes_of(source: OpenShard, rows: Mapping[str, Row]) -> dict[str, tuple[int, int]]:
     """Return `(width, height)` of the upright images of rows that a shard holds; an unreadable one has its row's."""
     sizes = {}
     for number, key in enumerate(source.shard.keys()):

@@ -130,6 +130,16 @@ class Sidecar:
             yield from map(whole, batch.to_pylist())
 
 
+def new_row(key: str, size: tuple[int, int]) -> Row:
+    """Return the row of an image of `size` (width, height) that nobody has looked at."""
+    return {"key": key, "width": size[0], "height": size[1], "scans": [], "regions": []}
+
+
+def sides(row: Row) -> tuple[int, int]:
+    """Return the `(width, height)` that a row gives its image."""
+    return row["width"], row["height"]
+
+
 def whole(row: Row) -> Row:
     """Return a row whose lists are there: what another program wrote as null is an empty list."""
     return row | {name: row[name] or [] for name in ("scans", "regions")}

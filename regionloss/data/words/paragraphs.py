@@ -30,7 +30,7 @@ class SetWord:
 
 
 @dataclass(frozen=True)
-class Block:
+class WordBlock:
     """Words that were set, and the size that holds all of their boxes."""
 
     words: tuple[SetWord, ...]
@@ -48,7 +48,7 @@ def set_block(
     rng: random.Random,
     padding: int = 1,
     gap: int = 2,
-) -> Block | None:
+) -> WordBlock | None:
     """Set a block of words, or None where not even one fits.
 
     Args:
@@ -83,7 +83,7 @@ def set_block(
         for text, x, mask, rise in row:
             words.append(SetWord(text, mask, x + shift, padding + number * pitch + ascent + rise))
     deepest = max(word.y + word.mask.height for word in words)
-    return Block(tuple(words), longest + 2 * padding, deepest + padding)
+    return WordBlock(tuple(words), longest + 2 * padding, deepest + padding)
 
 
 def line_pitch(line: int, room: int, spread: float, gap: int) -> tuple[int, int]:

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from regionloss.data.words.glyphs import DIGITS, build_lexicon, ink
+from regionloss.data.words.paragraphs import Box, set_block
 from regionloss.errors import InputError, expected
 from regionloss.regions.regions import Regions
 
 Colour = tuple[int, int, int]
-Box = tuple[int, int, int, int]
 
 # Rec. 601 luma, as PIL's conversion to grey uses it.
 LUMA = (0.299, 0.587, 0.114)
@@ -130,7 +130,8 @@ class TextRenderer:
             text, mask = self.word(image.width, rng)
             box = self.place(image.size, mask, boxes, rng) if mask else None
             if box and mask:
-                self.draw(image, box, mask, rng)
+                colour = self.ground(image, box, rng)
+                image.paste(colour, (box[0] + self.style.padding, box[1] + self.style.padding), mask)
                 boxes.append(box)
                 texts.append(text)
         return image, text_regions(boxes, texts, image.size)
@@ -174,8 +175,6 @@ class TextRenderer:
 
     def paragraph(self, image: Image.Image, rng: random.Random) -> tuple[list[Box], list[str]]:
         """Draw a paragraph somewhere, and return the boxes and texts of its words; none where none fits."""
-        from regionloss.data.words.paragraphs import set_block
-
         low, high = self.style.font_sizes
         size, font = round(low * (high / low) ** rng.random()), rng.choice(self.fonts)
         width, lines = round(image.width * rng.uniform(0.5, 1.0)), rng.randint(*self.style.lines)
@@ -189,11 +188,6 @@ class TextRenderer:
         for word in block.words:
             image.paste(colour, (left + word.x, top + word.y), word.mask)
         return [word.box(left, top, padding) for word in block.words], [word.text for word in block.words]
-
-    def draw(self, image: Image.Image, box: Box, mask: Image.Image, rng: random.Random) -> None:
-        """Draw a word into its box, in a colour that stands out, on a plate where none would."""
-        colour = self.ground(image, box, rng)
-        image.paste(colour, (box[0] + self.style.padding, box[1] + self.style.padding), mask)
 
     def ground(self, image: Image.Image, box: Box, rng: random.Random) -> Colour:
         """Return a colour that stands out in a box, having laid a plate there where none would."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from regionloss.evaluation.report.data import ReportData
 from regionloss.pictures.boxes import PLAIN_TEXT
 
 START = "#a9aeb6"
-ARMS = ("#2a62a8", "#c2570c", "#0f766e", "#6d28d9", "#be185d")
+#: Colours of tokenizers by their place on the page (its style sheet has the same, and lighter ones for the dark).
+ARMS = ("#2a62a8", "#c2570c", "#0f766e", "#6d28d9", "#be185d", "#7a6a00", "#0e7490", "#9f1239")
 STYLE: dict[Any, Any] = {
     **PLAIN_TEXT,
     "svg.fonttype": "none",
@@ -36,31 +37,46 @@ TITLES = {"l1": "L1", "l2": "L2", "edges": "edges", "commitment": "commitment", 
 SMOOTHED = 9
 
 
-def colours(data: ReportData) -> dict[str, str]:
-    """Return the colour of each arm by its name; the same in legends, tables and curves."""
-    return {arm.name: ARMS[i % len(ARMS)] for i, arm in enumerate(data.arms)}
+@dataclass(frozen=True)
+class Curves:
+    """Losses during training, as a run logs them.
+
+    Args:
+        records: Records of metrics.jsonl.
+        arms: Names of tokenizers by the part of the run that trained them, in the order of the page's results.
+        start: Part that all of them began from; None where there was none.
+    """
+
+    records: Sequence[Mapping[str, Any]]
+    arms: Mapping[str, str]
+    start: str | None = None
+
+    @property
+    def lines(self) -> list[tuple[str, str, str]]:
+        """Part, name and colour of each line, the start first."""
+        colours = [ARMS[i % len(ARMS)] for i in range(len(self.arms))]
+        arms = [(part, name, colour) for (part, name), colour in zip(self.arms.items(), colours, strict=True)]
+        return arms if self.start is None else [(self.start, "start", START), *arms]
 
 
-def loss_curves(data: ReportData) -> str:
+def loss_curves(curves: Curves) -> str:
     """Return one drawing (SVG) with a panel for each loss that the arms logged; empty where nothing was logged."""
-    parts = [row for row in ([data.start] if data.start else []) + list(data.arms) if row.part]
-    named = {row.part: row for row in parts}
-    keys = loss_keys([record for record in data.metrics if record.get("part") in {arm.part for arm in data.arms}])
+    records = curves.records
+    keys = loss_keys([record for record in records if record.get("part") in curves.arms])
     if not keys:
         return ""
     with matplotlib.rc_context(STYLE):
         rows = -(-len(keys) // 3)
         figure = Figure(figsize=(9.6, 2.5 * rows), layout="constrained")
         panels = figure.subplots(rows, 3, squeeze=False).flatten()
-        offset = 1 + max((r["step"] for r in data.metrics if data.start and r["part"] == data.start.part), default=-1)
+        offset = 1 + max((r["step"] for r in records if curves.start and r["part"] == curves.start), default=-1)
         shown: dict[str, Any] = {}
         for panel, key in zip(panels, keys, strict=False):
             panel.set_title(TITLES.get(key.removeprefix("loss/"), f"{key.removeprefix('loss/')} term"), fontsize=10.5)
-            for part, row in named.items():
-                first = row is data.start
-                colour = START if first else colours(data)[row.name]
-                if line := draw(panel, points(data.metrics, part, key, 0 if first else offset), colour):
-                    shown.setdefault(row.name, line)
+            for part, name, colour in curves.lines:
+                shift = 0 if part == curves.start else offset
+                if line := draw(panel, points(records, part, key, shift), colour):
+                    shown.setdefault(name, line)
         for panel in panels[len(keys) :]:
             panel.set_axis_off()
         for panel in panels[max(0, len(keys) - 3) : len(keys)]:

@@ -1,144 +1,187 @@
-"""One HTML page: numbers first, then pictures, curves, and how it was made."""
+"""One HTML page that needs nothing but a browser: numbers, plots, and every instance to look at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from regionloss.data.shards.atomic import write_whole
-from regionloss.evaluation.metrics import Interval
-from regionloss.evaluation.report.curves import colours, loss_curves
-from regionloss.evaluation.report.data import ReportData
-from regionloss.evaluation.report.pictures import Strip, face_strips, image_strips, word_strips
-from regionloss.evaluation.report.scores import COLUMNS, Score, scores
+from regionloss.disk import whole
+from regionloss.errors import InputError, expected
+from regionloss.evaluation.report.cautions import cautions
+from regionloss.evaluation.report.columns import Column, Row, fact, find_columns, name_rows
+from regionloss.evaluation.report.curves import Curves, loss_curves
+from regionloss.evaluation.report.differences import Comparison, Tables, comparisons, findings
+from regionloss.evaluation.report.distortion import Plot, plots, published
+from regionloss.evaluation.report.groups import GroupTable, column_tables, size_tables
+from regionloss.evaluation.report.instances import Browser, browser
+from regionloss.evaluation.report.tables import Table, summary_tables
+from regionloss.evaluation.results import Results
 
 T = TypeVar("T")
-
-SET_TITLES = {
-    "text": "Words on photographs",
-    "face": "Faces",
-    "folder": "Your pictures",
-}
-SET_HINTS = {
-    "text": "Rendered words that were not trained on, over photographs that were not trained on; the fonts are shared.",
-    "face": "Crops of one photograph that was not trained on. Few faces: look at them, do not count on the numbers.",
-    "folder": "Crops of files kept out of training. What stands there is what the judge reads in the original; words "
-    "of which it is less than 80% sure are left out.",
-}
+SCRIPTS = ("page.js", "letters.js", "browser.js")
+#: Most instances on a page.
+MOST = 5000
 
 
-def write_report(data: ReportData, out_dir: Path) -> Path:
-    """Write `report.html` into a folder and return where it is. The page needs no other file and no script.
-
-    What cannot be drawn is left out, and the page says what and why: it is the last thing of a long training to lose.
+@dataclass(frozen=True)
+class Origin:
+    """How the tokenizers of a page were made, where one run made them.
 
     Args:
-        data: All that the page shows.
-        out_dir: Made where it is missing.
+        command: The command that was typed.
+        resolved: The resolved recipe (`regionloss.recipe.resolved`): recipe, versions, components, licences.
+        seconds: Time of each stage by its name, in order.
+        credits: What the images are made of, with the rights in each.
     """
-    environment = Environment(
+
+    command: str = ""
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    credits: Sequence[tuple[str, str]] = ()
+
+
+def write_report(
+    results: Sequence[Results],
+    path: Path,
+    *,
+    title: str | None = None,
+    curves: Curves | None = None,
+    origin: Origin | None = None,
+    notes: Sequence[str] = (),
+    most: int = MOST,
+) -> Path:
+    """Write a page that shows results side by side, and return its path. The page needs no other file.
+
+    What cannot be drawn is left out, and the page says what and why: it is the last thing of a long run to lose.
+
+    Args:
+        results: One for each tokenizer; the first is the one that the others are compared with.
+        path: File to write.
+        title: Title of the page; made of the tokenizers' names where it is None.
+        curves: Losses during training.
+        origin: How the tokenizers were made.
+        notes: Sentences for the reader.
+        most: Most instances on the page; of more, the worst, the most different and an even choice are shown.
+
+    Raises:
+        InputError: No results.
+        DiskError: The file cannot be written.
+    """
+    if not results:
+        raise InputError(expected("report", "results of one tokenizer at least", "none"))
+    rows = name_rows(results)
+    heading = title if title is not None else " against ".join(row.name for row in rows[:4])
+    heading += f" and {len(rows) - 4} more" if title is None and len(rows) > 4 else ""
+    page = (
+        environment()
+        .get_template("report.html.jinja")
+        .render(title=heading, origin=origin, notes=notes, **context(rows, curves, most))
+    )
+    with whole(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+    return path
+
+
+def environment() -> Environment:
+    """Return what the template is rendered with."""
+    found = Environment(
         loader=PackageLoader("regionloss.evaluation.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "duration": duration}
-    page = environment.get_template("report.html.jinja").render(context(data))
-    path = out_dir / "report.html"
-    write_whole(str(path), page.encode("utf-8", errors="backslashreplace"))
-    return path
+    found.filters |= {"duration": duration, "fact": fact, "weights": used_weights, "yaml": as_yaml}
+    found.filters |= {"by_column": by_column, "means": means, "sets": sets}
+    return found
 
 
-def context(data: ReportData) -> dict[str, Any]:
-    """Return what the template shows."""
+def context(rows: Sequence[Row], curves: Curves | None, most: int) -> dict[str, Any]:
+    """Return what the template shows besides what is given."""
     missing: list[str] = []
-    none: list[Strip] = []
 
     def drawn(what: str, draw: Callable[[], T], instead: T) -> T:
         try:
             return draw()
         except Exception as error:  # of any kind: of the drawing's libraries, of what users named
-            missing.append(f"Not drawn: {what} ({type(error).__name__}: {error}).")
+            missing.append(f"Not shown: {what} ({type(error).__name__}: {error}).")
             return instead
 
+    def told(sentence: str) -> None:
+        missing.append(sentence)
+
+    columns = drawn("the scores", lambda: find_columns(rows), list[Column]())
+    tables = Tables(told)
+    differences = drawn("differences", lambda: comparisons(rows, columns, tables), list[Comparison]())
+    shown = drawn("the instances", lambda: browser(rows, columns, most, told), Browser({}, (), 0, 0))
+    script = scripts()
     return {
-        "data": data,
+        "rows": rows,
         "missing": missing,
-        "colours": colours(data),
-        "findings": findings(data),
-        "tables": [table(data, name) for name in data.test],
-        "columns": COLUMNS,
-        "word_strips": drawn("the words", lambda: word_strips(data, "text", data.crops), none),
-        "folder_words": drawn("the words in your pictures", lambda: word_strips(data, "folder", data.crops // 2), none),
-        "faces": drawn("the faces", lambda: face_strips(data, "face", 8), none),
-        "images": drawn("the whole images", lambda: image_strips(data, "text", 8), none),
-        "folder_images": drawn("your pictures", lambda: image_strips(data, "folder", 8), none),
-        "curves": drawn("the losses during training", lambda: loss_curves(data), ""),
-        "recipe": yaml.safe_dump(data.resolved.get("recipe", {}), sort_keys=False, allow_unicode=True, width=100),
-        "weights": used_weights(data.resolved),
-    }
-
-
-def table(data: ReportData, set_name: str) -> dict[str, Any]:
-    """Return one test set's table: the rows' scores and the arms' differences from the first arm."""
-    rows = [(row, scores(data, row, set_name)) for row in data.rows]
-    shown = [name for name in COLUMNS if any(name in found for _, found in rows)]
-    control = scores(data, data.arms[0], set_name)
-    differences = [
-        (arm, {name: score.minus(control[name]) for name, score in scores(data, arm, set_name).items()})
-        for arm in data.arms[1:]
-    ]
-    regions = data.test[set_name].regions
-    return {
-        "name": set_name,
-        "title": SET_TITLES.get(set_name, set_name),
-        "hint": SET_HINTS.get(set_name, ""),
-        "columns": shown,
-        "rows": [(row, {name: score.interval for name, score in found.items()}) for row, found in rows],
+        "cautions": cautions(rows),
+        "findings": drawn("what was found", lambda: findings(differences[:1]), list[str]()),
+        "tables": drawn("the tables", lambda: summary_tables(rows, columns), list[Table]()),
+        "ceilings": any(score.ceiling is not None for row in rows for score in row.summary.scores),
         "differences": differences,
-        "images": len(data.test[set_name].images),
-        "counts": {kind: len(found) for kind, found in regions.items()},
+        "plots": drawn("the rate-distortion plots", lambda: plots(rows, columns), list[Plot]()),
+        "published": published(),
+        "sizes": drawn("the size groups", lambda: size_tables(rows, columns), list[GroupTable]()),
+        "groups": drawn("the groups of the data", lambda: column_tables(rows, columns), dict[str, list[GroupTable]]()),
+        "browser": shown,
+        "browser_json": Markup(as_json(shown.data)),
+        "curves": Markup(drawn("the losses during training", lambda: loss_curves(curves), "") if curves else ""),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     }
 
 
-def findings(data: ReportData) -> list[str]:
-    """Return, for each arm after the first, what was found, in one sentence that says how sure it is."""
-    if "text" not in data.test or "text" not in data.arms[0].readings:
-        return []
-    control = scores(data, data.arms[0], "text")
-    if not control["accuracy"].values:
-        return []
-    return [sentence(data.arms[0].name, arm.name, scores(data, arm, "text"), control) for arm in data.arms[1:]]
+def scripts() -> str:
+    """Return the page's script."""
+    folder = files("regionloss.evaluation.report") / "templates"
+    return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
 
 
-def sentence(first: str, name: str, found: Mapping[str, Score], control: Mapping[str, Score]) -> str:
-    """Return what one arm changed about reading, and what it cost elsewhere."""
-    words = reading_sentence(first, name, found["accuracy"], control["accuracy"])
-    outside = found["psnr_outside"].minus(control["psnr_outside"])
-    if outside is None:
-        return words
-    return f"{words} Outside the words PSNR changes by {signed(outside.mean, 2)} dB."
+def as_json(data: Any) -> str:
+    """Return data as JSON that neither ends the element it stands in nor begins another."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def reading_sentence(first: str, name: str, ours: Score, control: Score) -> str:
-    """Return what one arm changed about reading."""
-    mine, theirs, change = ours.interval, control.interval, ours.minus(control)
-    assert mine is not None and theirs is not None and change is not None  # noqa: PT018 (words were read)
-    words, images = len(ours.values), len(set(ours.images))
-    numbers = (
-        f"Of {words} unseen words in {images} images, the judge reads {mine.mean:.1f}% after '{name}' and "
-        f"{theirs.mean:.1f}% after '{first}'"
-    )
-    low, high = signed(change.low, 1), signed(change.high, 1)
-    spread = f"{signed(change.mean, 1)} points (95% interval {low} to {high})"
-    if change.low <= 0 <= change.high:
-        return f"{numbers}: {spread}, which is within the noise of this test."
-    return f"{numbers}: {spread}."
+def sets(rows: Sequence[Row]) -> list[tuple[str, int]]:
+    """Return the sets of images of the page, each once, with their numbers of images."""
+    found = {(row.summary.data, row.summary.data_identity): row.summary.images for row in rows}
+    return [(data, images) for (data, _), images in found.items()]
+
+
+def means(per: str) -> str:
+    """Return what a number is a mean over, as words below its column's title."""
+    return {"instance": "mean of instances", "image": "mean of images", "set": "all images together"}.get(per, per)
+
+
+def by_column(groups: Iterable[tuple[str, list[GroupTable]]]) -> list[tuple[str, list[GroupTable]]]:
+    """Return tables of groups with their headings."""
+    return [(f"By '{name}'", tables) for name, tables in groups]
+
+
+def as_yaml(data: Any) -> str:
+    """Return data as people write recipes."""
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
 def used_weights(resolved: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -148,23 +191,3 @@ def used_weights(resolved: Mapping[str, Any]) -> list[dict[str, str]]:
         for weight in component.get("weights", ()):
             found.setdefault(weight["name"], weight)
     return list(found.values())
-
-
-def number(value: float | Interval | None, column: str, change: bool = False) -> str:
-    """Return a mean as text, with the digits that its column deserves, with its sign where it is a change."""
-    if value is None:
-        return "–"
-    mean = value.mean if isinstance(value, Interval) else value
-    digits = 1 if COLUMNS[column][1] == "%" else 2
-    return signed(mean, digits) if change else f"{mean:.{digits}f}".replace("-", "−")
-
-
-def signed(value: float, digits: int) -> str:
-    """Return a change as text, with a sign as wide as the plus."""
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"

@@ -13,7 +13,7 @@ from shards import PLUGIN, drawn, encoded, random_shard, tar_of
 from test_annotator import annotate
 
 from regionloss.data.annotate import annotator as stage
-from regionloss.data.shards.source import Source, open_source
+from regionloss.data.shards.source import OpenShard, open_source
 
 COMMAND = f"""
 from regionloss.cli.main import app
@@ -87,7 +87,7 @@ def test_what_a_disk_or_a_network_fails_to_read_is_read_by_the_next_run(
     (tmp_path / "a.tar").write_bytes(random_shard(1, 12)[0])
 
     def failing(share: range) -> None:
-        def opened(shard: str) -> Source:
+        def opened(shard: str) -> OpenShard:
             source = open_source(shard)
             read = source.shard.read
 

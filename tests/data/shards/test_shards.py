@@ -61,7 +61,7 @@ def test_images_of_a_tar_are_read_by_key(tmp_path: Path) -> None:
     assert shard.keys() == ["00000", "deep/er/00001", "deep/er/00002", f"{'long' * 40}/00004"]
     read = [shard.read(i) for i in reversed(range(4))][::-1]
     assert read == [b"first", b"second", b"third" * 300, b"a name of more than a hundred characters"]
-    assert not shard.problem
+    assert not shard.head.problem
 
 
 def files_of(handle: IO[bytes]) -> list[dict[str, Any]]:
@@ -103,8 +103,8 @@ def test_a_truncated_tar_gives_what_came_before_and_says_so(tmp_path: Path) -> N
         (tmp_path / "a.tar").write_bytes(whole[:cut])
         shard = TarShard(str(tmp_path / "a.tar"), tmp_path / "cache")
         assert len(shard) == len(shard.keys()) == len(TarShard(shard.path, shard.cache)) == count
-        assert TarShard(shard.path, shard.cache).problem == shard.problem
-        assert f"{count} images before that are used" in shard.problem
+        assert TarShard(shard.path, shard.cache).head.problem == shard.head.problem
+        assert f"{count} images before that are used" in shard.head.problem
         assert all(shard.read(i) == bytes(2000) for i in range(count))
 
 
@@ -112,7 +112,7 @@ def test_not_a_tar_and_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"<html>not found</html>" * 100)
     shard = TarShard(str(tmp_path / "a.tar"), tmp_path / "cache")
     assert shard.keys() == []
-    assert "cannot be read" in shard.problem
+    assert "cannot be read" in shard.head.problem
     with pytest.raises(InputError, match="nothing there"):
         TarShard(str(tmp_path / "b.tar"), tmp_path / "cache").keys()
 

@@ -86,7 +86,7 @@ def test_images_before_a_header_that_cannot_be_are_used_and_the_damage_is_named(
         assert shard.keys()[:2] == ["0", "1"]
         assert [shard.read(0), shard.read(1)] == [b"first", b"second"]
         assert f"{path}: cannot be read to its end" in shard.head.problem
-    assert shards.problems[0] == source.shard.problem
+    assert shards.problems[0] == source.shard.head.problem
     source.close()
 
 
@@ -96,7 +96,7 @@ def test_of_a_header_little_is_read(tmp_path: Path) -> None:
     path.write_bytes(IMAGE + member("x", bytes(8 << 20), tarfile.GNUTYPE_LONGNAME) + member("3.jpg") + bytes(BEHIND))
     shard = TarShard(str(path), tmp_path / "cache")
     assert shard.keys() == ["2"]
-    assert "a header of 8388608 bytes" in shard.problem
+    assert "a header of 8388608 bytes" in shard.head.problem
 
 
 def test_folders_empty_files_and_links_named_as_images(tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def test_the_sample_is_drawn_and_squared_with_its_regions(folder: Path) -> None:
         return {"text": Regions("text", box, torch.tensor([0]), (image.height, image.width), 1)}
 
     first = pictures("images", look, 32, 2, seed=1)
-    assert [one.key for one in first] == [one.key for one in pictures("images", look, 32, 2, seed=1)]
+    assert [one.name for one in first] == [one.name for one in pictures("images", look, 32, 2, seed=1)]
     assert len(first) == 2
     assert first[0].regions["text"].boxes.tolist() == [[0.0, 0.0, 32.0, 32.0]]
     (one, _) = samples(first, None, "blur=1")

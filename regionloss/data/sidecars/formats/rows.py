@@ -15,7 +15,7 @@ import numpy as np
 
 from regionloss.data.shards.atomic import write_whole
 from regionloss.data.shards.paths import file_system
-from regionloss.data.sidecars.sidecar import Row, Scan, scanned_kinds, with_scan
+from regionloss.data.sidecars.sidecar import Row, Scan, new_row, scanned_kinds, sides, with_scan
 from regionloss.errors import InputError, expected
 
 #: How many regions a file holds, and how much was left out, by reason.
@@ -72,13 +72,12 @@ class Imported:
             self.drop("images without a name", reprlib.repr(key))
             return None
         key, size = str(PurePosixPath(plain(key))), (side(width), side(height))
-        if None in size:
+        if size[0] is None or size[1] is None:
             self.drop("images without width and height in pixels", key)
             return None
         looked = ",".join(sorted({*(self.kinds if kinds is None else kinds)}))
         scans = [asdict(Scan(self.format, kind=looked))] if looked else []
-        new = {"key": key, "width": size[0], "height": size[1], "scans": scans, "regions": []}
-        row = self.rows.setdefault(key, new)
+        row = self.rows.setdefault(key, new_row(key, (size[0], size[1])) | {"scans": scans})
         if sides(row) != size:
             self.drop("images of which an entry before has another size", key)
             return None
@@ -210,11 +209,6 @@ def extent(outlines: Sequence[Sequence[float]]) -> list[float]:
     across = [value for outline in outlines for value in outline[0::2]]
     down = [value for outline in outlines for value in outline[1::2]]
     return [min(across), min(down), max(across), max(down)]
-
-
-def sides(row: Row) -> tuple[int, int]:
-    """Return the `(width, height)` that a row gives its image."""
-    return row["width"], row["height"]
 
 
 def relative(values: Sequence[float] | None, size: tuple[int, int]) -> list[float] | None:

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from insighttok_ref.trainers.tokenizer.options import Phase
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
+from insighttok_ref.trainers.tokenizer.progress import RunProgress, minutes
 from insighttok_ref.training import progress
-from insighttok_ref.training.progress import RunProgress, minutes
 
 
 class Clock:

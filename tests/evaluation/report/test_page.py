@@ -1,0 +1,83 @@
+"""The page's text: numbers in tables, sentences, and that nothing of the data becomes markup."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from regionloss.evaluation.report import write_report
+from tests.evaluation.report.fabricated import fabricate
+
+VOID = frozenset({"meta", "img", "br", "input", "line", "circle"})
+
+
+class Page(HTMLParser):
+    """Tags that are open must be closed; addresses and words are collected."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.scripts: dict[str, str] = {}
+        self.addresses: list[str] = []
+        self.words: list[str] = []
+        self.ids: set[str] = set()
+        self._script: str | None = None
+        self.feed(path.read_text(encoding="utf-8"))
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.addresses += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href", "action")]
+        self.ids.add(found.get("id") or "")
+        if tag not in VOID:
+            self.open.append(tag)
+        self._script = (found.get("id") or "code") if tag in ("script", "style") else None
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        self._script = None
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href", "action")]
+
+    def handle_data(self, data: str) -> None:
+        if self._script is None:
+            self.words.append(data)
+        else:
+            self.scripts[self._script] = self.scripts.get(self._script, "") + data
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def test_the_page_is_one_file_and_asks_for_no_other(tmp_path: Path) -> None:
+    page = Page(write_report([fabricate(tmp_path / "a")], tmp_path / "new" / "page.html"))
+    assert page.addresses
+    assert all(address.startswith("#") and address[1:] in page.ids for address in page.addresses)
+    assert "http" not in page.scripts["code"].replace("http-equiv", "")
+
+
+def test_the_tables_say_scores_intervals_ceilings_and_who_judged(tmp_path: Path) -> None:
+    results = [
+        fabricate(tmp_path / name, name, blur=blur, words=120) for name, blur in (("control", 1.6), ("ours", 0.9))
+    ]
+    text = Page(write_report(results, tmp_path / "page.html")).text
+    score = results[1].summary.score("t_acc", "", "text/reader")
+    assert score is not None
+    value, low, high = (f"{100 * float(number or 0):.1f}" for number in (score.value, score.low, score.high))
+    shown = f"best {value} {low} to {high} ceiling 100.0"
+    assert shown in text
+    for wanted in ("text/reader", "text/reader-ctc", "ab12" * 16, "rapidocr", "48 x 320, mean 0.5", "0.0583 bpp"):
+        assert wanted in text
+
+
+def test_hostile_words_stay_words(tmp_path: Path) -> None:
+    evil = "</script><script>alert(1)</script>\"'\n\u2028<img src=x onerror=alert(1)>\udc80"
+    results = fabricate(tmp_path / "a", evil, data=evil, notes=[evil], words=4)
+    page = Page(write_report([results], tmp_path / "page.html", title=evil))
+    assert json.loads(page.scripts["instances-data"])["tokenizers"][0]["name"].startswith("</script>")
+    assert "alert" not in page.scripts["code"]
+    assert "<img src=x onerror=alert(1)>" in page.text
