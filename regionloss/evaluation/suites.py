@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from regionloss.errors import InputError, did_you_mean, expected
-from regionloss.evaluation.benchmarks import Benchmark, FaceBenchmark, TextBenchmark
+from regionloss.evaluation.benchmarks import Benchmark, DocumentBenchmark, FaceBenchmark, TextBenchmark
 from regionloss.judges import Judge
 
 
@@ -36,6 +36,7 @@ class Resources:
 SUITES: Mapping[str, Callable[[Resources], Benchmark]] = {
     "text": lambda resources: TextBenchmark(resources.of("text"), resources.batches),
     "face": lambda resources: FaceBenchmark(resources.of("face")),
+    "documents": lambda resources: DocumentBenchmark(resources.of("document")),
 }
 
 

@@ -19,7 +19,8 @@ Ask = Callable[[Tensor, Regions], Sequence[Any]]
 def check_judges(benchmark: str, judges: Mapping[str, Judge], kind: str) -> None:
     """Raise InputError unless there is a judge, and all are of this kind."""
     if not judges:
-        raise InputError(expected(benchmark, f"a judge of '{kind}' regions at least", "none"))
+        advice = "Name one with --judges; 'regionloss components judge' lists them."
+        raise InputError(expected(benchmark, f"a judge of '{kind}' regions at least", "none", advice))
     for name, judge in judges.items():
         if judge.kind != kind:
             raise InputError(expected(benchmark, f"judges of '{kind}' regions", f"{name}, of '{judge.kind}' regions"))

@@ -98,6 +98,11 @@ def register_judges(register: RegisterTarget) -> None:
         summary="PP-OCRv6's recogniser, through rapidocr, whose package holds the network",
     )
     register(
+        "ppocr-v6-page",
+        f"{HERE}.page_judge:PPOcrPageJudge",
+        summary="whole documents by PP-OCRv6's detector and recogniser, through rapidocr",
+    )
+    register(
         "crnn-english-g2",
         f"{HERE}.crnn_judge:CrnnEnglishG2Judge",
         licence=EASYOCR_LICENCE,
