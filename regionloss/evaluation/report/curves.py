@@ -56,7 +56,7 @@ class Curves:
         """Part, name and colour of each line, the start first."""
         colours = [ARMS[i % len(ARMS)] for i in range(len(self.arms))]
         arms = [(part, name, colour) for (part, name), colour in zip(self.arms.items(), colours, strict=True)]
-        return arms if self.start is None else [(self.start, "start", START), *arms]
+        return arms if self.start is None else [(self.start, self.start.rpartition("/")[2], START), *arms]
 
 
 def loss_curves(curves: Curves) -> str:
