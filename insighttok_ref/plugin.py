@@ -42,12 +42,8 @@ def register_tokenizers(register: RegisterTarget) -> None:
 @hookimpl
 def register_autoencoders(register: RegisterTarget) -> None:
     """Tokenizer files, as what is evaluated."""
-    register(
-        "tokenizer-file",
-        "insighttok_ref.tokenizers.insighttok.autoencoder:TokenizerFile",
-        summary="a tokenizer of ours, of the published InsightTok, of taming or of LlamaGen",
-        extra="regionloss[ref]",
-    )
+    summary = "a tokenizer of ours, of the published InsightTok, of taming or of LlamaGen"
+    register("tokenizer-file", f"{HERE}.tokenizers.insighttok.autoencoder:TokenizerFile", summary=summary, extra=EXTRA)
 
 
 @hookimpl

@@ -19,7 +19,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Use(Strict):
+class ComponentUse(Strict):
     """A registered component of one kind by name, checked with the options of its constructor."""
 
     kind: ClassVar[str]
@@ -34,7 +34,7 @@ class Use(Strict):
 
 
 @dataclass(frozen=True)
-class Named:
+class ByName:
     """Options that name a component of one kind with `use`; without it they are those of a default, spelt out.
 
     Args:

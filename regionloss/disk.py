@@ -115,7 +115,9 @@ def to_disk(path: Path, advice: str = ROOM) -> Iterator[None]:
             raise
         got = os.strerror(number)
         if number in (errno.ENOSPC, errno.EDQUOT):
-            disk = _disk_of(path)
+            disk = os.path.realpath(path)
+            while not os.path.ismount(disk):
+                disk = os.path.dirname(disk)
             got += f" (the disk at {disk} has {shutil.disk_usage(disk).free / 1e6:.1f} MB left)"
         raise DiskError(expected(str(path), "a disk that takes it", got, advice)) from error
 
@@ -139,14 +141,6 @@ def _number(error: BaseException | None, path: Path) -> int | None:
     except OSError as found_out:
         return found_out.errno
     return None
-
-
-def _disk_of(path: Path) -> str:
-    """Return the folder at which the disk of a path is mounted."""
-    place = os.path.realpath(path)
-    while not os.path.ismount(place):
-        place = os.path.dirname(place)
-    return place
 
 
 @contextmanager

@@ -260,8 +260,8 @@ def test_every_public_name_is_there_and_has_a_docstring() -> None:
         assert getattr(regionloss, name).__doc__, name
 
 
-#: The regions of images become one batch, the processes of a launch one run.
-TWICE_AT_DOORS = {"join"}
+#: The regions of images become one batch, the processes of a launch one run; files of weights and of images end so.
+TWICE_AT_DOORS = {"SUFFIXES", "join"}
 
 
 def test_a_name_means_one_thing_at_all_doors() -> None:

@@ -13,8 +13,8 @@ def pages() -> dict[Path, str]:
     """Return what each generated file should hold."""
     reference = ROOT / "docs" / "reference"
     return {
-        ROOT / "README.md": components.with_table(ROOT / "README.md"),
         reference / "api.md": api.page(),
+        reference / "components.md": components.with_table(reference / "components.md"),
         reference / "cli.md": commands.page(),
         reference / "hooks.md": hooks.page(),
         reference / "recipe.md": recipe.page(),

@@ -1,4 +1,4 @@
-"""The README's table of components, with their licences."""
+"""The table of components with their licences."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def components_table() -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: Path) -> str:
-    """Return the README with the table of components as it should be."""
-    text = readme.read_text(encoding="utf-8")
+def with_table(page: Path) -> str:
+    """Return the page of components with the table as it should be."""
+    text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
     return f"{before}{START}\n{components_table()}\n{END}{after}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from insighttok_ref.data import fonts
 from insighttok_ref.data.photos import Photo, photos
 from insighttok_ref.data.sources import shrunk
-from regionloss.data.annotate import Annotated, Named, Tick, annotate, annotate_files, scan_of
+from regionloss.data.annotate import Annotated, NamedDetector, Tick, annotate, annotate_files, scan_of
 from regionloss.data.batches import permutation
 from regionloss.data.shards import list_images
 from regionloss.data.sidecars import Scan
@@ -29,7 +29,7 @@ def detectors_of(loaded: Loaded[Recipe]) -> dict[Scan, Detector]:
         part, detector = detector_part(use, loaded.catalogue), build_detector(loaded, term)
         if detector is not None:
             name = loaded.catalogue.find("detector", part.name, plugin=part.plugin).canonical
-            found[scan_of(Named(name, part.options), detector, MAX_SIDE, loaded.catalogue)] = detector
+            found[scan_of(NamedDetector(name, part.options), detector, MAX_SIDE, loaded.catalogue)] = detector
     return found
 
 

@@ -17,8 +17,7 @@ from PIL import Image
 
 from insighttok_ref.data import fonts
 from insighttok_ref.data.photos import photos
-from insighttok_ref.data.sources import TextSource, shrunk
-from regionloss.data.annotate import Annotated
+from insighttok_ref.data.sources import TextSource
 from regionloss.data.batches import Sample, permutation
 from regionloss.data.images import read_image, to_image
 from regionloss.data.shards import list_images, names_below, write_whole
@@ -71,8 +70,7 @@ class Rendering:
         else:
             paths = list_images(self.grounds)[:MOST_GROUNDS]
             grounds = [read_image(path) for path in (split(paths, "grounds")[use] if use else paths)]
-        small = [shrunk(Annotated("", ground, {}), 4 * self.size).image for ground in grounds]
-        return TextSource(renderer, small, self.size, self.seed, plain=self.plain, name=name)
+        return TextSource(renderer, grounds, self.size, self.seed, plain=self.plain, name=name)
 
     def font_files(self) -> list[Path]:
         """Return the font files."""

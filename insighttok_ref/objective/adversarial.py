@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from insighttok_ref.objective.lecam import LeCAM
 from insighttok_ref.objective.losses import Losses
-from insighttok_ref.schema import Use
+from insighttok_ref.schema import ComponentUse
 from regionloss.errors import InputError, expected
 from regionloss.hooks.catalogue import catalogue
 from regionloss.runs import rank_and_size, sum_over_ranks
@@ -23,7 +23,7 @@ from regionloss.runs import rank_and_size, sum_over_ranks
 PATCHGAN = ("patchgan", "insighttok/patchgan")
 
 
-class AdversarialOptions(Use):
+class AdversarialOptions(ComponentUse):
     """The adversarial part: who learns and who listens, from which step of the run on.
 
     Args:

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from insighttok_ref.schema import Use
+from insighttok_ref.schema import ComponentUse
 from insighttok_ref.tokenizers.base import TokenizerOutput
 from regionloss.hooks.catalogue import catalogue
 from regionloss.regions import Regions
@@ -21,7 +21,7 @@ class ExtraLoss(Protocol):
         """Return a loss, 0-d; arguments as for `Objective`."""
 
 
-class ExtraOptions(Use):
+class ExtraOptions(ComponentUse):
     """A loss beside the others.
 
     Args:

@@ -90,12 +90,12 @@ class Objective:
         self.options, self.terms, self.watched = options, terms, weightless(watched)
         self.perceptual, self.adversary = perceptual, adversary
         self.extra = build_extra(options.extra)
-        names = [f"terms.{name}" for found in (terms, self.watched) if found is not None for name in found.terms]
-        own = [f"objective.extra.{name}" for name in options.extra]
-        taken = {*TAKEN, *options.extra}
-        for where in [*(one for one in names if below(one) in taken), *(one for one in own if below(one) in TAKEN)]:
+        named = [name for found in (terms, self.watched) if found is not None for name in found.terms]
+        clashes = [("terms", name) for name in named if name in {*TAKEN, *options.extra}]
+        clashes += [("objective.extra", name) for name in options.extra if name in TAKEN]
+        for where, name in clashes:
             wanted = "a name that no other part of the loss has"
-            raise InputError(expected(where, wanted, f"'{below(where)}'", "Call it otherwise in the recipe."))
+            raise InputError(expected(f"{where}.{name}", wanted, f"'{name}'", "Call it otherwise in the recipe."))
 
     def __call__(
         self,
@@ -172,11 +172,6 @@ def with_absent(regions: Mapping[str, Regions], kinds: Iterable[str], target: Te
         target: Images of the batch, (B, 3, H, W).
     """
     return {kind: Regions.empty(kind, (target.shape[2], target.shape[3])) for kind in kinds} | dict(regions)
-
-
-def below(where: str) -> str:
-    """Return the last key of a path."""
-    return where.rpartition(".")[2]
 
 
 def weightless(terms: LossTerms | None) -> LossTerms | None:

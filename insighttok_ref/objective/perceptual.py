@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 
-from insighttok_ref.schema import Use
+from insighttok_ref.schema import ComponentUse
 from regionloss.backbones import FeatureBackbone
 from regionloss.checks import check_direction
 from regionloss.detectors import WholeImageDetector
@@ -19,7 +19,7 @@ from regionloss.losses import RegionPerceptualLoss
 from regionloss.weightings import UniformWeighting
 
 
-class PerceptualOptions(Use):
+class PerceptualOptions(ComponentUse):
     """The perceptual part.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 from insighttok_ref.quantizers.base import Quantizer
 from insighttok_ref.quantizers.ema import EMAQuantizer
-from insighttok_ref.schema import Named, refuse_half, without_use
+from insighttok_ref.schema import ByName, refuse_half, without_use
 from regionloss.errors import InputError, RegionLossError, expected
 from regionloss.hooks.catalogue import catalogue, load_target
 from regionloss.hooks.options import checked_options
@@ -15,7 +15,7 @@ from regionloss.hooks.validation import PartError, Problem
 
 #: What options without a name mean: recipes and checkpoints from before there were others.
 DEFAULT = "insighttok/ema"
-QUANTIZER = Named("quantizer", DEFAULT)
+QUANTIZER = ByName("quantizer", DEFAULT)
 #: Arguments that are the tokenizer's to say.
 GIVEN = ("codebook_size", "code_dim")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from insighttok_ref.quantizers.build import DEFAULT as DEFAULT_QUANTIZER
-from insighttok_ref.schema import Named, refuse_half, without_use
+from insighttok_ref.schema import ByName, refuse_half, without_use
 from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from regionloss.errors import InputError, expected
@@ -15,7 +15,7 @@ from regionloss.recipe import check_part
 
 #: What options without a name mean.
 DEFAULT = "insighttok/insighttok"
-TOKENIZER = Named("tokenizer", DEFAULT)
+TOKENIZER = ByName("tokenizer", DEFAULT)
 
 
 def components(options: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

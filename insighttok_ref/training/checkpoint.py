@@ -16,11 +16,14 @@ import torch
 from regionloss.disk import to_disk
 from regionloss.errors import LostProcessError, WeightsError, expected
 from regionloss.runs import barrier, gather_objects, rank_and_size
-from regionloss.weights import read_pickled
+from regionloss.weights import read_pickled, readable
 
 VERSION = 2
 MANIFEST = "manifest.json"
 STATE = "state.pt"
+WHAT = "a file of a checkpoint"
+#: What every checkpoint of a run says, with its type.
+HISTORY = {"part": str, "finished": list, "recipe": str, "engine": str, "ranks": int, "threads": int}
 
 
 class Checkpoints:
@@ -126,6 +129,21 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     return state
 
 
+def read_history(checkpoint: Path) -> dict[str, Any]:
+    """Return the same of a run's checkpoint: what every one says is there.
+
+    Raises:
+        WeightsError: Another version, or somebody else, wrote it.
+    """
+    state = {"threads": 0, **read_state(checkpoint)}  # which earlier versions did not keep
+    with readable(checkpoint / STATE, WHAT):
+        forms = HISTORY | {"step": int} if state["part"] else HISTORY
+        if odd := [name for name, form in forms.items() if not isinstance(state[name], form)]:
+            raise TypeError(f"its '{odd[0]}' is something else")
+        json.loads(state["recipe"])
+    return state
+
+
 def read_saved(file: Path) -> dict[str, Any]:
     """Return what a run has written into a file of its checkpoint, on the CPU; nothing in it is run.
 
@@ -135,7 +153,7 @@ def read_saved(file: Path) -> dict[str, Any]:
     if not file.is_file():
         advice = "Another version of regionloss wrote the checkpoint, or it is not whole."
         raise WeightsError(expected(str(file), "a file of the checkpoint", "none", advice))
-    found = read_pickled(file, "a file of a checkpoint", "A run writes no such file: do not trust it.")
+    found = read_pickled(file, WHAT, "A run writes no such file: do not trust it.")
     if not isinstance(found, dict):
         raise WeightsError(expected(str(file), "what a run writes", type(found).__name__))
     return found

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from insighttok_ref.schema import Strict
-from insighttok_ref.training.checkpoint import read_saved
+from insighttok_ref.training.checkpoint import WHAT, read_saved
 from insighttok_ref.training.compat import copy_each
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, PluginError, expected
 from regionloss.runs import rank_and_size
+from regionloss.weights import readable
 
 BUCKET = 2**24  # gradients in one reduction: 64 MiB of float32
 
@@ -125,7 +126,9 @@ class PlainEngine:
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote."""
-        self.optimizer.load_state_dict(read_saved(folder / f"{self.key}.pt"))
+        file = folder / f"{self.key}.pt"
+        with readable(file, WHAT):
+            self.optimizer.load_state_dict(read_saved(file))
 
 
 def average_gradients(parameters: list[nn.Parameter], most: int = BUCKET) -> None:
@@ -208,10 +211,12 @@ class DeepSpeedEngine:
 
     def load(self, folder: Path) -> None:
         """Go on from what `save` wrote."""
-        state = read_saved(folder / f"{self.key}-{self._shard():05d}.pt")
-        self._inner.load_state_dict(state["optimizer"])
-        for weight, saved in zip(self._weights(), state["weights"], strict=True):
-            weight.copy_(saved)
+        file = folder / f"{self.key}-{self._shard():05d}.pt"
+        with readable(file, WHAT):
+            state = read_saved(file)
+            self._inner.load_state_dict(state["optimizer"])
+            for weight, saved in zip(self._weights(), state["weights"], strict=True):
+                weight.copy_(saved)
 
     def _shard(self) -> int:
         """The rank whose state is this one's: at stage 0 all have the same."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from regionloss.cli.detect import read_options
-from regionloss.console.options import MOST_PIXELS, MaxPixels
+from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def annotate(
     max_pixels: MaxPixels = MOST_PIXELS,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes what is there.")] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="NAME.KEY=VALUE for a detector; repeatable.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
+    plugin: PluginFiles = None,
     task: Annotated[int | None, typer.Option(min=0, help="slurm: number of this task, from 0.")] = None,
     tasks: Annotated[int | None, typer.Option(min=1, help="slurm: how many tasks there are.")] = None,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -26,16 +25,17 @@ def components(kind: Kind = "") -> None:
     if kind and wanted not in kinds:
         raise UnknownNameError(f"there is no kind of component '{kind}'. {did_you_mean(kind, kinds)}")
     for each in kinds if not wanted else (wanted,):
-        rows = term_rows(known) if each == "term" else component_rows(known, known.components(each))
+        rows = term_rows(known) if each == "term" else component_rows(known, each)
         if rows or wanted:
             print_table(f"{each}s", COLUMNS, rows)
             typer.echo("")
 
 
-def component_rows(known: Catalogue, found: Iterable[Component]) -> list[list[str]]:
-    """Return a row for each component."""
+def component_rows(known: Catalogue, kind: str) -> list[list[str]]:
+    """Return a row for each component of a kind."""
     return [
-        [c.canonical, c.summary, c.licence, f"{c.distribution} {c.version}", weights_state(known, c)] for c in found
+        [one.canonical, one.summary, one.licence, f"{one.distribution} {one.version}", weights_state(known, one)]
+        for one in known.components(kind)
     ]
 
 

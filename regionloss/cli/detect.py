@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regionloss.console.options import MOST_PIXELS, MaxPixels, check_suffix
+from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles, check_suffix
 from regionloss.console.tables import counted, print_table
 from regionloss.errors import InputError, expected
 from regionloss.hooks.catalogue import build_catalogue, catalogue
@@ -25,7 +25,7 @@ def detect(
     detector: Annotated[str, typer.Option(help="Name of a detector: 'regionloss components detector'.")],
     out: Annotated[Path | None, typer.Option(help="Picture to write: the images with what was found.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the detector; repeatable.")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
+    plugin: PluginFiles = None,
     max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Run a detector on images; print and draw what it finds."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def evaluate(
     option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for what reads the checkpoint; repeatable.")
     ] = None,
-    plugin: Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")] = 178_956_970,
+    plugin: PluginFiles = None,
+    max_pixels: MaxPixels = MOST_PIXELS,
 ) -> None:
     """Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun."""
     from regionloss.cli.detect import read_options
@@ -69,7 +70,7 @@ def evaluate(
     from regionloss.evaluation.judges import judges_of, trained_against
     from regionloss.evaluation.pairs import ReconstructionFolder, open_originals, read_columns
     from regionloss.evaluation.results import RESULTS
-    from regionloss.evaluation.suites import Means, benchmarks_of
+    from regionloss.evaluation.suites import Resources, benchmarks_of
     from regionloss.hooks.catalogue import build_catalogue, catalogue
     from regionloss.runs import barrier, join
 
@@ -86,7 +87,7 @@ def evaluate(
             made = ReconstructionFolder(reconstructions, name or None, max_pixels)
         originals = open_originals(data, regions, known, max_pixels=max_pixels)
         chosen = judges_of(split(judges), where, trained_against(checkpoint), allow_trained)
-        asked = benchmarks_of(split(suite), Means(chosen, ranks.device, made.codebook_size))
+        asked = benchmarks_of(split(suite), Resources(chosen, ranks.device, made.codebook_size))
         evaluation = Evaluation(originals, made, asked, out, group_setting(setting, size), part, crops)
         if ranks.is_first:
             evaluation.prepare(again)

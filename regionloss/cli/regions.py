@@ -17,6 +17,7 @@ app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Show, count, im
 
 Cars = Annotated[list[str], typer.Argument(help="Side-cars, folders of them, or patterns.")]
 Kind = Annotated[str, typer.Option(help="Kind of region, for formats that hold one.")]
+Column = Annotated[str, typer.Option(help="img2dataset: column of the boxes.")]
 
 
 class Format(enum.StrEnum):
@@ -97,7 +98,7 @@ def import_(
     format: Annotated[Format, typer.Option(help="Which format.")],
     out: Annotated[str, typer.Option(help="Folder of side-cars; without it, beside the shard.")] = "",
     kind: Kind = "text",
-    column: Annotated[str, typer.Option(help="img2dataset: column of the boxes.")] = "bbox",
+    column: Column = "bbox",
 ) -> None:
     """Add regions from another format to a shard's side-car."""
     from regionloss.data.sidecars.formats import coco, img2dataset, tokbench
@@ -122,7 +123,7 @@ def export(
     out: Annotated[str, typer.Option(help="File to write.")],
     format: Annotated[Format, typer.Option(help="Which format.")],
     kind: Kind = "text",
-    column: Annotated[str, typer.Option(help="img2dataset: column of the boxes.")] = "bbox",
+    column: Column = "bbox",
 ) -> None:
     """Write regions of side-cars in another format."""
     from regionloss.data.sidecars.collection import rows_by_key

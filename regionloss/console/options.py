@@ -15,6 +15,7 @@ Overrides = Annotated[
     typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Keys to change.", show_default=False),
 ]
 
+PluginFiles = Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")]
 #: Twice what Pillow warns of, as `regionloss.data.images` has it: options are read before anything heavy is imported.
 MOST_PIXELS = 178_956_970

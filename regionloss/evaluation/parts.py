@@ -24,7 +24,7 @@ Facts = defaultdict[str, float]
 
 
 @dataclass
-class Part:
+class PartRows:
     """What the pairs of a part gave.
 
     Args:
@@ -67,7 +67,7 @@ class Part:
             self.counts[f"{benchmark}/{name}"] = count if known is None else known + count
 
 
-def write_part(place: Path, part: Part, images: Any) -> None:
+def write_part(place: Path, part: PartRows, images: Any) -> None:
     """Write a part as a folder, whole or not at all.
 
     Args:

@@ -22,7 +22,7 @@ from regionloss.evaluation.benchmarks.base import Benchmark, Gathered, Verdict
 from regionloss.evaluation.benchmarks.sizes import size_group
 from regionloss.evaluation.crops import crop
 from regionloss.evaluation.pairs import Original, Originals, Pair, Reconstructions
-from regionloss.evaluation.parts import Facts, Part, gathered, read_facts, write_part
+from regionloss.evaluation.parts import Facts, PartRows, gathered, read_facts, write_part
 from regionloss.evaluation.results import (
     IMAGES,
     INSTANCES,
@@ -37,7 +37,7 @@ from regionloss.evaluation.scores import image_scores, instance_scores, mapped
 from regionloss.evaluation.tables import PICTURES, chosen, image_schema, join_pictures, joined, write_table
 
 PLAN, PARTS = "plan.json", "parts"
-Tick = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ class Evaluation:
         with whole(path) as temporary:
             temporary.write_text(json.dumps(plan, indent=1), encoding="utf-8")
 
-    def examine(self, rank: int = 0, size: int = 1, tick: Tick = lambda done, of: None) -> None:
+    def examine(self, rank: int = 0, size: int = 1, tick: OnProgress = lambda done, of: None) -> None:
         """Examine the pairs that no part holds yet; of several processes, each its share.
 
         Args:
@@ -122,9 +122,9 @@ class Evaluation:
         count = -(-len(keys) // self.part)
         return [self.folder / PARTS / f"{number:06d}" for number in range(count)]
 
-    def write(self, place: Path, keys: Sequence[str], tick: Tick, done: int, total: int) -> None:
+    def write(self, place: Path, keys: Sequence[str], tick: OnProgress, done: int, total: int) -> None:
         """Examine a part's pairs and write what they gave."""
-        part = Part()
+        part = PartRows()
         for number, key in enumerate(keys):
             tick(done + number, total)
             part.images.append({"key": key})
@@ -229,7 +229,7 @@ class Evaluation:
         return known
 
 
-def evaluate(evaluation: Evaluation, *, again: bool = False, tick: Tick = lambda done, of: None) -> Results:
+def evaluate(evaluation: Evaluation, *, again: bool = False, tick: OnProgress = lambda done, of: None) -> Results:
     """Run an evaluation in this process alone, from where it was stopped, and return its results.
 
     Args:

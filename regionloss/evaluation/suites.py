@@ -13,7 +13,7 @@ from regionloss.judges import Judge
 
 
 @dataclass(frozen=True, eq=False)
-class Means:
+class Resources:
     """What benchmarks are made with.
 
     Args:
@@ -31,18 +31,18 @@ class Means:
         return {name: judge for name, judge in self.judges.items() if judge.kind == kind}
 
 
-SUITES: Mapping[str, Callable[[Means], Benchmark]] = {
-    "text": lambda means: TextBenchmark(means.of("text")),
-    "face": lambda means: FaceBenchmark(means.of("face")),
+SUITES: Mapping[str, Callable[[Resources], Benchmark]] = {
+    "text": lambda resources: TextBenchmark(resources.of("text")),
+    "face": lambda resources: FaceBenchmark(resources.of("face")),
 }
 
 
-def benchmarks_of(names: Sequence[str], means: Means) -> list[Benchmark]:
+def benchmarks_of(names: Sequence[str], resources: Resources) -> list[Benchmark]:
     """Return the benchmarks that names of suites stand for.
 
     Args:
         names: Names of suites, each once.
-        means: What they are made with.
+        resources: What they are made with.
 
     Raises:
         InputError: No names, an unknown one, one that is there twice, or one whose judge is not there.
@@ -53,4 +53,4 @@ def benchmarks_of(names: Sequence[str], means: Means) -> list[Benchmark]:
     for name in names:
         if name not in SUITES:
             raise InputError(f"--suite: no suite is named '{name}'. {did_you_mean(name, SUITES)}")
-    return [SUITES[name](means) for name in names]
+    return [SUITES[name](resources) for name in names]

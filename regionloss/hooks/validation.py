@@ -91,7 +91,8 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
     problems = [
         Problem(path, _sentence(annotation, data, path, details), _cause(details))
         for (path, missing), details in found.items()
-        if not (missing and _misspelled(path, unknown))
+        # A key that is missing because it is misspelled right beside is one mistake, not two.
+        if not (missing and path and difflib.get_close_matches(str(path[-1]), unknown.get(path[:-1], []), n=1))
         # Where one member of a union fits but for a mistake inside, the other members' complaints are noise.
         and (path not in inner or any(detail["type"] == "value_error" for detail in details))
     ]
@@ -105,11 +106,6 @@ def _unknown(found: Details) -> dict[Path, list[str]]:
         if path and details[0]["type"] in UNKNOWN:
             keys.setdefault(path[:-1], []).append(str(path[-1]))
     return keys
-
-
-def _misspelled(path: Path, unknown: dict[Path, list[str]]) -> bool:
-    """A key that is missing because it is misspelled right beside is one mistake, not two."""
-    return bool(path and difflib.get_close_matches(str(path[-1]), unknown.get(path[:-1], []), n=1, cutoff=0.6))
 
 
 def _path_in(data: Any, loc: tuple[int | str, ...], kind: str) -> Path:

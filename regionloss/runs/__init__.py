@@ -8,26 +8,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_WHERE = {
-    "Launch": "launch",
-    "Meeting": "rendezvous",
-    "Ranks": "process_group",
-    "agree": "process_group",
-    "barrier": "process_group",
-    "check_folders": "folders",
-    "counts_by_rank": "collectives",
-    "free_folder": "folders",
-    "from_first_rank": "collectives",
-    "gather_objects": "process_group",
-    "is_first_process": "launch",
-    "join": "process_group",
-    "joint": "collectives",
-    "mean_over_ranks": "process_group",
-    "rank_and_size": "collectives",
-    "read_launch": "launch",
-    "rows_at": "collectives",
-    "sum_over_ranks": "collectives",
+_FILES = {
+    "collectives": ("counts_by_rank", "from_first_rank", "joint", "rank_and_size", "rows_at", "sum_over_ranks"),
+    "folders": ("check_folders", "free_folder"),
+    "launch": ("Launch", "is_first_process", "read_launch"),
+    "process_group": ("Ranks", "agree", "barrier", "gather_objects", "join", "mean_over_ranks"),
+    "rendezvous": ("Meeting",),
 }
+_WHERE = {name: file for file, names in _FILES.items() for name in names}
 __all__ = sorted(_WHERE)
 
 if TYPE_CHECKING:

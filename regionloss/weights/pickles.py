@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from regionloss.errors import RegionLossError, WeightsError, expected
 from regionloss.weights.formats import refuse_foreign
-from regionloss.weights.nesting import DEEPEST, depth, too_deep
+from regionloss.weights.tuple_depth import DEEPEST, depth, too_deep
 
 ZIP = b"PK"
 PROTOCOL = b"\x80"
@@ -78,8 +78,9 @@ def readable(file: Path | str, what: str) -> Iterator[None]:
 def broken(file: Path | str, what: str, error: Exception) -> WeightsError:
     """Return the sentence for a file that its reader could not read."""
     said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-    reason = (said.strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return WeightsError(f"{file}: cannot be read as {what} ({reason[:SHOWN]}). Is the file whole?")
+    first, *rest = said.strip().splitlines() or [type(error).__name__]
+    reason = f"{first} {rest[0].strip()}" if rest and first.endswith(":") else first
+    return WeightsError(f"{file}: cannot be read as {what} ({reason.rstrip('.')[:SHOWN]}). Is the file whole?")
 
 
 def _loaded(file: Path, what: str, advice: str, trust: bool) -> Any:

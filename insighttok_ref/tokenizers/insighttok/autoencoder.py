@@ -11,7 +11,7 @@ from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
 from insighttok_ref.tokenizers.insighttok.codes import Codes
 from insighttok_ref.tokenizers.insighttok.folders import file_of
 from regionloss.autoencoders import Output
-from regionloss.data.images import SUFFIXES
+from regionloss.data.shards import is_image
 from regionloss.errors import RegionLossError
 from regionloss.weights import sha256_of
 
@@ -40,7 +40,7 @@ class TokenizerFile:
     def accepts(cls, path: Path) -> bool:
         """Whether a path may lead to the weights of a tokenizer: any file but an image, and folders that hold one."""
         try:
-            return file_of(path).is_file() and path.suffix.lower() not in SUFFIXES
+            return file_of(path).is_file() and not is_image(path.name)
         except RegionLossError:
             return False
 

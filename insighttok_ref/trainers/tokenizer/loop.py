@@ -16,7 +16,7 @@ from insighttok_ref.objective.objective import Objective
 from insighttok_ref.tokenizers.base import Tokenizer, TokenizerOutput
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.engines import Engine
-from insighttok_ref.training.schedule import cosine
+from insighttok_ref.training.learning_rate import cosine
 from insighttok_ref.training.stop import FiniteWatch, TrainingError
 from insighttok_ref.training.weight_average import WeightAverage
 from regionloss.data.batches import Batch, BatchSource, Share

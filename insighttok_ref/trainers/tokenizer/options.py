@@ -127,8 +127,8 @@ class EngineOptions(Strict):
         zero_stage: What DeepSpeed shards over the ranks for the tokenizer: 0 nothing, 1 the optimizer's state,
             2 gradients too.
         adversary_zero_stage: The same for the discriminator.
-        threads: CPU threads; None takes the cores that other programs leave free when the run begins, and keeps
-            to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
+        threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
+            begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
     """
 
     name: Literal["plain", "deepspeed"] = "plain"

@@ -23,13 +23,14 @@ from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.plan import Part
-from insighttok_ref.training.checkpoint import read_saved
+from insighttok_ref.training.checkpoint import STATE, WHAT, read_saved
 from insighttok_ref.training.engines import build_engine
 from insighttok_ref.training.stop import FiniteWatch
 from insighttok_ref.training.weight_average import WeightAverage
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.losses import LossTerms
 from regionloss.runs import rank_and_size
+from regionloss.weights import readable
 
 if TYPE_CHECKING:
     from insighttok_ref.trainers.tokenizer.session import Session
@@ -194,21 +195,26 @@ def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
         state: State that `begin` returned.
         saved: What `snapshot` returned when it was saved.
         folder: Folder of the checkpoint.
+
+    Raises:
+        WeightsError: A file of the checkpoint lacks what it should have, or has something else in its place.
     """
-    state.step, state.seconds = saved["step"], saved["seconds"]
-    state.engine.load(folder)
-    state.model.load_state_dict(saved["model"])
-    if state.adversary is not None and state.adversary_engine is not None:
-        state.adversary_engine.load(folder)
-        state.adversary.load_state_dict(saved["adversary"])
-    if state.average is not None:
-        state.average.model.load_state_dict(saved["average"])
+    with readable(folder / STATE, WHAT):
+        state.step, state.seconds = int(saved["step"]), float(saved["seconds"])
+        state.engine.load(folder)
+        state.model.load_state_dict(saved["model"])
+        if state.adversary is not None and state.adversary_engine is not None:
+            state.adversary_engine.load(folder)
+            state.adversary.load_state_dict(saved["adversary"])
+        if state.average is not None:
+            state.average.model.load_state_dict(saved["average"])
     mine = folder / random_file(rank_and_size()[0])
     if mine.is_file():  # a rank more than before draws on from its seed
-        own = read_saved(mine)
-        set_random_state(own)
-        for name, buffer in own_buffers(state.model).items():
-            buffer.copy_(own[name])
+        with readable(mine, WHAT):
+            own = read_saved(mine)
+            set_random_state(own)
+            for name, buffer in own_buffers(state.model).items():
+                buffer.copy_(own[name])
 
 
 def own_buffers(model: Tokenizer) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from insighttok_ref.trainers.tokenizer.checks import share_of
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
 from insighttok_ref.trainers.tokenizer.part_state import PartFolder, begin, go_on, matching, snapshot, write_shards
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
-from insighttok_ref.training.checkpoint import Checkpoints, read_state
+from insighttok_ref.training.checkpoint import Checkpoints, read_history
 from insighttok_ref.training.engines import import_deepspeed
 from insighttok_ref.training.loggers import LogOptions, build_loggers
 from insighttok_ref.training.metrics_log import ROOM, MetricsLog
@@ -152,7 +152,7 @@ class Session:
         if begun and not self.checkpoints.all():
             return {}  # stopped before its first checkpoint: it begins anew
         self.checkpoint = self.checkpoints.newest()
-        state = read_state(self.checkpoint)
+        state = read_history(self.checkpoint)
         before = json.loads(state["recipe"])
         if before != self._recipe():
             keys = ", ".join(changed(before, self._recipe()))

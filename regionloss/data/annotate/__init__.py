@@ -3,7 +3,7 @@
 from regionloss.data.annotate.annotator import Annotate
 from regionloss.data.annotate.decode import Picture, decode
 from regionloss.data.annotate.detect import to_batch
-from regionloss.data.annotate.detectors import Named, resolve, scan_of
+from regionloss.data.annotate.detectors import NamedDetector, resolve, scan_of
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.pictures import Annotated, annotate, annotate_files
 from regionloss.data.shards.shards import Tick
@@ -11,7 +11,7 @@ from regionloss.data.shards.shards import Tick
 __all__ = [
     "Annotate",
     "Annotated",
-    "Named",
+    "NamedDetector",
     "Picture",
     "Tick",
     "annotate",

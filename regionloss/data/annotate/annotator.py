@@ -12,7 +12,7 @@ import torch
 
 from regionloss.data.annotate.decode import Decoders, Picture, Unreadable, ahead, refuse_rerun
 from regionloss.data.annotate.detect import batches, look, to_batch
-from regionloss.data.annotate.detectors import Named, known, scan_of
+from regionloss.data.annotate.detectors import NamedDetector, known, scan_of
 from regionloss.data.annotate.job import Advance, Job, Report
 from regionloss.data.annotate.stats import OUTSIDE, REFUSED, add_names, counts, has_too_large, hid_images, write_stats
 from regionloss.data.annotate.work import Work, join_others, recall, row_of
@@ -57,7 +57,7 @@ class Annotate:
         max_pixels: Most pixels of an image that is decoded.
     """
 
-    detectors: tuple[Named, ...]
+    detectors: tuple[NamedDetector, ...]
     plugins: tuple[str, ...] = ()
     max_side: int = MAX_SIDE
     batch: int = 16

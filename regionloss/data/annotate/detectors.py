@@ -17,7 +17,7 @@ from regionloss.hooks.options import defaults_of
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedDetector:
     """A detector by its canonical name, with options of its constructor."""
 
     name: str
@@ -31,7 +31,7 @@ def known(plugins: Sequence[str] = ()) -> Catalogue:
 
 def resolve(
     names: Sequence[str], options: Mapping[str, Mapping[str, object]] | None = None, plugins: Sequence[str] = ()
-) -> list[Named]:
+) -> list[NamedDetector]:
     """Return the detectors that names stand for.
 
     Args:
@@ -47,7 +47,7 @@ def resolve(
     found, given, where = [], options or {}, known(plugins)
     for name in names:
         detector, preset = stands_for(name, where)
-        found.append(Named(detector, {**preset, **given.get(name, {})}))
+        found.append(NamedDetector(detector, {**preset, **given.get(name, {})}))
     if not names:
         raise InputError(expected("--detectors", "names such as text,face", "none"))
     if unused := sorted(set(given) - set(names)):
@@ -83,7 +83,7 @@ def check_name(name: str, where: Catalogue) -> None:
         raise UnknownNameError(f"no detector and no term is named '{name}'. {did_you_mean(name, known_names)}")
 
 
-def scan_of(named: Named, detector: Detector, max_side: int, where: Catalogue) -> Scan:
+def scan_of(named: NamedDetector, detector: Detector, max_side: int, where: Catalogue) -> Scan:
     """Return what a side-car says about a detector: change any of it, and images are looked at anew.
 
     Args:

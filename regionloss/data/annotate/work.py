@@ -96,12 +96,6 @@ def earlier(work: Work, source: OpenShard) -> Sidecar:
     return known
 
 
-def keep_damaged(work: Work) -> None:
-    """Keep a copy of a side-car that cannot be read: what was imported into it, nobody could find again."""
-    told = f"What these detectors find is made anew; the damaged file is kept as {keep_copy(work.job.target)}."
-    work.damage += f". {told} Regions of other detectors, and imported ones, are in it alone: bring them in again."
-
-
 def join_others(work: Work, source: OpenShard, own: Sequence[Scan]) -> None:
     """Add what others have found since this run began: each writes its own detectors' findings, and keeps the others'.
 
@@ -110,7 +104,9 @@ def join_others(work: Work, source: OpenShard, own: Sequence[Scan]) -> None:
     """
     known = earlier(work, source)
     if work.damage:
-        keep_damaged(work)
+        # What was imported into it, nobody could find again.
+        told = f"What these detectors find is made anew; the damaged file is kept as {keep_copy(work.job.target)}."
+        work.damage += f". {told} Regions of other detectors, and imported ones, are in it alone: bring them in again."
     if known.shard not in ("", source.mark) or known.table.equals(work.known):
         return
     names, marks = {scan.detector for scan in own}, {**source.marks, **known.files}

@@ -196,17 +196,14 @@ class Mixture:
 
     def at(self, position: int) -> Sample:
         """Return the sample at a position of one endless order, reshuffled after `size` samples."""
-        return self.sample(self._at(position))
+        epoch, place = divmod(position, self.size)
+        if self._order[0] != epoch:
+            self._order = (epoch, permutation(self.seed, "epoch", epoch, length=self.size))
+        return self.sample(self._order[1][place])
 
     def batch(self, step: int, batch_size: int) -> Batch:
         """Return the batch of a step: the step's share of the endless order."""
         return batch_at(self, step * batch_size, batch_size)
-
-    def _at(self, position: int) -> int:
-        epoch, place = divmod(position, self.size)
-        if self._order[0] != epoch:
-            self._order = (epoch, permutation(self.seed, "epoch", epoch, length=self.size))
-        return self._order[1][place]
 
 
 class Blend:

@@ -4,7 +4,6 @@ from regionloss.data.images.augment import Augment, Framing
 from regionloss.data.images.degrade import degraded, parsed
 from regionloss.data.images.files import (
     MOST_PIXELS,
-    SUFFIXES,
     decoded,
     open_image,
     read_image,
@@ -25,7 +24,6 @@ from regionloss.data.images.transforms import (
 
 __all__ = [
     "MOST_PIXELS",
-    "SUFFIXES",
     "Augment",
     "FlipPairs",
     "Framing",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from regionloss.data.images.files import ImageError
 from regionloss.data.shards.keys import normal
@@ -28,38 +28,6 @@ from regionloss.errors import InputError, expected
 THREADS = 16
 #: Told how many are done, of how many.
 Tick = Callable[[int, int], None]
-
-
-class Shard(Protocol):
-    """Images by number."""
-
-    path: str
-
-    @property
-    def head(self) -> Head:
-        """Facts of the shard that are kept without its index."""
-        ...
-
-    @property
-    def left(self) -> Mapping[str, list[str]]:
-        """Names of what is not used, by reason (see `omissions`)."""
-        ...
-
-    def __len__(self) -> int:
-        """How many images there are."""
-        ...
-
-    def keys(self) -> list[str]:
-        """Return the key of each image, in order."""
-        ...
-
-    def read(self, number: int) -> bytes:
-        """Return an image file's contents."""
-        ...
-
-    def forget(self) -> None:
-        """Close what is open; it opens again when it is read from."""
-        ...
 
 
 class TarShard:
@@ -184,7 +152,11 @@ class FolderShard:
         """Do nothing: a folder of images keeps no file open."""
 
 
-def find_shards(patterns: str | list[str], cache: Path | None = None) -> list[TarShard | FolderShard]:
+#: Images by number.
+Shard = TarShard | FolderShard
+
+
+def find_shards(patterns: str | list[str], cache: Path | None = None) -> list[Shard]:
     """Return the shards that patterns stand for: tar files, folders of tar files, folders of images.
 
     Args:
@@ -194,7 +166,7 @@ def find_shards(patterns: str | list[str], cache: Path | None = None) -> list[Ta
     Raises:
         InputError: Nothing is there.
     """
-    shards: list[TarShard | FolderShard] = []
+    shards: list[Shard] = []
     for path in expand(patterns):
         if not is_folder(path):
             shards.append(TarShard(path, cache))

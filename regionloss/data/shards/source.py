@@ -24,7 +24,7 @@ from regionloss.data.shards.paths import (
     printable,
     suffix_of,
 )
-from regionloss.data.shards.shards import FolderShard, TarShard
+from regionloss.data.shards.shards import FolderShard, Shard, TarShard
 from regionloss.data.shards.tar_headers import GZIP
 from regionloss.data.shards.tar_index import mark_of
 from regionloss.disk import to_disk
@@ -45,7 +45,7 @@ class OpenShard:
         copied: The folder that holds the copy of a remote file.
     """
 
-    shard: TarShard | FolderShard
+    shard: Shard
     mark: str = ""
     marks: dict[str, str] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)

@@ -17,7 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 24, 18, 48
 LABEL, LETTER, LONGEST = 14, 6.3, 28
 #: Where a label may stand, the best first: how far from its point, how much lower, on which side.
 PLACES = [(abs(drop) / 3, drop, side) for drop in (0, -9, 9, -18, 18, -28, 28, -40, 40) for side in (1, -1)]
-Box = tuple[float, float, float, float]
+Frame = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Label:
     y: float
     anchor: str
 
-    def box(self, width: float) -> Box:
+    def box(self, width: float) -> Frame:
         """Return the box of a name of a width."""
         left = self.x if self.anchor == "start" else self.x - width
         return (left, self.y - LABEL / 2, left + width, self.y + LABEL / 2)
@@ -163,7 +163,7 @@ def placed(points: Sequence[tuple[float, float, str]]) -> list[Label]:
     return found[::-1]
 
 
-def free(box: Box, taken: Sequence[Box]) -> bool:
+def free(box: Frame, taken: Sequence[Frame]) -> bool:
     """Whether a box lies in the drawing and on no other."""
     inside = box[0] >= LEFT and box[2] <= WIDTH - 4 and box[1] >= 0 and box[3] <= HEIGHT - BOTTOM + LABEL / 2
     return inside and not any(a < box[2] and b < box[3] and c > box[0] and d > box[1] for a, b, c, d in taken)

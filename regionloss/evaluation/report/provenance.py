@@ -24,7 +24,7 @@ def notes_of(benchmark: str, columns: Sequence[Column], rows: Sequence[Row], fir
 
     Args:
         benchmark: Name of the benchmark.
-        columns: Its columns.
+        columns: Columns that it has.
         rows: The tokenizers of the page, in its order.
         first: Number of the first note.
     """

@@ -12,7 +12,7 @@ from PIL import Image
 from shards import PLUGIN, drawn, encoded, random_shard, tar_of
 
 from regionloss.data.annotate.annotator import Annotate
-from regionloss.data.annotate.detectors import Named
+from regionloss.data.annotate.detectors import NamedDetector
 from regionloss.data.annotate.job import Job, Report
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.run_local import run_here
@@ -21,9 +21,9 @@ from regionloss.errors import InputError
 
 
 def annotate(
-    patterns: str | list[str], *detectors: Named, out: str = "", batch: int = 16, max_side: int = 1600
+    patterns: str | list[str], *detectors: NamedDetector, out: str = "", batch: int = 16, max_side: int = 1600
 ) -> list[Report]:
-    chosen = detectors or (Named("spots/red"),)
+    chosen = detectors or (NamedDetector("spots/red"),)
     stage = Annotate(chosen, (PLUGIN,), batch=batch, max_side=max_side, decoders=1)()
     jobs = jobs_of([patterns] if isinstance(patterns, str) else patterns, out)
     return list(run_here(stage, [job for job in jobs if not stage.finished(job)], lambda images: None))
@@ -147,7 +147,7 @@ def test_a_truncated_tar_gives_what_comes_before_the_cut_and_says_so(tmp_path: P
 
 def test_what_is_finished_is_not_done_again_and_a_changed_shard_is(tmp_path: Path, log: Path) -> None:
     (tmp_path / "a.tar").write_bytes(random_shard(1)[0])
-    red = Named("spots/red")
+    red = NamedDetector("spots/red")
     assert len(annotate(f"{tmp_path}/a.tar", red)) == 1
     assert len(annotate(f"{tmp_path}/a.tar", red)) == 0
     assert lines(log) == 4
@@ -164,18 +164,18 @@ def test_what_is_finished_is_not_done_again_and_a_changed_shard_is(tmp_path: Pat
 def test_a_detector_that_comes_later_adds_and_a_changed_one_replaces_its_own(tmp_path: Path, log: Path) -> None:
     image = encoded(drawn((80, 60), (5, 6, 15, 26), (40, 30, 70, 50)))
     (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image, "2.png": encoded(drawn((64, 64)))}))
-    before, red = (tmp_path / "a.tar").read_bytes(), Named("spots/red")
+    before, red = (tmp_path / "a.tar").read_bytes(), NamedDetector("spots/red")
     annotate(f"{tmp_path}/a.tar", red)
-    (report,) = annotate(f"{tmp_path}/a.tar", red, Named("spots/blue"))
+    (report,) = annotate(f"{tmp_path}/a.tar", red, NamedDetector("spots/blue"))
     assert lines(log) == 4  # each of two images by each of two detectors
     found = read_sidecar(report.job.target)
     assert boxes_of(found) == {"1": [[5, 6, 15, 26]], "2": []}
     assert boxes_of(found, "spots/blue") == {"1": [[40, 30, 70, 50]], "2": []}
     assert [scan["kind"] for scan in found["2"]["scans"]] == ["mark", "sign"]
-    annotate(f"{tmp_path}/a.tar", Named("spots/blue", {"score": 0.5}))
+    annotate(f"{tmp_path}/a.tar", NamedDetector("spots/blue", {"score": 0.5}))
     found = read_sidecar(report.job.target)
     assert {r["detector"]: r["score"] for r in found["1"]["regions"]} == {"spots/blue": 0.5, "spots/red": 0.75}
-    assert len(annotate(f"{tmp_path}/a.tar", red, Named("spots/blue", {"score": 0.5}))) == 0
+    assert len(annotate(f"{tmp_path}/a.tar", red, NamedDetector("spots/blue", {"score": 0.5}))) == 0
     assert lines(log) == 6
     assert (tmp_path / "a.tar").read_bytes() == before
 
@@ -186,7 +186,7 @@ def test_of_a_folder_only_new_and_changed_files_are_looked_at(tmp_path: Path, lo
     for name in ("a.png", "sub/b.png", "c.png"):
         drawn((50, 40), (1, 2, 11, 12)).save(photos / name)
     (photos / "broken.jpg").write_bytes(b"")
-    red = Named("spots/red")
+    red = NamedDetector("spots/red")
     (report,) = annotate(f"{photos}/", red)
     assert report.job.target == f"{tmp_path}/photos.regions.parquet"
     assert lines(log) == 3
@@ -213,7 +213,7 @@ def test_large_images_are_looked_at_smaller(tmp_path: Path) -> None:
 def test_images_that_a_detector_cannot_look_at_are_named_and_the_others_are_kept(tmp_path: Path) -> None:
     members = {f"{n}.png": encoded(drawn((200, 200) if n % 3 else (60, 60), (1, 1, 9, 9))) for n in range(9)}
     (tmp_path / "a.tar").write_bytes(tar_of(members))
-    (report,) = annotate(f"{tmp_path}/a.tar", Named("spots/red", {"refuse": 64}))
+    (report,) = annotate(f"{tmp_path}/a.tar", NamedDetector("spots/red", {"refuse": 64}))
     named = stats_of(report.job)["named"]["not looked at"]
     assert sorted(named) == ["0", "3", "6"]
     assert named["0"] == "spots/red could not look at it (RuntimeError: no images of this size)."
@@ -223,7 +223,7 @@ def test_images_that_a_detector_cannot_look_at_are_named_and_the_others_are_kept
 def test_a_detector_that_can_look_at_nothing_fails_the_shard_and_writes_nothing(tmp_path: Path) -> None:
     members = {f"{n}.png": encoded(drawn((60, 60), (1, 1, 9, 9))) for n in range(5)}
     (tmp_path / "a.tar").write_bytes(tar_of(members))
-    (report,) = annotate(f"{tmp_path}/a.tar", Named("spots/red", {"refuse": 64}))
+    (report,) = annotate(f"{tmp_path}/a.tar", NamedDetector("spots/red", {"refuse": 64}))
     assert "none of 5 images could be looked at" in report.failed
     assert not Path(report.job.target).exists()
 

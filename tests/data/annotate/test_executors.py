@@ -11,7 +11,7 @@ import pytest
 from shards import PLUGIN, random_shard
 
 from regionloss.data.annotate.annotator import Annotate
-from regionloss.data.annotate.detectors import Named
+from regionloss.data.annotate.detectors import NamedDetector
 from regionloss.data.annotate.job import Job, Report
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.run_local import run_apart, run_here
@@ -19,7 +19,7 @@ from regionloss.data.annotate.run_slurm import share, task_of
 from regionloss.data.sidecars.sidecar import read_sidecar
 from regionloss.errors import InputError
 
-HOW = Annotate((Named("spots/red"),), (PLUGIN,), decoders=1, threads=1)
+HOW = Annotate((NamedDetector("spots/red"),), (PLUGIN,), decoders=1, threads=1)
 JOBS = [Job(f"{n}.tar", f"{n}.regions.parquet") for n in range(11)]
 
 

@@ -18,7 +18,7 @@ from test_annotator import annotate, boxes_of, lines, log, stats_of  # noqa: F40
 
 from regionloss.data.annotate.annotator import Annotate, Annotator
 from regionloss.data.annotate.decode import Picture
-from regionloss.data.annotate.detectors import Named
+from regionloss.data.annotate.detectors import NamedDetector
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.work import Work
 from regionloss.data.sidecars.entries import entries_of
@@ -28,7 +28,7 @@ from regionloss.data.sidecars.sidecar import Scan, Sidecar, read_sidecar, schema
 from regionloss.errors import InputError
 from regionloss.regions import Regions
 
-RED = Named("spots/red")
+RED = NamedDetector("spots/red")
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tgz"])
@@ -95,17 +95,17 @@ def test_images_that_could_not_be_looked_at_are_looked_at_again_and_alone(tmp_pa
     members = {f"{n}.png": encoded(drawn((200, 200) if n % 3 else (60, 60), (1, 1, 9, 9))) for n in range(9)}
     (tmp_path / "a.tar").write_bytes(tar_of(members))
     # The detector fails at small images, as a device might for a while: the same detector, so the same options.
-    annotate(f"{tmp_path}/a.tar", Named("spots/red", {"refuse": 64}))
+    annotate(f"{tmp_path}/a.tar", NamedDetector("spots/red", {"refuse": 64}))
     before = lines(log)
-    (again,) = annotate(f"{tmp_path}/a.tar", Named("spots/red", {"refuse": 64}))
+    (again,) = annotate(f"{tmp_path}/a.tar", NamedDetector("spots/red", {"refuse": 64}))
     assert again.named == {"not looked at": 3}
     assert before < lines(log) < before + 9
-    (both,) = annotate(f"{tmp_path}/a.tar", Named("spots/blue"))
+    (both,) = annotate(f"{tmp_path}/a.tar", NamedDetector("spots/blue"))
     assert sorted(stats_of(both.job)["named"]["not looked at"]) == ["0", "3", "6"]
     (healed,) = annotate(f"{tmp_path}/a.tar", RED)
     assert healed.named == {}
     assert len(read_sidecar(healed.job.target)) == 9
-    assert annotate(f"{tmp_path}/a.tar", RED, Named("spots/blue")) == []
+    assert annotate(f"{tmp_path}/a.tar", RED, NamedDetector("spots/blue")) == []
 
 
 def test_what_another_detector_could_not_look_at_does_not_fail_a_shard(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_what_another_detector_could_not_look_at_does_not_fail_a_shard(tmp_path:
     photos.mkdir()
     for number in range(8):
         drawn((200, 200) if number < 4 else (60, 60), (1, 1, 9, 9)).save(photos / f"{number}.png")
-    blue = Named("spots/blue")
-    (first,) = annotate(str(photos), Named("spots/red", {"refuse": 64}), blue)
+    blue = NamedDetector("spots/blue")
+    (first,) = annotate(str(photos), NamedDetector("spots/red", {"refuse": 64}), blue)
     assert (first.failed, first.named) == ("", {"not looked at": 4})
     for number in range(8, 12):
         drawn((200, 200), (1, 1, 9, 9)).save(photos / f"{number:02d}.png")
@@ -167,7 +167,7 @@ def test_regions_that_lie_in_what_fills_an_image_up_are_counted(tmp_path: Path) 
 
 
 def stage_of(name: str, **options: object) -> Annotator:
-    return Annotate((Named(f"spots/{name}", options),), (PLUGIN,), decoders=1)()
+    return Annotate((NamedDetector(f"spots/{name}", options),), (PLUGIN,), decoders=1)()
 
 
 def look(stage: Annotator, work: Work, numbers: list[int]) -> None:
@@ -189,18 +189,18 @@ def test_two_runs_at_one_shard_keep_what_each_finds(tmp_path: Path) -> None:
     assert boxes_of(found) == {key: [[5, 6, 15, 26]] for key in "12"}
     assert boxes_of(found, "spots/blue") == {"1": [], "2": [[40, 30, 70, 50]]}
     assert annotate(f"{tmp_path}/a.tar", RED) == []
-    assert len(annotate(f"{tmp_path}/a.tar", Named("spots/blue"))) == 1
+    assert len(annotate(f"{tmp_path}/a.tar", NamedDetector("spots/blue"))) == 1
 
 
 def test_what_others_wrote_meanwhile_is_newer_than_what_was_there(tmp_path: Path) -> None:
     """Another run with other options, and regions that were imported, while a run is at the shard."""
     image = encoded(drawn((80, 60), (5, 6, 15, 26), (40, 30, 70, 50)))
     (tmp_path / "a.tar").write_bytes(tar_of({"1.png": image}))
-    annotate(f"{tmp_path}/a.tar", Named("spots/blue"))
+    annotate(f"{tmp_path}/a.tar", NamedDetector("spots/blue"))
     (job,) = jobs_of([f"{tmp_path}/a.tar"])
     red = stage_of("red")
     work = red.open(job)
-    annotate(f"{tmp_path}/a.tar", Named("spots/blue", {"score": 0.5}))
+    annotate(f"{tmp_path}/a.tar", NamedDetector("spots/blue", {"score": 0.5}))
     imported = Imported("coco", ["sign"])
     imported.add(imported.image("1", 80, 60), "sign", [40, 30, 80, 60])
     merge(job.target, f"{tmp_path}/a.tar", imported)
@@ -210,7 +210,7 @@ def test_what_others_wrote_meanwhile_is_newer_than_what_was_there(tmp_path: Path
     found = read_sidecar(job.target)
     scores = {region["detector"]: region["score"] for region in found["1"]["regions"]}
     assert scores == {"coco": 1.0, "spots/blue": 0.5, "spots/red": 0.75}
-    assert annotate(f"{tmp_path}/a.tar", RED, Named("spots/blue", {"score": 0.5})) == []
+    assert annotate(f"{tmp_path}/a.tar", RED, NamedDetector("spots/blue", {"score": 0.5})) == []
 
 
 def test_a_link_to_nothing_is_an_image_that_cannot_be_read(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from regionloss.data.annotate.annotator import Annotate
-from regionloss.data.annotate.detectors import Named
+from regionloss.data.annotate.detectors import NamedDetector
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.pictures import Annotated, annotate, annotate_files, look
 from regionloss.data.annotate.run_local import run_here
@@ -177,7 +177,7 @@ def test_pictures_and_shards_are_written_alike(tmp_path: Path) -> None:
     signed((64, 64), (10, 5, 30, 25)).save(tmp_path / "photos" / "a.png")
     plugin = tmp_path / "far.py"
     plugin.write_text(FAR_PLUGIN + inspect.getsource(FarDetector))
-    named = Named("far/far", {"threshold": 0.25})
+    named = NamedDetector("far/far", {"threshold": 0.25})
     stage = Annotate((named,), (str(plugin),), decoders=1)()
     try:
         (job,) = jobs_of([str(tmp_path / "photos")], str(tmp_path / "shards"))

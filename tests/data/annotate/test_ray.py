@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from regionloss.cli.annotate import There
 from regionloss.cli.main import app
 from regionloss.data.annotate.annotator import Annotate
-from regionloss.data.annotate.detectors import Named
+from regionloss.data.annotate.detectors import NamedDetector
 from regionloss.data.annotate.job import Job, Report
 from regionloss.data.annotate.run_ray import TRIES, Handout, room, run_on_ray
 from regionloss.data.sidecars.sidecar import Scan, read_sidecar
@@ -31,7 +31,7 @@ from regionloss.errors import InputError, LostProcessError, WeightsError
 from tests.patience import patience
 
 JOBS = [Job(f"{n}.tar", f"{n}.regions.parquet") for n in range(11)]
-HOW = Annotate((Named("spots/red"),), (PLUGIN,), threads=1)
+HOW = Annotate((NamedDetector("spots/red"),), (PLUGIN,), threads=1)
 SCANS = (Scan("spots/red", "1", "", '{"max_side": 1600, "pause": 0.0, "refuse": 0, "score": 0.75}', "sign"),)
 
 

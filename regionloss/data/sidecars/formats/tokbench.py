@@ -9,8 +9,14 @@ from itertools import chain
 from typing import Any
 
 from regionloss.data.sidecars.formats.rows import Imported, Written, absolute, fields, numbers, read_json, write_json
-from regionloss.data.sidecars.sidecar import Row
+from regionloss.data.sidecars.sidecar import Row, sides
 from regionloss.errors import InputError, expected
+
+#: Keys of an image's name, width and height, and of its entries, by kind.
+FIELDS = {
+    "text": ("file_name", "width", "height", "annotations"),
+    "face": ("image_name", "img_width", "img_height", "faces"),
+}
 
 
 def read_tokbench(path: str) -> Imported:
@@ -27,34 +33,32 @@ def read_tokbench(path: str) -> Imported:
     kind = "face" if "faces" in next(one for one in found if isinstance(one, dict)) else "text"
     imported = Imported("tokbench", [kind])
     for image in map(fields, found):
-        (add_faces if kind == "face" else add_texts)(imported, image)
+        add_image(imported, image, kind)
     return imported.checked(path)
 
 
-def add_texts(imported: Imported, image: Mapping[str, Any]) -> None:
-    """Add an image of a text set."""
-    name = image.get("file_name")
-    if not isinstance(found := image.get("annotations"), list):
-        imported.drop("images without a list of annotations", str(name))
-    elif (row := imported.image(name, image.get("width"), image.get("height"))) is not None:
+def add_image(imported: Imported, image: Mapping[str, Any], kind: str) -> None:
+    """Add an image of a set."""
+    name, width, height, entries = FIELDS[kind]
+    if not isinstance(found := image.get(entries), list):
+        imported.drop(f"images without a list of {entries}", str(image.get(name)))
+    elif (row := imported.image(image.get(name), image.get(width), image.get(height))) is not None:
         for one in map(fields, found):
-            imported.add(row, "text", one.get("bbox"), text=one.get("rec"))
+            if kind == "face":
+                add_face(imported, row, one)
+            else:
+                imported.add(row, "text", one.get("bbox"), text=one.get("rec"))
 
 
-def add_faces(imported: Imported, image: Mapping[str, Any]) -> None:
-    """Add an image of the face set."""
-    name = image.get("image_name")
-    if not isinstance(found := image.get("faces"), list):
-        imported.drop("images without a list of faces", str(name))
-    elif (row := imported.image(name, image.get("img_width"), image.get("img_height"))) is not None:
-        for one in map(fields, found):
-            box, points = one.get("box"), one.get("kps")
-            pairs = [numbers(pair) for pair in points] if isinstance(points, list) else []
-            known = [pair for pair in pairs if pair is not None and len(pair) == 2]
-            keypoints = list(chain.from_iterable(known)) if known and len(known) == len(pairs) else None
-            lacking = ["keypoints other than pairs of numbers, their boxes are kept"] if keypoints is None else []
-            # What follows the four numbers is the detector's certainty.
-            imported.add(row, "face", box[:4] if isinstance(box, list) else box, lacking, keypoints=keypoints)
+def add_face(imported: Imported, row: Row, one: Mapping[str, Any]) -> None:
+    """Add a face to its image's row."""
+    box, points = one.get("box"), one.get("kps")
+    pairs = [numbers(pair) for pair in points] if isinstance(points, list) else []
+    known = [pair for pair in pairs if pair is not None and len(pair) == 2]
+    keypoints = list(chain.from_iterable(known)) if known and len(known) == len(pairs) else None
+    lacking = ["keypoints other than pairs of numbers, their boxes are kept"] if keypoints is None else []
+    # What follows the four numbers is the detector's certainty.
+    imported.add(row, "face", box[:4] if isinstance(box, list) else box, lacking, keypoints=keypoints)
 
 
 def write_tokbench(path: str, rows: Iterable[Row], kind: str = "text") -> Written:
@@ -69,40 +73,35 @@ def write_tokbench(path: str, rows: Iterable[Row], kind: str = "text") -> Writte
     """
     if kind not in ("text", "face"):
         raise InputError(expected("--kind", "text or face", f"'{kind}'", "TokBench has no other."))
-    name, lacking = ("faces", "five keypoints") if kind == "face" else ("annotations", "transcription")
+    (name, width, height, entries), lacking = FIELDS[kind], "five keypoints" if kind == "face" else "transcription"
     left: Counter[str] = Counter()
-    kept = []
+    kept: list[dict[str, Any]] = []
     for row in rows:
-        image = face_image(row) if kind == "face" else text_image(row)
-        mine = sum(region["kind"] == kind for region in row["regions"])
-        left[f"regions of another kind than {kind}"] += len(row["regions"]) - mine
-        left[f"{kind}s without {lacking}"] += mine - len(image[name])
-        left[f"images without a {kind} that TokBench can use"] += not image[name]
-        kept += [image] if image[name] else []
+        mine = [region for region in row["regions"] if region["kind"] == kind]
+        usable = [entry for region in mine if (entry := (face_of if kind == "face" else text_of)(region, row))]
+        left[f"regions of another kind than {kind}"] += len(row["regions"]) - len(mine)
+        left[f"{kind}s without {lacking}"] += len(mine) - len(usable)
+        left[f"images without a {kind} that TokBench can use"] += not usable
+        if usable:
+            kept.append({name: row["key"], height: row["height"], width: row["width"], entries: usable})
     write_json(path, kept)
-    return sum(len(image[name]) for image in kept), +left
+    return sum(len(image[entries]) for image in kept), +left
 
 
-def text_image(row: Row) -> dict[str, Any]:
-    """Return the entry of an image in a text set."""
-    entries = []
-    for region in row["regions"]:
-        if region["kind"] == "text" and region["text"]:
-            box = absolute(region["box"], row)
-            ratio = (box[2] - box[0]) / max(row["width"], row["height"]) / len(region["text"])
-            entries.append({"rec": region["text"], "bbox": box, "ratio": ratio})
-    size = {"height": row["height"], "width": row["width"]}
-    return {"file_name": row["key"], **size, "annotations": entries}
+def text_of(region: Row, row: Row) -> dict[str, Any] | None:
+    """Return the entry of a text; None for one without transcription."""
+    if not region["text"]:
+        return None
+    box = absolute(region["box"], row)
+    ratio = (box[2] - box[0]) / max(sides(row)) / len(region["text"])
+    return {"rec": region["text"], "bbox": box, "ratio": ratio}
 
 
-def face_image(row: Row) -> dict[str, Any]:
-    """Return the entry of an image in the face set."""
-    faces = []
-    for region in row["regions"]:
-        points = region["keypoints"] or []
-        if region["kind"] == "face" and len(points) == 10 and all(map(math.isfinite, points)):
-            box, pixels = absolute(region["box"], row), absolute(points, row)
-            ratio = max(box[2] - box[0], box[3] - box[1]) / max(row["width"], row["height"])
-            kps = [list(pair) for pair in zip(pixels[0::2], pixels[1::2], strict=True)]
-            faces.append({"kps": kps, "box": box, "ratio": ratio})
-    return {"image_name": row["key"], "img_height": row["height"], "img_width": row["width"], "faces": faces}
+def face_of(region: Row, row: Row) -> dict[str, Any] | None:
+    """Return the entry of a face; None for one without its five keypoints."""
+    points = region["keypoints"] or []
+    if len(points) != 10 or not all(map(math.isfinite, points)):
+        return None
+    box, pixels = absolute(region["box"], row), absolute(points, row)
+    ratio = max(box[2] - box[0], box[3] - box[1]) / max(sides(row))
+    return {"kps": [list(pair) for pair in zip(pixels[0::2], pixels[1::2], strict=True)], "box": box, "ratio": ratio}

@@ -66,6 +66,24 @@ def test_no_file_of_a_checkpoint_is_run(stopped: tuple[str, Path], tmp_path: Pat
         assert not trace.exists()
 
 
+def test_an_entry_that_is_missing_or_odd_is_named(stopped: tuple[str, Path], tmp_path: Path) -> None:
+    """Each entry of each file, missing or odd in turns, with hashes that are right."""
+    engine, run = stopped
+    for file in FILES[engine]:
+        held = torch.load(Checkpoints(run / "checkpoints").newest() / file, weights_only=True)
+        names = sorted(held.keys() - {"version", "tokenizer"})
+        for number, name in enumerate(names):
+            rest = {key: value for key, value in held.items() if key != name}
+            out = tmp_path / f"{file} {name}"
+            shutil.copytree(run, out)
+            checkpoint = Checkpoints(out / "checkpoints").newest()
+            missing = number % 2 and name != "threads"  # which earlier versions did not keep
+            torch.save(rest if missing else {**held, name: b"odd"}, checkpoint / file)
+            seal(checkpoint)
+            with pytest.raises(WeightsError, match=rf"{file}: cannot be read as a file of a checkpoint"):
+                train(prepare(out, *OVERRIDES[engine], resume=True))
+
+
 def test_nothing_to_start_from_is_run(tmp_path: Path) -> None:
     torch.save({"model": {"w": torch.ones(1)}, "hook": Hostile(tmp_path / "ran")}, tmp_path / "x.pt")
     with pytest.raises(WeightsError, match=r"x\.pt: expected tensors only, got other objects among them"):
