@@ -46,10 +46,9 @@ def column_tables(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, l
                 groups.setdefault(name, {})[score.group] = value or "(empty)"
     found: dict[str, list[GroupTable]] = {}
     for name, titles in groups.items():
-        if len(titles) < 2:
-            continue  # one group is all instances
         shown = {**dict(list(titles.items())[:MOST]), f"{name}/gap": "gap between best and worst"}
-        having = [column for column in columns if any(column.score(row, g) for row in rows for g in titles)]
+        # One group alone is all instances.
+        having = [c for c in columns if sum(any(c.score(row, group) for row in rows) for group in titles) > 1]
         found[name] = [group_table(column, rows, shown, len(titles) - MOST) for column in having]
     return found
 
