@@ -14,8 +14,8 @@ import pytest
 from tests.sources import ROOT, SOURCES, imports, python_files
 
 #: Modules named by a participle: crops that are aligned, the sampling of crops, a resolved recipe, regions published to
-#: a host, what packages bring ("packaged", as recipes say it), the nesting of data. Terms of the field, or of recipes.
-PARTICIPLES = {"aligned", "nesting", "packaged", "published", "resolved", "sampling"}
+#: a host, what packages bring ("packaged", as recipes say it). Terms of the field, or of recipes.
+PARTICIPLES = {"aligned", "packaged", "published", "resolved", "sampling"}
 
 
 def test_modules_are_named_by_what_they_are() -> None:

@@ -1,1 +1,1 @@
-"""Training loops of the reference build."""
+"""What any trainer needs: engines, checkpoints, logs, learning rates, stops."""

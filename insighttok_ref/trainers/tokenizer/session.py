@@ -25,11 +25,11 @@ from insighttok_ref.trainers.tokenizer.checks import share_of
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
 from insighttok_ref.trainers.tokenizer.part_state import PartFolder, begin, go_on, matching, snapshot, write_shards
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
+from insighttok_ref.trainers.tokenizer.progress import RunProgress
 from insighttok_ref.training.checkpoint import Checkpoints, read_history
 from insighttok_ref.training.engines import import_deepspeed
 from insighttok_ref.training.loggers import LogOptions, build_loggers
 from insighttok_ref.training.metrics_log import ROOM, MetricsLog
-from insighttok_ref.training.progress import RunProgress
 from insighttok_ref.training.stop import StoppedError, StopSignals
 from insighttok_ref.training.threads import threads_for
 from regionloss.data.batches import BatchSource, Share

@@ -21,9 +21,9 @@ from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_no
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_step
 from insighttok_ref.trainers.tokenizer.options import Phase
 from insighttok_ref.trainers.tokenizer.plan import plan
+from insighttok_ref.trainers.tokenizer.progress import RunProgress, TimeLeft, minutes
 from insighttok_ref.trainers.tokenizer.session import changed
 from insighttok_ref.training.learning_rate import cosine
-from insighttok_ref.training.progress import RunProgress, TimeLeft, minutes
 from insighttok_ref.training.stop import TrainingError
 from regionloss.data.batches.loader import BatchLoader
 from regionloss.errors import InputError, RecipeError, WeightsError

@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from insighttok_ref.trainers.tokenizer import progress
 from insighttok_ref.trainers.tokenizer.options import Phase
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
-from insighttok_ref.training import progress
-from insighttok_ref.training.progress import RunProgress, minutes
+from insighttok_ref.trainers.tokenizer.progress import RunProgress, minutes
 
 
 class Clock:
