@@ -108,6 +108,8 @@ DOORS = PLUGIN_API | {
     "regionloss.disk",
     "regionloss.distances",
     "regionloss.evaluation",
+    "regionloss.evaluation.benchmarks",
+    "regionloss.evaluation.pairs",
     "regionloss.evaluation.report",
     "regionloss.extractors",
     "regionloss.hooks.catalogue",
