@@ -16,6 +16,7 @@ EASYOCR_LICENCE = "not stated (the package states none; EasyOCR's code is Apache
 CRAFT_LICENCE = "not stated (the package states none; CRAFT's code is MIT, EasyOCR's Apache-2.0)"
 NANO_LICENCE = "MIT (the package; the weights are not mentioned apart)"
 DOCTR_LICENCE = "Apache-2.0 (docTR; the weights are not mentioned apart)"
+TESSERACT_LICENCE = "Apache-2.0 (Tesseract; package of the weights: MIT)"
 MMOCR = "regionloss-text[mmocr]"
 MMOCR_LICENCE = "Apache-2.0 (MMOCR; the weights are not mentioned apart)"
 MMOCR_FILES = "https://download.openmmlab.com/mmocr"
@@ -110,6 +111,14 @@ def register_judges(register: RegisterTarget) -> None:
         weights=["english-g2"],
     )
     register(
+        "tesseract",
+        f"{HERE}.tesseract:TesseractJudge",
+        licence=TESSERACT_LICENCE,
+        summary="Tesseract 5: it has a language model, and all its weights ship in a package",
+        weights=["tesseract-eng"],
+        extra="regionloss-text[tesseract]",
+    )
+    register(
         "parseq",
         f"{HERE}.parseq:ParseqJudge",
         licence=DOCTR_LICENCE,
@@ -188,6 +197,16 @@ def register_weights(register: RegisterWeights) -> None:
         source="pip:nano-ocr==0.1.0:nano_ocr/model/nano_ocr_ftr.pth",
         licence=NANO_LICENCE,
         summary="nano-ocr's recogniser (CRNN; its author: trained on MJSynth and IIIT5K)",
+    )
+    register(
+        "tesseract-eng",
+        filename="eng.traineddata.gz",
+        sha256="45b4cb346724ac1774f1c36f42f182b887bcdb28ebe63e6fff90ac41f3fcff91",
+        size=2_952_873,
+        source="npm:@tesseract.js-data/eng@1.0.0:4.0.0_best_int/eng.traineddata.gz",
+        licence=TESSERACT_LICENCE,
+        summary="Tesseract's English, LSTM in whole numbers and dictionaries",
+        packaged=True,
     )
     register(
         "doctr-parseq",
