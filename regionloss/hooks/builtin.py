@@ -17,6 +17,7 @@ OURS = "Apache-2.0"
 LPIPS = "BSD-2-Clause (trunk: torchvision, BSD-3-Clause; its weights: not stated)"
 ST_LPIPS = "BSD-2-Clause (its classifier: MIT; part of the code: CC-BY-NC-SA-4.0); weights: not stated"
 TORCHVISION = "https://download.pytorch.org/models"
+FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download"
 HEADS = "pip:lpips==0.1.4:lpips/weights/v0.1"
 ST_HEADS = "pip:stlpips-pytorch==0.0.2:stlpips_pytorch/weights/vST0.0"
 
@@ -185,9 +186,18 @@ def register_region_kinds(register: RegisterRegionKind) -> None:
 
 @hookimpl
 def register_weights(register: RegisterWeights) -> None:
-    """Trunks and heads of LPIPS."""
+    """Trunks and heads of LPIPS, and the network of FID."""
     for name, facts in LPIPS_WEIGHTS.items():
         register(name, **facts)
+    register(
+        "inception-fid",
+        filename="weights-inception-2015-12-05-6726825d.pth",
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        size=95_628_359,
+        source=f"{FIDELITY}/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+        licence="Apache-2.0",
+        summary="TensorFlow's Inception-v3 of 2015 as torch-fidelity publishes it: the network of FID",
+    )
 
 
 def _trunk(filename: str, network: str) -> dict[str, Any]:
