@@ -27,14 +27,13 @@ class Own:
 """
 SAMPLE: dict[str, Any] = {
     "version": 1,
-    "seed": 3,
     "terms": {
         "text": {"use": "region-lpips", "kind": "text", "weight": 0.01, "start_step": 5, "weighting": "uniform"},
         "face": {
             "use": "region-lpips",
             "kind": "face",
             "extractor": {"name": "resize", "options": {"size": [32, 48]}},
-            "detector": {"name": "given", "options": {"boxes": [[[1, 2, 3, 4]]], "kind": "face"}},
+            "detector": {"name": "given", "options": {"boxes": [[1, 2, 3, 4]], "kind": "face"}},
             "distance": {"name": "squared-l2", "options": {}},
         },
     },
@@ -54,7 +53,7 @@ WRONG = (
     "terms.text.weight=.inf", "terms.text.weight=.nan", "terms.text.weight=x", "terms.text.start_step=-1",
     "terms.text.start_step=1.5", "terms.text.kind=''", "terms.text.use=none", "terms.text.weighting=none",
     "terms.text.unknown=1", "unknown=1", "terms.face.distance.name=none", "terms.face.distance.options={x: 1}",
-    "terms.face.extractor.options.size=[0, 8]", "terms.face.detector.options.kind=3",
+    "terms.face.detector.options.kind=3",
 )  # fmt: skip
 
 
