@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from regionloss.errors import RegionLossError, WeightsError, expected
 from regionloss.weights.formats import refuse_foreign
-from regionloss.weights.nesting import DEEPEST, depth, too_deep
+from regionloss.weights.tuple_depth import DEEPEST, depth, too_deep
 
 ZIP = b"PK"
 PROTOCOL = b"\x80"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from regionloss.errors import WeightsError
 from regionloss.weights import entries, load_state_dict, load_strictly, read_pickled
 from regionloss.weights.convert import convert
-from regionloss.weights.nesting import DEEPEST
+from regionloss.weights.tuple_depth import DEEPEST
 
 DEEP = b")" + b"\x85" * 20_000
 ORDERED = b"ccollections\nOrderedDict\n)R"
