@@ -25,7 +25,8 @@ BESIDES = {
 #: What trainers and commands import besides: the names of each in a table.
 DOORS = (
     "console", "data.annotate", "data.batches", "data.images", "data.shards", "data.sidecars", "data.words",
-    "evaluation", "evaluation.report", "extractors", "losses", "pictures", "recipe", "runs",
+    "evaluation", "evaluation.benchmarks", "evaluation.pairs", "evaluation.report", "extractors", "losses", "pictures",
+    "recipe", "runs",
 )  # fmt: skip
 #: Classes of which every public method is shown.
 WHOLE = {"Detector", "RegionExtractor", "FeatureBackbone", "Distance", "Weighting", "Judge", "Regions"}

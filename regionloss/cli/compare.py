@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    results: Annotated[list[Path], typer.Argument(help="Folders of results, or a folder that holds them.")],
+    results: Annotated[list[Path], typer.Argument(help="Folders of results, or folders that hold them: runs, too.")],
     out: Annotated[Path, typer.Option(help="Page to write.")] = Path("report.html"),
     baseline: Annotated[
         str, typer.Option(help="Name of the tokenizer that the others are compared with; the first without it.")
@@ -43,7 +43,7 @@ def read_all(paths: Sequence[Path]) -> tuple[list[Results], list[str]]:
     """Return the results in folders, each folder once, and a sentence for each that cannot be read.
 
     Args:
-        paths: Folders of results, or folders that hold such folders (or have them in `results`).
+        paths: Folders of results, or folders that hold such folders at any depth.
 
     Raises:
         InputError: None can be read.
@@ -65,12 +65,9 @@ def read_all(paths: Sequence[Path]) -> tuple[list[Results], list[str]]:
 
 def folders(path: Path) -> list[Path]:
     """Return the folders of results in a path, in the order of their names; the path itself where there are none."""
-    from regionloss.evaluation.results import INSTANCES, RESULTS
+    from regionloss.evaluation.results import INSTANCES
 
-    if (path / INSTANCES).exists():
-        return [path]
-    inside = [*path.glob(f"*/{RESULTS}"), *path.glob(f"results/*/{RESULTS}")]
-    return sorted(one.parent for one in inside) or [path]
+    return sorted(one.parent for one in path.rglob(INSTANCES)) or [path]
 
 
 def first_first(results: Sequence[Results], name: str) -> list[Results]:

@@ -14,7 +14,7 @@ from regionloss.errors import InputError, expected
 if TYPE_CHECKING:
     import torch
 
-    from regionloss.evaluation import Evaluation, Summary
+    from regionloss.evaluation import Evaluation, Results
     from regionloss.evaluation.pairs import Reconstructions
 
 #: How long a process waits for another one to end its share.
@@ -108,7 +108,7 @@ def evaluate(
     else:
         with guarded(out, "evaluation"):
             found = evaluation.finish(originals.notes)
-    tell(found.summary)
+    tell(found)
 
 
 def check_one(checkpoint: Path | None, reconstructions: Path | None) -> None:
@@ -168,11 +168,13 @@ def group_setting(setting: int | None, size: int | None) -> int:
     return setting or (size if size is not None and size in EDGES else SETTING)
 
 
-def tell(summary: Summary) -> None:
-    """Print the scores and what could not be judged."""
+def tell(results: Results) -> None:
+    """Print the scores and what could not be judged, and write the page that shows them."""
     from regionloss.console import counted, print_table
+    from regionloss.evaluation.report import write_report
     from regionloss.evaluation.tell import rows
 
+    summary = results.summary
     head = ["measure", "judge", "group", "value", "95% interval", "originals", "of"]
     print_table(f"{summary.name} on {summary.data}, {counted(summary.images, 'image')}", head, rows(summary))
     for problem in summary.problems:
@@ -180,3 +182,4 @@ def tell(summary: Summary) -> None:
         typer.echo(f"Not judged: {problem.count} x {problem.what}: {shown}{', ...' if problem.count > 3 else ''}")
     for note in summary.notes:
         typer.echo(note)
+    typer.echo(f"report: {write_report([results], results.folder / 'report.html')}")

@@ -156,9 +156,9 @@ class EvaluationOptions(Strict):
     Args:
         judges: A judge by region kind; a kind without one is shown, not scored.
         batch_size: Number of images that are reconstructed at a time.
-        crops: Regions shown in the report, target beside each arm.
+        crops: Most regions of each kind whose pictures the report has, target beside each arm.
     """
 
     judges: Mapping[str, str] = {}
     batch_size: PositiveInt = 25
-    crops: NonNegativeInt = 24
+    crops: NonNegativeInt = 2000

@@ -112,7 +112,7 @@ class InsightTok:
             session.train()
             return
         tested = session.data.test
-        session.progress.left.afterwards = afterwards(tested, judges, len(session.parts) + 1)
+        session.progress.left.afterwards = afterwards(tested, judges, len(session.parts))
         session.train()
         if not self.phases[-1].arms:
             whole = session.folder / "tokenizer.safetensors"

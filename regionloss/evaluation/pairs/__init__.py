@@ -1,6 +1,7 @@
 """Originals beside their reconstructions: what every benchmark is given, whatever tokenizer made them."""
 
 from regionloss.evaluation.pairs.columns import read_columns
+from regionloss.evaluation.pairs.images import instances_of
 from regionloss.evaluation.pairs.open import open_originals
 from regionloss.evaluation.pairs.pair import (
     Instance,
@@ -22,6 +23,7 @@ __all__ = [
     "Reconstruction",
     "ReconstructionFolder",
     "Reconstructions",
+    "instances_of",
     "open_originals",
     "read_columns",
     "regions_of",

@@ -52,11 +52,16 @@ class Curves:
     start: str | None = None
 
     @property
+    def start_name(self) -> str | None:
+        """Name of the part that all arms began from."""
+        return None if self.start is None else self.start.rpartition("/")[2]
+
+    @property
     def lines(self) -> list[tuple[str, str, str]]:
         """Part, name and colour of each line, the start first."""
         colours = [ARMS[i % len(ARMS)] for i in range(len(self.arms))]
         arms = [(part, name, colour) for (part, name), colour in zip(self.arms.items(), colours, strict=True)]
-        return arms if self.start is None else [(self.start, "start", START), *arms]
+        return arms if self.start is None else [(self.start, self.start_name or "", START), *arms]
 
 
 def loss_curves(curves: Curves) -> str:

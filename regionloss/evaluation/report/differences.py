@@ -15,7 +15,6 @@ from regionloss.evaluation.report.provenance import made_alike
 #: Tokenizers that a reader may choose to compare the others with, the first.
 BASELINES = 5
 
-NO_SCORE = "no number"
 T = TypeVar("T")
 Values = dict[tuple[str, int], float]
 
@@ -143,34 +142,51 @@ def by_image(row: Row) -> dict[str, Values]:
 FLOATS = ("float", "double", "halffloat", "int64", "int32")
 
 
-def findings(found: Sequence[Comparison]) -> list[str]:
-    """Return what was found, a sentence for each tokenizer and each measure that people ask for first, by one judge."""
+@dataclass(frozen=True)
+class Difference:
+    """What was found about a tokenizer beside the baseline, in a sentence that says how sure it is."""
+
+    name: str
+    baseline: str
+    said: str
+
+
+def findings(found: Sequence[Comparison], without: str | None = None) -> list[Difference]:
+    """Return what was found of each tokenizer by the measures that people ask for first, each by one judge.
+
+    Args:
+        found: Comparisons with the baselines that findings are told of.
+        without: Name of a tokenizer that nothing is told of.
+    """
     return [
-        finding(row, one.baseline, column, difference)
+        Difference(row.name, one.baseline.name, sentence(row, one.baseline, column, difference))
         for one in found
         for row, line in one.rows
         for column, difference in zip(one.columns, line, strict=True)
         if difference is not None
+        and row.name != without
         and column.measure in FIRST
         and column == next(other for other in one.columns if other.measure == column.measure)
     ]
 
 
+def sentence(row: Row, baseline: Row, column: Column, found: Difference) -> str:
+    """Return how one tokenizer differs from another by one measure."""
+    unit = column.about.unit
+    ended = {"%": "%", "": ""}.get(unit, f" {unit}")
+    mine, theirs = (
+        "no number" if score is None else f"{number(score.value, unit)}{ended}"
+        for score in (column.score(row), column.score(baseline))
+    )
+    by = f" by {column.judge}" if column.judge else ""
+    of = "images" if column.about.per == "image" else "instances"
+    change = f"{found.text} {'points' if unit == '%' else unit}".strip()
+    sure = ", within the noise of this test" if found.verdict == "noise" else ""
+    return (
+        f"{column.about.title}{by} {mine} against {theirs}; on the same {found.pairs:,} {of} {change} "
+        f"(95% interval {found.low} to {found.high}){sure}."
+    )
+
+
 #: Measures that findings are told of.
 FIRST = ("t_acc", "f_sim", "psnr_outside")
-
-
-def finding(row: Row, baseline: Row, column: Column, found: Difference) -> str:
-    """Return what was found about one tokenizer, in a sentence that says how sure it is."""
-    mine, theirs = column.score(row), column.score(baseline)
-    unit = {"%": "points", "": ""}.get(column.about.unit, column.about.unit)
-    ended = "%" if column.about.unit == "%" else f" {unit}" if unit else ""
-    values = [f"{number(s.value, column.about.unit)}{ended}" if s is not None else NO_SCORE for s in (mine, theirs)]
-    by = f" by {column.judge}" if column.judge else ""
-    many = "images" if column.about.per == "image" else "instances"
-    sentence = (
-        f"{column.about.title}{by}: {values[0]} with '{row.name}', {values[1]} with '{baseline.name}'. "
-        f"On the same {found.pairs:,} {many} that is {f'{found.text} {unit}'.strip()} "
-        f"(95% interval {found.low} to {found.high})"
-    )
-    return f"{sentence}, which is within the noise of this test." if found.verdict == "noise" else f"{sentence}."

@@ -14,7 +14,7 @@ from regionloss.evaluation.report.columns import Column, Row, number
 
 WIDTH, HEIGHT = 640, 420
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 18, 48
-LABEL, LETTER, LONGEST = 14, 6.3, 28
+LABEL, LETTER, BOLD, LONGEST = 14, 6.3, 7.6, 28
 #: Where a label may stand, the best first: how far from its point, how much lower, on which side.
 PLACES = [(abs(drop) / 3, drop, side) for drop in (0, -9, 9, -18, 18, -28, 28, -40, 40) for side in (1, -1)]
 Frame = tuple[float, float, float, float]
@@ -124,7 +124,7 @@ def laid_out(marks: Sequence[Mark], title: str, unit: str, missing: Sequence[str
     def y(value: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * max(value, 0.0) / y_high, 1)
 
-    labels = placed([(x(mark.bpp), y(mark.value), mark.name) for mark in marks])
+    labels = placed([(x(mark.bpp), y(mark.value), width_of(mark)) for mark in marks])
     points = [
         Point(
             mark.name,
@@ -150,12 +150,16 @@ def ticks(low: float, high: float, unit: str, count: int) -> list[tuple[float, s
     return [(i * step, f"{i * step * scale:.6g}") for i in range(first, max(last, first + 1) + 1)]
 
 
-def placed(points: Sequence[tuple[float, float, str]]) -> list[Label]:
-    """Return a label for each point, the last first: beside it where there is room, else near it."""
+def width_of(mark: Mark) -> float:
+    """Return how wide a name is drawn, those of the page's own tokenizers bold; never narrower than it is."""
+    return (LETTER if mark.place is None else BOLD) * min(len(mark.name), LONGEST)
+
+
+def placed(points: Sequence[tuple[float, float, float]]) -> list[Label]:
+    """Return a label for each point with a name of a width: beside it where there is room, else near it."""
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y, _ in points]
     found: list[Label] = []
-    for x, y, name in reversed(points):
-        width = LETTER * min(len(name), LONGEST)
+    for x, y, width in reversed(points):
         tries = [Label(x + side * (11 + far), y + drop, "start" if side > 0 else "end") for far, drop, side in PLACES]
         label = next((one for one in tries if free(one.box(width), taken)), tries[0])
         taken.append(label.box(width))

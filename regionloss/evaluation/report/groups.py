@@ -47,7 +47,8 @@ def column_tables(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, l
     found: dict[str, list[GroupTable]] = {}
     for name, titles in groups.items():
         shown = {**dict(list(titles.items())[:MOST]), f"{name}/gap": "gap between best and worst"}
-        having = [column for column in columns if any(column.score(row, g) for row in rows for g in titles)]
+        # One group alone is all instances.
+        having = [c for c in columns if sum(any(c.score(row, group) for row in rows) for group in titles) > 1]
         found[name] = [group_table(column, rows, shown, len(titles) - MOST) for column in having]
     return found
 

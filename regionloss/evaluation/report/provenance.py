@@ -50,7 +50,8 @@ def lines_of(about: Any, judge: str) -> Iterator[tuple[str, str]]:
     others = {name for name in judges if name != judge} if isinstance(judges, Mapping) else set()
     for path, value in flat(about):
         if not others.intersection(path):
-            yield " ".join(part for part in path if part not in (judge, "judges")) or "about", value
+            name = " ".join(part for part in path if part not in (judge, "judges"))
+            yield name.replace("_", " ") or "about", value
 
 
 def flat(about: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -61,7 +62,7 @@ def flat(about: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ..
     elif isinstance(about, list | tuple):
         yield path, ", ".join(map(str, about))
     elif about not in (None, ""):
-        yield path, str(about)
+        yield path, {True: "yes", False: "no"}[about] if isinstance(about, bool) else str(about)
 
 
 def made_alike(rows: Sequence[Row], benchmark: str) -> bool:

@@ -70,7 +70,7 @@ def comparable(rows: Sequence[Row], benchmark: str) -> bool:
 
 def cells(scores: Sequence[Score | None], column: Column, rows: Sequence[Row], ranked: bool) -> list[Cell]:
     """Return the cells of one column, on one scale, the two best marked."""
-    ranks = rank([there(score) for score in scores], column.about.higher_is_better) if ranked else [0] * len(scores)
+    ranks = rank([there(score) for score in scores], column) if ranked else [0] * len(scores)
     scale = Scale.of(scores)
     return [cell(score, column, row, scale, place) for score, row, place in zip(scores, rows, ranks, strict=True)]
 
@@ -92,13 +92,14 @@ def there(score: Score | None) -> float | None:
     return None if score is None or math.isnan(score.value) else score.value
 
 
-def rank(values: Sequence[float | None], higher_is_better: bool) -> list[int]:
-    """Return 1 for the best, 2 for the second best, else 0; equal values share a rank, and one alone has none."""
-    known = sorted({value for value in values if value is not None}, reverse=higher_is_better)
-    if sum(value is not None for value in values) < 2 or len(known) < 2:
+def rank(values: Sequence[float | None], column: Column) -> list[int]:
+    """Return 1 for the best, 2 for the second best, else 0; what is shown as equal shares a rank, and one has none."""
+    known = sorted({value for value in values if value is not None}, reverse=column.about.higher_is_better)
+    places = {text: place for place, text in enumerate(dict.fromkeys(map(column.text, known)), 1)}
+    if len(places) < 2:
         return [0] * len(values)
-    places = {value: place for place, value in enumerate(known[:2], 1)}
-    return [0 if value is None else places.get(value, 0) for value in values]
+    found = [0 if value is None else places[column.text(value)] for value in values]
+    return [place if place < 3 else 0 for place in found]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from regionloss.evaluation import read_results
 from regionloss.evaluation.report import write_report
+from regionloss.evaluation.tables import INSTANCE, table, write_table
 from tests.evaluation.report.chromium import in_browser, needs_chromium
 from tests.evaluation.report.fabricated import fabricate
 
@@ -145,3 +147,43 @@ def test_nothing_is_wider_than_the_screen_and_words_stand_out(page: Path, width:
     assert found["wide"] <= width
     assert found["past"] == []
     assert found["themes"] == {"light": [], "dark": []}
+
+
+EVIL = "</script><script>document.title='hit'</script>\"'`${1}\n\u2028<img src=x onerror=\"document.title='hit'\">\x01"
+
+
+def test_hostile_names_and_texts_are_shown_and_never_run(tmp_path: Path) -> None:
+    results = fabricate(tmp_path / "a", EVIL, data=EVIL, notes=[EVIL], words=3, faces=1)
+    rows = [
+        row | {"key": EVIL, "read": EVIL, "truth": EVIL, "columns": {EVIL: EVIL}, "judge": EVIL, "problem": EVIL}
+        for row in results.instances.to_pylist()
+    ]
+    write_table(table(rows, INSTANCE), tmp_path / "a" / "instances.parquet")
+    page = write_report([read_results(tmp_path / "a")], tmp_path / "page.html", title="safe", notes=[EVIL])
+    found = in_browser(
+        page,
+        """
+        await later(300);
+        key("j"); key("Enter"); await later(200);
+        return {title: document.title, card: cards()[0], large: document.getElementById("large-title").textContent,
+          judge: document.getElementById("by-judge").value, added: document.querySelectorAll("[onerror]").length};
+        """,
+    )
+    assert found == {"title": "safe", "card": EVIL, "large": EVIL, "judge": EVIL, "added": 0}
+
+
+def test_of_thousands_only_what_is_looked_at_is_drawn(tmp_path: Path) -> None:
+    blurs = {"control": 1.6, "ours": 0.9}
+    some = [fabricate(tmp_path / n, n, blur=blur, words=2600, faces=0, crops=False) for n, blur in blurs.items()]
+    found = in_browser(
+        write_report(some, tmp_path / "page.html"),
+        """
+        const status = document.getElementById("shown").textContent;
+        document.querySelector("[data-turn='1']").click();
+        const last = cards().length;
+        return {status, last, elements: document.querySelectorAll("*").length, pictures: document.images.length};
+        """,
+    )
+    assert found["status"] == "1 to 48 of 2,600 instances"
+    assert (found["last"], found["pictures"]) == (48, 0)
+    assert found["elements"] < 4000

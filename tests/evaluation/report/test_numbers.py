@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 from regionloss.evaluation import Results, Score
+from regionloss.evaluation.benchmarks.base import Measure
 from regionloss.evaluation.report.cautions import cautions
 from regionloss.evaluation.report.columns import Column, Row, find_columns, name_rows, number
 from regionloss.evaluation.report.differences import Tables, comparisons, findings
-from regionloss.evaluation.report.distortion import LABEL, LETTER, plots, published
+from regionloss.evaluation.report.distortion import LABEL, Mark, plots, published, width_of
 from regionloss.evaluation.report.groups import column_tables, size_tables
 from regionloss.evaluation.report.instances import Browser, browser
 from regionloss.evaluation.report.tables import rank, summary_tables
@@ -109,13 +111,14 @@ def test_a_table_that_cannot_be_read_is_told_and_the_rest_stands(rows: list[Row]
     assert all("broken" in sentence and "instances.parquet" in sentence for sentence in told)
 
 
-def test_the_best_and_the_second_are_marked_and_ties_share() -> None:
-    assert rank([0.1, 0.3, 0.2, None], True) == [0, 1, 2, 0]
-    assert rank([0.1, 0.3, 0.2], False) == [1, 0, 2]
-    assert rank([0.3, 0.3, 0.1], True) == [1, 1, 2]
-    assert rank([0.3, 0.3], True) == [0, 0]
-    assert rank([0.3, None], True) == [0, 0]
-    assert rank([math.inf, 30.0], True) == [1, 2]
+def test_the_best_and_the_second_are_marked_and_what_is_shown_as_equal_shares() -> None:
+    more, less = (Column("b", "m", "", Measure("M", "%", higher)) for higher in (True, False))
+    assert rank([0.1, 0.3, 0.2, None], more) == [0, 1, 2, 0]
+    assert rank([0.1, 0.3, 0.2], less) == [1, 0, 2]
+    assert rank([0.3, 0.30001, 0.1], more) == [1, 1, 2]
+    assert rank([0.3, 0.3], more) == [0, 0]
+    assert rank([0.3, None], more) == [0, 0]
+    assert rank([math.inf, 30.0], more) == [1, 2]
 
 
 def test_numbers_have_the_digits_that_they_deserve() -> None:
@@ -172,7 +175,7 @@ def test_plots_have_published_points_and_leave_out_tokenizers_without_a_rate(row
     theirs = [one for one in found[0].points if one.place is None]
     assert len(theirs) == len(published()["points"]) == 11
     for plot in found:
-        boxes = [p.label.box(LETTER * len(p.name)) for p in plot.points]
+        boxes = [p.label.box(width_of(Mark(p.name, 0, 0, p.place))) for p in plot.points]
         over = sum(
             a[0] < b[2] and b[0] < a[2] and abs(a[1] - b[1]) < LABEL - 1 for i, a in enumerate(boxes) for b in boxes[:i]
         )
@@ -220,7 +223,7 @@ def test_tokenizers_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
 def test_findings_say_how_sure_they_are(rows: list[Row]) -> None:
     first = comparisons(rows, find_columns(rows), Tables(print))[:1]
-    ours, third = (next(s for s in findings(first) if f"'{name}'" in s and "T-ACC" in s) for name in ("ours", "third"))
-    assert "within the noise" not in ours
-    assert "On the same 149 instances that is +" in ours
-    assert "within the noise" in third
+    found = {one.name: one.said for one in reversed(findings(first)) if one.said.startswith("T-ACC by text/reader ")}
+    assert re.search(r"% against \d+\.\d%; on the same 149 instances \+\d+\.\d points \(95% interval \+", found["ours"])
+    assert found["third"].endswith("within the noise of this test.")
+    assert {one.name for one in findings(first, without="third")} == {"ours"}

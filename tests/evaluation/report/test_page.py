@@ -7,7 +7,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from regionloss.evaluation.report import write_report
+import pytest
+
+from regionloss.errors import InputError
+from regionloss.evaluation.report import Curves, Origin, write_report
 from tests.evaluation.report.fabricated import fabricate
 
 VOID = frozenset({"meta", "img", "br", "input", "line", "circle"})
@@ -81,3 +84,36 @@ def test_hostile_words_stay_words(tmp_path: Path) -> None:
     assert json.loads(page.scripts["instances-data"])["tokenizers"][0]["name"].startswith("</script>")
     assert "alert" not in page.scripts["code"]
     assert "<img src=x onerror=alert(1)>" in page.text
+
+
+def test_a_drawing_that_fails_is_named_on_the_page_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    results = fabricate(tmp_path / "a", words=8, faces=2)
+    broken = Curves([{"part": "a", "step": "first", "loss/total": 1.0}], {"a": "a"})
+    page = Page(write_report([results], tmp_path / "page.html", curves=broken, notes=["file \ud83d"]))
+    assert "Not shown: the losses during training (" in page.text
+    assert r"file \ud83d" in page.text
+    assert {"scores", "instances"} <= page.ids
+    assert "Not shown" not in Page(write_report([results], tmp_path / "page.html")).text
+    with pytest.raises(InputError, match="expected results of one tokenizer at least, got none"):
+        write_report([], tmp_path / "page.html")
+
+
+def test_how_a_run_made_its_tokenizers_is_said(tmp_path: Path) -> None:
+    weight = {"name": "text/file", "sha256": "ef" * 32, "licence": "not stated"}
+    reader = {"name": "text/reader-net", "kind": "backbone", "licence": "Apache-2.0", "weights": [weight]}
+    reader |= {"distribution": "regionloss-text", "version": "0.1"}
+    recipe = {"version": 1, "terms": {"text": {"use": "text/packaged"}}}
+    resolved = {"recipe": recipe, "versions": {"torch": "9.9"}, "components": [reader, reader]}
+    origin = Origin("regionloss train quickstart", resolved, {"pretrain": 301.2}, [("photograph 'coffee'", "CC0-1.0")])
+    text = Page(write_report([fabricate(tmp_path / "a", words=2)], tmp_path / "page.html", origin=origin)).text
+    for wanted in ("regionloss train quickstart", "5 min 01 s", "photograph 'coffee'", "CC0-1.0", "text/packaged"):
+        assert wanted in text
+    assert text.count("ef" * 32) == 1
+
+
+def test_kinds_without_a_judge_are_shown_and_those_without_instances_said(tmp_path: Path) -> None:
+    results = fabricate(tmp_path / "a", words=0, faces=0)
+    page = Page(write_report([results], tmp_path / "page.html"))
+    assert "no instances" in page.text
+    assert "instances" not in page.ids
+    assert not re.search(r"\bnan\b", page.text, re.IGNORECASE)

@@ -6,7 +6,7 @@ function startBrowser() {
   const names = data.tokenizers, all = data.instances;
   if (!all || !all.length) return;
   const measures = new Map(data.measures.map((measure) => [measure.name, measure]));
-  const control = Object.fromEntries(["kind", "judge", "measure", "of", "sort", "verdict", "group", "column", "value", "search"].map((name) => [name, byId(`by-${name}`)]));
+  const control = Object.fromEntries(["kind", "judge", "measure", "of", "sort", "verdict", "group", "pictures", "column", "value", "search"].map((name) => [name, byId(`by-${name}`)]));
   const cards = byId("cards"), status = byId("shown"), dialog = byId("large");
   const blocks = new Map();
   let found = [], page = 0, focus = 0;
@@ -40,6 +40,7 @@ function startBrowser() {
     (label || select.closest("label")).hidden = options.length < 2;
   }
 
+  const pictured = (one) => one.crops.some((number) => number >= 0);
   const ofKind = () => all.filter((one) => one.kind === control.kind.value);
   const said = (one) => one.said.find((each) => each.judge === control.judge.value) || one.said[0];
   const values = (one) => said(one)?.values[control.measure.value] || [];
@@ -60,6 +61,9 @@ function startBrowser() {
     fill(control.measure, known.sort((a, b) => spread(b) - spread(a)).map((name) => [name, measures.get(name).title]));
     fill(control.group, [["", "all sizes"], ...["small", "medium", "large"].filter((group) => some.some((one) => one.group === group)).map((group) => [group, group])]);
     fill(control.column, [["", "any"], ...unique(some.flatMap((one) => Object.keys(one.columns))).map((name) => [name, name])]);
+    const kept = some.filter(pictured).length;
+    if (!kept) control.pictures.value = "";
+    control.pictures.closest("label").hidden = !kept || kept === some.length;
     const reads = some.some((one) => said(one)?.read.some((read) => read !== null));
     control.verdict.closest("label").hidden = !reads;
     if (!reads) control.verdict.value = "";
@@ -83,6 +87,7 @@ function startBrowser() {
     const saying = said(one), wanted = control.search.value.toLowerCase();
     const right = saying ? saying.read.filter((read) => read !== null).map((read) => read === saying.truth) : [];
     if (!verdicts[control.verdict.value](right, one)) return false;
+    if (control.pictures.value && !pictured(one)) return false;
     if (control.group.value && one.group !== control.group.value) return false;
     if (control.column.value && control.value.value && `=${one.columns[control.column.value]}` !== control.value.value) return false;
     if (!wanted) return true;
@@ -240,7 +245,7 @@ function startBrowser() {
   fill(control.of, [["", "all tokenizers, mean"], ...names.map((one, place) => [place, one.name])]);
   if (names.length < 2) control.sort.querySelector("[value=difference]").remove();
   for (const name of ["kind", "judge", "column"]) control[name].addEventListener("change", () => { name === "column" ? columnValues() : choices(); search(); });
-  for (const name of ["measure", "of", "sort", "verdict", "group", "value"]) control[name].addEventListener("change", search);
+  for (const name of ["measure", "of", "sort", "verdict", "group", "pictures", "value"]) control[name].addEventListener("change", search);
   let waiting;
   control.search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(search, 120); });
   choices();

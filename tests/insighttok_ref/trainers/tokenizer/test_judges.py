@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from insighttok_ref.trainers.tokenizer.held_out import WHOLE
+from regionloss.cli.main import app
 from regionloss.errors import InputError, UnknownNameError, WeightsError
+from regionloss.evaluation import read_results
 from regionloss.evaluation.judges import build_judges
 from regionloss.hooks.catalogue import catalogue
 from regionloss.hooks.records import Component
@@ -84,3 +88,20 @@ def test_finished_run_can_be_judged_again(trained: Path, tiny_run: Prepare, caps
     assert json.loads((trained / "results.json").read_text())["test"] == first
     assert before == {name: (trained / name).read_bytes() for name in before}
     assert f"report: {trained / 'report.html'}" in capsys.readouterr().out
+
+
+def test_the_results_of_a_run_can_be_compared_with_those_of_others(trained: Path, tmp_path: Path) -> None:
+    results = {
+        part: read_results(trained / "results" / part) for part in ("pretrain", "compare/control", "compare/ours")
+    }
+    assert [one.summary.name for one in results.values()] == ["pretrain", "control", "ours"]
+    assert len({one.summary.data_identity for one in results.values()}) == 1
+    rows = json.loads((trained / "results.json").read_text())["test"]["text"]
+    ours = results["compare/ours"].summary.score("t_acc")
+    assert ours is not None
+    assert rows["ours"]["accuracy"]["mean"] == pytest.approx(100 * ours.value)
+    assert {"text", WHOLE} == set(results["compare/ours"].instances["kind"].to_pylist())
+    told = CliRunner().invoke(app, ["compare", str(trained), "--out", str(tmp_path / "page.html")])
+    assert told.exit_code == 0, told.output
+    page = (tmp_path / "page.html").read_text()
+    assert all(f">{name}</option>" in page for name in ("pretrain", "control", "ours"))
