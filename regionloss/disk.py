@@ -143,6 +143,11 @@ def _number(error: BaseException | None, path: Path) -> int | None:
     return None
 
 
+def written(folder: Path) -> set[str]:
+    """Return the names of what is in a folder, but for a lock and for what killed processes left half written."""
+    return {path.name for path in folder.iterdir() if path.name != LOCK and path.suffix != ".tmp"}
+
+
 @contextmanager
 def guarded(folder: Path, what: str) -> Iterator[None]:
     """Keep a folder to this process until it ends, in whatever way.

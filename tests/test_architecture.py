@@ -285,7 +285,7 @@ def test_every_public_name_is_there_and_has_a_docstring() -> None:
         assert getattr(regionloss, name).__doc__, name
 
 
-#: The regions of images become one batch, the processes of a launch one run; files of weights and of images end so.
+#: The regions of images become one batch, the processes of a launch one run.
 TWICE_AT_DOORS = {"join"}
 
 

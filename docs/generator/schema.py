@@ -136,4 +136,4 @@ def bounds(metadata: tuple[Any, ...]) -> Iterator[str]:
         for source in (one, *getattr(one, "metadata", ())):
             for name, words in BOUNDS.items():
                 if isinstance(limit := getattr(source, name, None), int | float):
-                    yield f"{words} {limit:g}"
+                    yield f"{words} {int(limit) if limit == int(limit) else limit}"

@@ -53,6 +53,12 @@ def evaluate(
     allow_trained: Annotated[
         bool, typer.Option("--allow-trained", help="Also judge by a network that was trained against.")
     ] = False,
+    official_batching: Annotated[
+        bool,
+        typer.Option(
+            "--official-batching", help="Let text/parseq end its readings by batches, as TokBench's script does."
+        ),
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Replace what the folder of the results holds.")] = False,
     crops: Annotated[int, typer.Option(min=0, help="Regions of each kind whose crops the report shows.")] = 2000,
     part: Annotated[int, typer.Option(min=1, help="Images examined between two savings.")] = 32,
@@ -74,9 +80,7 @@ def evaluate(
     from regionloss.hooks.catalogue import build_catalogue, catalogue
     from regionloss.runs import barrier, join
 
-    if (checkpoint is None) == (reconstructions is None):
-        got = "neither" if checkpoint is None else "both"
-        raise InputError(expected("evaluate", "either --checkpoint (--autoencoder) or --reconstructions", got))
+    check_one(checkpoint, reconstructions)
     where = build_catalogue(files=plugin) if plugin else catalogue()
     known = read_columns(columns) if columns else None
     with join(device, timeout=PATIENCE) as ranks:
@@ -87,7 +91,8 @@ def evaluate(
             made = ReconstructionFolder(reconstructions, name or None, max_pixels)
         originals = open_originals(data, regions, known, max_pixels=max_pixels)
         chosen = judges_of(split(judges), where, trained_against(checkpoint), allow_trained)
-        asked = benchmarks_of(split(suite), Resources(chosen, ranks.device, made.codebook_size))
+        batches = official_batches(originals, official_batching)
+        asked = benchmarks_of(split(suite), Resources(chosen, ranks.device, made.codebook_size, batches))
         evaluation = Evaluation(originals, made, asked, out, group_setting(setting, size), part, crops)
         if ranks.is_first:
             evaluation.prepare(again)
@@ -104,6 +109,13 @@ def evaluate(
         with guarded(out, "evaluation"):
             found = evaluation.finish(originals.notes)
     tell(found)
+
+
+def check_one(checkpoint: Path | None, reconstructions: Path | None) -> None:
+    """Raise InputError unless one of the two is given."""
+    if (checkpoint is None) == (reconstructions is None):
+        got = "neither" if checkpoint is None else "both"
+        raise InputError(expected("evaluate", "either --checkpoint (--autoencoder) or --reconstructions", got))
 
 
 def examine(evaluation: Evaluation, ranks: Any) -> None:
@@ -129,6 +141,17 @@ def autoencoder(
         near = max(found.multiple, round(size / found.multiple) * found.multiple)
         raise InputError(expected("--size", f"a multiple of {found.multiple}", str(size), f"Try {near}."))
     return AutoencoderReconstructions(found, name or path.resolve().stem, size)
+
+
+def official_batches(originals: object, wanted: bool) -> dict[tuple[str, int], tuple[str, ...]] | None:
+    """Return the batches in which TokBench's script reads its own data; None where they are not wanted."""
+    from regionloss.evaluation.pairs.tokbench import TokBench
+
+    if not wanted:
+        return None
+    if not isinstance(originals, TokBench):
+        raise InputError(expected("--official-batching", "TokBench's folder as --data", "other images"))
+    return originals.batches()
 
 
 def split(names: str) -> list[str]:

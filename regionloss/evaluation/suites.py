@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from regionloss.errors import InputError, did_you_mean, expected
-from regionloss.evaluation.benchmarks import Benchmark, FaceBenchmark, TextBenchmark
+from regionloss.evaluation.benchmarks import Benchmark, DocumentBenchmark, FaceBenchmark, TextBenchmark
 from regionloss.judges import Judge
 
 
@@ -20,11 +20,13 @@ class Resources:
         judges: Judges by the name that tables show, of all kinds of regions.
         device: Where networks that are no judges compute.
         codebook_size: Number of codes of what is evaluated; None where it has none.
+        batches: Batches of TokBench's script, for `--official-batching`; see `TextBenchmark`.
     """
 
     judges: Mapping[str, Judge] = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     codebook_size: int | None = None
+    batches: Mapping[tuple[str, int], tuple[str, ...]] | None = None
 
     def of(self, kind: str) -> dict[str, Judge]:
         """Return the judges of a kind of region."""
@@ -32,8 +34,9 @@ class Resources:
 
 
 SUITES: Mapping[str, Callable[[Resources], Benchmark]] = {
-    "text": lambda resources: TextBenchmark(resources.of("text")),
+    "text": lambda resources: TextBenchmark(resources.of("text"), resources.batches),
     "face": lambda resources: FaceBenchmark(resources.of("face")),
+    "documents": lambda resources: DocumentBenchmark(resources.of("document")),
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from regionloss.errors import PluginError, did_you_mean, expected, in_one_line
+from regionloss.errors import PluginError, RegionLossError, did_you_mean, expected, in_one_line
 from regionloss.hooks.manager import import_file
 from regionloss.hooks.records import Component
 
@@ -26,14 +26,7 @@ def load_target(component: Component) -> Any:
         module = found
     # The module is a stranger's code, and may raise anything.
     except (Exception, SystemExit) as error:
-        if component.extra:
-            advice = f"It needs more than its plugin: pip install '{component.extra}'."
-        elif component.file is not None:
-            advice = f"Mend {component.file}."
-        else:
-            advice = _advice(component, error)
-        told = f"{component} cannot be imported: {module_name}: {in_one_line(error)}. {advice}"
-        raise PluginError(told) from error
+        raise PluginError(f"{component} cannot be imported: {module_name}: {_reason(component, error)}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             known = did_you_mean(part, _own_names(component, module, found))
@@ -43,8 +36,16 @@ def load_target(component: Component) -> Any:
     return found
 
 
+def _reason(component: Component, error: BaseException) -> str:
+    """Return why a component's code cannot be run, and what helps."""
+    return f"{in_one_line(error)}. {_advice(component, error)}"
+
+
 def _advice(component: Component, error: BaseException) -> str:
-    """Return what helps where an installed plugin cannot be imported."""
+    if component.extra:
+        return f"It needs more than its plugin: pip install '{component.extra}'."
+    if component.file is not None:
+        return f"Mend {component.file}."
     absent = (getattr(error, "name", None) or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and absent not in ("", component.target.partition(".")[0]):
         return (
@@ -56,9 +57,13 @@ def _advice(component: Component, error: BaseException) -> str:
 
 
 def built(component: Component, target: Any, options: Mapping[str, Any]) -> Any:
-    """Return `target(**options)`; a constructor that leaves the program is said to be the component's."""
+    """Return `target(**options)`; a constructor that leaves the program, or imports in vain, is said to be its own."""
     try:
         return target(**options)
+    except RegionLossError:
+        raise
+    except ImportError as error:
+        raise PluginError(f"{component} cannot be built: {_reason(component, error)}") from error
     except SystemExit as error:
         raise PluginError(f"{component} cannot be built: SystemExit: {error}.") from error
 

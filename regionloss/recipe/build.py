@@ -64,6 +64,9 @@ def _load_terms(
     if not isinstance(terms, str | os.PathLike | Mapping):
         wanted = "a path, names of terms, or weights by name such as {'text': 0.0025}"
         raise InputError(expected(where, wanted, type(terms).__name__))
+    if isinstance(overrides, str) or not isinstance(overrides, Iterable):
+        wanted = "texts such as ['terms.text.weight=0.01']"
+        raise InputError(expected("overrides", wanted, type(overrides).__name__))
     if isinstance(terms, os.PathLike) or (isinstance(terms, str) and _is_file(terms)):
         return load_any(terms, overrides)
     weights = terms if isinstance(terms, Mapping) else _weights_in(terms, where)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from regionloss.disk import LOCK, guarded, whole
+from regionloss.disk import guarded, whole, written
 from regionloss.errors import RegionLossError
 from regionloss.recipe.build import build_terms, build_trainer
 from regionloss.recipe.load import Loaded
@@ -71,7 +71,7 @@ def carry_out(trainer: Any, run: TrainingRun) -> None:
         with run.loaded.catalogue.in_use():
             trainer.run(run)
     except RegionLossError:
-        if {path.name for path in run.out.glob("*")} - {LOCK} == {"resolved.yaml"}:
+        if written(run.out) == {"resolved.yaml"}:
             shutil.rmtree(run.out)
         raise
 
@@ -84,9 +84,9 @@ def begin(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> tupl
     trainer, run = build_trainer(loaded), TrainingRun(loaded, out, resume)
     text = dump(run.resolved)
     out.mkdir(parents=True, exist_ok=True)
-    written = {path.read_text(encoding="utf-8") for path in out.glob("resolved*.yaml")}
-    if text not in written:
-        name = f"resolved.{len(written)}.yaml" if written else "resolved.yaml"
+    known = {path.read_text(encoding="utf-8") for path in out.glob("resolved*.yaml")}
+    if text not in known:
+        name = f"resolved.{len(known)}.yaml" if known else "resolved.yaml"
         with whole(out / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return trainer, run

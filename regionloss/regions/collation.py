@@ -81,7 +81,7 @@ def collate_regions(
         Regions by kind, and how many were dropped, by `kind/reason`.
 
     Raises:
-        InputError: Images of different sizes.
+        InputError: Images of different sizes, or the regions of several images in one mapping.
     """
     if not isinstance(per_image, Sequence) or isinstance(per_image, str | bytes):
         raise InputError(expected("collate", "a list, the regions by kind of each image", type(per_image).__name__))
@@ -136,6 +136,11 @@ def check_single(regions: Regions, where: str, kind: str, image_size: tuple[int,
         raise InputError(expected(f"{where}.kind", repr(kind), repr(regions.kind)))
     if tuple(regions.image_size) != tuple(image_size):
         raise InputError(expected(f"{where}.image_size", str(tuple(image_size)), str(tuple(regions.image_size))))
+    check_one_image(regions, where)
+
+
+def check_one_image(regions: Regions, where: str) -> None:
+    """Raise InputError for the regions of several images."""
     if regions.num_images not in (None, 1) or bool(regions.image_index.any()):
         got = f"{regions.num_images} images, image_index up to {int(max(regions.image_index.tolist(), default=0))}"
         advice = "Of a batch's regions, regions.of_image(i) are those of one image."
@@ -145,6 +150,8 @@ def check_single(regions: Regions, where: str, kind: str, image_size: tuple[int,
 def together(per_image: Sequence[Regions | None], kind: str) -> Regions:
     """Return the same with values checked, but not laid out yet."""
     found = [(i, regions) for i, regions in enumerate(per_image) if regions is not None]
+    for number, regions in found:
+        check_one_image(regions, f"collate[{number}]['{kind}']")
     sizes = {tuple(regions.image_size) for _, regions in found}
     if len(sizes) != 1:
         advice = "Crop or resize images and their regions before they are collated."

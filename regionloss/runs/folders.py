@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from regionloss.disk import LOCK
+from regionloss.disk import written
 from regionloss.errors import InputError, expected
 
 
@@ -31,5 +31,5 @@ def free_folder(name: str) -> Path:
 
 
 def occupied(folder: Path) -> bool:
-    """Whether there is something at `folder` that a run would write over: not the lock of one that was killed."""
-    return folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir()))
+    """Whether there is something at `folder` that a run would write over: not what one leaves that was killed early."""
+    return bool(written(folder)) if folder.is_dir() else folder.exists()

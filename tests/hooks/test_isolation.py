@@ -156,6 +156,20 @@ def test_two_default_terms_of_one_plugin_name_are_an_error_that_names_both(site:
     assert catalogue.term("same/second").distribution == "second-one"
 
 
+def test_a_constructor_that_imports_in_vain_is_named(site: Path) -> None:
+    hook = "def register_detectors(register):\n    register('late', 'late:Late', licence='MIT', summary='s')\n"
+    write_distribution(site, "polite", f"{HEAD}@hookimpl\n{hook}", version="3.1")
+    (site / "late.py").write_text("class Late:\n    def __init__(self):\n        import not_there.at_all")
+    with pytest.raises(PluginError) as told:
+        build_catalogue(["polite"]).build("detector", "late")
+    assert str(told.value) == (
+        "detector 'polite/late' (regionloss-polite 3.1) cannot be built: ModuleNotFoundError: No module named "
+        "'not_there'. Install the package that brings 'not_there'; regionloss-polite should declare it, tell "
+        "its authors."
+    )
+    sys.modules.pop("late", None)
+
+
 @pytest.mark.parametrize("where", ["module", "constructor"])
 def test_a_component_that_leaves_the_program_is_named(site: Path, where: str) -> None:
     hook = "def register_distances(register):\n    register('bye', 'leaving:Bye', licence='MIT', summary='s')\n"

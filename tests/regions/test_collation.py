@@ -132,3 +132,14 @@ def test_join_puts_each_image_s_regions_in_its_place() -> None:
 def test_join_refuses_what_would_be_lost_in_a_batch(wrong: Regions, part: str) -> None:
     with pytest.raises(InputError, match=part):
         join([Regions.empty("logo", (8, 8), 1), wrong], "logo", (8, 8))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_regions_of_several_images_are_not_those_of_one(number: int) -> None:
+    """Index 1 of a batch of two would be taken for the first image's."""
+    boxes = torch.tensor([[0.0, 0, 9, 9], [10, 10, 19, 19]])
+    both = Regions("text", boxes, torch.tensor([0, 1]), (32, 32), 2)
+    given = [{"text": both.of_image(0)}, {"text": both.of_image(1)}]
+    given[number] = {"text": both}
+    with pytest.raises(InputError, match=rf"collate\[{number}\]\['text'\]: expected regions of one image"):
+        collate_regions(given)

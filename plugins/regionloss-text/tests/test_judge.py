@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from regionloss_text.judge import PPOcrJudge
+from regionloss_text.page_judge import PPOcrPageJudge
 
 from regionloss import Regions
 from regionloss.errors import InputError
@@ -75,3 +76,13 @@ def test_its_hash_is_that_of_the_file_and_no_loss_network_has_it() -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(InputError, match=r"ppocr-v6: expected margin >= 0 and batch_size >= 1, got margin=-1"):
         PPOcrJudge(margin=-1)
+
+
+class TestPPOcrPageJudge(JudgeContract):
+    def make(self) -> PPOcrPageJudge:
+        return page_judge()
+
+
+@functools.lru_cache(maxsize=1)
+def page_judge() -> PPOcrPageJudge:
+    return PPOcrPageJudge()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from regionloss.data.images.files import read_image, to_tensor
 from regionloss.data.shards.shards import Tick
 from regionloss.data.shards.source import mark_of_file
 from regionloss.data.sidecars.entries import entries_of, row_regions
-from regionloss.data.sidecars.sidecar import Row, Scan, Sidecar, new_row, read_sidecar, with_scan, write_sidecar
+from regionloss.data.sidecars.recovery import keep_copy
+from regionloss.data.sidecars.sidecar import AGAIN, Row, Scan, Sidecar, new_row, read_sidecar, with_scan, write_sidecar
 from regionloss.detectors.base import Detector
 from regionloss.errors import InputError
 from regionloss.regions import Regions, geometry, join
@@ -37,20 +37,28 @@ class Annotated:
 
 @dataclass
 class Annotations:
-    """Rows of a side-car by key, and marks by which a changed file is known; `save` writes the whole side-car."""
+    """Rows of a side-car by key, and marks by which a changed file is known; `save` writes the whole side-car.
+
+    `told` says what became of one that cannot be read.
+    """
 
     path: Path | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    told: str = ""
 
     @classmethod
     def load(cls, path: Path | None) -> Annotations:
-        """Read a side-car; a new one where there is none, or none that can be read."""
-        if path is not None and path.is_file():
-            with suppress(InputError):
-                known = read_sidecar(str(path))
-                return cls(path, {row["key"]: row for row in known.rows()}, dict(known.files))
-        return cls(path)
+        """Read a side-car; a new one where there is none, or none that can be read: of that a copy is kept."""
+        if path is None or not path.is_file():
+            return cls(path)
+        try:
+            known = read_sidecar(str(path))
+        except InputError as error:
+            reason = str(error).removesuffix(AGAIN).rstrip(". ")
+            kept = f"It is kept as {keep_copy(str(path))}, and what it says of these images is found anew."
+            return cls(path, told=f"{reason}. {kept}")
+        return cls(path, {row["key"]: row for row in known.rows()}, dict(known.files))
 
     def of(self, key: str, path: Path, image: Image.Image) -> Row:
         """Return the row of a file; a new one where there is none, or the file has changed."""
@@ -77,6 +85,8 @@ def annotate_files(
 ) -> tuple[list[Annotated], dict[str, str]]:
     """Return pictures with their regions; what cannot be used is named, by file, with the reason, and not raised.
 
+    A side-car that cannot be read is such a file, too: a copy of it is kept.
+
     Args:
         paths: Paths of the image files.
         root: Their folder; a file's key is its path from there.
@@ -86,7 +96,8 @@ def annotate_files(
         shrink: Applied to each picture before it is kept in memory.
         tick: Told how many files are done, of how many.
     """
-    known, pictures, skipped = Annotations.load(sidecar), [], {}
+    known, pictures = Annotations.load(sidecar), []
+    skipped = {str(sidecar): known.told} if known.told else {}
     looking = scans_of(detectors, max_side)
     for done, path in enumerate(paths, 1):
         key = path.relative_to(root).as_posix()

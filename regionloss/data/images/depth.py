@@ -1,4 +1,4 @@
-"""Colours of 16 bits in TIFF files, of which PIL reads the upper 8: the lower ones, where they are needed."""
+"""Colours of 16 bits, of which PIL reads the upper 8: the lower ones, where they are needed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,41 @@ WHITES = (255, 1023, 4095, 16383)
 
 
 def lower_bytes(opened: Image.Image) -> Image.Image | None:
-    """Return an image that holds the lower bytes once it is loaded; None where an opened image has no such colours."""
+    """Return an image that holds the lower bytes once it is loaded.
+
+    None where nobody asks for them: an opened image has no such colours, or is a PNG file that has no transparent one.
+    """
     file = getattr(opened, "fp", None)
-    modes = {tile.args[0] for tile in getattr(opened, "tile", ()) if isinstance(tile.args, tuple) and tile.args}
-    if opened.format != "TIFF" or file is None or not modes or not modes <= OTHER_BYTE.keys():
+    tiles = [tile._replace(args=_of_other_byte(tile.args)) for tile in getattr(opened, "tile", ())]
+    asked = opened.format == "TIFF" or (opened.format == "PNG" and "transparency" in opened.info)
+    if not asked or file is None or not tiles or not all(tile.args for tile in tiles):
         return None
     place = file.tell()
     file.seek(0)
     lower = Image.open(io.BytesIO(file.read()))
     file.seek(place)
     lower.seek(opened.tell())
-    lower.tile = [
-        tile._replace(args=(OTHER_BYTE[tile.args[0]], *tile.args[1:]))
-        for tile in lower.tile
-        if isinstance(tile.args, tuple)
-    ]
+    lower.tile = tiles
     return lower
+
+
+def _of_other_byte(args: object) -> object:
+    """Return what tells a decoder to read the lower bytes, for what tells it to read the upper ones, or None."""
+    first, *rest = args if isinstance(args, tuple) and args else (args,)
+    other = OTHER_BYTE.get(first) if isinstance(first, str) else None
+    return other and ((other, *rest) if isinstance(args, tuple) else other)
+
+
+def whiten(image: Image.Image, lower: Image.Image) -> None:
+    """Make what has the transparent colour of 16 bits white, in place.
+
+    Args:
+        image: The upper bytes, loaded.
+        lower: The lower bytes, as `lower_bytes` returns them.
+    """
+    lower.load()
+    values = (np.asarray(image).astype(np.uint16) << 8) | np.asarray(lower)
+    image.paste("white", mask=Image.fromarray((values == image.info.pop("transparency")).all(2)))
 
 
 def brighten(image: Image.Image, lower: Image.Image) -> None:

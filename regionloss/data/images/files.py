@@ -16,7 +16,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from regionloss.data.images.depth import brighten, lower_bytes
+from regionloss.data.images.depth import brighten, lower_bytes, whiten
+from regionloss.data.images.grey import grey_to_rgb, is_negative, white_of
 from regionloss.errors import InputError, RegionLossError, expected
 
 SUFFIXES = frozenset(
@@ -30,10 +31,9 @@ ENDS_LEFT, ENDS_ABOVE = (2, 3, 6, 7), (3, 4, 7, 8)
 MOST_PIXELS = 178_956_970
 ALLOW_MORE = "Allow more with max_pixels."
 #: Pixels from which on an image is converted, and where it may be is made smaller, a band of rows after another.
-LARGE, BAND = 1 << 24, 1 << 22
-#: What white may be in grey of more than 8 bits where the file does not say: the depths that cameras have.
-WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
-BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
+LARGE, BAND = 1 << 24, 1 << 20
+#: Where an opened image keeps the lower bytes of its colours.
+LOWER = "regionloss.lower"
 PNG, PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 #: Texts of a PNG file that may say how it is turned.
 PNG_TURNS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
@@ -69,7 +69,10 @@ def open_image(contents: bytes, name: str) -> Image.Image:
         ImageError: Not an image; names it.
     """
     with readable(name):
-        return opened_file(without_texts(contents))
+        opened = opened_file(without_texts(contents))
+        # Now: PIL decodes some files to tell how they are turned.
+        opened.info[LOWER] = lower_bytes(opened)
+        return opened
 
 
 def opened_file(contents: bytes) -> Image.Image:
@@ -162,10 +165,10 @@ def upright_size(opened: Image.Image, name: str) -> tuple[int, int]:
 def upright(opened: Image.Image, reduction: int = 1) -> Image.Image:
     """Return the first frame of an opened image as 8-bit RGB, upright, so many times smaller."""
     opened.seek(0)
-    lower = lower_bytes(opened)
+    lower = opened.info.pop(LOWER, None)
     opened.load()
     if lower is not None:
-        brighten(opened, lower)
+        (whiten if opened.format == "PNG" else brighten)(opened, lower)
     ImageOps.exif_transpose(opened, in_place=True)
     return to_rgb(opened, reduction)
 
@@ -194,56 +197,30 @@ def to_rgb(image: Image.Image, reduction: int = 1) -> Image.Image:
     width, height = image.size
     convert = laid_on_white
     if image.mode.startswith(("I", "F")):
-        negative = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
-        convert = partial(grey_to_rgb, white=white_of(image), negative=negative)
-    if width * height < LARGE:
+        convert = partial(grey_to_rgb, white=white_of(image), negative=is_negative(image))
+    plain = convert is laid_on_white and not transparent(image)
+    if width * height < LARGE or (plain and reduction == 1):
         return convert(image)
     # In bands, as RGB takes four times the memory of grey and of palettes, and numbers of 64 bits take eight times.
     result = Image.new("RGB", (-(-width // reduction), -(-height // reduction)))
     rows = max(1, BAND // (width * reduction)) * reduction
     for top in range(0, height, rows):
         band = convert(image.crop((0, top, width, min(top + rows, height))))
-        result.paste(band.reduce(reduction), (0, top // reduction))
+        result.paste(band if reduction == 1 else band.reduce(reduction), (0, top // reduction))
     return result
+
+
+def transparent(image: Image.Image) -> bool:
+    """Whether an image of 8 bits may be transparent somewhere."""
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
 
 def laid_on_white(image: Image.Image) -> Image.Image:
     """Return an image of 8 bits as RGB, with white where it is transparent."""
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if transparent(image):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
-
-
-def white_of(image: Image.Image) -> float:
-    """Return what white is in grey of more than 8 bits.
-
-    Files of PNG and PNM say it: the largest number of 16 bits. A TIFF file with fewer bits says it, too; one of 16
-    often holds 12 (its tag MaxSampleValue is not meant for display), and whole and float numbers have no white at all:
-    there it is that of the least depth which holds the largest value. 1 is white in float numbers up to 1.
-    """
-    bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (16,))[0]
-    if image.mode.startswith("I;16") and (image.format != "TIFF" or bits < 16):
-        return 65535.0 if image.format != "TIFF" else 2.0**bits - 1
-    if image.mode == "F":
-        values = np.asarray(image)
-        highest = float(values.max(initial=0.0, where=np.isfinite(values)))
-    else:
-        highest = float(image.getextrema()[1])  # type: ignore[arg-type]
-    return next((white for white in ((1.0,) if image.mode == "F" else ()) + WHITES if highest <= white), highest)
-
-
-def grey_to_rgb(image: Image.Image, white: float, negative: bool = False) -> Image.Image:
-    """Return grey from 0 to `white`, or from there to 0, as RGB, with white where it is transparent."""
-    given = np.asarray(image)
-    # Of 16 bits, each value is worked out once, not for each pixel.
-    every = np.arange(1 << 16) if given.dtype == np.uint16 else given
-    values = np.nan_to_num(every.astype(np.float64), posinf=white, neginf=0.0)
-    values[values == image.info.get("transparency")] = white
-    if negative:
-        values = white - values
-    grey = (values / white * 255.0).clip(0, 255).round().astype(np.uint8)
-    return Image.fromarray(grey[given] if every is not given else grey).convert("RGB")
 
 
 def advice_for(image: object, array: np.ndarray) -> str:

@@ -58,7 +58,7 @@ class FaceBenchmark:
         good = [n for n in numbers if not found[n].problem]
         if good:
             regions = regions_of([with_box(instances[n], size) for n in good], "face", size)
-            said = answers(name, self.judges[name], (pair.target, pair.output), regions)
+            said = answers(name, self.judges[name].judge, (pair.target, pair.output), regions)
             found |= {n: likeness(n, name, *both) for n, both in zip(good, said, strict=True)}
         return [found[n] for n in numbers]
 

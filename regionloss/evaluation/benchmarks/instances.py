@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -13,11 +13,14 @@ from regionloss.evaluation.pairs.pair import Instance
 from regionloss.judges import Judge
 from regionloss.regions.regions import Regions
 
+Ask = Callable[[Tensor, Regions], Sequence[Any]]
+
 
 def check_judges(benchmark: str, judges: Mapping[str, Judge], kind: str) -> None:
     """Raise InputError unless there is a judge, and all are of this kind."""
     if not judges:
-        raise InputError(expected(benchmark, f"a judge of '{kind}' regions at least", "none"))
+        advice = "Name one with --judges; 'regionloss components judge' lists them."
+        raise InputError(expected(benchmark, f"a judge of '{kind}' regions at least", "none", advice))
     for name, judge in judges.items():
         if judge.kind != kind:
             raise InputError(expected(benchmark, f"judges of '{kind}' regions", f"{name}, of '{judge.kind}' regions"))
@@ -37,15 +40,21 @@ def box_problem(instance: Instance, image_size: tuple[int, int]) -> str:
     return ""
 
 
-def answers(name: str, judge: Judge, images: Sequence[Tensor], regions: Regions) -> list[tuple[Any, ...]]:
-    """Return what a judge says of each region in each of several images (1, 3, H, W), asked in the same way for each.
+def answers(name: str, ask: Ask, images: Sequence[Tensor], regions: Regions) -> list[tuple[Any, ...]]:
+    """Return what a judge says of each region in each of several images, asked in the same way for each.
+
+    Args:
+        name: Name of the judge.
+        ask: Asks the judge about regions of images (B, 3, H, W), such as its `judge`.
+        images: Images (1, 3, H, W) in [-1, 1].
+        regions: Regions that it is asked about.
 
     Raises:
         InputError: It did not answer once a region.
     """
     found = []
     for image in images:
-        said = judge.judge(image, regions)
+        said = ask(image, regions)
         if len(said) != len(regions):
             raise InputError(expected(f"judge '{name}'", f"{len(regions)} answers, one a region", str(len(said))))
         found.append(said)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
+from regionloss.errors import InputError, expected
 from regionloss.evaluation.benchmarks.base import Examined, Gathered, Measure, Verdict
-from regionloss.evaluation.benchmarks.instances import answers, box_problem, check_judges
+from regionloss.evaluation.benchmarks.instances import Ask, answers, box_problem, check_judges
 from regionloss.evaluation.metrics.texts import edit_similarity, exact
 from regionloss.evaluation.pairs.pair import Instance, Pair, regions_of
 from regionloss.judges import SURE, Judge, JudgeFacts, Reading
@@ -20,9 +23,12 @@ class TextBenchmark:
 
     Args:
         judges: Readers by the name that tables show.
+        batches: Transcriptions of the batch that TokBench's script reads a text in, by image and number
+            (`TokBench.batches`): readers whose answer depends on it there (`judge_in_batches`) give that answer. With
+            None no reading depends on another text.
 
     Raises:
-        InputError: No judge, or one of another kind of region.
+        InputError: No judge, one of another kind of region, or batches and no judge that asks for them.
 
     Source: InsightTok, section 4; TokBench (T-ACC, T-NED).
     """
@@ -33,14 +39,23 @@ class TextBenchmark:
         "t_ned": Measure("T-NED", "%", hint="1 - edit distance / length of the longer text, mean over texts."),
     }
 
-    def __init__(self, judges: Mapping[str, Judge]) -> None:
+    def __init__(
+        self, judges: Mapping[str, Judge], batches: Mapping[tuple[str, int], tuple[str, ...]] | None = None
+    ) -> None:
         check_judges("suite text", judges, "text")
-        self.judges = judges
+        self.judges, self.batches = judges, batches
+        self.batched = {
+            name for name, one in judges.items() if batches is not None and hasattr(one, "judge_in_batches")
+        }
+        if batches is not None and not self.batched:
+            got = ", ".join(judges)
+            raise InputError(expected("--official-batching", "a judge that reads in batches, text/parseq", got))
         self.facts = {name: JudgeFacts.of(judge) for name, judge in judges.items()}
         self.about: Mapping[str, object] = {
             "judges": {name: facts.shown() for name, facts in self.facts.items()},
             "truth": f"the transcription, else what the judge reads in the original, from a confidence of {SURE:g}",
             "edit distance": f"rapidfuzz {version('rapidfuzz')}",
+            "batches": dict.fromkeys(sorted(self.batched), "as TokBench's script, 64 in the order of the annotations"),
         }
 
     def examine(self, pair: Pair) -> Examined:
@@ -59,18 +74,24 @@ class TextBenchmark:
         good = [n for n in numbers if not found[n].problem]
         if good:
             regions = regions_of([instances[n] for n in good], "text", size)
-            said = answers(name, self.judges[name], (pair.target, pair.output), regions)
+            said = answers(name, self._ask(name, pair.original.key, good), (pair.target, pair.output), regions)
             found |= {n: self._verdict(n, name, instances[n], *both) for n, both in zip(good, said, strict=True)}
         return [found[n] for n in numbers]
+
+    def _ask(self, name: str, key: str, numbers: Sequence[int]) -> Ask:
+        judge: Any = self.judges[name]
+        if name not in self.batched or self.batches is None:
+            return judge.judge  # type: ignore[no-any-return]  # of a protocol
+        return partial(judge.judge_in_batches, batches=[self.batches.get((key, n), ()) for n in numbers])
 
     def _verdict(self, number: int, name: str, instance: Instance, original: Reading, read: Reading) -> Verdict:
         truth, source = (instance.text, "transcription") if instance.text else (original.text, "judge")
         characters = self.facts[name].characters
         problem = original.problem or read.problem
         if not problem and source == "judge" and not sure(original):
-            problem = f"no transcription, and the judge is not sure of the original: {original.text!r}"
+            problem = f"no transcription, and {name} is not sure of the original: {original.text!r}"
         if not problem and characters is not None and (foreign := sorted(set(truth) - characters)):
-            problem = f"characters that the judge cannot read: {' '.join(foreign)} in {truth!r}"
+            problem = f"characters that {name} cannot read: {' '.join(foreign)} in {truth!r}"
         if problem:
             return Verdict(number, name, read=read.text, original=original.text, truth=instance.text, problem=problem)
         values = {

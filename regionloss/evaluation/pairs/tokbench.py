@@ -74,6 +74,23 @@ class TokBench:
         own = self.columns.of(key)
         return Original(key, image, tuple(self.instances[key]), own, tuple(self.problems.get(key, ())))
 
+    def batches(self, size: int = 64) -> dict[tuple[str, int], tuple[str, ...]]:
+        """Return the transcriptions of the batch that TokBench's script reads a text in, by image and number.
+
+        Args:
+            size: Texts in a batch: those of one set, in the order of its annotations.
+        """
+        places: dict[str, list[tuple[str, int]]] = {}
+        for key, instances in self.instances.items():
+            for number, one in enumerate(instances):
+                if one.text is not None:
+                    places.setdefault(one.columns[SET], []).append((key, number))
+        found: dict[tuple[str, int], tuple[str, ...]] = {}
+        for own in places.values():
+            for part in (own[begin : begin + size] for begin in range(0, len(own), size)):
+                found |= dict.fromkeys(part, tuple(self.instances[key][number].text or "" for key, number in part))
+        return found
+
     def add(self, path: Path) -> None:
         """Add what one annotation file says."""
         for entry in entries(path):

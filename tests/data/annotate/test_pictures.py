@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -18,7 +21,7 @@ from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.pictures import Annotated, annotate, annotate_files, look
 from regionloss.data.annotate.run_local import run_here
 from regionloss.data.shards.paths import list_images
-from regionloss.data.sidecars.sidecar import Sidecar, read_sidecar, write_sidecar
+from regionloss.data.sidecars.sidecar import VERSION_KEY, Sidecar, read_sidecar, write_sidecar
 from regionloss.regions import Regions
 
 
@@ -114,14 +117,34 @@ def test_a_changed_file_another_version_and_a_new_detector_are_looked_at(folder:
     assert len(by_name(pictures)["a.png"].regions["sign"]) == 1
 
 
-def test_a_side_car_that_is_cut_off_is_made_anew(folder: Path, tmp_path: Path):
+def cut(sidecar: Path) -> None:
+    sidecar.write_bytes(sidecar.read_bytes()[:-40])
+
+
+def made_newer(sidecar: Path) -> None:
+    table = pq.read_table(sidecar)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, VERSION_KEY: b"2"}), sidecar)
+
+
+def made_another(sidecar: Path) -> None:
+    pq.write_table(pa.table({"mine": [1, 2, 3]}), sidecar)
+
+
+@pytest.mark.parametrize("harm", [cut, made_newer, made_another])
+def test_a_side_car_that_cannot_be_read_is_made_anew_and_a_copy_is_kept(
+    harm: Callable[[Path], None], folder: Path, tmp_path: Path
+):
     sidecar, paths = tmp_path / "images.regions.parquet", list_images(folder)
     annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
-    sidecar.write_bytes(sidecar.read_bytes()[:-40])
-    again = RedDetector()
-    pictures, _ = annotate_files(paths, folder, {"red": again}, sidecar)
+    harm(sidecar)
+    before, again = sidecar.read_bytes(), RedDetector()
+    pictures, skipped = annotate_files(paths, folder, {"red": again}, sidecar)
     assert again.looked == 4
     assert len(pictures) == 4
+    (copy,) = tmp_path.glob("*.damaged")
+    assert copy.read_bytes() == before
+    assert f"It is kept as {copy}, and what it says" in skipped[str(sidecar)]
+    assert str(sidecar) not in annotate_files(paths, folder, {"red": again}, sidecar)[1]
 
 
 def test_a_large_image_is_looked_at_smaller_and_its_boxes_are_in_its_own_pixels():

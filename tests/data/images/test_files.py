@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 import warnings
@@ -221,6 +222,35 @@ def test_the_transparent_grey_of_a_png_is_white(tmp_path: Path, mode: str, clear
     chunk = (2).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
     path.write_bytes(whole[:at] + chunk + whole[at:])
     assert np.asarray(read_image(path))[0, :, 0].tolist() == [255, {"I;16": 99, "L": 0, "1": 255}[mode]]
+
+
+def test_the_transparent_colour_of_16_bits_is_white_and_its_neighbours_are_not(tmp_path: Path):
+    """The file is written by hand, as Pillow writes none; colours that share their upper bytes differ."""
+    clear = (0x1234, 0x5678, 0x9ABC)
+    colours = np.array([clear, (0x1234, 0x5678, 0x9ABD), (0x1134, 0x5678, 0x9ABC), (0, 65535, 300)], ">u2")
+    contents = b"\x89PNG\r\n\x1a\n"
+    for kind, body in (
+        (b"IHDR", struct.pack(">IIBBBBB", 4, 1, 16, 2, 0, 0, 0)),
+        (b"tRNS", struct.pack(">HHH", *clear)),
+        (b"IDAT", zlib.compress(b"\0" + colours.tobytes())),
+        (b"IEND", b""),
+    ):
+        contents += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    (tmp_path / "a.png").write_bytes(contents)
+    found = np.asarray(read_image(tmp_path / "a.png"))[0].tolist()
+    assert found == [[255, 255, 255], [0x12, 0x56, 0x9A], [0x11, 0x56, 0x9A], [0, 255, 1]]
+
+
+@pytest.mark.parametrize("highest", [200, 60_000, 10**6, 2**31 - 1])
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_grey_of_whole_and_float_numbers_is_that_of_plain_arithmetic(mode: str, highest: int):
+    values = np.random.default_rng(0).integers(-highest // 9, highest, (40, 50), endpoint=True)
+    values[0, 0] = highest
+    values = values.astype(np.int32 if mode == "I" else np.float32)
+    white = next((one for one in (255, 1023, 4095, 16383, 65535) if values.max() <= one), values.max())
+    wanted = (values.astype(np.float64) / white * 255).clip(0, 255).round()
+    found = np.asarray(images.to_rgb(Image.fromarray(values)))
+    assert (found == wanted[..., None]).all()
 
 
 def test_a_png_with_long_texts_is_read(tmp_path: Path):

@@ -44,7 +44,7 @@ def test_without_a_transcription_the_judge_s_sure_reading_is_the_truth_and_says_
     for unsure in (Reading("Light", 0.79), Reading("I", 0.99), Reading("", 0.0)):
         (one,) = verdicts(None, lambda value, unsure=unsure: unsure)
         assert one.values == {}
-        assert one.problem.startswith("no transcription, and the judge is not sure of the original: ")
+        assert one.problem.startswith("no transcription, and reader is not sure of the original: ")
         assert one.truth is None
         assert verdicts("Light", lambda value, unsure=unsure: unsure)[0].values["t_acc"] == (unsure.text == "Light")
 
@@ -84,7 +84,7 @@ def test_what_a_judge_cannot_look_at_or_cannot_read_is_no_misreading() -> None:
     asked = pair(image(1.0), [Instance("text", BOX, 0.1, text=text) for text in texts])
     first, second = TextBenchmark({"reader": reader}).examine(asked).verdicts
     assert first.values["t_acc"] == 1
-    assert (second.values, second.problem) == ({}, "characters that the judge cannot read: ! ï in 'Lïght!'")
+    assert (second.values, second.problem) == ({}, "characters that reader cannot read: ! ï in 'Lïght!'")
 
 
 def test_images_without_texts_ask_nobody() -> None:
@@ -109,6 +109,29 @@ def test_a_judge_that_fails_is_a_sentence() -> None:
     benchmark = TextBenchmark({"own/mute": Mute(bright)})
     with pytest.raises(InputError, match="judge 'own/mute': expected 1 answers, one a region, got 0"):
         benchmark.examine(pair(image(1), [Instance("text", BOX, 0.1, text="a")]))
+
+
+class BatchReader(Reader):
+    """Says how long the longest text of a region's batch is."""
+
+    def judge_in_batches(self, images: Tensor, regions: object, batches: list[tuple[str, ...]]) -> list[Reading]:
+        return [Reading(str(max(map(len, batch))), 1.0) for batch in batches]
+
+
+def test_batches_of_tokbench_reach_the_readers_that_ask_for_them_and_no_other() -> None:
+    texts = [Instance("text", BOX, 0.1, text=text) for text in ("3", "5")]
+    texts.insert(0, Instance("text", ODD["empty box"], 0.1, text="x"))
+    batches = {("some.png", 0): ("aa",), ("some.png", 1): ("aaa", "b"), ("some.png", 2): ("aaaaa",)}
+    judges = {"batched": BatchReader(bright), "other": Reader(bright)}
+    benchmark = TextBenchmark(judges, batches)
+    found = [one.read for one in benchmark.examine(pair(image(1.0), texts)).verdicts]
+    assert found == [None, "3", "5", None, "Light", "Light"]
+    assert list(benchmark.about["batches"]) == ["batched"]  # type: ignore[call-overload]
+    assert [one.read for one in TextBenchmark(judges).examine(pair(image(1.0), texts)).verdicts][1] == "Light"
+    with pytest.raises(
+        InputError, match="--official-batching: expected a judge that reads in batches, text/parseq, got"
+    ):
+        TextBenchmark({"other": Reader(bright)}, batches)
 
 
 def test_what_stands_beside_the_scores() -> None:

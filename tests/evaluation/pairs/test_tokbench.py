@@ -119,3 +119,17 @@ def test_the_identity_changes_with_images_annotations_and_nothing_else(folder: P
     changed = TokBench(folder).identity
     write(folder / "text_ic13.json", [])
     assert len({before, changed, TokBench(folder).identity}) == 3
+
+
+def test_batches_are_those_of_the_script_a_set_each_in_the_order_of_its_annotations(folder: Path) -> None:
+    one = {"rec": "last", "bbox": [0, 0, 4, 4], "ratio": 1}
+    entries = [{"file_name": "tt/b.jpg", "annotations": [one] * 3}, {"file_name": "tt/a.jpg", "annotations": [one]}]
+    entries[1]["annotations"] = [one | {"rec": "x"}]
+    write(folder / "text_tt.json", entries)
+    found = TokBench(folder).batches(2)
+    b, a = "images/tt/b.jpg", "images/tt/a.jpg"
+    assert found == {
+        **dict.fromkeys([("images/ic13/a.jpg", 0), ("images/ic13/a.jpg", 1)], ("Hi", "Bye")),
+        **dict.fromkeys([(b, 0), (b, 1)], ("last", "last")),
+        **dict.fromkeys([(b, 2), (a, 0)], ("last", "x")),
+    }

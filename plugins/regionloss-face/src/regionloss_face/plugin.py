@@ -106,6 +106,14 @@ def register_judges(register: RegisterTarget) -> None:
         summary="likeness by dlib's ResNet, for terms that train against another network",
         weights=("dlib-face-resnet",),
     )
+    register(
+        "antelopev2",
+        "regionloss_face.antelope:AntelopeJudge",
+        licence="MIT (InsightFace; weights: non-commercial research)",
+        summary="likeness by antelopev2's glintr100, TokBench's judge",
+        weights=("antelopev2",),
+        extra="regionloss-face[onnx]",
+    )
 
 
 @hookimpl

@@ -81,4 +81,12 @@ WEIGHT_FILES: dict[str, dict[str, Any]] = {
         "licence": "InsightFace: non-commercial research only",
         "summary": "ArcFace iresnet50 (InsightFace's backbone.pth), the paper's face network",
     },
+    "antelopev2": {
+        "filename": "antelopev2.zip",
+        "sha256": "",
+        "size": 0,
+        "source": "path:antelopev2.zip",
+        "licence": "InsightFace: non-commercial research only",
+        "summary": "InsightFace's pack of models, whose recogniser is TokBench's judge",
+    },
 }

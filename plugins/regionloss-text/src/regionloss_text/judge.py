@@ -68,7 +68,7 @@ class PPOcrJudge:
         check_regions(regions, images)
         pixels = to_bgr(images)
         boxes, owners = regions.boxes.detach().cpu().tolist(), regions.image_index.cpu().tolist()
-        crops = [self.crop(pixels[owner], box) for owner, box in zip(owners, boxes, strict=True)]
+        crops = [cut(pixels[owner], box, self.margin) for owner, box in zip(owners, boxes, strict=True)]
         readings = [Reading("", 0.0)] * len(crops)
         for group in groups(crops):
             found = self.engine.recognize_txt([crops[i] for i in group])
@@ -77,13 +77,14 @@ class PPOcrJudge:
                     readings[i] = Reading(text.strip(), float(score))
         return readings
 
-    def crop(self, image: Pixels, box: list[float]) -> Pixels:
-        """Return the pixels (h, w, 3) of a box x1, y1, x2, y2 and its margin, clipped to the image (H, W, 3)."""
-        height, width = image.shape[:2]
-        margin = self.margin * (box[3] - box[1])
-        x1, y1 = (max(math.floor(v - margin), 0) for v in box[:2])
-        x2, y2 = min(math.ceil(box[2] + margin), width), min(math.ceil(box[3] + margin), height)
-        return np.ascontiguousarray(image[y1:y2, x1:x2])
+
+def cut(image: Pixels, box: list[float], margin: float) -> Pixels:
+    """Return the pixels (h, w, 3) of a box x1, y1, x2, y2 and some of its height around it, clipped to the image."""
+    height, width = image.shape[:2]
+    margin *= box[3] - box[1]
+    x1, y1 = (max(math.floor(v - margin), 0) for v in box[:2])
+    x2, y2 = min(math.ceil(box[2] + margin), width), min(math.ceil(box[3] + margin), height)
+    return np.ascontiguousarray(image[y1:y2, x1:x2])
 
 
 def groups(crops: list[Pixels]) -> list[list[int]]:

