@@ -73,6 +73,8 @@ def test_the_tables_say_scores_intervals_ceilings_and_who_judged(tmp_path: Path)
     value, low, high = (f"{100 * float(number or 0):.1f}" for number in (score.value, score.low, score.high))
     shown = f"best {value} {low} to {high} ceiling 100.0"
     assert shown in text
+    assert "Not shown" not in text
+    assert "ours against control : T-ACC by text/reader" in text
     for wanted in ("text/reader", "text/reader-ctc", "ab12" * 16, "rapidocr", "48 x 320, mean 0.5", "0.0583 bpp"):
         assert wanted in text
 
