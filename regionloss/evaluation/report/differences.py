@@ -143,7 +143,7 @@ FLOATS = ("float", "double", "halffloat", "int64", "int32")
 
 
 @dataclass(frozen=True)
-class Headline:
+class Conclusion:
     """What was found about a tokenizer beside the baseline, in a sentence that says how sure it is."""
 
     name: str
@@ -151,7 +151,7 @@ class Headline:
     said: str
 
 
-def findings(found: Sequence[Comparison], without: str | None = None) -> list[Headline]:
+def findings(found: Sequence[Comparison], without: str | None = None) -> list[Conclusion]:
     """Return what was found of each tokenizer by the measures that people ask for first, each by one judge.
 
     Args:
@@ -159,7 +159,7 @@ def findings(found: Sequence[Comparison], without: str | None = None) -> list[He
         without: Name of a tokenizer that nothing is told of.
     """
     return [
-        Headline(row.name, one.baseline.name, sentence(row, one.baseline, column, difference))
+        Conclusion(row.name, one.baseline.name, sentence(row, one.baseline, column, difference))
         for one in found
         for row, line in one.rows
         for column, difference in zip(one.columns, line, strict=True)

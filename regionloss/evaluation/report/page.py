@@ -20,7 +20,7 @@ from regionloss.errors import InputError, expected
 from regionloss.evaluation.report.cautions import cautions
 from regionloss.evaluation.report.columns import Column, Row, fact, find_columns, name_rows
 from regionloss.evaluation.report.curves import Curves, loss_curves
-from regionloss.evaluation.report.differences import Comparison, Headline, Tables, comparisons, findings
+from regionloss.evaluation.report.differences import Comparison, Conclusion, Tables, comparisons, findings
 from regionloss.evaluation.report.distortion import Plot, plots, published
 from regionloss.evaluation.report.groups import GroupTable, column_tables, size_tables
 from regionloss.evaluation.report.instances import Browser, browser
@@ -130,7 +130,7 @@ def context(rows: Sequence[Row], curves: Curves | None, most: int) -> dict[str, 
         "rows": rows,
         "missing": missing,
         "cautions": cautions(rows),
-        "findings": drawn("what was found", lambda: findings(differences[:1], begun), list[Headline]()),
+        "findings": drawn("what was found", lambda: findings(differences[:1], begun), list[Conclusion]()),
         "tables": drawn("the tables", lambda: summary_tables(rows, columns), list[Table]()),
         "ceilings": any(score.ceiling is not None for row in rows for score in row.summary.scores),
         "differences": differences,
