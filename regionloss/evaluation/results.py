@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from regionloss.disk import whole
 from regionloss.errors import InputError, expected
 
@@ -148,11 +150,14 @@ def read_results(folder: Path) -> Results:
             advice = "Evaluate again, or use the version of regionloss that wrote it."
             raise InputError(expected(str(path), f"results of version {VERSION}", str(found["version"]), advice))
         values = {name: found[name] for name in Summary.__dataclass_fields__}
-        values["scores"] = [Score(**_numbers(one)) for one in found["scores"]]
-        values["problems"] = [Problem(**one) for one in found["problems"]]
-        return Results(folder, Summary(**values))
+        return Results(folder, TypeAdapter(Summary).validate_python(values))
     except InputError:
         raise
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        advice = "Give folders that 'regionloss evaluate' has written."
+        raise InputError(expected(f"{path}: {where}", "results of an evaluation", first["msg"], advice)) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         advice = "Give folders that 'regionloss evaluate' has written."
         got = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
@@ -176,8 +181,3 @@ def write_summary(folder: Path, summary: Summary) -> None:
 def _words(score: Mapping[str, Any]) -> dict[str, Any]:
     infinite = {name: str(v) for name, v in score.items() if isinstance(v, float) and not math.isfinite(v)}
     return dict(score) | infinite
-
-
-def _numbers(score: Mapping[str, Any]) -> dict[str, Any]:
-    numeric = ("value", "low", "high", "ceiling")
-    return {name: float(v) if name in numeric and v is not None else v for name, v in score.items()}

@@ -71,3 +71,33 @@ def test_what_cannot_be_is_a_sentence(
     assert told.exit_code == 2
     assert wanted in " ".join(told.output.split())
     assert not list(tmp_path.glob("*.html"))
+
+
+ODD = [
+    None,
+    3,
+    "x",
+    [],
+    {},
+    [[]],
+    [3],
+    [{}],
+    {"x": 3},
+    {"text/t_acc": {"title": 3, "unit": []}},
+    {"bpp": "wide"},
+    1e400,
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_results_of_any_shape_end_in_a_page_or_in_a_sentence(tmp_path: Path, odd: object) -> None:
+    fabricate(tmp_path / "a", words=2, faces=0, crops=False)
+    path, page = tmp_path / "a" / "results.json", tmp_path / "page.html"
+    whole = json.loads(path.read_text())
+    for name in whole:
+        path.write_text(json.dumps(whole | {name: odd}))
+        told = compare(tmp_path / "a", "--out", page)
+        if told.exit_code:
+            assert told.output.startswith(f"{path}: "), (name, told.exception)
+        else:
+            assert "Not shown" not in page.read_text(), name

@@ -80,12 +80,11 @@ def write_report(
     if not results:
         raise InputError(expected("report", "results of one tokenizer at least", "none"))
     rows = name_rows(results)
-    heading = title if title is not None else " against ".join(row.name for row in rows[:4])
-    heading += f" and {len(rows) - 4} more" if title is None and len(rows) > 4 else ""
+    names = " against ".join(row.name for row in rows) if len(rows) < 4 else f"{len(rows)} tokenizers side by side"
     page = (
         environment()
         .get_template("report.html.jinja")
-        .render(title=heading, origin=origin, notes=notes, **context(rows, curves, most))
+        .render(title=names if title is None else title, origin=origin, notes=notes, **context(rows, curves, most))
     )
     with whole(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")

@@ -79,7 +79,7 @@ def cell(score: Score | None, column: Column, row: Row, scale: Scale, rank: int 
     """Return one number as text, with its place on the scale."""
     value = there(score)
     if score is None or value is None:
-        asked = any(one.benchmark == column.benchmark for one in row.summary.scores)
+        asked = f"{column.benchmark}/{column.measure}" in row.summary.measures
         return Cell(NOTHING if asked else UNMEASURED)
     low, high, ceiling = (
         "" if one is None or math.isnan(one) else column.text(one) for one in (score.low, score.high, score.ceiling)

@@ -73,6 +73,8 @@ def test_the_tables_say_scores_intervals_ceilings_and_who_judged(tmp_path: Path)
     value, low, high = (f"{100 * float(number or 0):.1f}" for number in (score.value, score.low, score.high))
     shown = f"best {value} {low} to {high} ceiling 100.0"
     assert shown in text
+    assert "Not shown" not in text
+    assert "ours against control : T-ACC by text/reader" in text
     for wanted in ("text/reader", "text/reader-ctc", "ab12" * 16, "rapidocr", "48 x 320, mean 0.5", "0.0583 bpp"):
         assert wanted in text
 
@@ -117,3 +119,11 @@ def test_kinds_without_a_judge_are_shown_and_those_without_instances_said(tmp_pa
     assert "no instances" in page.text
     assert "instances" not in page.ids
     assert not re.search(r"\bnan\b", page.text, re.IGNORECASE)
+
+
+def test_many_tokenizers_have_a_short_title_and_more_findings_where_one_asks(tmp_path: Path) -> None:
+    results = [fabricate(tmp_path / name, name, blur=1 + i / 5, words=4, faces=1) for i, name in enumerate("abcde")]
+    page = Page(write_report(results, tmp_path / "page.html"))
+    assert "5 tokenizers side by side" in page.text
+    assert "2 more" in page.text
+    assert page.text.count(" against a : ") == 8
