@@ -131,7 +131,7 @@ def print_json(found: dict[str, Any]) -> None:
     """Print plain data."""
     import json
 
-    typer.echo(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+    typer.echo(json.dumps(found, indent=1, allow_nan=False))
 
 
 def plain(row: Row) -> dict[str, Any]:

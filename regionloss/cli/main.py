@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import io
 import os
+import sys
 from collections import Counter
 from typing import Annotated, Any
 
@@ -125,4 +127,8 @@ def run() -> None:
     """Entry point of the command `regionloss`."""
     # Before torch is there. Threads that wait by spinning take the cores that others, and they themselves, need.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files and texts in data may hold what no terminal, or not this one, can show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="regionloss")

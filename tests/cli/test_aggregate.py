@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +166,18 @@ def test_records_that_cannot_be_used_are_counted(write) -> None:
     assert found["rows"][0]["counts"]["small"] == 1
     said = "5 records whose ratio is no number, 1 records whose ned is no number, 1 records whose accuracy is no number"
     assert found["problems"] == [f"{path}: not counted: {said}."]
+
+
+@pytest.mark.parametrize("options", [[], ["--official"], ["--json"]])
+def test_names_that_no_terminal_can_show_are_spelled_out(write, options: list[str]) -> None:
+    path = write("odd", content(text(), text(3), method="m\ud800<b>[red]é"))
+    command = [sys.executable, "-m", "regionloss", "aggregate", str(path), *options]
+    for encoding in ("utf-8", "ascii"):
+        done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
+        assert done.returncode == 0, done.stderr
+        assert b"m\\ud800<b>[red]" in done.stdout
+        if "--json" in options:
+            assert json.loads(done.stdout)["rows"][0]["method"] == "m\ud800<b>[red]é"
 
 
 WRONG = {
