@@ -48,10 +48,11 @@ ARROWS: dict[str, set[str]] = {
     "evaluation/metrics": BASE,
     "autoencoders": BASE | {"hooks", "weights"},
     "evaluation/pairs": BASE | {"autoencoders", "data/images", "data/shards", "data/sidecars"},
-    "evaluation/benchmarks": BASE | {"judges", "evaluation/metrics", "evaluation/pairs"},
+    "evaluation/benchmarks": BASE | {"judges", "losses", "evaluation/metrics", "evaluation/pairs"},
     "evaluation": BASE
-    | {"console", "disk", "hooks", "judges", "runs", "data/images"}
+    | {"backbones", "console", "disk", "hooks", "judges", "losses", "runs", "weights", "data/images"}
     | {"evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
+    "evaluation/generation": BASE | {"evaluation/metrics"},
     "evaluation/report": BASE
     | {"disk", "judges", "pictures", "evaluation", "evaluation/benchmarks", "evaluation/metrics"}
     | {"data/batches", "data/images", "data/shards"},

@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import PositiveFloat
-from torch import Tensor, nn
 
 from insighttok_ref.schema import ComponentUse
-from regionloss.backbones import FeatureBackbone
-from regionloss.checks import check_direction
-from regionloss.detectors import WholeImageDetector
-from regionloss.distances import SquaredL2
-from regionloss.extractors import ResizeExtractor, WholeImageExtractor
 from regionloss.hooks.catalogue import catalogue
-from regionloss.losses import RegionPerceptualLoss
-from regionloss.weightings import UniformWeighting
+from regionloss.losses import PerceptualLoss
+
+__all__ = ["PerceptualLoss", "PerceptualOptions", "build_perceptual"]
 
 
 class PerceptualOptions(ComponentUse):
@@ -33,35 +28,6 @@ class PerceptualOptions(ComponentUse):
 
     use: str = "lpips-vgg"
     weight: PositiveFloat = 0.5
-
-
-class PerceptualLoss(nn.Module):
-    """The squared distance of two images in a backbone's features, as a region term has it for a region.
-
-    A network of one size sees images that are resized to it. The target takes no gradient.
-
-    Args:
-        backbone: Backbone whose features are compared; with those of LPIPS this is LPIPS.
-
-    Source: Zhang et al. (2018), eq. 1; InsightTok, eq. 2.
-    """
-
-    def __init__(self, backbone: FeatureBackbone) -> None:
-        super().__init__()
-        size = backbone.input_spec.size
-        extractor: Any = WholeImageExtractor() if size is None else ResizeExtractor(size)
-        self.loss = RegionPerceptualLoss(extractor, backbone, SquaredL2(), UniformWeighting())
-
-    def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """Return the mean over images, 0-d.
-
-        Args:
-            reconstruction: (B, 3, H, W), RGB in [-1, 1], not clamped.
-            target: Targets of the same shape.
-        """
-        check_direction(reconstruction, target)
-        distance: Tensor = self.loss(reconstruction, target, WholeImageDetector().detect(target))
-        return distance
 
 
 def build_perceptual(name: str, options: Mapping[str, Any] | None = None) -> PerceptualLoss:

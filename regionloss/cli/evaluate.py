@@ -59,6 +59,15 @@ def evaluate(
             "--official-batching", help="Let text/parseq end its readings by batches, as TokBench's script does."
         ),
     ] = False,
+    lpips: Annotated[
+        str | None, typer.Option(help="general: backbones in which LPIPS is measured; those that are here.")
+    ] = None,
+    frechet: Annotated[
+        str | None, typer.Option(help="general: networks in which sets are compared; the packaged one.")
+    ] = None,
+    inception: Annotated[
+        Path | None, typer.Option(exists=True, help="general: Inception-v3's weights, for rFID; else from the cache.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Replace what the folder of the results holds.")] = False,
     crops: Annotated[int, typer.Option(min=0, help="Regions of each kind whose crops the report shows.")] = 2000,
     part: Annotated[int, typer.Option(min=1, help="Images examined between two savings.")] = 32,
@@ -92,7 +101,17 @@ def evaluate(
         originals = open_originals(data, regions, known, max_pixels=max_pixels)
         chosen = judges_of(split(judges), where, trained_against(checkpoint), allow_trained)
         batches = official_batches(originals, official_batching)
-        asked = benchmarks_of(split(suite), Resources(chosen, ranks.device, made.codebook_size, batches))
+        resources = Resources(
+            chosen,
+            ranks.device,
+            made.codebook_size,
+            batches,
+            lpips=None if lpips is None else split(lpips),
+            frechet=None if frechet is None else split(frechet),
+            inception=inception,
+            where=where,
+        )
+        asked = benchmarks_of(split(suite), resources)
         evaluation = Evaluation(originals, made, asked, out, group_setting(setting, size), part, crops)
         if ranks.is_first:
             evaluation.prepare(again)
@@ -107,7 +126,7 @@ def evaluate(
         typer.echo(f"{out} has these results already; --again makes them anew.")
     else:
         with guarded(out, "evaluation"):
-            found = evaluation.finish(originals.notes)
+            found = evaluation.finish([*originals.notes, *resources.notes])
     tell(found)
 
 

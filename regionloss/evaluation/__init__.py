@@ -2,6 +2,7 @@
 
 from regionloss.evaluation.judges import build_judges
 from regionloss.evaluation.metrics import psnr, region_mask
+from regionloss.evaluation.networks import build_general
 from regionloss.evaluation.results import Problem, Results, Score, Summary, read_results, write_summary
 from regionloss.evaluation.run import Evaluation, evaluate
 
@@ -11,6 +12,7 @@ __all__ = [
     "Results",
     "Score",
     "Summary",
+    "build_general",
     "build_judges",
     "evaluate",
     "psnr",

@@ -18,7 +18,7 @@ import numpy as np
 
 from regionloss.disk import whole
 from regionloss.errors import InputError, expected
-from regionloss.evaluation.benchmarks.base import Benchmark, Gathered, Verdict
+from regionloss.evaluation.benchmarks.base import Benchmark, Gathered, Verdict, notes_of
 from regionloss.evaluation.benchmarks.sizes import size_group
 from regionloss.evaluation.crops import crop
 from regionloss.evaluation.pairs import Original, Originals, Pair, Reconstructions
@@ -199,7 +199,7 @@ class Evaluation:
             about={one.name: dict(one.about) for one in self.benchmarks},
             problems=problems,
             facts=self.facts(facts),
-            notes=list(notes),
+            notes=[*notes, *(note for one in self.benchmarks for note in notes_of(one, int(facts["images"])))],
         )
         write_summary(self.folder, summary)
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)

@@ -151,7 +151,7 @@ def register_region_kinds(register: RegisterRegionKind) -> None:
 
 @hookimpl
 def register_weights(register: RegisterWeights) -> None:
-    """Trunks and heads of LPIPS."""
+    """Trunks and heads of LPIPS, and the network of FID."""
     for name, filename, network in (
         ("vgg16", "vgg16-397923af.pth", "VGG16"),
         ("alexnet", "alexnet-owt-7be5be79.pth", "AlexNet"),
@@ -193,3 +193,13 @@ def register_weights(register: RegisterWeights) -> None:
             summary=f"shift-tolerant LPIPS with a {name} trunk",
             packaged=name == "alex",
         )
+    filename = "weights-inception-2015-12-05-6726825d.pth"
+    register(
+        "inception-fid",
+        filename=filename,
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        size=95_628_359,
+        source=f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{filename}",
+        licence="Apache-2.0",
+        summary="TensorFlow's Inception-v3 of 2015 as torch-fidelity publishes it: the network of FID",
+    )

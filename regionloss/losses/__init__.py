@@ -2,10 +2,12 @@
 
 from regionloss.losses.region_perceptual import RegionPerceptualLoss
 from regionloss.losses.terms import LossOutput, LossTerms, Term
+from regionloss.losses.whole_image import PerceptualLoss
 
 __all__ = [
     "LossOutput",
     "LossTerms",
+    "PerceptualLoss",
     "RegionPerceptualLoss",
     "Term",
 ]

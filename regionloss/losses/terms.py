@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from regionloss.checks import check_finite_value, check_pair, warn_of_none
 from regionloss.detectors.whole_image import WholeImageDetector
 from regionloss.errors import InputError, did_you_mean, expected
+from regionloss.limits import number_of
 from regionloss.losses.region_perceptual import RegionPerceptualLoss
 from regionloss.reduction import Reduction, attached_zeros
 from regionloss.regions.regions import Regions
@@ -78,6 +80,9 @@ class LossTerms(nn.Module):
             if not isinstance(term.loss, RegionPerceptualLoss):
                 got = type(term.loss).__name__
                 raise InputError(expected(f"terms['{name}'].loss", "a RegionPerceptualLoss", got))
+            most = sys.float_info.max
+            number_of(term.weight, f"terms['{name}'].weight", "a finite number", -most, most)
+            number_of(term.start_step, f"terms['{name}'].start_step", "a step, 0 or more", 0, sys.maxsize, whole=True)
         self.terms = dict(terms)
         self.losses = nn.ModuleList(term.loss for term in self.terms.values())
         self._mean = Reduction("image_mean")

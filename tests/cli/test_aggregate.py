@@ -28,18 +28,21 @@ def output(*arguments: object) -> Any:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The real records as result files, a data set each, under every setting."""
+def real(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Path]]:
+    """The real records as result files, a data set each, under each setting."""
     found: dict[str, dict[str, Any]] = {}
     with gzip.open(GOLDEN / "text_records.jsonl.gz", "rt", encoding="utf-8") as lines:
         for one in map(json.loads, lines):
             image = found.setdefault(one["dataset"], {}).setdefault(one["file"], {"results": []})
             image["results"].append({name: one[name] for name in ("gt", "pred", "ratio", "accuracy", "ned")})
-    folder = tmp_path_factory.mktemp("real")
-    for name, details in found.items():
-        settings = {str(setting): {"results": {}, "details": details} for setting in SETTINGS}
-        (folder / f"{name}.json").write_text(json.dumps({"tokenizer1": settings}))
-    return sorted(folder.iterdir())
+    files: dict[int, list[Path]] = {}
+    for setting in SETTINGS:
+        folder = tmp_path_factory.mktemp(str(setting))
+        for name, details in found.items():
+            content = {"tokenizer1": {str(setting): {"results": {}, "details": details}}}
+            (folder / f"{name}.json").write_text(json.dumps(content))
+        files[setting] = sorted(folder.iterdir())
+    return files
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,9 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_real_records_give_the_numbers_of_the_script(real: list[Path], setting: int) -> None:
+def test_real_records_give_the_numbers_of_the_script(real: dict[int, list[Path]], setting: int) -> None:
     wanted = json.loads((GOLDEN / "expected_text.json").read_text())["expected_text"][str(setting)]
-    (row,) = output(*real, "--setting", setting)["rows"]
+    (row,) = output(*real[setting], "--setting", setting)["rows"]
     precise = wanted["precise"]
     assert list(row["counts"].values()) == precise["n_bucket"]
     assert row["outside"] == precise["n_excluded"]
@@ -63,17 +66,17 @@ def test_real_records_give_the_numbers_of_the_script(real: list[Path], setting: 
     for measure in ("accuracy", "ned"):
         for ours, value in row["measures"][measure].items():
             assert value == pytest.approx(precise[measure][names.get(ours, ours)], abs=1e-14), (measure, ours)
-    assert output(*real, "--setting", setting, "--official") == {"text": [wanted["official_printed_row"]]}
+    assert output(*real[setting], "--setting", setting, "--official") == {"text": [wanted["official_printed_row"]]}
 
 
-def test_the_official_row_as_it_is_printed(real: list[Path]) -> None:
+def test_the_official_row_as_it_is_printed(real: dict[int, list[Path]]) -> None:
     wanted = json.loads((GOLDEN / "expected_text.json").read_text())["expected_text"]["256"]["official_printed_row"]
-    assert run(*real, "--setting", 256, "--official").stdout.splitlines()[-1].split() == wanted
+    assert run(*real[256], "--setting", 256, "--official").stdout.splitlines()[-1].split() == wanted
 
 
-def test_each_data_set_alone_too_and_an_empty_group_is_said(real: list[Path]) -> None:
+def test_each_data_set_alone_too_and_an_empty_group_is_said(real: dict[int, list[Path]]) -> None:
     wanted = json.loads((GOLDEN / "expected_text.json").read_text())["per_dataset_256_edges"]
-    for path in real:
+    for path in real[256]:
         (row,) = output(path, "--setting", 256)["rows"]
         for measure in ("accuracy", "ned"):
             for group, value in row["measures"][measure].items():

@@ -11,8 +11,11 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from regionloss.errors import RegionLossError
+from regionloss.hooks.records import WeightRecord
+from regionloss.weights.bundles import import_bundle
 from tests.fuzz.damage import NAMES, ODD, bytes_of, values_of
-from tests.fuzz.judging import Fault, command
+from tests.fuzz.judging import Fault, Said, command
 
 FILES = {"a.pt": b"weights a" * 50, "vgg16-397923af.pth": b"weights v" * 40, "c.bin": b""}
 ODD_NAMES = (
@@ -20,6 +23,15 @@ ODD_NAMES = (
     "a\0b", "vgg16-397923af.safetensors", "A.PT",
 )  # fmt: skip
 REGISTERED = ("face/mtcnn", "core/vgg16", "text/ppocr-v6", "core/lpips-vgg")
+
+
+RECORDS = [
+    WeightRecord(
+        plugin="tiny", name=str(number), filename=name, size=len(held), sha256=hashlib.sha256(held).hexdigest(),
+        licence="MIT", source="path:", summary="s", distribution="regionloss-tiny", version="1",
+    )
+    for number, (name, held) in enumerate(FILES.items())
+]  # fmt: skip
 
 
 def manifest_of(rng: random.Random) -> dict[str, Any]:
@@ -71,17 +83,29 @@ def packed(rng: random.Random, files: dict[str, bytes], folder: Path) -> Path:
     return path
 
 
+def brought(bundle: Path) -> Said:
+    """Import a bundle of files that are registered."""
+    try:
+        lines = import_bundle(bundle, RECORDS)
+    except RegionLossError as error:
+        return Said(1, "", str(error))
+    return Said(0, "".join(f"{line.filename}: imported\n" for line, new in lines if new), "")
+
+
 def fuzz(rng: random.Random, folder: Path) -> None:
     """Import a bundle: only whole files under plain names reach the cache, and nothing is left behind elsewhere."""
-    data = manifest_of(rng)
-    if rng.random() < 0.8:
+    data, registered = manifest_of(rng), rng.random() < 0.6
+    if registered:
+        for line, record in zip(data["files"], RECORDS, strict=True):
+            line["name"] = record.canonical
+    if rng.random() < (0.3 if registered else 0.8):
         data = values_of(rng, data, odd)
     text = json.dumps(data).encode()
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 and not registered:
         text = rng.choice((bytes_of(rng, text), b"[" * 100_000, b'{"a":' * 50_000, b"9" * 50_000))
     files = {name: bytes_of(rng, contents) if rng.random() < 0.1 else contents for name, contents in FILES.items()}
     bundle = packed(rng, {**files, "manifest.json": text}, folder)
-    said = command("weights", "import", str(bundle))
+    said = brought(bundle) if registered else command("weights", "import", str(bundle))
     cache = folder / "home" / "weights"
     found = {path for path in cache.rglob("*") if path.is_file()} if cache.is_dir() else set()
     for path in found:
@@ -92,5 +116,7 @@ def fuzz(rng: random.Random, folder: Path) -> None:
     around = {os.path.relpath(path, folder) for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
     if stray := {name for name in around if not name.startswith(("home/weights/", "bundle"))}:
         raise Fault(f"written elsewhere: {sorted(stray)}")
+    if said.code and found:
+        raise Fault(f"refused, and yet in the cache: {sorted(path.name for path in found)}: {said.err[:160]}")
     if said.code == 0 and said.out.count("imported") > len(found):
         raise Fault(f"said to be imported: {said.out[:160]}; in the cache: {sorted(path.name for path in found)}")

@@ -109,6 +109,48 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
 }  # fmt: skip
 
 
+def box(*values: float) -> torch.Tensor:
+    """Return one box."""
+    return torch.tensor([values])
+
+
+#: Of each rule about a value, a call that breaks it: the name, and what is given instead of what is right.
+WRONG: tuple[tuple[str, Callable[[], Arguments]], ...] = (
+    ("Regions", lambda: {"boxes": box(5, 3, 5, 9)}),
+    ("Regions", lambda: {"boxes": box(2, 9, 14, 9)}),
+    ("Regions", lambda: {"boxes": box(14, 3, 2, 9)}),
+    ("Regions", lambda: {"boxes": box(2, math.nan, 14, 9)}),
+    ("Regions", lambda: {"boxes": torch.zeros(1, 5)}),
+    ("Regions", lambda: {"image_index": torch.tensor([1])}),
+    ("Regions", lambda: {"image_index": torch.tensor([-1])}),
+    ("Regions", lambda: {"image_index": torch.tensor([0.0])}),
+    ("Regions", lambda: {"image_size": (0, 32)}),
+    ("Regions", lambda: {"keypoints": torch.zeros(2, 5, 2)}),
+    ("Regions", lambda: {"scores": torch.zeros(2)}),
+    ("Regions", lambda: {"texts": ("a", "b")}),
+    ("Regions", lambda: {"kind": ""}),
+    ("loss", lambda: {"target": torch.zeros(2, 3, 24, 31)}),
+    ("loss", lambda: {"target": torch.full((2, 3, *SIZE), math.nan)}),
+    ("loss", lambda: {"reconstruction": images(), "target": images().requires_grad_()}),
+    ("loss", lambda: {"reconstruction": torch.zeros(3, 3, *SIZE), "target": torch.zeros(3, 3, *SIZE)}),
+    ("LossTerms", lambda: {"terms": {"text": rl.Term(loss(), "text", -math.inf)}}),
+    ("LossTerms", lambda: {"terms": {"text": rl.Term(loss(), "text", math.inf)}}),
+    ("LossTerms", lambda: {"terms": {"text": rl.Term(loss(), "text", start_step=-1)}}),
+    ("RegionPerceptualLoss", lambda: {"chunk_size": 0}),
+    ("RegionPerceptualLoss", lambda: {"value_range": (1.0, 1.0)}),
+    ("RegionPerceptualLoss", lambda: {"reduction": "means"}),
+    ("ResizeExtractor", lambda: {"size": (0, 12)}),
+    ("AlignedExtractor", lambda: {"template": [[1.0, 2]]}),
+    ("InputSpec", lambda: {"std": (0.2, 0.0, 0.2)}),
+    ("RegionFilter", lambda: {"min_visible": 1.5}),
+    ("RegionFilter", lambda: {"drop": -0.1}),
+    ("RegionFilter", lambda: {"per_image": -1}),
+    ("RegionFilter", lambda: {"choose": "smallest"}),
+    ("collate_regions", lambda: {"per_image": [{"text": regions()}]}),
+    ("detect", lambda: {"images": images() * 9}),
+)
+
+
 def odd(rng: random.Random, value: Any) -> Any:
     """Return something that stands where `value` did: what was meant, nearly, or something else altogether."""
     if isinstance(value, torch.Tensor):
@@ -130,8 +172,13 @@ def odd(rng: random.Random, value: Any) -> Any:
 
 
 def fuzz(rng: random.Random, folder: Path) -> None:
-    """Call something with one or two arguments odd: a finite value that is connected, or a sentence."""
+    """Call something with one or two arguments odd: a finite value, or a sentence; with a wrong one, a sentence."""
     torch.manual_seed(rng.randrange(2**31))
+    if rng.random() < 0.6:
+        name, given = rng.choice(WRONG)
+        call, sound = CALLS[name]
+        call(**{**sound(), **given()})
+        raise Fault(f"{name}({', '.join(f'{key}={shown(one)}' for key, one in given().items())}) is right")
     name = rng.choice(list(CALLS))
     call, sound = CALLS[name]
     arguments = sound()

@@ -57,7 +57,7 @@ def values_of(rng: random.Random, data: Any, odd: Callable[[random.Random], Any]
     for _ in range(rng.choice((1, 1, 2, 3))):
         places = places_of(data)
         if not places:
-            return rng.choice(ODD)
+            return copy.deepcopy(rng.choice(ODD))
         *above, last = rng.choice(places)
         parent = data
         for key in above:
@@ -79,7 +79,7 @@ def values_of(rng: random.Random, data: Any, odd: Callable[[random.Random], Any]
         elif how == 5 and isinstance(parent, dict):
             parent[rng.choice(NAMES)] = parent.pop(last)
         else:
-            parent[last] = odd(rng) if odd else rng.choice(ODD)
+            parent[last] = copy.deepcopy(odd(rng) if odd else rng.choice(ODD))  # what is put there may be changed next
     return data
 
 

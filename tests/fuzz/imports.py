@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
+import math
 import random
 import re
 import tarfile
@@ -59,6 +61,11 @@ FACES = [
 ]  # fmt: skip
 BOXES = [{"key": key, "width": 64, "height": 48, "bbox": [[0.1, 0.2, 0.5, 0.6], [0.2, 0.2, 0.3, 0.3]]} for key in KEYS]
 SAMPLES: dict[str, Any] = {"coco": COCO, "texts": TEXTS, "faces": FACES, "img2dataset": BOXES}
+#: Boxes `x1, y1, x2, y2` in pixels of which each breaks one rule alone.
+SPOILT = (
+    (64, 6, 80, 16), (5, 48, 25, 60), (-20, 6, 0, 16), (5, -9, 25, 0), (5, 6, 5, 16), (5, 6, 25, 6), (25, 6, 5, 16),
+    (5, 16, 25, 6), (5, 6, 25, math.nan), (math.inf, 6, 25, 16),
+)  # fmt: skip
 COUNT = re.compile(r"(\d+) regions? of")
 
 
@@ -73,6 +80,22 @@ def shard() -> bytes:
             info.size = len(contents)
             archive.addfile(info, io.BytesIO(contents))
     return out.getvalue()
+
+
+def spoilt(rng: random.Random, name: str) -> Any:
+    """Return a sample in which one box of several is none."""
+    data = copy.deepcopy(SAMPLES[name])
+    x1, y1, x2, y2 = rng.choice(SPOILT)
+    if name == "coco":
+        rng.choice(data["annotations"])["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+    elif name == "texts":
+        rng.choice(rng.choice(data)["annotations"])["bbox"] = [x1, y1, x2, y2]
+    elif name == "faces":
+        rng.choice(data)["faces"][0]["box"] = [x1, y1, x2, y2, 0.9]
+    else:
+        boxes = rng.choice(data)["bbox"]
+        boxes[rng.randrange(2)] = [float(x1) / 64, float(y1) / 48, float(x2) / 64, float(y2) / 48]
+    return data
 
 
 def entries(name: str, data: Any) -> list[int]:
@@ -104,7 +127,10 @@ def written(rng: random.Random, name: str, data: Any, path: Path) -> bool:
 def fuzz(rng: random.Random, folder: Path) -> None:
     """Import an odd file: every region is kept, counted or refused; what is kept is read and exported again."""
     name = rng.choice(list(SAMPLES))
-    data = values_of(rng, SAMPLES[name]) if rng.random() < 0.9 else rng.choice((SAMPLES[name], *ODD))
+    if one_spoilt := rng.random() < 0.4:
+        data = spoilt(rng, name)
+    else:
+        data = values_of(rng, SAMPLES[name]) if rng.random() < 0.9 else rng.choice((SAMPLES[name], *ODD))
     source, tar = folder / ("in.parquet" if name == "img2dataset" else "in.json"), folder / "shard.tar"
     tar.write_bytes(shard())
     whole = written(rng, name, data, source)
@@ -117,6 +143,8 @@ def fuzz(rng: random.Random, folder: Path) -> None:
     count, hidden = sum(held_by), sum(sorted(held_by)[-images:]) if images else 0
     if whole and kept + sum(imported.dropped.values()) + hidden < count:
         raise Fault(f"{name}: {count} regions, {kept} kept, {dict(imported.dropped)} counted")
+    if one_spoilt and whole and (kept != count - 1 or not imported.dropped):
+        raise Fault(f"{name}: of {count} regions, one of which is none, {kept} kept, {dict(imported.dropped)} counted")
     form = name if name in ("coco", "img2dataset") else "tokbench"
     said = command("regions", "import", str(source), "--images", str(tar), "--format", form)
     car = folder / "shard.regions.parquet"

@@ -46,7 +46,8 @@ def fuzz(rng: random.Random, folder: Path) -> None:
     """Read an image both ways: both read it, to one size, or both name it."""
     kind, mode = rng.choice(KINDS)
     size = (rng.choice((1, 2, 7, 33, 90)), rng.choice((2, 5, 31, 64)))
-    contents = whole = encoded(picture(mode, size), kind, rng.choice((1, 1, 1, 3, 6, 8, 0, 9)))
+    turn = rng.choice((1, 1, 1, 3, 6, 8, 0, 9))
+    contents = whole = encoded(picture(mode, size), kind, turn)
     if rng.random() < 0.75:
         contents = bytes_of(rng, whole)
     path = folder / f"a.{kind}"
@@ -68,3 +69,6 @@ def fuzz(rng: random.Random, folder: Path) -> None:
         values = np.asarray(image).astype(int)
         if np.ptp(values) < 100 or sorted(image.size) != sorted(size):
             raise Fault(f"{kind} {mode}: of {size} and values over 150 became {image.size}, {np.ptp(values)}")
+        halves = [float(values[0].mean()), float(values[-1].mean())]
+        if mode != "1" and turn in (1, 0, 9) and not np.allclose(halves, (50, 200), atol=12):
+            raise Fault(f"{kind} {mode} {size}: 50 above and 200 below became {halves}")

@@ -27,14 +27,13 @@ class Own:
 """
 SAMPLE: dict[str, Any] = {
     "version": 1,
-    "seed": 3,
     "terms": {
         "text": {"use": "region-lpips", "kind": "text", "weight": 0.01, "start_step": 5, "weighting": "uniform"},
         "face": {
             "use": "region-lpips",
             "kind": "face",
             "extractor": {"name": "resize", "options": {"size": [32, 48]}},
-            "detector": {"name": "given", "options": {"boxes": [[[1, 2, 3, 4]]], "kind": "face"}},
+            "detector": {"name": "given", "options": {"boxes": [[1, 2, 3, 4]], "kind": "face"}},
             "distance": {"name": "squared-l2", "options": {}},
         },
     },
@@ -45,6 +44,16 @@ WRITTEN = (
     '"\\UFFFFFFFF"', "[" * 3_000, "{a: " * 300, "- " * 200, "1" * 5_000, "0x" + "f" * 2_000, "1e400", ".nan",
     "<<: {a: 1}",
     "? [a] : b", "|9\n x", "%YAML 9.9", "--- a\n--- b", "\ttab", "@x", "`", "1_", "-_1", "0x", "12e", "2024-01-31", "~",
+)  # fmt: skip
+
+
+#: Of each rule about a value, one that breaks it.
+WRONG = (
+    "version=2", "version=0", "seed=-1", "seed=9223372036854775808", "seed=1.5", "terms.text.weight=-0.5",
+    "terms.text.weight=.inf", "terms.text.weight=.nan", "terms.text.weight=x", "terms.text.start_step=-1",
+    "terms.text.start_step=1.5", "terms.text.kind=''", "terms.text.use=none", "terms.text.weighting=none",
+    "terms.text.unknown=1", "unknown=1", "terms.face.distance.name=none", "terms.face.distance.options={x: 1}",
+    "terms.face.detector.options.kind=3",
 )  # fmt: skip
 
 
@@ -105,14 +114,17 @@ def override_of(rng: random.Random) -> str:
 def fuzz(rng: random.Random, folder: Path) -> None:
     """Check a recipe, and read again what `show` says of it."""
     (folder / "plug.py").write_text(PLUGIN)
-    if rng.random() < 0.8:
+    wrong = rng.random() < 0.6
+    if not wrong and rng.random() < 0.8:
         (folder / "recipe.yaml").write_text(text_of(rng), encoding="utf-8", errors="surrogateescape")
         overrides = [override_of(rng)] if rng.random() < 0.3 else []
     else:
         (folder / "recipe.yaml").write_text(yaml.safe_dump(SAMPLE))
-        overrides = [override_of(rng) for _ in range(rng.choice((1, 2, 4)))]
+        overrides = [rng.choice(WRONG)] if wrong else [override_of(rng) for _ in range(rng.choice((1, 2, 4)))]
     overrides, recipe = [one for one in overrides if not one.startswith("-")], str(folder / "recipe.yaml")
     checked = command("check", recipe, *overrides)
+    if wrong and checked.code == 0:
+        raise Fault(f"{overrides[0]} is right: {checked.out[:160]}")
     apart = command("check", recipe, *overrides, "--no-plugins")
     if checked.code == 0 and apart.code != 0:
         raise Fault(f"right with its plugins, wrong without: {apart.err[:160]}")

@@ -66,7 +66,7 @@ def members_of(rng: random.Random) -> list[tuple[str, bytes]]:
         shade = encoded(picture("L", (20, 16), 90), "png")
         members += [(f"sample{number}{kind}", shade) for number in range(3) for kind in kinds]
     if members and rng.random() < 0.2:
-        members.append((members[0][0], members[0][1]))
+        members.append((members[0][0], encoded(picture("L", (20, 16), 200), "png")))  # the last one counts
     return members
 
 
@@ -108,7 +108,8 @@ def fuzz(rng: random.Random, folder: Path) -> None:
     path = folder / "shard.tar"
     path.write_bytes(contents)
     report = annotated(path)
-    keys = trained(path)
+    read = trained(path)
+    keys = [key for key, _ in read]
     stats = Path(stats_path(sidecar_path("", str(path))))
     if report.failed:
         if len(report.failed) > 2_000 or "Error:" in report.failed:
@@ -124,15 +125,26 @@ def fuzz(rng: random.Random, folder: Path) -> None:
         counted = sum(said["counts"].get(reason, 0) for reason in ("hidden", "left out") if named.get(reason))
         if len(keys) + counted < len(images_in(tar)):
             raise Fault(f"of {sorted(images_in(tar))} are read {sorted(keys)}, named {named}")
+        check_twice(members, [held for _, held in read], named)
 
 
-def trained(path: Path) -> list[str]:
-    """Return the keys of the images that can be read from a tar file, as training reads it."""
+def check_twice(members: list[tuple[str, bytes]], read: list[bytes], named: dict[str, list[str]]) -> None:
+    """Raise Fault unless of members of one name the last one counts, and the other is named."""
+    last = dict(members)
+    earlier = {name: held for name, held in members if held != last[name]}
+    if any(held in read for held in earlier.values() if held not in last.values()):
+        raise Fault(f"{sorted(earlier)} are twice in the tar file, and the first ones are read")
+    images = [name for name in earlier if name.lower().endswith(".png") and not Path(name).name.startswith(".")]
+    if images and not named.get("twice"):
+        raise Fault(f"{images} are twice in the tar file, and only {named} are named")
+
+
+def trained(path: Path) -> list[tuple[str, bytes]]:
+    """Return the keys of the images that can be read from a tar file, as training reads it, and their contents."""
     shard = TarShard(str(path))
     keys = shard.keys()
-    for number in range(len(keys)):
-        shard.read(number)
+    read = [shard.read(number) for number in range(len(keys))]
     shard.forget()
     if len(set(keys)) < len(keys):
         raise Fault(f"one key for two images: {sorted(keys)}")
-    return keys
+    return list(zip(keys, read, strict=True))

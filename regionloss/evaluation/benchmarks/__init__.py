@@ -3,6 +3,7 @@
 from regionloss.evaluation.benchmarks.base import Benchmark, Examined, Gathered, Measure, Verdict
 from regionloss.evaluation.benchmarks.documents import DocumentBenchmark
 from regionloss.evaluation.benchmarks.face import FaceBenchmark
+from regionloss.evaluation.benchmarks.general import General
 from regionloss.evaluation.benchmarks.text import TextBenchmark
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Examined",
     "FaceBenchmark",
     "Gathered",
+    "General",
     "Measure",
     "TextBenchmark",
     "Verdict",

@@ -25,6 +25,7 @@ class Measure:
         higher_is_better: Whether more is better.
         hint: What it is, in one sentence.
         per: What it is a mean over: `instance`, `image`, or `set` (a number of all images together).
+        enough: Images from which it says something; below, a note stands beside it.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Measure:
     higher_is_better: bool = True
     hint: str = ""
     per: str = "instance"
+    enough: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,3 +116,12 @@ class Benchmark(Protocol):
     def summary(self, gathered: Gathered) -> Mapping[str, float]:
         """Return the measures of the whole set (`per="set"`) by name; those that cannot be said are absent."""
         ...
+
+
+def notes_of(benchmark: Benchmark, images: int) -> list[str]:
+    """Return a sentence for each measure of a benchmark that so few images say little of."""
+    return [
+        f"{benchmark.name}: {measure.title} of {images} images says little; {measure.enough} or more are needed."
+        for measure in benchmark.measures.values()
+        if images < measure.enough
+    ]

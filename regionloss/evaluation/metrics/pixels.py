@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -45,8 +47,11 @@ def region_mask(regions: Regions, num_images: int | None = None) -> Tensor:
     height, width = regions.image_size
     kept = regions if regions.valid is None else regions.select(regions.valid)
     mask = torch.zeros(count, 1, height, width, dtype=torch.bool, device=kept.device)
-    centre_x, centre_y = (torch.arange(side, device=kept.device) + 0.5 for side in (width, height))
     for i, (x1, y1, x2, y2) in zip(kept.image_index.tolist(), kept.boxes.tolist(), strict=True):
-        rows = (centre_y >= y1) & (centre_y < y2)
-        mask[i, 0] |= rows[:, None] & ((centre_x >= x1) & (centre_x < x2))
+        mask[i, 0, _first_centre(y1) : _first_centre(y2), _first_centre(x1) : _first_centre(x2)] = True
     return mask
+
+
+def _first_centre(edge: float) -> int:
+    """Return the first pixel whose centre lies at an edge or beyond; 0 for edges before the image."""
+    return max(0, math.ceil(edge - 0.5))

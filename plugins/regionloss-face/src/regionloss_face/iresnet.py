@@ -64,17 +64,21 @@ class IBlock(nn.Module):
 
 
 class IResNet(nn.Module):
-    """`forward` returns the stem and the four stages; `embed` the description of a face."""
+    """`forward` returns the stem and the four stages; `embed` the description of a face.
 
-    def __init__(self) -> None:
+    Args:
+        blocks: Number of blocks of each stage; those of iresnet50 by default.
+    """
+
+    def __init__(self, blocks: Sequence[int] = BLOCKS) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
         self.prelu = nn.PReLU(WIDTHS[0])
         channels = WIDTHS[0]
-        for number, (width, count) in enumerate(zip(WIDTHS, BLOCKS, strict=True), 1):
-            blocks = [IBlock(channels if i == 0 else width, width, 2 if i == 0 else 1) for i in range(count)]
-            self.add_module(f"layer{number}", nn.Sequential(*blocks))
+        for number, (width, count) in enumerate(zip(WIDTHS, blocks, strict=True), 1):
+            stage = [IBlock(channels if i == 0 else width, width, 2 if i == 0 else 1) for i in range(count)]
+            self.add_module(f"layer{number}", nn.Sequential(*stage))
             channels = width
         self.bn2 = nn.BatchNorm2d(channels)
         self.fc = nn.Linear(channels * 7 * 7, EMBEDDING)

@@ -89,4 +89,12 @@ WEIGHT_FILES: dict[str, dict[str, Any]] = {
         "licence": "InsightFace: non-commercial research only",
         "summary": "InsightFace's pack of models, whose recogniser is TokBench's judge",
     },
+    "magface-iresnet100": {
+        "filename": "magface_epoch_00025.pth",
+        "sha256": "",
+        "size": 0,
+        "source": "path:magface_epoch_00025.pth",
+        "licence": "Apache-2.0 (MagFace; weights: not stated separately)",
+        "summary": "MagFace's iresnet100: the length of its features is a face's quality",
+    },
 }
