@@ -16,7 +16,12 @@ WIDTH, HEIGHT = 640, 420
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 18, 48
 LABEL, LETTER, BOLD, LONGEST = 14, 6.3, 7.6, 28
 #: Where a label may stand, the best first: how far from its point, how much lower, on which side.
-PLACES = [(abs(drop) / 3, drop, side) for drop in (0, -9, 9, -18, 18, -28, 28, -40, 40) for side in (1, -1)]
+PLACES = [
+    (abs(drop) / 3 + far, drop, side)
+    for far in (0, 30, 70)
+    for drop in (0, -9, 9, -18, 18, -28, 28, -40, 40)
+    for side in (1, -1)
+]
 Frame = tuple[float, float, float, float]
 
 

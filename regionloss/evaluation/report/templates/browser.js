@@ -137,9 +137,11 @@ function startBrowser() {
   const isWide = ({ box: [x1, y1, x2, y2] }) => x2 - x1 > 1.3 * (y2 - y1);
 
   function card(one, index) {
-    const meta = [one.group, one.size === null ? "" : `${(100 * one.size).toPrecision(2)}% of the side`, title(one) === one.key ? "" : one.key].filter(Boolean).join(" · ");
+    const meta = [one.group, one.size === null || one.size >= 1 ? "" : `${Number((100 * one.size).toPrecision(2))}% of the side`, title(one) === one.key ? "" : one.key].filter(Boolean).join(" · ");
     const made = element("li", isWide(one) ? "card" : "card side", element("h4", "", title(one)), element("div", "meta", meta));
-    made.append(element("div", "lines", line(one, -1), ...has(one).map((place) => line(one, place))));
+    const lines = [-1, ...has(one)].map((place) => line(one, place));
+    made.style.setProperty("--tiles", Math.min(4, lines.length));
+    made.append(element("div", "lines", ...lines));
     made.tabIndex = index === focus ? 0 : -1;
     made.setAttribute("aria-label", `${title(one)}, ${index + 1} of ${Math.min(PAGE, found.length - page * PAGE)} on this page. Enter for a large view.`);
     made.addEventListener("click", () => { select(index); open(); });
