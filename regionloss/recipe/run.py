@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,8 +72,9 @@ def carry_out(trainer: Any, run: TrainingRun) -> None:
         with run.loaded.catalogue.in_use():
             trainer.run(run)
     except RegionLossError:
-        if written(run.out) == {"resolved.yaml"}:
-            shutil.rmtree(run.out)
+        with suppress(FileNotFoundError):  # of several processes that fail together, the first removes it
+            if written(run.out) == {"resolved.yaml"}:
+                shutil.rmtree(run.out)
         raise
 
 

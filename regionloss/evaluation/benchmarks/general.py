@@ -40,7 +40,9 @@ SIDES = ("original", "reconstruction")
 EQUAL, CODES = "equal_images", "codes"
 PIXELS = {
     "psnr": Measure("PSNR", "dB", True, "Peak signal-to-noise ratio; equal images (infinite) are left out", "image"),
-    "psnr_inside": Measure("PSNR inside", "dB", True, "PSNR of the pixels in words and faces, where there are any", "image"),
+    "psnr_inside": Measure(
+        "PSNR inside", "dB", True, "PSNR of the pixels in words and faces, where there are any", "image"
+    ),
     "psnr_outside": Measure("PSNR outside", "dB", True, "PSNR of all other pixels of those images", "image"),
     "ssim": Measure("SSIM", "", True, "Structural similarity, 1 for equal images", "image"),
     EQUAL: Measure("Equal images", "%", True, "Share of images given back unchanged: their PSNR is infinite", "set"),
@@ -65,7 +67,7 @@ class FeatureNetwork:
 
     Args:
         rows: Describes an image.
-        about: Which network it is, its weights' hashes and what it sees.
+        about: What stands beside its scores: which network it is, its weights' hashes and what it sees.
         frechet: Name of the Fréchet distance in its features; empty for `frechet/NAME`.
     """
 

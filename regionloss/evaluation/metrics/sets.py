@@ -20,7 +20,7 @@ class Moments:
 
     Args:
         count: Number of rows.
-        mean: (D,) float64.
+        mean: Means of the features, (D,) float64.
         scatter: (D, D) float64, the sum of the outer products of the rows' differences from their mean.
     """
 
@@ -111,7 +111,7 @@ def kernel_distance(first: Iterable[np.ndarray], second: Iterable[np.ndarray]) -
 
     Args:
         first: Rows (N, D), in blocks.
-        second: As many rows, in any blocks: row i is of the same image.
+        second: Rows of the other set, as many, in any blocks: row i is of the same image.
 
     Returns:
         The distance; None of fewer than two rows.

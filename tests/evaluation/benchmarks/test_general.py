@@ -83,7 +83,7 @@ def test_equal_images_are_infinitely_near_and_counted(general: General) -> None:
     assert same.values["lpips/alex"] == 0.0
     assert not same.problems
     assert summary(general, [same, other, other])["equal_images"] == pytest.approx(1 / 3)
-    assert "equal_images" not in summary(general, [other])
+    assert summary(general, [other])["equal_images"] == 0
 
 
 def test_parts_without_pixels_have_no_psnr(general: General) -> None:
@@ -156,7 +156,7 @@ def many(general: General) -> list[Examined]:
 def test_sets_are_the_same_for_any_number_of_processes(general: General, many: list[Examined]) -> None:
     found = [summary(general, many, processes) for processes in (1, 2, 3, 23)]
     assert all(one == other for one, other in pairwise(found))
-    assert found[0].keys() == {"frechet/means", "kernel/means", "usage", "perplexity"}
+    assert found[0].keys() == {"equal_images", "frechet/means", "kernel/means", "usage", "perplexity"}
 
 
 def test_sets_are_measured_in_the_features_of_all_images(general: General, many: list[Examined]) -> None:
@@ -184,7 +184,7 @@ def test_codes_that_the_codebook_has_not_are_named(general: General) -> None:
 
 def test_nothing_is_said_of_no_images_or_one(general: General, many: list[Examined]) -> None:
     assert general.summary(Gathered({}, {}, 0)) == {}
-    assert summary(general, many[:1]).keys() == {"usage", "perplexity"}
+    assert summary(general, many[:1]).keys() == {"equal_images", "usage", "perplexity"}
 
 
 def test_every_answer_has_a_measure(general: General, many: list[Examined]) -> None:
