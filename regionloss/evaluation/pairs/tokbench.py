@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from regionloss.data.images.files import MOST_PIXELS
+from regionloss.data.sidecars.formats.tokbench import CENTRE
 from regionloss.errors import InputError, expected
 from regionloss.evaluation.pairs.columns import Columns
 from regionloss.evaluation.pairs.folder import ImageFolder
@@ -25,8 +26,8 @@ SET = "set"
 class TokBench:
     """The images that annotation files of TokBench name.
 
-    Boxes, landmarks and ratios are taken as they are written, also where they reach outside an image. `ratio` is never
-    computed anew.
+    Boxes, landmarks and ratios are taken as they are written, also where they reach outside an image; only, landmarks
+    count from the centre of the first pixel there, and from its corner here. `ratio` is never computed anew.
 
     Args:
         folder: Folder with the annotation files, at any depth, and the images.
@@ -162,7 +163,7 @@ def instance_of(one: Mapping[str, Any], set_name: str) -> Instance:
     keypoints = None
     if points is not None:
         pairs = [numbers(pair, 2) for pair in (points if isinstance(points, list) else [points])]
-        keypoints = tuple((x, y) for x, y in pairs)
+        keypoints = tuple((x + CENTRE, y + CENTRE) for x, y in pairs)
     (ratio,) = numbers([one.get("ratio")], 1)
     x1, y1, x2, y2 = corners
     return Instance(kind, (x1, y1, x2, y2), ratio, text, keypoints, {SET: set_name})

@@ -65,6 +65,8 @@ def test_tokbench_texts_and_faces_go_there_and_back(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(content))
         rows = list(Sidecar.of(read_tokbench(str(path)).rows.values()).rows())
+        if name == "face":  # from the centre of a pixel there, from its corner here
+            assert rows[0]["regions"][0]["keypoints"][:2] == pytest.approx([50.5 / 200, 40.5 / 100])
         assert write_tokbench(str(tmp_path / "out.json"), rows, name) == (1, {})
         back = json.loads((tmp_path / "out.json").read_text())[0]
         if name == "text":

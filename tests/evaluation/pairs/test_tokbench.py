@@ -54,7 +54,7 @@ def test_annotations_are_taken_as_they_are(folder: Path) -> None:
     assert found.read("images/tt/a.jpg").instances == ()
     (face,) = found.read("images/wflw/c.jpg").instances
     assert (face.kind, face.text, face.size, face.box) == ("face", None, 0.2, (1.0, 1.0, 9.0, 9.0))
-    assert face.keypoints == ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 10.0))
+    assert face.keypoints == ((1.5, 2.5), (3.5, 4.5), (5.5, 6.5), (7.5, 8.5), (9.5, 10.5))  # from pixels' corners
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""TokBench: `text_<set>.json` and `face_meta.json`; boxes and keypoints in pixels."""
+"""TokBench: `text_<set>.json` and `face_meta.json`; boxes and keypoints in pixels.
+
+Its keypoints count from the centre of the first pixel, as OpenCV and InsightFace do; ours from its corner.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ FIELDS = {
     "text": ("file_name", "width", "height", "annotations"),
     "face": ("image_name", "img_width", "img_height", "faces"),
 }
+#: Where the first pixel's centre lies for us, and 0 for keypoints of TokBench.
+CENTRE = 0.5
 
 
 def read_tokbench(path: str) -> Imported:
@@ -55,7 +60,7 @@ def add_face(imported: Imported, row: Row, one: Mapping[str, Any]) -> None:
     box, points = one.get("box"), one.get("kps")
     pairs = [numbers(pair) for pair in points] if isinstance(points, list) else []
     known = [pair for pair in pairs if pair is not None and len(pair) == 2]
-    keypoints = list(chain.from_iterable(known)) if known and len(known) == len(pairs) else None
+    keypoints = [value + CENTRE for value in chain.from_iterable(known)] if known and len(known) == len(pairs) else None
     lacking = ["keypoints other than pairs of numbers, their boxes are kept"] if keypoints is None else []
     # What follows the four numbers is the detector's certainty.
     imported.add(row, "face", box[:4] if isinstance(box, list) else box, lacking, keypoints=keypoints)
@@ -104,4 +109,5 @@ def face_of(region: Row, row: Row) -> dict[str, Any] | None:
         return None
     box, pixels = absolute(region["box"], row), absolute(points, row)
     ratio = max(box[2] - box[0], box[3] - box[1]) / max(sides(row))
-    return {"kps": [list(pair) for pair in zip(pixels[0::2], pixels[1::2], strict=True)], "box": box, "ratio": ratio}
+    centred = [value - CENTRE for value in pixels]
+    return {"kps": [list(pair) for pair in zip(centred[0::2], centred[1::2], strict=True)], "box": box, "ratio": ratio}
