@@ -35,8 +35,12 @@ def evaluate(
         "text,face,general"
     ),
     judges: Annotated[
-        str, typer.Option(help="Judges with commas: 'regionloss components judge' lists them.")
-    ] = "text/ppocr-v6,face/faceres",
+        str | None,
+        typer.Option(
+            help="Judges with commas, NAME or NAME=PATH of its weights: 'regionloss components judge' lists them. "
+            "Without it: PP-OCR and Tesseract read, FaceRes compares faces.",
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="Name in tables; that of the file or folder by default.")] = "",
     size: Annotated[
         int | None, typer.Option(min=1, help="Side of the square that images are fitted in; without it, their own.")
@@ -82,7 +86,7 @@ def evaluate(
     from regionloss.cli.detect import read_options
     from regionloss.disk import guarded
     from regionloss.evaluation import Evaluation, read_results
-    from regionloss.evaluation.judges import judges_of, trained_against
+    from regionloss.evaluation.judges import default_judges, judges_of, trained_against
     from regionloss.evaluation.pairs import ReconstructionFolder, open_originals, read_columns
     from regionloss.evaluation.results import RESULTS
     from regionloss.evaluation.suites import Resources, benchmarks_of
@@ -99,7 +103,12 @@ def evaluate(
             assert reconstructions is not None
             made = ReconstructionFolder(reconstructions, name or None, max_pixels)
         originals = open_originals(data, regions, known, max_pixels=max_pixels)
-        chosen = judges_of(split(judges), where, trained_against(checkpoint), allow_trained)
+        against = {} if allow_trained else trained_against(checkpoint)
+        chosen, absent = (
+            default_judges(split(suite), where, against)
+            if judges is None
+            else (judges_of(split(judges), where, against), [])
+        )
         batches = official_batches(originals, official_batching)
         resources = Resources(
             chosen,
@@ -126,7 +135,7 @@ def evaluate(
         typer.echo(f"{out} has these results already; --again makes them anew.")
     else:
         with guarded(out, "evaluation"):
-            found = evaluation.finish([*originals.notes, *resources.notes])
+            found = evaluation.finish([*originals.notes, *absent, *resources.notes])
     tell(found)
 
 

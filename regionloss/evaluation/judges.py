@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from regionloss.errors import InputError, PluginError, WeightsError, expected
+from regionloss.errors import InputError, PluginError, UnknownNameError, WeightsError, expected
 from regionloss.hooks.catalogue import Catalogue
 from regionloss.judges import Judge
 
@@ -46,16 +46,13 @@ def build_judges(
     return judges, notes
 
 
-def judges_of(
-    names: Sequence[str], where: Catalogue, trained_against: Mapping[str, str], allow_trained: bool = False
-) -> dict[str, Judge]:
+def judges_of(names: Sequence[str], where: Catalogue, trained_against: Mapping[str, str]) -> dict[str, Judge]:
     """Return judges by name, those that are missing named all at once.
 
     Args:
         names: Names of judges, of any kinds of regions; `name=path` takes the weights from a path.
         where: Catalogue in which they are registered.
-        trained_against: Names of the weights by sha256 that what is evaluated was trained against.
-        allow_trained: Whether one of them may judge.
+        trained_against: Names of the weights by sha256 that it was trained against; empty lets any judge.
 
     Raises:
         InputError: A judge that was trained against.
@@ -70,12 +67,59 @@ def judges_of(
         except (WeightsError, PluginError) as error:
             missing.append(str(error))
             continue
-        if not allow_trained:
-            refuse_loss_network(canonical, judge, trained_against)
+        refuse_loss_network(canonical, judge, trained_against)
         judges[canonical] = judge
     if missing:
         raise WeightsError("\n".join(missing))
     return judges
+
+
+#: Judges where nobody chose any, by suite: of each group the first that is here and was not trained against.
+DEFAULTS: Mapping[str, Sequence[Sequence[str]]] = {
+    "text": (("text/ppocr-v6", "text/crnn-english-g2"), ("text/tesseract",)),  # the second has a language model
+    "face": (("face/faceres", "face/dlib"),),
+    "documents": (("text/ppocr-v6-page",),),
+}
+
+
+def default_judges(
+    suites: Sequence[str], where: Catalogue, trained_against: Mapping[str, str]
+) -> tuple[dict[str, Judge], list[str]]:
+    """Return the judges of suites where nobody chose any, and a sentence for each that could not be taken.
+
+    Args:
+        suites: Names of suites.
+        where: Catalogue in which judges are registered.
+        trained_against: Names of the weights by sha256 that what is evaluated was trained against.
+
+    Raises:
+        WeightsError: A suite is left without a judge.
+    """
+    judges: dict[str, Judge] = {}
+    notes: list[str] = []
+    for suite in suites:
+        found: dict[str, Judge] = {}
+        for group in DEFAULTS.get(suite, ()):
+            found |= first_of(group, where, trained_against, notes)
+        if suite in DEFAULTS and not found:
+            raise WeightsError("\n".join([f"--suite {suite}: no judge is here.", *notes]))
+        judges |= found
+    return judges, notes
+
+
+def first_of(
+    names: Sequence[str], where: Catalogue, trained_against: Mapping[str, str], notes: list[str]
+) -> dict[str, Judge]:
+    """Return the first judge of these that is here and was not trained against, by its name; add why others are not."""
+    for name in names:
+        try:
+            canonical, judge = built(name, where)
+            refuse_loss_network(canonical, judge, trained_against)
+        except (WeightsError, PluginError, UnknownNameError, InputError) as error:
+            notes.append(f"No judge {name}: {error}")
+        else:
+            return {canonical: judge}
+    return {}
 
 
 def built(name: str, where: Catalogue) -> tuple[str, Judge]:

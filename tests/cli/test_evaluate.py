@@ -16,6 +16,7 @@ from regionloss.cli.main import app
 from regionloss.evaluation import read_results
 
 WORDS = ("Station", "Window", "OPEN")
+ONE = ("--judges", "text/ppocr-v6,face/faceres")
 
 
 def evaluate(*words: object) -> Result:
@@ -52,7 +53,17 @@ def tokbench(tmp_path: Path) -> Path:
 def test_a_folder_of_reconstructions_is_judged_beside_its_ceiling(tokbench: Path) -> None:
     out = tokbench / "results"
     done = evaluate(
-        *("--reconstructions", tokbench / "made", "--data", tokbench / "tokbench", "--suite", "text,face", "--out", out)
+        *(
+            "--reconstructions",
+            tokbench / "made",
+            "--data",
+            tokbench / "tokbench",
+            "--suite",
+            "text,face",
+            "--out",
+            out,
+            *ONE,
+        )
     )
     assert done.exit_code == 0, done.output
     assert "no instances" in done.output  # of faces
@@ -67,7 +78,17 @@ def test_a_folder_of_reconstructions_is_judged_beside_its_ceiling(tokbench: Path
     assert [row["read"] for row in rows[3:]] == list(WORDS)
     assert all(row["target"] and row["crop"] for row in rows)
     again = evaluate(
-        *("--reconstructions", tokbench / "made", "--data", tokbench / "tokbench", "--suite", "text,face", "--out", out)
+        *(
+            "--reconstructions",
+            tokbench / "made",
+            "--data",
+            tokbench / "tokbench",
+            "--suite",
+            "text,face",
+            "--out",
+            out,
+            *ONE,
+        )
     )
     assert "has these results already" in again.output
 
@@ -75,7 +96,7 @@ def test_a_folder_of_reconstructions_is_judged_beside_its_ceiling(tokbench: Path
 def test_originals_against_themselves_reach_the_ceiling(tokbench: Path) -> None:
     done = evaluate(
         *("--reconstructions", tokbench / "same", "--data", tokbench / "tokbench", "--suite", "text"),
-        *("--out", tokbench / "results", "--name", "itself"),
+        *("--out", tokbench / "results", "--name", "itself", *ONE),
     )
     assert done.exit_code == 0, done.output
     score = read_results(tokbench / "results").summary.score("t_acc")

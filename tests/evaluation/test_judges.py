@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from regionloss.errors import InputError, UnknownNameError, WeightsError
-from regionloss.evaluation.judges import judges_of, trained_against
+from regionloss.evaluation.judges import default_judges, judges_of, trained_against
 from regionloss.hooks.catalogue import Catalogue, build_catalogue
 
 SOURCE = """
@@ -69,7 +69,7 @@ def test_what_was_trained_against_does_not_judge_unless_told(where: Catalogue) -
     )
     with pytest.raises(InputError, match=said):
         judges_of(["reader"], where, trained)
-    assert judges_of(["reader"], where, trained, allow_trained=True)
+    assert judges_of(["reader"], where, {})
     assert judges_of(["reader=other"], where, trained)
 
 
@@ -89,3 +89,17 @@ def test_what_a_run_was_trained_against_is_found_from_its_files(tmp_path: Path) 
     (part / "resolved.json").write_text("[]")
     assert trained_against(part) == {}
     assert trained_against(None) == {}
+
+
+@pytest.mark.weights
+def test_without_a_choice_two_readers_judge_and_who_was_trained_against_gives_way() -> None:
+    where = build_catalogue()
+    judges, notes = default_judges(["text", "face", "general"], where, {})
+    assert (list(judges), notes) == (["text/ppocr-v6", "text/tesseract", "face/faceres"], [])
+    against = {judges["face/faceres"].weights_sha256: "face/faceres"}
+    others, notes = default_judges(["face"], where, against)
+    assert list(others) == ["face/dlib"]
+    assert [note.partition(":")[0] for note in notes] == ["No judge face/faceres"]
+    against |= {others["face/dlib"].weights_sha256: "face/dlib-resnet"}
+    with pytest.raises(WeightsError, match="--suite face: no judge is here"):
+        default_judges(["face"], where, against)
