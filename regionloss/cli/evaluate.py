@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from regionloss.evaluation import Evaluation, Results
     from regionloss.evaluation.pairs import Reconstructions
+    from regionloss.judges import Judge
 
 #: How long a process waits for another one to end its share.
 PATIENCE = timedelta(days=2)
@@ -84,37 +85,27 @@ def evaluate(
 ) -> None:
     """Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun."""
     from regionloss.cli.detect import read_options
-    from regionloss.disk import guarded
-    from regionloss.evaluation import Evaluation, read_results
-    from regionloss.evaluation.judges import default_judges, judges_of, trained_against
-    from regionloss.evaluation.pairs import ReconstructionFolder, open_originals, read_columns
-    from regionloss.evaluation.results import RESULTS
+    from regionloss.evaluation import Evaluation
+    from regionloss.evaluation.pairs import open_originals, read_columns
     from regionloss.evaluation.suites import Resources, benchmarks_of
     from regionloss.hooks.catalogue import build_catalogue, catalogue
-    from regionloss.runs import barrier, join
+    from regionloss.runs import join
 
     check_one(checkpoint, reconstructions)
     where = build_catalogue(files=plugin) if plugin else catalogue()
     known = read_columns(columns) if columns else None
     with join(device, timeout=PATIENCE) as ranks:
         if checkpoint is not None:
-            made: Reconstructions = autoencoder(checkpoint, ranks.device, read_options(option or []), where, name, size)
+            made = autoencoder(checkpoint, ranks.device, read_options(option or []), where, name, size)
         else:
-            assert reconstructions is not None
-            made = ReconstructionFolder(reconstructions, name or None, max_pixels)
+            made = folder_of(reconstructions, name, max_pixels)
         originals = open_originals(data, regions, known, max_pixels=max_pixels)
-        against = {} if allow_trained else trained_against(checkpoint)
-        chosen, absent = (
-            default_judges(split(suite), where, against)
-            if judges is None
-            else (judges_of(split(judges), where, against), [])
-        )
-        batches = official_batches(originals, official_batching)
+        chosen, notes = judges_for(judges, split(suite), where, None if allow_trained else checkpoint)
         resources = Resources(
             chosen,
             ranks.device,
             made.codebook_size,
-            batches,
+            official_batches(originals, official_batching),
             lpips=None if lpips is None else split(lpips),
             frechet=None if frechet is None else split(frechet),
             inception=inception,
@@ -122,21 +113,9 @@ def evaluate(
         )
         asked = benchmarks_of(split(suite), resources)
         evaluation = Evaluation(originals, made, asked, out, group_setting(setting, size), part, crops)
-        if ranks.is_first:
-            evaluation.prepare(again)
-        barrier()
-        if not (out / RESULTS).is_file():
-            examine(evaluation, ranks)
-            barrier()
-    if not ranks.is_first:
-        return
-    if (out / RESULTS).is_file():
-        found = read_results(out)
-        typer.echo(f"{out} has these results already; --again makes them anew.")
-    else:
-        with guarded(out, "evaluation"):
-            found = evaluation.finish([*originals.notes, *absent, *resources.notes])
-    tell(found)
+        examine(evaluation, ranks, again)
+    if ranks.is_first:
+        tell(finished(evaluation, [*originals.notes, *notes, *resources.notes]))
 
 
 def check_one(checkpoint: Path | None, reconstructions: Path | None) -> None:
@@ -146,15 +125,54 @@ def check_one(checkpoint: Path | None, reconstructions: Path | None) -> None:
         raise InputError(expected("evaluate", "either --checkpoint (--autoencoder) or --reconstructions", got))
 
 
-def examine(evaluation: Evaluation, ranks: Any) -> None:
-    """Examine this process's share of the pairs, and say how far it is."""
+def examine(evaluation: Evaluation, ranks: Any, again: bool) -> None:
+    """Examine this process's share of the pairs, and say how far it is; nothing, where there are results already."""
     from regionloss.console import Progress
+    from regionloss.evaluation.results import RESULTS
+    from regionloss.runs import barrier
 
-    if not ranks.is_first:
-        evaluation.examine(ranks.rank, ranks.size)
+    if ranks.is_first:
+        evaluation.prepare(again)
+    barrier()
+    if (evaluation.folder / RESULTS).is_file():
         return
-    with Progress("images" if ranks.size == 1 else "images of rank 0") as progress:
-        evaluation.examine(ranks.rank, ranks.size, progress)
+    if ranks.is_first:
+        with Progress("images" if ranks.size == 1 else "images of rank 0") as progress:
+            evaluation.examine(ranks.rank, ranks.size, progress)
+    else:
+        evaluation.examine(ranks.rank, ranks.size)
+    barrier()
+
+
+def finished(evaluation: Evaluation, notes: list[str]) -> Results:
+    """Return the results of all parts, or those that the folder has already."""
+    from regionloss.disk import guarded
+    from regionloss.evaluation import read_results
+    from regionloss.evaluation.results import RESULTS
+
+    if (evaluation.folder / RESULTS).is_file():
+        typer.echo(f"{evaluation.folder} has these results already; --again makes them anew.")
+        return read_results(evaluation.folder)
+    with guarded(evaluation.folder, "evaluation"):
+        return evaluation.finish(notes)
+
+
+def judges_for(
+    names: str | None, suites: list[str], where: Any, checkpoint: Path | None
+) -> tuple[dict[str, Judge], list[str]]:
+    """Return the judges that were chosen, or those of the suites, with sentences on those that are not here."""
+    from regionloss.evaluation.judges import default_judges, judges_of, trained_against
+
+    against = trained_against(checkpoint)
+    return default_judges(suites, where, against) if names is None else (judges_of(split(names), where, against), [])
+
+
+def folder_of(folder: Path | None, name: str, max_pixels: int) -> Reconstructions:
+    """Return the images of a folder as reconstructions."""
+    from regionloss.evaluation.pairs import ReconstructionFolder
+
+    assert folder is not None
+    return ReconstructionFolder(folder, name or None, max_pixels)
 
 
 def autoencoder(

@@ -108,7 +108,7 @@ class Blocks(Sequence[np.ndarray]):
         """Return a block, or the blocks of a slice of the parts."""
         if isinstance(index, slice):
             return Blocks(self.parts[index], self.name)
-        with np.load(self.parts[index] / ARRAYS) as arrays:
+        with np.load(self.parts[index] / ARRAYS, allow_pickle=False) as arrays:
             return np.asarray(arrays[self.name])
 
 
@@ -117,7 +117,7 @@ def gathered(parts: Sequence[Path], benchmark: str) -> tuple[Mapping[str, Blocks
     places: dict[str, list[Path]] = {}
     counts: dict[str, np.ndarray] = {}
     for part in parts:
-        with np.load(part / ARRAYS) as arrays:
+        with np.load(part / ARRAYS, allow_pickle=False) as arrays:
             for name in arrays.files:
                 kind, owner, rest = name.split("/", 2)
                 if owner == benchmark and kind == "features":

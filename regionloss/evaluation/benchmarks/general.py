@@ -53,7 +53,7 @@ BOOK = {
 }
 
 
-class Rows(Protocol):
+class FeatureRows(Protocol):
     """Describes an image by a row of features."""
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class FeatureNetwork:
         frechet: Name of the Fréchet distance in its features; empty for `frechet/NAME`.
     """
 
-    rows: Rows
+    rows: FeatureRows
     about: Mapping[str, object] = field(default_factory=dict)
     frechet: str = ""
 

@@ -18,7 +18,7 @@ SCORE = re.compile(r"\s+(.+): ([-+.\deE]+|nan)\s*")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PromptOutcome:
     """How a generator did.
 
     Args:
@@ -34,7 +34,7 @@ class Outcome:
     prompts: float | None = None
 
 
-def read_geneval_results(path: Path) -> Outcome:
+def read_geneval_results(path: Path) -> PromptOutcome:
     """Return what GenEval's program found: the mean of the means of its tasks.
 
     Raises:
@@ -52,10 +52,10 @@ def read_geneval_results(path: Path) -> Outcome:
         prompts[prompt] = prompts.get(prompt, False) or correct
     groups = {tag: sum(found) / len(found) for tag, found in tasks.items()}
     images = sum(map(len, tasks.values()))
-    return Outcome(sum(groups.values()) / len(groups), groups, images, sum(prompts.values()) / len(prompts))
+    return PromptOutcome(sum(groups.values()) / len(groups), groups, images, sum(prompts.values()) / len(prompts))
 
 
-def read_dpg_results(path: Path) -> Outcome:
+def read_dpg_results(path: Path) -> PromptOutcome:
     """Return what DPG-Bench's program found: the mean over images; groups are its broad categories.
 
     Raises:
@@ -77,7 +77,7 @@ def read_dpg_results(path: Path) -> Outcome:
         broad = line.startswith("L1") if not line[:1].isspace() else broad
         if broad and (found := SCORE.fullmatch(line)) and math.isfinite(value := float(found[2])):
             groups[found[1]] = value / 100
-    return Outcome(sum(scores) / len(scores), groups, len(scores))
+    return PromptOutcome(sum(scores) / len(scores), groups, len(scores))
 
 
 def last_number(line: str) -> float | None:
