@@ -19,6 +19,8 @@ from regionloss.errors import RecipeError, expected
 from regionloss.hooks.validation import Path as KeyPath
 from regionloss.hooks.validation import Problem, dotted, shown
 
+#: Mistakes that are listed, in the order of the file.
+MOST_TOLD = 100
 #: What neither a path nor a file of text can hold.
 UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _TAG = "tag:yaml.org,2002:"
@@ -123,7 +125,9 @@ class WrittenRecipe:
             return (number[1], int(number[2])) if number else ("~", 0)
 
         lines = dict.fromkeys([*self.problems, *map(self.line, problems)])
-        return RecipeError("\n".join(sorted(lines, key=order)))
+        ordered = sorted(lines, key=order)
+        rest = [f"And {len(ordered) - MOST_TOLD} mistakes more."] if len(ordered) > MOST_TOLD else []
+        return RecipeError("\n".join(ordered[:MOST_TOLD] + rest))
 
 
 def read_yaml(path: Path, bounds: Bounds = RECIPE) -> WrittenRecipe:

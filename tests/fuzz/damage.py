@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+#: Levels of data below which nothing is damaged.
+DEEPEST = 200
 HUGE = int("9" * 400)
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 3, 0.5, -0.5, 1e-320, 1e308, 2**31, 2**53, 2**63, 2**64, -(2**63) - 1, HUGE,
@@ -47,6 +49,8 @@ def bytes_of(rng: random.Random, contents: bytes) -> bytes:
 
 def places_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Return the path of each value in plain data, the whole left out."""
+    if len(path) > DEEPEST:
+        return []
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [place for key, one in inner for place in [(*path, key), *places_of(one, (*path, key))]]
 
