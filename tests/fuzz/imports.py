@@ -156,7 +156,8 @@ def fuzz(rng: random.Random, folder: Path) -> None:
     held = sum(len(row["regions"]) for row in rows)
     if held != int(COUNT.search(said.out)[1]) or (held < kept and "Left out" not in said.out):  # type: ignore[index]
         raise Fault(f"{name}: {kept} regions read, {held} in the side-car, said: {said.out[:160]}")
-    if whole and count and not held:
+    # Of a file about several shards, one may hold none of the images with regions, and is told so.
+    if whole and count and not held and "does not hold" not in said.out:
         raise Fault(f"{name}: nothing of {count} regions is kept, and that is a success: {said.out[:160]}")
     for region in (region for row in rows for region in row["regions"]):
         x1, y1, x2, y2 = region["box"]
