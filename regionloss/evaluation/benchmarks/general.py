@@ -33,8 +33,8 @@ from regionloss.regions.regions import Regions
 ENOUGH = 2048
 #: Codes up to which a codebook is counted.
 MOST_CODES = 1 << 20
-#: Pixels up to which a network looks at a whole image: some 500 bytes are needed for each.
-MOST_PIXELS = 1 << 24
+#: Pixels up to which a network looks at a whole image: about 1,000 bytes are needed for each.
+MOST_PIXELS = 1 << 22
 
 SIDES = ("original", "reconstruction")
 EQUAL, CODES = "equal_images", "codes"
