@@ -61,7 +61,7 @@ ARROWS: dict[str, set[str]] = {
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
     | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures", "autoencoders"}
-    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
+    | {"judges", "evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
     | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }
