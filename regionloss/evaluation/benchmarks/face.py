@@ -6,16 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from regionloss.evaluation.benchmarks.base import Examined, Gathered, Measure, Verdict
-from regionloss.evaluation.benchmarks.instances import answers, box_problem, check_judges
+from regionloss.evaluation.benchmarks.base import Measure, Verdict
+from regionloss.evaluation.benchmarks.instances import JudgedBenchmark, answers, box_problem
 from regionloss.evaluation.metrics.features import cosine
 from regionloss.evaluation.pairs.pair import Instance, Pair, regions_of
-from regionloss.judges import Embedding, Judge, JudgeFacts
+from regionloss.judges import Embedding, Judge
 
 KEYPOINTS = 5
 
 
-class FaceBenchmark:
+class FaceBenchmark(JudgedBenchmark):
     """Compares every face in original and reconstruction, aligned by the same keypoints of the data.
 
     Nothing is detected. A face without five keypoints is a verdict with a problem.
@@ -29,37 +29,28 @@ class FaceBenchmark:
     Source: InsightTok, section 4; TokBench (F-Sim).
     """
 
-    name = "face"
+    name = kind = "face"
     measures: Mapping[str, Measure] = {
         "f_sim": Measure("F-Sim", hint="Cosine of the judge's embeddings of original and reconstruction, in [-1, 1].")
     }
 
     def __init__(self, judges: Mapping[str, Judge]) -> None:
-        check_judges("suite face", judges, "face")
-        self.judges = judges
+        super().__init__(judges)
         self.about: Mapping[str, object] = {
-            "judges": {name: JudgeFacts.of(judge).shown() for name, judge in judges.items()},
+            "judges": {name: facts.shown() for name, facts in self.facts.items()},
             "alignment": "the five keypoints of the data, for original and reconstruction alike",
         }
 
-    def examine(self, pair: Pair) -> Examined:
-        """Return a verdict of every judge on every face, those that cannot be judged included."""
-        numbers = pair.numbers("face")
-        return Examined(verdicts=[one for name in self.judges for one in self._verdicts(name, pair, numbers)])
-
-    def summary(self, gathered: Gathered) -> Mapping[str, float]:
-        """Return no measures: there are none of the whole set."""
-        return {}
-
-    def _verdicts(self, name: str, pair: Pair, numbers: Sequence[int]) -> list[Verdict]:
+    def verdicts(self, judge: str, pair: Pair, numbers: Sequence[int]) -> list[Verdict]:
+        """Return the verdicts of one judge on these faces."""
         instances = pair.original.instances
         size = (pair.target.shape[2], pair.target.shape[3])
-        found = {n: Verdict(n, name, problem=keypoints_problem(instances[n], size)) for n in numbers}
+        found = {n: Verdict(n, judge, problem=keypoints_problem(instances[n], size)) for n in numbers}
         good = [n for n in numbers if not found[n].problem]
         if good:
             regions = regions_of([with_box(instances[n], size) for n in good], "face", size)
-            said = answers(name, self.judges[name].judge, (pair.target, pair.output), regions)
-            found |= {n: likeness(n, name, *both) for n, both in zip(good, said, strict=True)}
+            said = answers(judge, self.judges[judge].judge, (pair.target, pair.output), regions)
+            found |= {n: likeness(n, judge, *both) for n, both in zip(good, said, strict=True)}
         return [found[n] for n in numbers]
 
 

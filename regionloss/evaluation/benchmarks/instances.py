@@ -9,11 +9,45 @@ from typing import Any
 from torch import Tensor
 
 from regionloss.errors import InputError, expected
-from regionloss.evaluation.pairs.pair import Instance
-from regionloss.judges import Judge
+from regionloss.evaluation.benchmarks.base import Examined, Gathered, Verdict
+from regionloss.evaluation.pairs.pair import Instance, Pair
+from regionloss.judges import Judge, JudgeFacts
 from regionloss.regions.regions import Regions
 
 Ask = Callable[[Tensor, Regions], Sequence[Any]]
+
+
+class JudgedBenchmark:
+    """What benchmarks of one kind of instances share: every judge is asked about every instance.
+
+    Args:
+        judges: Judges by the name that tables show.
+
+    Raises:
+        InputError: No judge, or one of another kind of region.
+    """
+
+    name: str
+    #: Kind of the instances.
+    kind: str
+
+    def __init__(self, judges: Mapping[str, Judge]) -> None:
+        check_judges(f"suite {self.name}", judges, self.kind)
+        self.judges = judges
+        self.facts = {name: JudgeFacts.of(judge) for name, judge in judges.items()}
+
+    def examine(self, pair: Pair) -> Examined:
+        """Return a verdict of every judge on every instance, those that cannot be judged included."""
+        numbers = pair.numbers(self.kind)
+        return Examined(verdicts=[one for name in self.judges for one in self.verdicts(name, pair, numbers)])
+
+    def verdicts(self, judge: str, pair: Pair, numbers: Sequence[int]) -> list[Verdict]:
+        """Return the verdicts of one judge on the instances of these numbers, in their order."""
+        raise NotImplementedError
+
+    def summary(self, gathered: Gathered) -> Mapping[str, float]:
+        """Return no measures: there are none of the whole set."""
+        return {}
 
 
 def check_judges(benchmark: str, judges: Mapping[str, Judge], kind: str) -> None:

@@ -8,14 +8,14 @@ from importlib.metadata import version
 from typing import Any
 
 from regionloss.errors import InputError, expected
-from regionloss.evaluation.benchmarks.base import Examined, Gathered, Measure, Verdict
-from regionloss.evaluation.benchmarks.instances import Ask, answers, box_problem, check_judges
+from regionloss.evaluation.benchmarks.base import Measure, Verdict
+from regionloss.evaluation.benchmarks.instances import Ask, JudgedBenchmark, answers, box_problem
 from regionloss.evaluation.metrics.texts import edit_similarity, exact
 from regionloss.evaluation.pairs.pair import Instance, Pair, regions_of
-from regionloss.judges import SURE, Judge, JudgeFacts, Reading
+from regionloss.judges import SURE, Judge, Reading
 
 
-class TextBenchmark:
+class TextBenchmark(JudgedBenchmark):
     """Reads every text in original and reconstruction, with several readers side by side.
 
     A reading is compared with the transcription; where nobody made one, with what the same judge reads in the original,
@@ -33,7 +33,7 @@ class TextBenchmark:
     Source: InsightTok, section 4; TokBench (T-ACC, T-NED).
     """
 
-    name = "text"
+    name = kind = "text"
     measures: Mapping[str, Measure] = {
         "t_acc": Measure("T-ACC", "%", hint="Share of texts that the judge reads exactly, capitals included."),
         "t_ned": Measure("T-NED", "%", hint="1 - edit distance / length of the longer text, mean over texts."),
@@ -42,15 +42,14 @@ class TextBenchmark:
     def __init__(
         self, judges: Mapping[str, Judge], batches: Mapping[tuple[str, int], tuple[str, ...]] | None = None
     ) -> None:
-        check_judges("suite text", judges, "text")
-        self.judges, self.batches = judges, batches
+        super().__init__(judges)
+        self.batches = batches
         self.batched = {
             name for name, one in judges.items() if batches is not None and hasattr(one, "judge_in_batches")
         }
         if batches is not None and not self.batched:
             got = ", ".join(judges)
             raise InputError(expected("--official-batching", "a judge that reads in batches, text/parseq", got))
-        self.facts = {name: JudgeFacts.of(judge) for name, judge in judges.items()}
         self.about: Mapping[str, object] = {
             "judges": {name: facts.shown() for name, facts in self.facts.items()},
             "truth": f"the transcription, else what the judge reads in the original, from a confidence of {SURE:g}",
@@ -58,24 +57,16 @@ class TextBenchmark:
             "batches": dict.fromkeys(sorted(self.batched), "as TokBench's script, 64 in the order of the annotations"),
         }
 
-    def examine(self, pair: Pair) -> Examined:
-        """Return a verdict of every judge on every text, those that cannot be judged included."""
-        numbers = pair.numbers("text")
-        return Examined(verdicts=[one for name in self.judges for one in self._verdicts(name, pair, numbers)])
-
-    def summary(self, gathered: Gathered) -> Mapping[str, float]:
-        """Return no measures: there are none of the whole set."""
-        return {}
-
-    def _verdicts(self, name: str, pair: Pair, numbers: Sequence[int]) -> list[Verdict]:
+    def verdicts(self, judge: str, pair: Pair, numbers: Sequence[int]) -> list[Verdict]:
+        """Return the verdicts of one judge on these texts."""
         instances = pair.original.instances
         size = (pair.target.shape[2], pair.target.shape[3])
-        found = {n: Verdict(n, name, problem=box_problem(instances[n], size)) for n in numbers}
+        found = {n: Verdict(n, judge, problem=box_problem(instances[n], size)) for n in numbers}
         good = [n for n in numbers if not found[n].problem]
         if good:
             regions = regions_of([instances[n] for n in good], "text", size)
-            said = answers(name, self._ask(name, pair.original.key, good), (pair.target, pair.output), regions)
-            found |= {n: self._verdict(n, name, instances[n], *both) for n, both in zip(good, said, strict=True)}
+            said = answers(judge, self._ask(judge, pair.original.key, good), (pair.target, pair.output), regions)
+            found |= {n: self._verdict(n, judge, instances[n], *both) for n, both in zip(good, said, strict=True)}
         return [found[n] for n in numbers]
 
     def _ask(self, name: str, key: str, numbers: Sequence[int]) -> Ask:
