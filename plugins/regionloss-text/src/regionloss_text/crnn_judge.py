@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from regionloss.backbones import Frozen
-from regionloss.checks import check_images, check_regions
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.judges import Reading
 from regionloss.regions import Regions
@@ -21,8 +20,8 @@ from regionloss.weights import load_state_dict
 from regionloss_text.convolutions import ConvChain
 from regionloss_text.crnn import CONVS, PREFIX
 from regionloss_text.given_file import hash_of
-from regionloss_text.judge import cut
-from regionloss_text.rapid import Pixels, to_bgr
+from regionloss_text.judge import crops_of
+from regionloss_text.rapid import Pixels
 
 HEIGHT = 64
 #: Widest crop, in heights: wider ones are squeezed.
@@ -71,14 +70,10 @@ class CrnnEnglishG2Judge:
         Raises:
             InputError: Images or regions that do not fit.
         """
-        check_images(images, "images")
-        check_regions(regions, images)
-        pixels = to_bgr(images)[..., ::-1]
-        boxes, owners = regions.boxes.detach().cpu().tolist(), regions.image_index.cpu().tolist()
         # Those of one width go together: padding to another crop's width would change a reading.
         groups: dict[int, list[tuple[int, Tensor]]] = defaultdict(list)
-        for number, (box, owner) in enumerate(zip(boxes, owners, strict=True)):
-            line = prepare(cut(pixels[owner], box, self.margin))
+        for number, crop in enumerate(crops_of(images, regions, self.margin)):
+            line = prepare(crop[..., ::-1])
             groups[line.shape[2]].append((number, line))
         readings = [Reading("", 0.0)] * len(regions)
         network = self.network.network_for(images)

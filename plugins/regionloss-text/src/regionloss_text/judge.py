@@ -64,11 +64,7 @@ class PPOcrJudge:
         Raises:
             InputError: Images or regions that do not fit.
         """
-        check_images(images, "images")
-        check_regions(regions, images)
-        pixels = to_bgr(images)
-        boxes, owners = regions.boxes.detach().cpu().tolist(), regions.image_index.cpu().tolist()
-        crops = [cut(pixels[owner], box, self.margin) for owner, box in zip(owners, boxes, strict=True)]
+        crops = crops_of(images, regions, self.margin)
         readings = [Reading("", 0.0)] * len(crops)
         for group in groups(crops):
             found = self.engine.recognize_txt([crops[i] for i in group])
@@ -76,6 +72,24 @@ class PPOcrJudge:
                 if text.strip():
                     readings[i] = Reading(text.strip(), float(score))
         return readings
+
+
+def crops_of(images: Tensor, regions: Regions, margin: float = 0.0) -> list[Pixels]:
+    """Return what regions show, in their order, (h, w, 3) of BGR bytes each.
+
+    Args:
+        images: Images (B, 3, H, W) in [-1, 1].
+        regions: Regions in them.
+        margin: Added around a box on each side, as a share of its height.
+
+    Raises:
+        InputError: Images or regions that do not fit.
+    """
+    check_images(images, "images")
+    check_regions(regions, images)
+    pixels = to_bgr(images)
+    boxes, owners = regions.boxes.detach().cpu().tolist(), regions.image_index.cpu().tolist()
+    return [cut(pixels[owner], box, margin) for owner, box in zip(owners, boxes, strict=True)]
 
 
 def cut(image: Pixels, box: list[float], margin: float) -> Pixels:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from regionloss.checks import check_images, check_regions
 from regionloss.judges import Reading
 from regionloss.regions import Regions
 from regionloss.weights import sha256_of
-from regionloss_text.rapid import DETECTOR_FILE, RECOGNISER_FILE, engine, model_file, to_bgr
+from regionloss_text.judge import crops_of
+from regionloss_text.rapid import DETECTOR_FILE, RECOGNISER_FILE, engine, model_file
 
 
 class PPOcrPageJudge:
@@ -43,14 +41,9 @@ class PPOcrPageJudge:
         Raises:
             InputError: Images or regions that do not fit.
         """
-        check_images(images, "images")
-        check_regions(regions, images)
-        pixels = to_bgr(images)
         readings = []
-        for (x1, y1, x2, y2), owner in zip(regions.boxes.tolist(), regions.image_index.tolist(), strict=True):
-            corner = max(math.floor(y1), 0), max(math.floor(x1), 0)
-            cut = np.ascontiguousarray(pixels[owner, corner[0] : math.ceil(y2), corner[1] : math.ceil(x2)])
-            found: Any = self.engine(cut)
+        for crop in crops_of(images, regions):
+            found: Any = self.engine(crop)
             lines = found.txts or ()
             scores = [float(score) for score in found.scores or ()]
             readings.append(Reading("".join(lines), sum(scores) / len(scores) if scores else 0.0))

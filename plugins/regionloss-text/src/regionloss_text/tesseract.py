@@ -12,15 +12,16 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from regionloss.checks import check_images, check_regions
 from regionloss.errors import PluginError, WeightsError, expected
 from regionloss.judges import Reading
 from regionloss.regions import Regions
 from regionloss.weights import SUFFIXES, locate, sha256_of
-from regionloss_text.judge import cut
-from regionloss_text.rapid import Pixels, to_bgr
+from regionloss_text.judge import crops_of
+from regionloss_text.rapid import Pixels
 
 HEIGHT, BORDER = 48, 10
+#: Widest crop, in heights: wider ones are squeezed.
+WIDEST = 64
 #: Dots an inch, said so that Tesseract does not guess.
 RESOLUTION = 150
 LANGUAGE = "eng"
@@ -61,11 +62,7 @@ class TesseractJudge:
         Raises:
             InputError: Images or regions that do not fit.
         """
-        check_images(images, "images")
-        check_regions(regions, images)
-        pixels = to_bgr(images)[..., ::-1]
-        boxes, owners = regions.boxes.detach().cpu().tolist(), regions.image_index.cpu().tolist()
-        return [self._read(cut(pixels[owner], box, 0)) for box, owner in zip(boxes, owners, strict=True)]
+        return [self._read(crop[..., ::-1]) for crop in crops_of(images, regions)]
 
     def _read(self, pixels: Pixels) -> Reading:
         self.engine.SetImage(line(pixels))
@@ -76,8 +73,9 @@ class TesseractJudge:
 
 def line(pixels: Pixels) -> Image.Image:
     """Return the pixels (h, w, 3), RGB, of a crop as a grey line with a border."""
-    width = max(math.ceil(HEIGHT * pixels.shape[1] / pixels.shape[0]), 1)
-    grey = Image.fromarray(pixels).convert("L").resize((min(width, 64 * HEIGHT), HEIGHT), Image.Resampling.LANCZOS)
+    width = min(max(math.ceil(HEIGHT * pixels.shape[1] / pixels.shape[0]), 1), WIDEST * HEIGHT)
+    grey = Image.fromarray(np.ascontiguousarray(pixels)).convert("L")
+    grey = grey.resize((width, HEIGHT), Image.Resampling.LANCZOS)
     values = np.asarray(grey)
     edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
     return ImageOps.expand(grey, BORDER, fill=int(np.median(edge)))
