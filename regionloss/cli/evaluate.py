@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,6 +86,7 @@ def evaluate(
 ) -> None:
     """Judge reconstructions: text, faces, pixels; stops and goes on anywhere, alone or under torchrun."""
     from regionloss.cli.detect import read_options
+    from regionloss.disk import guarded
     from regionloss.evaluation import Evaluation
     from regionloss.evaluation.pairs import open_originals, read_columns
     from regionloss.evaluation.suites import Resources, benchmarks_of
@@ -94,28 +96,31 @@ def evaluate(
     check_one(checkpoint, reconstructions)
     where = build_catalogue(files=plugin) if plugin else catalogue()
     known = read_columns(columns) if columns else None
-    with join(device, timeout=PATIENCE) as ranks:
-        if checkpoint is not None:
-            made = autoencoder(checkpoint, ranks.device, read_options(option or []), where, name, size)
-        else:
-            made = folder_of(reconstructions, name, max_pixels)
-        originals = open_originals(data, regions, known, max_pixels=max_pixels)
-        chosen, notes = judges_for(judges, split(suite), where, None if allow_trained else checkpoint)
-        resources = Resources(
-            chosen,
-            ranks.device,
-            made.codebook_size,
-            official_batches(originals, official_batching),
-            lpips=None if lpips is None else split(lpips),
-            frechet=None if frechet is None else split(frechet),
-            inception=inception,
-            where=where,
-        )
-        asked = benchmarks_of(split(suite), resources)
-        evaluation = Evaluation(originals, made, asked, out, group_setting(setting, size), part, crops)
-        examine(evaluation, ranks, again)
-    if ranks.is_first:
-        tell(finished(evaluation, [*originals.notes, *notes, *resources.notes]))
+    with ExitStack() as held:
+        with join(device, timeout=PATIENCE) as ranks:
+            if checkpoint is not None:
+                made = autoencoder(checkpoint, ranks.device, read_options(option or []), where, name, size)
+            else:
+                made = folder_of(reconstructions, name, max_pixels)
+            originals = open_originals(data, regions, known, max_pixels=max_pixels)
+            chosen, notes = judges_for(judges, split(suite), where, None if allow_trained else checkpoint)
+            resources = Resources(
+                chosen,
+                ranks.device,
+                made.codebook_size,
+                official_batches(originals, official_batching),
+                lpips=None if lpips is None else split(lpips),
+                frechet=None if frechet is None else split(frechet),
+                inception=inception,
+                where=where,
+            )
+            asked = benchmarks_of(split(suite), resources)
+            evaluation = Evaluation(originals, made, asked, out, group_setting(setting, size), part, crops)
+            if ranks.is_first:
+                held.enter_context(guarded(out, "evaluation"))
+            examine(evaluation, ranks, again)
+        if ranks.is_first:
+            tell(finished(evaluation, [*originals.notes, *notes, *resources.notes]))
 
 
 def check_one(checkpoint: Path | None, reconstructions: Path | None) -> None:
@@ -146,15 +151,13 @@ def examine(evaluation: Evaluation, ranks: Any, again: bool) -> None:
 
 def finished(evaluation: Evaluation, notes: list[str]) -> Results:
     """Return the results of all parts, or those that the folder has already."""
-    from regionloss.disk import guarded
     from regionloss.evaluation import read_results
     from regionloss.evaluation.results import RESULTS
 
     if (evaluation.folder / RESULTS).is_file():
         typer.echo(f"{evaluation.folder} has these results already; --again makes them anew.")
         return read_results(evaluation.folder)
-    with guarded(evaluation.folder, "evaluation"):
-        return evaluation.finish(notes)
+    return evaluation.finish(notes)
 
 
 def judges_for(

@@ -46,7 +46,7 @@ class PartRows:
     def describe(self, original: Original) -> None:
         """Add what is known of the image that was begun last."""
         height, width = original.image.shape[1:]
-        self.images[-1] |= {"height": height, "width": width, "columns": original.columns}
+        self.images[-1] |= {"height": height, "width": width, "columns": original.columns, "mark": original.mark}
         self.problems += original.problems
 
     def lose(self, problem: str) -> None:

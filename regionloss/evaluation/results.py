@@ -105,10 +105,12 @@ class Summary:
 class Results:
     """Results in a folder. The tables are read when they are asked for.
 
-    `images`: `key`, `height`, `width`, `columns` (map of strings), `problem`, and a column for each measure of images
-    (null where it cannot be said). `instances`: `key`, `number`, `kind`, `box` (4 floats, pixels), `size`, `group`
-    (size group or null), `columns`, `benchmark`, `judge`, `read`, `original`, `truth`, `truth_from`, `problem`,
-    `values` (map of floats by measure), `target` and `crop` (WebP, null where they were not kept).
+    `images`: `key`, `height`, `width`, `columns` (map of strings), `mark` (hash of the original), `problem`, and a
+    column for each measure of images (null where it cannot be said).
+
+    `instances`: `key`, `number`, `kind`, `box` (4 floats, pixels), `size`, `group` (size group or null), `columns`,
+    `benchmark`, `judge`, `read`, `original`, `truth`, `truth_from`, `problem`, `values` (map of floats by measure),
+    `target` and `crop` (WebP, null where they were not kept).
     """
 
     folder: Path

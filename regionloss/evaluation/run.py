@@ -6,6 +6,7 @@ bit however many processes worked on it, and wherever one of them was killed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -16,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from regionloss.disk import whole
+from regionloss.disk import guarded, whole
 from regionloss.errors import InputError, expected
 from regionloss.evaluation.benchmarks.base import Benchmark, Gathered, Verdict, notes_of
 from regionloss.evaluation.benchmarks.sizes import size_group
 from regionloss.evaluation.crops import crop
+from regionloss.evaluation.metrics import bits_per_pixel
 from regionloss.evaluation.pairs import Original, Originals, Pair, Reconstructions
 from regionloss.evaluation.parts import Facts, PartRows, gathered, read_facts, write_part
 from regionloss.evaluation.results import (
@@ -37,6 +39,9 @@ from regionloss.evaluation.scores import image_scores, instance_scores, mapped
 from regionloss.evaluation.tables import PICTURES, chosen, image_schema, join_pictures, joined, write_table
 
 PLAN, PARTS = "plan.json", "parts"
+#: What each plan says. A folder with another file of that name is somebody else's, and nothing in it is removed.
+OF_A_PLAN = {"originals", "reconstructions", "benchmarks", "setting", "part"}
+OTHER = "Choose another --out, or remove the file."
 OnProgress = Callable[[int, int], None]
 
 
@@ -80,15 +85,15 @@ class Evaluation:
             again: Whether to leave out what an earlier evaluation has left there.
 
         Raises:
-            InputError: The folder holds another evaluation.
+            InputError: The folder holds another evaluation, or a plan of something else.
         """
         path, plan = self.folder / PLAN, json.loads(json.dumps(self.plan, default=str))
-        if again and path.is_file():
+        known = read_plan(path) if path.is_file() else None
+        if again and known is not None:
             shutil.rmtree(self.folder / PARTS, ignore_errors=True)
             (self.folder / RESULTS).unlink(missing_ok=True)
             path.unlink()
-        if path.is_file():
-            known = read_plan(path)
+        elif known is not None:
             if differing := sorted(name for name in plan.keys() | known.keys() if plan.get(name) != known.get(name)):
                 advice = "Choose another --out, or say --again to replace it."
                 got = f"an evaluation of other {', '.join(differing)}"
@@ -191,7 +196,7 @@ class Evaluation:
         summary = Summary(
             self.reconstructions.name,
             self.originals.name,
-            self.originals.identity,
+            identity_of(images),
             int(facts["images"]),
             self.setting,
             scores=list(self.scores(parts, images, instances, facts)),
@@ -222,7 +227,7 @@ class Evaluation:
         if size is not None:
             known["codebook_size"] = size
             if found.get("pixels"):
-                known["bpp"] = found["tokens"] * float(np.log2(size)) / found["pixels"]
+                known["bpp"] = bits_per_pixel(found["tokens"], size, found["pixels"])
                 known["tokens"] = found["tokens"] / found["images"]
         if found.get("seconds"):
             known["images_per_second"] = found["images"] / found["seconds"]
@@ -238,20 +243,29 @@ def evaluate(evaluation: Evaluation, *, again: bool = False, tick: OnProgress = 
         tick: Told how many images are done, of how many.
 
     Raises:
-        InputError: The folder holds another evaluation.
+        InputError: The folder holds another evaluation, or one is at work there.
     """
-    evaluation.prepare(again)
-    if not (evaluation.folder / RESULTS).is_file():
-        evaluation.examine(tick=tick)
-        return evaluation.finish()
-    return read_results(evaluation.folder)
+    with guarded(evaluation.folder, "evaluation"):
+        evaluation.prepare(again)
+        if not (evaluation.folder / RESULTS).is_file():
+            evaluation.examine(tick=tick)
+            return evaluation.finish()
+        return read_results(evaluation.folder)
+
+
+def identity_of(images: Any) -> str:
+    """Return a hash of all originals that could be read, with their names."""
+    rows = zip(images["key"].to_pylist(), images["mark"].to_pylist(), strict=True)
+    return hashlib.sha256(repr(list(rows)).encode()).hexdigest()
 
 
 def read_plan(path: Path) -> dict[str, Any]:
-    """Return the plan in a folder. Raises InputError where it cannot be read."""
+    """Return the plan in a folder. Raises InputError where it cannot be read, or is of something else."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return dict(found)
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        advice = "Choose another --out, or say --again to replace it."
-        raise InputError(expected(str(path), "the plan of an evaluation", str(error), advice)) from error
+        raise InputError(expected(str(path), "the plan of an evaluation", str(error), OTHER)) from error
+    if missing := sorted(OF_A_PLAN - found.keys()):
+        got = f"a file without {', '.join(missing)}"
+        raise InputError(expected(str(path), "the plan of an evaluation", got, OTHER))
+    return found

@@ -43,7 +43,7 @@ PICTURES = ("target", "crop")
 def image_schema(benchmarks: Sequence[Benchmark]) -> pa.Schema:
     """Return the columns of the table of images: those of every one, and a measure each of these benchmarks."""
     every = [("key", pa.string()), ("height", pa.int32()), ("width", pa.int32())]
-    every += [("columns", WORDS), ("problem", pa.string())]
+    every += [("columns", WORDS), ("mark", pa.string()), ("problem", pa.string())]
     names = {name for one in benchmarks for name, measure in one.measures.items() if measure.per == "image"}
     return pa.schema([*every, *((name, pa.float64()) for name in sorted(names))])
 

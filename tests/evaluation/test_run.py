@@ -14,6 +14,7 @@ from torch import Tensor
 
 from regionloss.data.images import to_image
 from regionloss.data.sidecars import Scan, Sidecar, sidecar_path, write_sidecar
+from regionloss.disk import guarded
 from regionloss.errors import InputError
 from regionloss.evaluation import Evaluation, Results, evaluate, read_results
 from regionloss.evaluation.benchmarks import Examined, Gathered, Measure, Verdict
@@ -138,6 +139,37 @@ def test_an_evaluation_that_is_done_is_read(evaluation: Evaluation, monkeypatch:
     first = contents(evaluate(evaluation))
     monkeypatch.setattr(Distance, "examine", None)
     assert contents(evaluate(evaluation)) == first
+
+
+def test_images_are_the_same_however_their_folder_is_called(
+    evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`compare` sets results of one set of images side by side, and of others apart."""
+    first = evaluate(evaluation).summary.data_identity
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree("photos", "elsewhere/photos")
+    shutil.copy("photos.regions.parquet", "elsewhere/photos.regions.parquet")
+    for number, path in enumerate(("photos", "./photos/", "elsewhere/photos")):
+        other = replace(evaluation, originals=open_originals([path]), folder=tmp_path / f"out{number}")
+        assert evaluate(other).summary.data_identity == first
+    to_image(image_of(0).flip(2)).save("elsewhere/photos/a/0.png")
+    other = replace(evaluation, originals=open_originals(["elsewhere/photos"]), folder=tmp_path / "changed")
+    assert evaluate(other).summary.data_identity != first
+
+
+def test_two_evaluations_do_not_work_in_one_folder(evaluation: Evaluation) -> None:
+    with guarded(evaluation.folder, "evaluation"), pytest.raises(InputError, match="another evaluation is at work"):
+        evaluate(evaluation)
+
+
+def test_somebody_elses_plan_is_left_alone(evaluation: Evaluation) -> None:
+    (evaluation.folder / "parts").mkdir(parents=True)
+    (evaluation.folder / "plan.json").write_text('{"goals": []}')
+    for again in (False, True):
+        with pytest.raises(InputError, match=r"plan\.json: expected the plan of an evaluation, got a file without"):
+            evaluate(evaluation, again=again)
+    assert (evaluation.folder / "plan.json").read_text() == '{"goals": []}'
+    assert (evaluation.folder / "parts").is_dir()
 
 
 def test_another_evaluation_in_the_folder_is_refused(evaluation: Evaluation) -> None:

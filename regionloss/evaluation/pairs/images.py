@@ -43,7 +43,7 @@ class ImageFiles:
         max_pixels: int = MOST_PIXELS,
     ) -> None:
         self.shards = find_shards(list(paths))
-        self.name = name or printable(self.shards[0].path.rstrip("/").rpartition("/")[2].partition(".tar")[0])
+        self.name = name or base_of(self.shards[0]).partition(".tar")[0]
         self.columns, self.max_pixels = columns or Columns(), max_pixels
         known = ShardSet(self.shards)
         self.notes = list(known.problems)
@@ -51,7 +51,7 @@ class ImageFiles:
         several = len(self.shards) > 1
         self.places: dict[str, tuple[TarShard | FolderShard, int]] = {}
         for shard in self.shards:
-            prefix = f"{printable(shard.path.rstrip('/').rpartition('/')[2])}/" if several else ""
+            prefix = f"{base_of(shard)}/" if several else ""
             for number, key in enumerate(shard.keys()):
                 if self.places.setdefault(prefix + key, (shard, number)) != (shard, number):
                     advice = "Evaluate them one after the other."
@@ -63,7 +63,7 @@ class ImageFiles:
         facts = hashlib.sha256()
         for shard in self.shards:
             marks = marks_of(shard.path) if isinstance(shard, FolderShard) else mark_of(shard.path)
-            facts.update(repr((shard.path, marks)).encode("utf-8", "backslashreplace"))
+            facts.update(repr((base_of(shard), marks)).encode("utf-8", "backslashreplace"))
             rows = None if self.sidecars is None else self.sidecars.rows(shard.path)
             if rows is not None:
                 facts.update(rows.boxes.tobytes() + repr(rows.texts).encode("utf-8", "backslashreplace"))
@@ -104,6 +104,11 @@ class ImageFiles:
             return to_tensor([decoded(open_image(contents, key), key, max_pixels=self.max_pixels).image])[0]
         except InputError as error:
             raise InputError(f"unreadable images: {error}") from error
+
+
+def base_of(shard: TarShard | FolderShard) -> str:
+    """Return the last part of a shard's path or address."""
+    return printable(shard.path.rstrip("/").rpartition("/")[2])
 
 
 def sidecars_of(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -51,6 +53,13 @@ class Original:
     columns: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
+    @cached_property
+    def mark(self) -> str:
+        """Hash of its name, its pixels and what is judged in it: the same wherever its data lie."""
+        pixels = ((self.image + 1) * 127.5).round().to(torch.uint8).numpy().tobytes()
+        said = repr((self.key, self.image.shape, self.instances, self.columns))
+        return hashlib.sha256(said.encode("utf-8", "backslashreplace") + pixels).hexdigest()
+
 
 class Originals(Protocol):
     """Images that tokenizers are evaluated on; `name` is what tables call them."""
@@ -59,7 +68,7 @@ class Originals(Protocol):
 
     @property
     def identity(self) -> str:
-        """What changes where the images or their annotations do."""
+        """What changes where the images or their annotations do, told without reading them: a stop goes on by it."""
         ...
 
     def names(self) -> Sequence[str]:
