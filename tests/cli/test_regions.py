@@ -10,15 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from matplotlib import rc_context
 from PIL import Image
 from typer.testing import CliRunner
 
 from regionloss.cli.main import app
 from regionloss.data.sidecars.lookup import Sidecars
 from regionloss.data.sidecars.sidecar import read_sidecar, scanned_kinds
-from regionloss.data.sidecars.stats import Tally
-from regionloss.pictures.histograms import plot
 
 SIZE = (200, 100)
 KPS = [[50.0, 40.0], [70.0, 40.0], [60.0, 50.0], [52.0, 60.0], [68.0, 60.0]]
@@ -245,29 +242,6 @@ def test_a_picture_shows_each_kind_in_its_colour_and_the_table_counts(folder: Pa
     assert said.count("1 (100%)") == 2
     with Image.open("regions-stats.png") as plot:
         assert plot.width > 500
-
-
-@pytest.mark.parametrize("kind", ["$x^$", "_hidden"])
-def test_a_kind_s_name_is_drawn_as_text(kind: str, tmp_path: Path) -> None:
-    tally = Tally(64)
-    region = {"kind": kind, "box": [0.1, 0.1, 0.5, 0.5], "score": 0.5}
-    tally.add({"scans": [], "regions": [region], "width": 200, "height": 100})
-    with rc_context({"svg.fonttype": "none"}):
-        plot(tally, tmp_path / "stats.svg")
-    drawing = (tmp_path / "stats.svg").read_text(encoding="utf-8")
-    assert f">'{kind}' (1)<" in drawing
-    assert "mathdefault" not in drawing
-
-
-def test_only_what_the_shard_holds_is_counted_and_none_of_it_is_an_error(folder: Path) -> None:
-    other = TEXTS[0] | {"file_name": "c.png"}
-    said = imported(written("bench.json", [*TEXTS, other]), "tokbench")
-    assert said.startswith("1 region of 1 image now in")
-    assert "Left out: 1 image that photos does not hold" in said
-    said = imported(written("other.json", [other]), "tokbench", "--out", "else", code=2)
-    assert said.startswith("--images 'photos': expected images that the file describes, got none of them.")
-    assert "the first is 'c.png'. Its keys are such as 'a.png'." in said
-    assert not (folder / "else").exists()
 
 
 IMAGE, BOX = COCO["images"][0], {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}

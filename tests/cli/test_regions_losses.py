@@ -238,3 +238,15 @@ def test_entries_that_are_no_boxes_are_left_out_of_pictures_counts_and_exports(f
 def test_regions_of_images_of_another_aspect_alone_are_refused(folder: Path) -> None:
     said = imported(COCO | {"images": [A | {"height": 200}, B]}, "coco", code=2)
     assert "expected images that the file describes, got none of them. Left out: 1 image of another aspect" in said
+
+
+def test_only_what_the_shard_holds_is_counted_and_none_of_it_is_an_error(folder: Path) -> None:
+    word = {"rec": "Ab", "bbox": [20, 10, 80, 30], "ratio": 0.15}
+    own = {"file_name": "a.png", "height": 100, "width": 200, "annotations": [word]}
+    other = own | {"file_name": "c.png"}
+    said = imported([other], "tokbench", code=2)
+    assert said.startswith("--images 'photos': expected images that the file describes, got none of them.")
+    assert "the first is 'c.png'. Its keys are such as 'a.png'." in said
+    said = imported([own, other], "tokbench")
+    assert said.startswith("1 region of 1 image now in")
+    assert "Left out: 1 image that photos does not hold" in said

@@ -19,7 +19,7 @@ from tests.fuzz.judging import Fault, Said, command
 
 FILES = {"a.pt": b"weights a" * 50, "vgg16-397923af.pth": b"weights v" * 40, "c.bin": b""}
 ODD_NAMES = (
-    *NAMES, "../a.pt", "/tmp/a.pt", "a/b.pt", "..", ".", ".hidden", "C:a.pt", "a\\b", "manifest.json", "x" * 300,
+    *NAMES, "../a.pt", "/abs/a.pt", "a/b.pt", "..", ".", ".hidden", "C:a.pt", "a\\b", "manifest.json", "x" * 300,
     "a\0b", "vgg16-397923af.safetensors", "A.PT",
 )  # fmt: skip
 REGISTERED = ("face/mtcnn", "core/vgg16", "text/ppocr-v6", "core/lpips-vgg")
