@@ -33,7 +33,7 @@ def evaluate(
     reconstructions: Annotated[
         Path | None, typer.Option(help="Folder of images that any tokenizer has made, named as the originals.")
     ] = None,
-    suite: Annotated[str, typer.Option(help="What is asked, with commas: text, face, general, ...")] = (
+    suite: Annotated[str, typer.Option(help="What is asked, with commas, of text, face, general and documents.")] = (
         "text,face,general"
     ),
     judges: Annotated[
@@ -189,7 +189,14 @@ def autoencoder(
     if size is not None and size % found.multiple:
         near = max(found.multiple, round(size / found.multiple) * found.multiple)
         raise InputError(expected("--size", f"a multiple of {found.multiple}", str(size), f"Try {near}."))
-    return AutoencoderReconstructions(found, name or path.resolve().stem, size)
+    return AutoencoderReconstructions(found, name or name_of(path.resolve()), size)
+
+
+def name_of(path: Path) -> str:
+    """Return what tables call an autoencoder: its folder or file; the folder of a file that is called as all are."""
+    if path.is_dir():
+        return path.name
+    return path.parent.name if path.stem in ("tokenizer", "model") else path.stem
 
 
 def official_batches(originals: object, wanted: bool) -> dict[tuple[str, int], tuple[str, ...]] | None:

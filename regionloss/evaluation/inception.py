@@ -38,7 +38,7 @@ class Inception:
         try:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError as error:
-            advice = "Run pip install 'regionloss[evaluate]'."
+            advice = "Run pip install 'regionloss[fid]'."
             raise PluginError(expected("rFID", "the package torch-fidelity", str(error), advice)) from error
         try:
             self.network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], weights)

@@ -12,6 +12,7 @@ from click.testing import Result
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from typer.testing import CliRunner
 
+from regionloss.cli.evaluate import name_of
 from regionloss.cli.main import app
 from regionloss.evaluation import read_results
 
@@ -149,3 +150,10 @@ def test_what_cannot_be_evaluated_is_a_sentence(
     assert done.exit_code == 2, done.output
     assert sentence in done.output
     assert not (tokbench / "results").exists()
+
+
+def test_a_tokenizer_s_file_is_called_as_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "v1.5").mkdir()
+    places = ("ours/tokenizer.safetensors", "ours", "v1.5", "llamagen.pt")
+    assert [name_of(tmp_path / place) for place in places] == ["ours", "ours", "v1.5", "llamagen"]
