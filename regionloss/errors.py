@@ -56,6 +56,19 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}"
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what somebody else's error says is wrong, in one line, without its type, number and full stop.
+
+    A file that is not there is `no such file`, a folder where a file was expected is `a folder`.
+    """
+    if isinstance(error, FileNotFoundError) and not isinstance(error, RegionLossError):
+        return "no such file"
+    if isinstance(error, IsADirectoryError):
+        return "a folder"
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return " ".join(str(strerror or error).split()).rstrip(".") or type(error).__name__
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `Did you mean 'x'? Known: ...` for a misspelled name (without a guess where none is close)."""
     names = sorted(known)

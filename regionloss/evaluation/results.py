@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from regionloss.disk import whole
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,9 +134,8 @@ def _table(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
         advice = "Run the evaluation again."
-        raise InputError(expected(str(path), "a table of 'regionloss evaluate'", reason, advice)) from error
+        raise InputError(expected(str(path), "a table of 'regionloss evaluate'", reason_of(error), advice)) from error
 
 
 def read_results(folder: Path) -> Results:
@@ -162,8 +161,7 @@ def read_results(folder: Path) -> Results:
         raise InputError(expected(f"{path}: {where}", "results of an evaluation", first["msg"], advice)) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         advice = "Give folders that 'regionloss evaluate' has written."
-        got = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
-        raise InputError(expected(str(path), "results of an evaluation", got, advice)) from error
+        raise InputError(expected(str(path), "results of an evaluation", reason_of(error), advice)) from error
 
 
 def write_summary(folder: Path, summary: Summary) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from regionloss.disk import guarded, whole
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 from regionloss.evaluation.benchmarks.base import Benchmark, Gathered, Verdict, notes_of
 from regionloss.evaluation.benchmarks.sizes import size_group
 from regionloss.evaluation.crops import crop
@@ -264,7 +264,7 @@ def read_plan(path: Path) -> dict[str, Any]:
     try:
         found = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise InputError(expected(str(path), "the plan of an evaluation", str(error), OTHER)) from error
+        raise InputError(expected(str(path), "the plan of an evaluation", reason_of(error), OTHER)) from error
     if missing := sorted(OF_A_PLAN - found.keys()):
         got = f"a file without {', '.join(missing)}"
         raise InputError(expected(str(path), "the plan of an evaluation", got, OTHER))

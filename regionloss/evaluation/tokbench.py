@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 from regionloss.evaluation.benchmarks.sizes import EDGES, GROUPS, size_group
 
 #: Measures of a record, in the order of the table.
@@ -98,8 +98,7 @@ def read_result_file(path: Path) -> ResultFile:
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        got = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
-        raise InputError(expected(str(path), "a result file of TokBench", got, ADVICE)) from error
+        raise InputError(expected(str(path), "a result file of TokBench", reason_of(error), ADVICE)) from error
     entries = list(_entries(path, found))
     records = [one for *_, listed in entries for _, one in listed]
     faces = next(("similarity" in one for one in records if isinstance(one, dict)), False)

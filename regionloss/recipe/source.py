@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from regionloss.errors import RecipeError, expected
+from regionloss.errors import RecipeError, expected, reason_of
 from regionloss.hooks.validation import Path as KeyPath
 from regionloss.hooks.validation import Problem, dotted, shown
 
@@ -144,7 +144,7 @@ def read_yaml(path: Path, bounds: Bounds = RECIPE) -> WrittenRecipe:
         size = path.stat().st_size
         text = path.read_text(encoding="utf-8") if size <= 4 * bounds.characters else ""
     except (OSError, ValueError) as error:
-        raise RecipeError(expected(str(path), "a recipe that can be read", _reason(error))) from error
+        raise RecipeError(expected(str(path), "a recipe that can be read", reason_of(error))) from error
     _refuse_beyond(bounds, str(path), characters=size // 4)
     return parse_yaml(text, str(path), bounds)
 
@@ -179,7 +179,7 @@ def _composed(text: str, name: str, bounds: Bounds) -> yaml.Node | None:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line if mark else line
-        reason = getattr(error, "problem", None) or _reason(error)
+        reason = getattr(error, "problem", None) or reason_of(error)
         raise RecipeError(f"{name}:{line + 1}: expected YAML, got a mistake: {reason}.") from error
 
 
@@ -272,12 +272,3 @@ class _Reader:
             advice = "If it is a text, put it in quotes."
             raise self.refused(node, "an integer of at most 64 bits", shown(text)[1:-1], advice)
         return value
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, IsADirectoryError):
-        return "a folder"
-    strerror = error.strerror if isinstance(error, OSError) else None
-    return " ".join((strerror or str(error)).split()).rstrip(".")

@@ -182,7 +182,7 @@ def test_names_that_no_terminal_can_show_are_spelled_out(write, options: list[st
 
 WRONG = {
     "no such file": None,
-    "JSONDecodeError": "{",
+    "Expecting property name": "{",
     "methods by name, got list": [{"file_name": "a.jpg", "annotations": []}],
     "settings of method 'm', got list": {"m": []},
     "results and details of 'm' at '256', got int": {"m": {"256": 3}},

@@ -53,19 +53,8 @@ def tokbench(tmp_path: Path) -> Path:
 
 def test_a_folder_of_reconstructions_is_judged_beside_its_ceiling(tokbench: Path) -> None:
     out = tokbench / "results"
-    done = evaluate(
-        *(
-            "--reconstructions",
-            tokbench / "made",
-            "--data",
-            tokbench / "tokbench",
-            "--suite",
-            "text,face",
-            "--out",
-            out,
-            *ONE,
-        )
-    )
+    sources = ("--reconstructions", tokbench / "made", "--data", tokbench / "tokbench", "--suite", "text,face")
+    done = evaluate(*sources, "--out", out, *ONE)
     assert done.exit_code == 0, done.output
     assert "no instances" in done.output  # of faces
     summary = read_results(out).summary
@@ -78,19 +67,7 @@ def test_a_folder_of_reconstructions_is_judged_beside_its_ceiling(tokbench: Path
     rows = read_results(out).instances.to_pylist()
     assert [row["read"] for row in rows[3:]] == list(WORDS)
     assert all(row["target"] and row["crop"] for row in rows)
-    again = evaluate(
-        *(
-            "--reconstructions",
-            tokbench / "made",
-            "--data",
-            tokbench / "tokbench",
-            "--suite",
-            "text,face",
-            "--out",
-            out,
-            *ONE,
-        )
-    )
+    again = evaluate(*sources, "--out", out, *ONE)
     assert "has these results already" in again.output
 
 

@@ -172,7 +172,7 @@ def test_a_package_of_an_extra_that_is_missing_is_a_sentence(tmp_path: Path, mon
     wanted = "expected the package pyarrow, got none. Install it: pip install 'regionloss[data]'."
     assert result.output.strip().endswith(wanted)
     names = ("pyarrow.parquet", "matplotlib", "ray", "pytest", "nonsense")
-    assert [extra_of(name) for name in names] == ["data", "ref", "ray", "", ""]
+    assert [extra_of(name) for name in names] == ["data", "evaluate", "ray", "", ""]
 
 
 @pytest.mark.parametrize("width", [80, 30])

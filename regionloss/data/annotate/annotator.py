@@ -32,7 +32,7 @@ from regionloss.data.sidecars.sidecar import (
     write_sidecar,
 )
 from regionloss.detectors.base import Detector
-from regionloss.errors import DiskError, InputError, RegionLossError
+from regionloss.errors import DiskError, InputError, RegionLossError, reason_of
 
 MAX_SIDE = 1600
 CHUNK = 8
@@ -218,8 +218,7 @@ class Annotator:
             raise
         except OSError as error:
             advice = "Make room, or say another --out; what is done stays done."
-            reason = error.strerror or str(error)
-            raise RegionLossError(f"{work.job.target}: cannot be written ({reason}). {advice}") from error
+            raise RegionLossError(f"{work.job.target}: cannot be written ({reason_of(error)}). {advice}") from error
         seconds = time.monotonic() - work.started
         found = counts(rows, {scan.detector for scan in self.scans})
         done = 0 if failed else len(rows)

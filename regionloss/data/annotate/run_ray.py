@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from regionloss.data.annotate.job import Job, Report, Stage, refuse_memory, silent
-from regionloss.errors import InputError, LostProcessError, RegionLossError, expected
+from regionloss.errors import InputError, LostProcessError, RegionLossError, expected, reason_of
 
 TRIES = 3
 LOOK, REACH = 10.0, 10.0
@@ -228,7 +228,7 @@ def reach(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), REACH).close()
     except OSError as error:
         advice = "Start it with 'ray start --head', or unset RAY_ADDRESS for one of this machine."
-        got = f"'{address}', where none answers ({error.strerror or error})"
+        got = f"'{address}', where none answers ({reason_of(error)})"
         raise InputError(expected("RAY_ADDRESS", "the address of a cluster", got, advice)) from error
 
 

@@ -17,7 +17,7 @@ from regionloss.data.shards.keys import FIRST, is_plain, key_of, normal, rule_of
 from regionloss.data.shards.paths import file_system, is_local, named_failures, printable
 from regionloss.data.shards.tar_headers import read_contents
 from regionloss.disk import home, whole
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 
 INDEX_VERSION = 4
 #: Bytes of a file's beginning and end that its mark is made of.
@@ -168,7 +168,7 @@ def scan(path: str) -> Index:
     except FileNotFoundError:
         raise
     except OSError as error:
-        got = f"an error ({error.strerror or error})"
+        got = f"an error ({reason_of(error)})"
         raise InputError(expected(path, "a file that can be read", got, "The file may be whole: try again.")) from error
     names = {printable(member.name): member for member in found.images.values()}
     rule = rule_of(names, found.others)

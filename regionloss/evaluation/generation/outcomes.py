@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 from regionloss.evaluation.generation.prompts import read_lines, text_of, together
 from regionloss.evaluation.metrics.texts import edit_similarity
 
@@ -64,8 +64,7 @@ def read_dpg_results(path: Path) -> PromptOutcome:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise InputError(expected(str(path), "results of DPG-Bench", got)) from error
+        raise InputError(expected(str(path), "results of DPG-Bench", reason_of(error))) from error
     end = next((number for number, line in enumerate(lines) if line.startswith("Model: ")), len(lines))
     scores = [score for line in lines[:end] if (score := last_number(line)) is not None]
     if not scores:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def read_dpg(folder: Path) -> list[Prompt]:
     try:
         texts = {file.stem: file.read_text(encoding="utf-8").strip() for file in files}
     except (OSError, ValueError) as error:
-        raise InputError(expected(str(folder), "text files in UTF-8", str(error))) from error
+        raise InputError(expected(str(folder), "text files in UTF-8", reason_of(error))) from error
     return [Prompt(key, text, f"{escaped(key)}.png") for key, text in texts.items()]
 
 
@@ -103,8 +103,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise InputError(expected(str(path), "lines of JSON", got)) from error
+        raise InputError(expected(str(path), "lines of JSON", reason_of(error))) from error
     found = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -112,7 +111,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         try:
             one = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise InputError(expected(f"{path}, line {number}", "an object of JSON", str(error))) from error
+            raise InputError(expected(f"{path}, line {number}", "an object of JSON", reason_of(error))) from error
         if not isinstance(one, dict):
             raise InputError(expected(f"{path}, line {number}", "an object of JSON", type(one).__name__))
         found.append(one)

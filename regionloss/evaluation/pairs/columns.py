@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 
 KEY, NUMBER = "key", "number"
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -44,10 +44,10 @@ def read_columns(path: Path) -> Columns:
 
     read = pyarrow.parquet.read_table if path.suffix == ".parquet" else pyarrow.csv.read_csv
     try:
-        table = read(path)
         contents = path.read_bytes()
+        table = read(pa.BufferReader(contents))
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(expected(str(path), "a CSV or Parquet file", str(error).splitlines()[0])) from error
+        raise InputError(expected(str(path), "a CSV or Parquet file", reason_of(error))) from error
     if KEY not in table.column_names:
         advice = "It names the images that the other columns are about."
         raise InputError(expected(str(path), f"a column '{KEY}'", ", ".join(table.column_names), advice))

@@ -10,7 +10,7 @@ from torch import Tensor
 from regionloss.data.images.files import MOST_PIXELS, SUFFIXES, decoded, open_image, to_tensor
 from regionloss.data.shards.shards import FolderShard
 from regionloss.data.shards.source import marks_of
-from regionloss.errors import InputError
+from regionloss.errors import InputError, reason_of
 
 
 class ImageFolder:
@@ -56,7 +56,7 @@ class ImageFolder:
         try:
             contents = self.shard.read(self.numbers[key])
         except OSError as error:
-            raise InputError(f"{key}: {error.strerror or error}") from error
+            raise InputError(f"{key}: {reason_of(error)}") from error
         return to_tensor([decoded(open_image(contents, key), key, max_pixels=self.max_pixels).image])[0]
 
 

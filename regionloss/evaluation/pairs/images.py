@@ -14,7 +14,7 @@ from regionloss.data.shards.shards import FolderShard, ShardSet, TarShard, find_
 from regionloss.data.shards.source import marks_of
 from regionloss.data.shards.tar_index import mark_of
 from regionloss.data.sidecars.lookup import Sidecars, check_found
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 from regionloss.evaluation.pairs.columns import Columns
 from regionloss.evaluation.pairs.pair import Instance, Original
 from regionloss.regions.regions import Regions
@@ -99,7 +99,7 @@ class ImageFiles:
         try:
             contents = shard.read(number)
         except OSError as error:
-            raise InputError(f"unreadable images: {key} ({error.strerror or error})") from error
+            raise InputError(f"unreadable images: {key} ({reason_of(error)})") from error
         try:
             return to_tensor([decoded(open_image(contents, key), key, max_pixels=self.max_pixels).image])[0]
         except InputError as error:

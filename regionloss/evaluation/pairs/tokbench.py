@@ -14,7 +14,7 @@ from typing import Any
 
 from regionloss.data.images.files import MOST_PIXELS
 from regionloss.data.sidecars.formats.tokbench import CENTRE
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 from regionloss.evaluation.pairs.columns import Columns
 from regionloss.evaluation.pairs.folder import ImageFolder
 from regionloss.evaluation.pairs.pair import Instance, Original
@@ -138,7 +138,7 @@ def entries(path: Path) -> list[Mapping[str, Any]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(expected(str(path), "an annotation file of TokBench", str(error))) from error
+        raise InputError(expected(str(path), "an annotation file of TokBench", reason_of(error))) from error
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         advice = "Result files are for 'regionloss aggregate'."
         raise InputError(expected(str(path), "a list of images", type(found).__name__, advice))

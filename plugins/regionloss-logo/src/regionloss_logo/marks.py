@@ -13,7 +13,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from regionloss.errors import InputError, PluginError, expected
+from regionloss.errors import InputError, PluginError, expected, reason_of
 
 DRAWN_SIDE = 512
 SUFFIXES = (".png", ".svg", ".webp")
@@ -64,7 +64,7 @@ def read_mark(file: Path) -> Mark:
         content = file.read_bytes()
     except OSError as error:
         advice = f"Paths begin at the working directory, {Path.cwd()}."
-        raise InputError(expected(where, "a file that can be read", error.strerror or str(error), advice)) from error
+        raise InputError(expected(where, "a file that can be read", reason_of(error), advice)) from error
     data = drawn(content, where) if file.suffix.lower() == ".svg" else content
     try:
         with Image.open(io.BytesIO(data)) as picture:
