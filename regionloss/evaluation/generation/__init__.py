@@ -5,6 +5,7 @@ from regionloss.evaluation.generation.outcomes import (
     long_text_ned,
     read_dpg_results,
     read_geneval_results,
+    read_long_text_results,
 )
 from regionloss.evaluation.generation.prompts import Prompt, read_dpg, read_geneval, read_long_text
 
@@ -17,4 +18,5 @@ __all__ = [
     "read_geneval",
     "read_geneval_results",
     "read_long_text",
+    "read_long_text_results",
 ]

@@ -79,6 +79,28 @@ def read_dpg_results(path: Path) -> PromptOutcome:
     return PromptOutcome(sum(scores) / len(scores), groups, len(scores))
 
 
+def read_long_text_results(path: Path) -> PromptOutcome:
+    """Return what LongText-Bench's program found: the share of all words (in Chinese, of signs) that were read.
+
+    Args:
+        path: Its `results.jsonl`, with what it counted in each image.
+
+    Raises:
+        InputError: It is no such file.
+    """
+    counts = [(one.get("match_word_count"), one.get("gt_word_count")) for one in read_lines(path)]
+    found = [(read, shown) for read, shown in counts if type(read) is int and type(shown) is int and 0 <= read <= shown]
+    if len(found) < len(counts):
+        advice = "Give the results.jsonl that its summary_scores.py writes."
+        got = str(next(one for one in counts if one not in found))
+        wanted = "'match_word_count', not above 'gt_word_count', in each line"
+        raise InputError(expected(str(path), wanted, got, advice))
+    words = sum(shown for _, shown in found)
+    if not words:
+        raise InputError(expected(str(path), "words that images were to show", "none"))
+    return PromptOutcome(sum(read for read, _ in found) / words, {}, len(found))
+
+
 def last_number(line: str) -> float | None:
     """Return the number at the end of a line of several; None for other lines."""
     parts = line.rsplit(", ", 2)

@@ -15,6 +15,7 @@ from regionloss.evaluation.generation import (
     read_geneval,
     read_geneval_results,
     read_long_text,
+    read_long_text_results,
 )
 
 
@@ -100,6 +101,20 @@ def test_results_of_dpg_bench_whole_and_cut_off(tmp_path: Path) -> None:
     path.write_text("nothing of the kind\n")
     with pytest.raises(InputError, match="as DPG-Bench writes them, got none"):
         read_dpg_results(path)
+
+
+def test_results_of_long_text_bench_are_over_all_words(tmp_path: Path) -> None:
+    def one(matched: object, words: object) -> dict[str, object]:
+        found = {"match_word_count": matched, "gt_word_count": words, "text_accuray": 0.5}  # as its program spells it
+        return {"image": "a.png", "prompt": "p", "ocr_gt": "a b", "ocr_results": "a", **found}
+
+    outcome = read_long_text_results(lines(tmp_path / "results.jsonl", one(1, 2), one(30, 30)))
+    assert (outcome.score, outcome.images) == (pytest.approx(31 / 32), 2)
+    for matched, words in ((3, 2), (None, 2), (True, 2), (-1, 2)):
+        with pytest.raises(InputError, match="not above 'gt_word_count', in each line, got"):
+            read_long_text_results(lines(tmp_path / "wrong.jsonl", one(matched, words)))
+    with pytest.raises(InputError, match="expected words that images were to show, got none"):
+        read_long_text_results(lines(tmp_path / "none.jsonl", one(0, 0)))
 
 
 def test_long_texts_are_compared_without_their_breaks() -> None:
