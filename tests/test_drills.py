@@ -23,8 +23,8 @@ def test_a_bit_that_differs_is_seen() -> None:
 
 
 def test_every_drill_can_be_asked_for() -> None:
-    wanted = ["annotate", "train", "full-annotate", "full-checkpoint", "full-report"]
-    assert len(drills(wanted, ["plain", "deepspeed"], 1, 0)) == 7
+    wanted = ["annotate", "evaluate", "train", "full-annotate", "full-checkpoint", "full-report"]
+    assert len(drills(wanted, ["plain", "deepspeed"], 1, 0)) == 8
     assert list(drills(["train"], ["plain"], 1, 0)) == ["train-plain"]
     command = Command("help", lambda out: regionloss("--help"), lambda out: 0, lambda out: None)
     assert command.same(1, 1)

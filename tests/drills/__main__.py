@@ -12,9 +12,10 @@ from pathlib import Path
 
 from tests.drills.annotate import annotate, fill_disk
 from tests.drills.base import environment, kill_rounds
+from tests.drills.evaluate import evaluate
 from tests.drills.train import ENGINES, engine, fill_checkpoint, fill_report
 
-WHAT = ("annotate", "train", "full-annotate", "full-checkpoint", "full-report")
+WHAT = ("annotate", "evaluate", "train", "full-annotate", "full-checkpoint", "full-report")
 
 
 def drills(what: list[str], engines: list[str], rounds: int, seed: int) -> dict[str, Callable[[Path], str]]:
@@ -22,6 +23,8 @@ def drills(what: list[str], engines: list[str], rounds: int, seed: int) -> dict[
     found: dict[str, Callable[[Path], str]] = {}
     if "annotate" in what:
         found["annotate"] = lambda folder: kill_rounds(annotate(folder, seed), folder, rounds, seed)
+    if "evaluate" in what:
+        found["evaluate"] = lambda folder: kill_rounds(evaluate(folder, seed), folder, rounds, seed)
     if "full-annotate" in what:
         found["full-annotate"] = lambda folder: fill_disk(folder, seed)
     for name in engines:
