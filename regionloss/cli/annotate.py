@@ -14,6 +14,7 @@ import typer
 
 from regionloss.cli.detect import read_options
 from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles
+from regionloss.console.sentences import INTERRUPTED
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Start = Callable[[Advance], Iterator[Report]]
 
-INTERRUPTED, MOST_DECODERS = 130, 8
+MOST_DECODERS = 8
 
 
 class Runner(enum.StrEnum):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles
+from regionloss.console.sentences import INTERRUPTED
 from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def evaluate(
     from regionloss.hooks.catalogue import build_catalogue, catalogue
     from regionloss.runs import join
 
-    check_one(checkpoint, reconstructions)
+    check_one(checkpoint, reconstructions, size)
     where = build_catalogue(files=plugin) if plugin else catalogue()
     known = read_columns(columns) if columns else None
     with ExitStack() as held:
@@ -123,11 +124,14 @@ def evaluate(
             tell(finished(evaluation, [*originals.notes, *notes, *resources.notes]))
 
 
-def check_one(checkpoint: Path | None, reconstructions: Path | None) -> None:
-    """Raise InputError unless one of the two is given."""
+def check_one(checkpoint: Path | None, reconstructions: Path | None, size: int | None) -> None:
+    """Raise InputError unless one of the two is given, a size only with an autoencoder."""
     if (checkpoint is None) == (reconstructions is None):
         got = "neither" if checkpoint is None else "both"
         raise InputError(expected("evaluate", "either --checkpoint (--autoencoder) or --reconstructions", got))
+    if reconstructions is not None and size is not None:
+        advice = "Images of a folder are judged as they are; size groups are chosen with --setting."
+        raise InputError(expected("--size", "a checkpoint, whose input it is", "--reconstructions", advice))
 
 
 def examine(evaluation: Evaluation, ranks: Any, again: bool) -> None:
@@ -142,8 +146,12 @@ def examine(evaluation: Evaluation, ranks: Any, again: bool) -> None:
     if (evaluation.folder / RESULTS).is_file():
         return
     if ranks.is_first:
-        with Progress("images" if ranks.size == 1 else "images of rank 0") as progress:
-            evaluation.examine(ranks.rank, ranks.size, progress)
+        try:
+            with Progress("images" if ranks.size == 1 else "images of rank 0") as progress:
+                evaluation.examine(ranks.rank, ranks.size, progress)
+        except KeyboardInterrupt:
+            typer.echo(evaluation.stopped(), err=True)
+            raise typer.Exit(INTERRUPTED) from None
     else:
         evaluation.examine(ranks.rank, ranks.size)
     barrier()

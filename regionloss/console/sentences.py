@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 
 from regionloss.errors import InputError, PluginError, RecipeError, RegionLossError, UnknownNameError, expected
 
+#: Exit code of a command that was stopped with Ctrl-C, as shells have it.
+INTERRUPTED = 130
 USAGE = (InputError, PluginError, RecipeError, UnknownNameError)
 
 

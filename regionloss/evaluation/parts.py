@@ -59,7 +59,9 @@ class PartRows:
         self.images[-1] |= answer.values
         self.instances += rows
         self.problems += answer.problems
-        self.problems += [f"{one.problem}: {self.images[-1]['key']}" for one in answer.verdicts if one.problem]
+        # An instance that no judge can look at is one problem, however many judges there are.
+        said = dict.fromkeys((one.number, one.problem) for one in answer.verdicts if one.problem)
+        self.problems += [f"{problem}: {self.images[-1]['key']}" for _, problem in said]
         for name, row in answer.features.items():
             self.features.setdefault(f"{benchmark}/{name}", []).append(row)
         for name, count in answer.counts.items():

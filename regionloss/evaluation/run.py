@@ -41,6 +41,8 @@ from regionloss.evaluation.tables import PICTURES, chosen, image_schema, join_pi
 PLAN, PARTS = "plan.json", "parts"
 #: What each plan says. A folder with another file of that name is somebody else's, and nothing in it is removed.
 OF_A_PLAN = {"originals", "reconstructions", "benchmarks", "setting", "part"}
+#: What of a plan users know by more than its name.
+SAID = {"originals": "originals (or their side-cars or columns)", "part": "size of parts (--part)"}
 OTHER = "Choose another --out, or remove the file."
 OnProgress = Callable[[int, int], None]
 
@@ -96,7 +98,7 @@ class Evaluation:
         elif known is not None:
             if differing := sorted(name for name in plan.keys() | known.keys() if plan.get(name) != known.get(name)):
                 advice = "Choose another --out, or say --again to replace it."
-                got = f"an evaluation of other {', '.join(differing)}"
+                got = f"an evaluation of other {', '.join(SAID.get(name, name) for name in differing)}"
                 raise InputError(expected(str(self.folder), "results of this evaluation", got, advice))
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +123,16 @@ class Evaluation:
                 self.write(place, own, tick, done, total)
             done += len(own)
             tick(done, total)
+
+    def stopped(self) -> str:
+        """Return what an evaluation that was stopped has, in a sentence."""
+        keys = self.originals.names()
+        done = sum(
+            len(keys[number * self.part : (number + 1) * self.part])
+            for number, place in enumerate(self.parts(keys))
+            if place.is_dir()
+        )
+        return f"Stopped: {done} of {len(keys)} images done. The same command goes on from there."
 
     def parts(self, keys: Sequence[str]) -> list[Path]:
         """Return the folders of all parts, in order, those that are not there yet included."""
@@ -204,7 +216,11 @@ class Evaluation:
             about={one.name: dict(one.about) for one in self.benchmarks},
             problems=problems,
             facts=self.facts(facts),
-            notes=[*notes, *(note for one in self.benchmarks for note in notes_of(one, int(facts["images"])))],
+            notes=[
+                *notes,
+                *untranscribed(instances),
+                *(note for one in self.benchmarks for note in notes_of(one, int(facts["images"]))),
+            ],
         )
         write_summary(self.folder, summary)
         shutil.rmtree(self.folder / PARTS, ignore_errors=True)
@@ -251,6 +267,14 @@ def evaluate(evaluation: Evaluation, *, again: bool = False, tick: OnProgress = 
             evaluation.examine(tick=tick)
             return evaluation.finish()
         return read_results(evaluation.folder)
+
+
+def untranscribed(instances: Any) -> list[str]:
+    """Return a sentence on the texts whose truth is a judge's own reading of the original, where there are such."""
+    sources = instances["truth_from"].to_pylist()
+    own, every = sources.count("judge"), sum(map(bool, sources))
+    said = f"{own} of {every} readings are compared with what the judge reads in the original: nobody transcribed them"
+    return [f"{said}, and what the originals reach says nothing."] if own else []
 
 
 def identity_of(images: Any) -> str:

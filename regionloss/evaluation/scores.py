@@ -118,9 +118,7 @@ def one_score(benchmark: str, measure: str, judge: str, group: str, sample: Samp
     kept = sample.where(finite) if finite.any() else sample
     value = float(kept.values.mean())
     low, high = resampled(kept.values, kept.owners, draws=DRAWS) if finite.any() else (None, None)
-    known = kept.ceiling[~np.isnan(kept.ceiling)]
-    ceiling = float(known.mean()) if len(known) else None
-    return Score(benchmark, measure, value, judge, group, len(kept.values), low, high, ceiling)
+    return Score(benchmark, measure, value, judge, group, len(kept.values), low, high, ceiling_of([kept]))
 
 
 def mean_of_sizes(benchmark: str, measure: str, judge: str, sample: Sample) -> list[Score]:
@@ -132,10 +130,14 @@ def mean_of_sizes(benchmark: str, measure: str, judge: str, sample: Sample) -> l
         return []
     means = [inside.where(part == number) for number in range(len(GROUPS))]
     value = float(np.mean([one.values.mean() for one in means]))
-    ceilings = [one.ceiling[~np.isnan(one.ceiling)] for one in means]
-    ceiling = float(np.mean([c.mean() for c in ceilings])) if all(len(c) for c in ceilings) else None
     low, high = resampled(inside.values, inside.owners, part, DRAWS)
-    return [Score(benchmark, measure, value, judge, "size/mean", len(part), low, high, ceiling)]
+    return [Score(benchmark, measure, value, judge, "size/mean", len(part), low, high, ceiling_of(means))]
+
+
+def ceiling_of(samples: Sequence[Sample]) -> float | None:
+    """Return the mean of the means of what the originals reach; None where that is not known of each."""
+    ceiling = float(np.mean([one.ceiling.mean() for one in samples]))
+    return None if np.isnan(ceiling) else ceiling
 
 
 def gaps(scores: Sequence[Score], benchmark: str, measure: str, judge: str, sample: Sample) -> list[Score]:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from regionloss.cli.evaluate import name_of
 from regionloss.cli.main import app
 from regionloss.evaluation import read_results
+from regionloss.evaluation.pairs import Original, Reconstruction, ReconstructionFolder
 
 WORDS = ("Station", "Window", "OPEN")
 ONE = ("--judges", "text/ppocr-v6,face/faceres")
@@ -134,3 +135,42 @@ def test_a_tokenizer_s_file_is_called_as_its_folder(tmp_path: Path) -> None:
     (tmp_path / "v1.5").mkdir()
     places = ("ours/tokenizer.safetensors", "ours", "v1.5", "llamagen.pt")
     assert [name_of(tmp_path / place) for place in places] == ["ours", "ours", "v1.5", "llamagen"]
+
+
+def test_what_nobody_transcribed_has_no_ceiling_and_is_told(tokbench: Path) -> None:
+    listed = json.loads((tokbench / "tokbench" / "text_shop.json").read_text())
+    for image in listed:
+        image["annotations"] = [{**one, "rec": ""} for one in image["annotations"]]
+    (tokbench / "tokbench" / "text_shop.json").write_text(json.dumps(listed), encoding="utf-8")
+    sources = ("--reconstructions", tokbench / "same", "--data", tokbench / "tokbench", "--suite", "text")
+    done = evaluate(*sources, "--out", tokbench / "results", "--judges", "text/ppocr-v6")
+    assert done.exit_code == 0, done.output
+    assert "6 of 6 readings are compared with what the judge reads in the original" in done.output
+    score = read_results(tokbench / "results").summary.score("t_acc")
+    assert score is not None
+    assert (score.value, score.ceiling) == (1.0, None)
+
+
+def test_a_size_is_an_autoencoder_s(tokbench: Path) -> None:
+    sources = ("--reconstructions", tokbench / "made", "--data", tokbench / "tokbench", "--out", tokbench / "r")
+    done = evaluate(*sources, "--size", 256)
+    assert done.exit_code == 2
+    assert "--size: expected a checkpoint, whose input it is, got --reconstructions. Images of a" in done.output
+
+
+def test_ctrl_c_says_what_is_kept(tokbench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, out = ReconstructionFolder.of, tokbench / "results"
+    sources = ("--reconstructions", tokbench / "made", "--data", tokbench / "tokbench", "--suite", "text", *ONE)
+
+    def interrupted(self: ReconstructionFolder, original: Original) -> Reconstruction:
+        if original.key.endswith("b.png"):
+            raise KeyboardInterrupt
+        return read(self, original)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ReconstructionFolder, "of", interrupted)
+        done = evaluate(*sources, "--out", out, "--part", 1)
+    assert done.exit_code == 130
+    assert "Stopped: 1 of 2 images done. The same command goes on from there." in done.output
+    assert "size of parts (--part)" in evaluate(*sources, "--out", out, "--part", 2).output
+    assert evaluate(*sources, "--out", out, "--part", 1).exit_code == 0

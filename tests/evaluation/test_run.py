@@ -19,6 +19,7 @@ from regionloss.errors import InputError
 from regionloss.evaluation import Evaluation, Results, evaluate, read_results
 from regionloss.evaluation.benchmarks import Examined, Gathered, Measure, Verdict
 from regionloss.evaluation.pairs import Pair, ReconstructionFolder, open_originals
+from regionloss.evaluation.parts import PartRows
 
 IMAGES = 7
 
@@ -218,3 +219,11 @@ def test_nothing_to_judge_gives_no_numbers(evaluation: Evaluation, tmp_path: Pat
     assert found.summary.scores == []
     assert len(found.images) == IMAGES
     assert len(found.instances) == 0
+
+
+def test_what_no_judge_can_look_at_is_one_problem_however_many_judges_there_are() -> None:
+    part = PartRows(images=[{"key": "a.png"}])
+    outside, said = "box outside the image: [9, 9, 10, 10]", [("one", "weak"), ("two", "weak"), ("two", "other")]
+    verdicts = [Verdict(number, judge, problem=outside) for number in (0, 1) for judge in ("one", "two", "three")]
+    part.add("text", Examined(verdicts=[*verdicts, *(Verdict(2, judge, problem=why) for judge, why in said)]), [])
+    assert part.problems == [f"{outside}: a.png", f"{outside}: a.png", "weak: a.png", "other: a.png"]

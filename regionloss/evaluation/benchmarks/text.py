@@ -85,12 +85,10 @@ class TextBenchmark(JudgedBenchmark):
             problem = f"characters that {name} cannot read: {' '.join(foreign)} in {truth!r}"
         if problem:
             return Verdict(number, name, read=read.text, original=original.text, truth=instance.text, problem=problem)
-        values = {
-            "t_acc": exact(read.text, truth),
-            "t_ned": edit_similarity(read.text, truth),
-            "original/t_acc": exact(original.text, truth),
-            "original/t_ned": edit_similarity(original.text, truth),
-        }
+        values = {"t_acc": exact(read.text, truth), "t_ned": edit_similarity(read.text, truth)}
+        if source == "transcription":  # else the originals would reach all by definition
+            values["original/t_acc"] = exact(original.text, truth)
+            values["original/t_ned"] = edit_similarity(original.text, truth)
         return Verdict(number, name, values, read.text, original.text, truth, truth_from=source)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -21,10 +21,27 @@ class Columns:
     Args:
         rows: Values by `(key, number)`; a number of None is about the image.
         identity: Hash of the file that they come from.
+        path: That file.
     """
 
     rows: Mapping[tuple[str, int | None], Mapping[str, str]] = field(default_factory=dict)
     identity: str = ""
+    path: str = ""
+
+    def notes(self, names: Collection[str]) -> list[str]:
+        """Return sentences on the rows that are about none of the images of these names.
+
+        Raises:
+            InputError: No row is about one of them.
+        """
+        other = list(dict.fromkeys(key for key, _ in self.rows if key not in names))
+        if not other:
+            return []
+        examples = ", ".join(map(repr, other[:3]))
+        if len(other) == len({key for key, _ in self.rows}):
+            wanted = f"names of images as '{KEY}', such as {min(names, default='photo.png')!r}"
+            raise InputError(expected(self.path, wanted, examples, "They are written with their folder and suffix."))
+        return [f"{self.path}: {len(other)} of the names are of no image: {examples}{', ...' if other[3:] else ''}"]
 
     def of(self, key: str, number: int | None = None) -> Mapping[str, str]:
         """Return the values of an image, or of an instance of it."""
@@ -56,7 +73,7 @@ def read_columns(path: Path) -> Columns:
         key, number = str(row.pop(KEY)), row.pop(NUMBER, None)
         words = {name: str(value) for name, value in row.items() if value is not None}
         rows[key, None if number is None else whole_number(path, number)] = words
-    return Columns(rows, hashlib.sha256(contents).hexdigest())
+    return Columns(rows, hashlib.sha256(contents).hexdigest(), str(path))
 
 
 def whole_number(path: Path, value: object) -> int:

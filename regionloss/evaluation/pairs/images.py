@@ -31,7 +31,7 @@ class ImageFiles:
         max_pixels: Most pixels of an image that is decoded.
 
     Raises:
-        InputError: Nothing is there, or the side-cars are of other images.
+        InputError: Nothing is there, or the side-cars or all columns are of other images.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class ImageFiles:
                 if self.places.setdefault(prefix + key, (shard, number)) != (shard, number):
                     advice = "Evaluate them one after the other."
                     raise InputError(expected(shard.path, "images with names of their own", f"'{key}' twice", advice))
+        self.notes += self.columns.notes(self.places)
 
     @property
     def identity(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -55,9 +55,10 @@ class Original:
 
     @cached_property
     def mark(self) -> str:
-        """Hash of its name, its pixels and what is judged in it: the same wherever its data lie."""
+        """Hash of its name, its pixels and what is judged in it: the same wherever its data lie, and whatever its
+        columns are."""
         pixels = ((self.image + 1) * 127.5).round().to(torch.uint8).numpy().tobytes()
-        said = repr((self.key, self.image.shape, self.instances, self.columns))
+        said = repr((self.key, self.image.shape, [replace(one, columns={}) for one in self.instances]))
         return hashlib.sha256(said.encode("utf-8", "backslashreplace") + pixels).hexdigest()
 
 

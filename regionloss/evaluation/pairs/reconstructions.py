@@ -51,8 +51,8 @@ class ReconstructionFolder:
         except InputError as error:
             raise InputError(f"unreadable reconstructions: {error}") from error
         if image.shape != original.image.shape:
-            sizes = " and ".join(f"{found.shape[1]} x {found.shape[2]}" for found in (original.image, image))
-            raise InputError(f"reconstructions of another size: {original.key}, {sizes}")
+            sizes = " and ".join(f"{found.shape[2]} x {found.shape[1]}" for found in (original.image, image))
+            raise InputError(f"reconstructions of another size: {original.key}, {sizes} pixels (width x height)")
         return Reconstruction(image)
 
 

@@ -36,7 +36,8 @@ class TokBench:
         max_pixels: Most pixels of an image that is decoded.
 
     Raises:
-        InputError: There are no annotation files or no images, or an annotation file is none.
+        InputError: There are no annotation files or no images, an annotation file is none, or no
+            column is of these images.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TokBench:
         self.notes: list[str] = []
         for path in self.files:
             self.add(path)
+        self.notes += self.columns.notes(self.instances)
 
     @property
     def identity(self) -> str:

@@ -91,6 +91,29 @@ def test_columns_of_images_and_instances(tmp_path: Path) -> None:
     assert (found.read("x.png").columns, found.read("y.png").columns) == ({"place": "3"}, {})
 
 
+def test_columns_of_other_images_are_named_and_of_none_refused(tmp_path: Path) -> None:
+    folder, table = photos(tmp_path / "photos", ["x.png", "y.png"]), tmp_path / "labels.csv"
+    table.write_text("key,skin\nx,dark\ny.png,light\nz.png,light\n", encoding="utf-8")
+    notes = open_originals([str(folder)], columns=read_columns(table)).notes
+    assert f"{table}: 2 of the names are of no image: 'x', 'z.png'" in notes
+    table.write_text("key,skin\nx,dark\ny,light\n", encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"names of images as 'key', such as 'x\.png', got 'x', 'y'\. They are written"
+    ):
+        open_originals([str(folder)], columns=read_columns(table))
+
+
+def test_columns_do_not_make_other_data(tmp_path: Path) -> None:
+    folder, table = photos(tmp_path / "photos", ["x.png"]), tmp_path / "labels.csv"
+    sidecar(sidecar_path("", str(folder)), ["x.png"], "word")
+    table.write_text("key,number,skin\nx.png,,dark\nx.png,0,light\n", encoding="utf-8")
+    plain, labelled = (open_originals([str(folder)], columns=one) for one in (None, read_columns(table)))
+    assert labelled.read("x.png").columns
+    assert labelled.read("x.png").instances[0].columns
+    assert plain.read("x.png").mark == labelled.read("x.png").mark
+    assert plain.identity != labelled.identity  # an evaluation that stopped has other groups
+
+
 @pytest.mark.parametrize("text", ["", "name,skin\nx,1\n", "key,number\nx.png,first\n", "key\nx\ny,z\n"])
 def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     table = tmp_path / "labels.csv"
