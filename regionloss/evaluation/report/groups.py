@@ -25,7 +25,7 @@ class GroupTable:
     """One measure by group: a column for each group, with how many instances it has, tokenizers as rows."""
 
     column: Column
-    groups: Sequence[tuple[str, int]]
+    groups: Sequence[tuple[str, str]]
     rows: Sequence[tuple[Row, Sequence[Cell]]]
     left_out: int = 0
 
@@ -59,10 +59,12 @@ def group_table(column: Column, rows: Sequence[Row], titles: Mapping[str, str], 
     scale = Scale.of([score for line in scores.values() for score in line])
     having = [row for row in rows if any(score is not None for score in scores[row.place])]
     lines = [(row, [cell(score, column, row, scale) for score in scores[row.place]]) for row in having]
-    counts = [0 if group.endswith("/gap") else count for group, count in zip(titles, most_of(lines), strict=True)]
+    counts = ["" if group.endswith("/gap") else count for group, count in zip(titles, counts_of(lines), strict=True)]
     return GroupTable(column, list(zip(titles.values(), counts, strict=True)), lines, max(0, left_out))
 
 
-def most_of(lines: Sequence[tuple[Row, Sequence[Cell]]]) -> list[int]:
-    """Return how many instances each column of cells is about."""
-    return [max(cell.count for cell in column) for column in zip(*(cells for _, cells in lines), strict=True)]
+def counts_of(lines: Sequence[tuple[Row, Sequence[Cell]]]) -> list[str]:
+    """Return how many instances each column of cells is about: `95`, or `86 to 95` where the tokenizers differ."""
+    columns = [[one.count for one in column] for column in zip(*(cells for _, cells in lines), strict=True)]
+    ends = [(min(column), max(column)) for column in columns]
+    return [f"{high:,}" if low == high else f"{low:,} to {high:,}" for low, high in ends]

@@ -80,7 +80,7 @@ def write_report(
     if not results:
         raise InputError(expected("report", "results of one tokenizer at least", "none"))
     rows = name_rows(results)
-    names = " against ".join(row.name for row in rows) if len(rows) < 4 else f"{len(rows)} tokenizers side by side"
+    names = " beside ".join(row.name for row in rows) if len(rows) < 4 else f"{len(rows)} tokenizers side by side"
     page = (
         environment()
         .get_template("report.html.jinja")

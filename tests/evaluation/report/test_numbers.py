@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from regionloss.evaluation.report.cautions import cautions
 from regionloss.evaluation.report.columns import Column, Row, find_columns, name_rows, number
 from regionloss.evaluation.report.differences import Tables, comparisons, findings
 from regionloss.evaluation.report.distortion import LABEL, Mark, plots, published, width_of
-from regionloss.evaluation.report.groups import column_tables, size_tables
+from regionloss.evaluation.report.groups import column_tables, counts_of, size_tables
 from regionloss.evaluation.report.instances import Browser, browser
-from regionloss.evaluation.report.tables import rank, summary_tables
+from regionloss.evaluation.report.tables import Cell, rank, summary_tables
 from tests.evaluation.report.fabricated import fabricate
 
 
@@ -161,6 +162,11 @@ def test_groups_name_both_means_and_the_gap(rows: list[Row]) -> None:
     values = [float(cell.text) for cell in by_tone.rows[0][1]]
     assert [name for name, _ in by_tone.groups] == ["I-III", "IV-VI", "gap between best and worst"]
     assert values[2] == pytest.approx(abs(values[0] - values[1]), abs=0.0011)
+
+
+def test_groups_of_tokenizers_that_lack_images_have_the_numbers_of_both() -> None:
+    cells = [[Cell("1", count=86), Cell("1", count=1500)], [Cell("1", count=95), Cell("1", count=1500)]]
+    assert counts_of([(cast(Row, None), line) for line in cells]) == ["86 to 95", "1,500"]
 
 
 def test_plots_have_published_points_and_leave_out_tokenizers_without_a_rate(rows: list[Row]) -> None:
