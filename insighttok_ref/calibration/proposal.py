@@ -11,11 +11,11 @@ from regionloss.errors import RegionLossError, WeightsError
 from regionloss.losses import LossTerms
 from regionloss.recipe import build_detectors, build_terms, load_choice
 
-#: The text term of the paper's set-up; where its weights are not to be had, the text term of recipes/quickstart.yaml
-#: at its weight, which was measured to pull about as strongly as all other losses there.
+#: The text term of the paper's set-up; where its weights are not to be had, the packaged one at the weight of
+#: studies/text_weight, which was measured to pull about as strongly as all other losses there.
 STANDARDS = (
     ("text/paper=1", "the text term of the paper's set-up, alpha = 1"),
-    ("text/packaged=0.0025", "the text term of recipes/quickstart.yaml, in place of the paper's"),
+    ("text/packaged=0.0025", "the packaged text term as it was measured, in place of the paper's"),
 )
 AUTO = "auto"
 

@@ -10,7 +10,7 @@ import pytest
 
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
 
-NEEDED = ("english-g2", "dlib-face-resnet", "mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet", "faceres-json", "faceres-bin")
+NEEDED = ("nano-ocr", "dlib-face-resnet", "mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet", "faceres-json", "faceres-bin")
 SHORT = (
     "trainer.options.phases.0.steps=2",
     "trainer.options.phases.1.steps=2",
