@@ -21,7 +21,7 @@ class Columns:
     Args:
         rows: Values by `(key, number)`; a number of None is about the image.
         identity: Hash of the file that they come from.
-        path: That file.
+        path: Path of the file, as errors name it.
     """
 
     rows: Mapping[tuple[str, int | None], Mapping[str, str]] = field(default_factory=dict)
