@@ -65,6 +65,8 @@ def reason_of(error: BaseException) -> str:
         return "no such file"
     if isinstance(error, IsADirectoryError):
         return "a folder"
+    if isinstance(error, KeyError) and error.args:
+        return f"no {error.args[0]!r}"
     strerror = error.strerror if isinstance(error, OSError) else None
     return " ".join(str(strerror or error).split()).rstrip(".") or type(error).__name__
 

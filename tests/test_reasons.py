@@ -31,7 +31,9 @@ def test_a_reason_has_no_number_no_path_and_no_line_breaks(tmp_path: Path) -> No
     assert reason_of(raised(tmp_path / "latin")).startswith("'utf-8' codec can't decode byte 0xe9")
     assert reason_of(raised(tmp_path / "text")) == "Expecting value: line 1 column 1 (char 0)"
     assert reason_of(WeightsError("a.pth: expected weights,\n got none.")) == "a.pth: expected weights, got none"
+    assert reason_of(KeyError("_class_name")) == "no '_class_name'"
     assert reason_of(KeyError()) == "KeyError"
+    assert reason_of(EOFError()) == "EOFError"
 
 
 READERS = (read_dpg_results, read_lines, read_columns, entries, read_plan, read_result_file)

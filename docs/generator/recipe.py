@@ -8,6 +8,7 @@ from typing import Any
 
 from docs.generator.schema import KEYS, REQUIRED, Row, is_schema, nested, rows_of, type_text
 from docs.generator.text import BY, cell, paragraphs
+from insighttok_ref.quantizers.build import GIVEN
 from regionloss.hooks.catalogue import build_catalogue
 from regionloss.hooks.term_parts import PARTS
 from regionloss.recipe import Recipe
@@ -28,6 +29,13 @@ def page() -> str:
         parts.append(f"## Trainer `{trainer.name}`\n\n{trainer.summary[0].upper()}{trainer.summary[1:]}.")
         target = known.load("trainer", trainer.name)
         parts += sections("trainer.options", target, shown) if target not in shown else []
+    described = {getattr(schema, "__constructor__", schema) for schema in shown}
+    for quantizer in known.components("quantizer"):
+        target = known.load("quantizer", quantizer.name)
+        if target not in described:
+            rows = [row for row in rows_of(target) if row.name not in GIVEN]
+            title = f"### `trainer.options.model.quantizer` with `use: {quantizer.canonical}`"
+            parts += [title, *paragraphs(target)[:1], table(rows, {})]
     return "\n\n".join(parts) + "\n"
 
 

@@ -23,7 +23,7 @@ from regionloss.data.images import read_image, to_image
 from regionloss.data.shards import list_images, names_below, write_whole
 from regionloss.data.sidecars import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar
 from regionloss.data.words import TextRenderer, TextStyle
-from regionloss.errors import InputError, LostProcessError, expected
+from regionloss.errors import InputError, LostProcessError, expected, reason_of
 
 MOST_GROUNDS = 1000
 TEST_SHARE = 0.15
@@ -88,7 +88,7 @@ class Rendering:
         try:
             found = self.words.read_text(encoding="utf-8-sig").split()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(expected("words", "a text file, one word a line", str(error))) from error
+            raise InputError(expected("words", "a text file, one word a line", reason_of(error))) from error
         if not found:
             raise InputError(expected("words", f"words in '{self.words}'", "none"))
         return found

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from regionloss.autoencoders.base import Output
-from regionloss.errors import InputError, WeightsError, expected
+from regionloss.errors import InputError, WeightsError, expected, reason_of
 from regionloss.weights import sha256_of
 
 CONFIG, WEIGHTS = "config.json", ("*.safetensors", "*.bin")
@@ -51,7 +51,7 @@ class DiffusersAutoencoder:
                 folder, torch_dtype=getattr(torch, dtype), local_files_only=True, low_cpu_mem_usage=False
             )
         except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise WeightsError(expected(str(folder), f"the weights of '{name}'", str(error).splitlines()[0])) from error
+            raise WeightsError(expected(str(folder), f"the weights of '{name}'", reason_of(error))) from error
         self.model.to(device).eval().requires_grad_(False)
         files = sorted(file for pattern in WEIGHTS for file in folder.glob(pattern))
         self.weights_sha256 = hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()
@@ -89,8 +89,7 @@ def class_name(folder: Path) -> str:
         found = json.loads(path.read_text(encoding="utf-8"))
         name = found["_class_name"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        got = "no such file" if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-        raise InputError(expected(str(path), "the configuration of a model of diffusers", got)) from error
+        raise InputError(expected(str(path), "the configuration of a model of diffusers", reason_of(error))) from error
     return str(name)
 
 

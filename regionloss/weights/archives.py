@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from regionloss.errors import WeightsError
+from regionloss.errors import WeightsError, reason_of
 
 _CHUNK = 1 << 20
 
@@ -43,8 +43,7 @@ def extract_member(archive: Path, member: str, target: Path, size: int = 0) -> N
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         if isinstance(error, WeightsError):
             raise
-        reason = str(error).splitlines()[0].rstrip(".:")
-        raise WeightsError(f"{archive.name} cannot be read ({reason}). Fetch it again.") from error
+        raise WeightsError(f"{archive.name} cannot be read ({reason_of(error)}). Fetch it again.") from error
 
 
 def _choose(archive: Path, member: str, names: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path, PureWindowsPath
 from typing import IO, Any
 
 from regionloss.disk import scratch, to_disk, whole
-from regionloss.errors import WeightsError, expected
+from regionloss.errors import WeightsError, expected, reason_of
 from regionloss.hooks.records import WeightRecord
 from regionloss.weights.cache import check, converted_path, folder, refuse, sha256_of, short
 from regionloss.weights.locate import find
@@ -169,7 +169,9 @@ def _listed(bundle: Path, file: IO[bytes]) -> tuple[tarfile.TarFile, dict[str, t
         tarred = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 (closed with the file)
         return tarred, {one.name: one for one in tarred.getmembers() if one.isreg() and not one.issparse()}
     except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError) as error:
-        raise WeightsError(expected(f"bundle {bundle}", BUNDLE, f"another file, or a part of one ({error})")) from error
+        raise WeightsError(
+            expected(f"bundle {bundle}", BUNDLE, f"another file, or a part of one ({reason_of(error)})")
+        ) from error
 
 
 def _manifest(bundle: Path, stream_of: Callable[[str], IO[bytes]]) -> list[BundledFile]:

@@ -173,11 +173,12 @@ def test_a_command_that_is_none_is_a_sentence_and_the_others_work(tmp_path: Path
         assert "Traceback" not in result.stderr
 
 
-def test_listing_the_plugins_imports_no_torch(tmp_path: Path) -> None:
-    """The interpreter's own account of what it imports; torch alone takes seconds."""
+def test_listing_the_plugins_is_quick_and_imports_no_torch(tmp_path: Path) -> None:
+    """The interpreter's own account of what it imports: 360 modules, where torch alone brings more than a thousand."""
     command = [sys.executable, "-X", "importtime", "-m", "regionloss", "plugins"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line.split("|") for line in result.stderr.splitlines() if line.startswith("import time:")][1:]
     names = {row[2].strip().split(".")[0] for row in rows}
     assert "regionloss" in names
     assert not names & {"torch", "numpy", "pandas", "torchvision"}
+    assert len(rows) < 450

@@ -122,8 +122,6 @@ def test_the_recipe_page_has_every_key_that_a_shipped_recipe_uses(recipe: Path) 
     chosen = {*read["terms"], *read["trainer"]["options"]["data"].get("sources", {})}
     chosen |= {*read["trainer"]["options"].get("evaluation", {}).get("judges", {})}
     chosen |= {arm for phase in read["trainer"]["options"]["phases"] for arm in phase.get("arms", {})}
-    quantizer = read["trainer"]["options"].get("model", {}).get("quantizer", {})
-    chosen |= quantizer.keys() - {"use"} if "use" in quantizer else set()  # options of a component, of its own page
     page = (ROOT / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8")
     keys = set(keys_below(read)) - chosen
     assert {"steps", "terms"} <= keys

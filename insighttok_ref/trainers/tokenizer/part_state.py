@@ -27,7 +27,7 @@ from insighttok_ref.training.checkpoint import STATE, WHAT, read_saved
 from insighttok_ref.training.engines import build_engine
 from insighttok_ref.training.stop import FiniteWatch
 from insighttok_ref.training.weight_average import WeightAverage
-from regionloss.errors import InputError, WeightsError, expected
+from regionloss.errors import InputError, WeightsError, expected, reason_of
 from regionloss.losses import LossTerms
 from regionloss.runs import rank_and_size
 from regionloss.weights import readable
@@ -70,8 +70,9 @@ class PartFolder:
             adversary.load_state_dict(load_file(self.adversary))
         except (OSError, SafetensorError, RuntimeError) as error:
             advice = "Bring it back from a copy of the run, or begin anew."
-            got = (str(error).splitlines() or ["none"])[0].rstrip(".")
-            raise WeightsError(expected(str(self.adversary), "the discriminator of a part", got, advice)) from error
+            raise WeightsError(
+                expected(str(self.adversary), "the discriminator of a part", reason_of(error), advice)
+            ) from error
 
 
 def begin(session: Session, part: Part, first: Path | None) -> PartState:

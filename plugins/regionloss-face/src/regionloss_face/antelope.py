@@ -14,7 +14,7 @@ from torch import Tensor
 
 from regionloss import AlignedExtractor
 from regionloss.checks import check_images, check_regions
-from regionloss.errors import PluginError, WeightsError, expected
+from regionloss.errors import PluginError, WeightsError, expected, reason_of
 from regionloss.judges import Embedding
 from regionloss.regions import Regions
 from regionloss_face.alignment import ARCFACE_TEMPLATE
@@ -102,7 +102,7 @@ def network_of(weights: str) -> bytes:
             try:
                 return chosen(path, pack.namelist(), pack.read)
             except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, NotImplementedError) as error:
-                raise WeightsError(expected(str(path), "a zip file that can be read", str(error))) from error
+                raise WeightsError(expected(str(path), "a zip file that can be read", reason_of(error))) from error
     return path.read_bytes()
 
 

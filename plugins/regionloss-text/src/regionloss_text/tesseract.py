@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from regionloss.errors import PluginError, WeightsError, expected
+from regionloss.errors import PluginError, WeightsError, expected, reason_of
 from regionloss.judges import Reading
 from regionloss.regions import Regions
 from regionloss.weights import SUFFIXES, locate, sha256_of
@@ -96,6 +96,6 @@ def open_engine(file: Path) -> tuple[Any, str]:
             modes = {"psm": tesserocr.PSM.SINGLE_LINE, "oem": tesserocr.OEM.LSTM_ONLY}
             engine = tesserocr.PyTessBaseAPI(path=f"{folder}/", lang=LANGUAGE, **modes)
         except (OSError, EOFError, RuntimeError) as error:
-            raise WeightsError(expected(str(file), "Tesseract's data of English", str(error))) from error
+            raise WeightsError(expected(str(file), "Tesseract's data of English", reason_of(error))) from error
     version = tesserocr.tesseract_version().split()[1]
     return engine, f"Tesseract {version}, tessdata 4.0.0 of English (LSTM and dictionaries)"

@@ -16,7 +16,7 @@ import numpy as np
 from regionloss.data.shards.atomic import write_whole
 from regionloss.data.shards.paths import file_system
 from regionloss.data.sidecars.sidecar import Row, Scan, new_row, scanned_kinds, sides, with_scan
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, expected, reason_of
 
 #: How many regions a file holds, and how much was left out, by reason.
 Written = tuple[int, Counter[str]]
@@ -245,7 +245,7 @@ def read_file(path: str) -> bytes:
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"{path}: there is no such file.") from error
     except (OSError, ValueError) as error:  # A path with a NUL is a ValueError.
-        raise InputError(f"{path!r}: cannot be read ({error}).") from error
+        raise InputError(f"{path!r}: cannot be read ({reason_of(error)}).") from error
     return contents
 
 
