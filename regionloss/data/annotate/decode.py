@@ -11,7 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -25,8 +25,9 @@ from regionloss.compat.processes import workers_of
 from regionloss.data.images.files import MOST_PIXELS, ORIENTATION, decoded, open_image, readable, upright_size
 from regionloss.errors import InputError, LostProcessError, expected
 
-PAD_TO = 64
-TINY = 8
+PAD_TO, TINY = 64, 8
+#: Held where a process is started or waited for: either asks how others ended, and an answer is given once.
+ASKING = threading.Lock()
 DECODING, LIVING = "decoding", "processes that live"
 ADVICE = (
     "What it wrote stands above. This machine lacks something: memory, room in /dev/shm, processes (ulimit -u), a "
@@ -217,14 +218,12 @@ def apart(key: str, contents: bytes, max_side: int, max_pixels: int = MOST_PIXEL
         process = context.Process(target=send_decoded, args=(theirs, key, contents, max_side, max_pixels), daemon=True)
         process.start()
     theirs.close()
-    with ours:
-        try:
-            found: Picture | Unreadable = ours.recv()
-        except (EOFError, OSError):
-            process.join()
-            return process.exitcode or 0
-    process.join()
-    return found
+    found: Picture | Unreadable | None = None
+    with ours, suppress(EOFError, OSError):
+        found = ours.recv()
+    with ASKING:
+        process.join()
+    return (process.exitcode or 0) if found is None else found
 
 
 def send_decoded(line: Connection, key: str, contents: bytes, max_side: int, max_pixels: int) -> None:
@@ -255,7 +254,8 @@ def ending(code: int | None) -> str:
 def starting() -> Iterator[None]:
     """Turn what the system raises where a process cannot be started into a sentence."""
     try:
-        yield
+        with ASKING:
+            yield
     except BrokenExecutor:
         raise
     except (OSError, EOFError, RuntimeError, ImportError, MemoryError) as error:

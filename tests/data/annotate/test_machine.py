@@ -79,6 +79,20 @@ def test_a_file_that_kills_its_process_is_told_from_a_machine_that_kills_all(tmp
     assert "all.tar: none of 4 images could be looked at." in ended.stderr
 
 
+CROWD = """
+from concurrent.futures import ThreadPoolExecutor
+from regionloss.data.annotate.decode import apart
+with ThreadPoolExecutor(8) as threads:
+    print(set(threads.map(lambda number: apart("a", b"KILLER11", 64), range(40))))
+"""
+
+
+def test_processes_that_end_at_once_are_told_apart(tmp_path: Path) -> None:
+    """Whoever starts a process asks all others how they ended, and an answer is given once."""
+    ended = run(tmp_path, KILLER + "if __name__ == '__main__':" + CROWD.replace("\n", "\n    "))
+    assert ended.stdout == "{-11}\n", ended.stderr
+
+
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError(), ValueError("connection reset")])
 def test_what_a_disk_or_a_network_fails_to_read_is_read_by_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
