@@ -10,7 +10,8 @@ import psutil
 import torch
 
 CHOSEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-LOOK = 0.5  # seconds
+#: Seconds; psutil takes a shorter look for one of a second, in which all cores are half busy at least.
+LOOK = 1.0
 GROUPS, MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 

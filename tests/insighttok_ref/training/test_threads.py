@@ -49,6 +49,11 @@ def test_what_runs_at_a_low_priority_gives_way_but_to_its_like(
     assert quiet(4) == wanted
 
 
+def test_a_look_at_the_real_machine_accounts_for_all_of_the_time() -> None:
+    for core in psutil.cpu_times_percent(threads.LOOK, percpu=True):
+        assert sum(core[:8]) == pytest.approx(100, abs=10)  # what comes after these is counted in them
+
+
 def test_the_real_machine_has_one_at_least() -> None:
     assert 1 <= quiet(4) <= 4
     assert quiet(1) == 1
