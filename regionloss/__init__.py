@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from regionloss.extractors.aligned import AlignedExtractor as AlignedExtractor
     from regionloss.extractors.base import RegionExtractor as RegionExtractor
     from regionloss.extractors.letterbox import LetterboxExtractor as LetterboxExtractor
-    from regionloss.extractors.rectified import RectifiedExtractor as RectifiedExtractor
+    from regionloss.extractors.quadrilateral import RectifiedExtractor as RectifiedExtractor
     from regionloss.extractors.resize import ResizeExtractor as ResizeExtractor
     from regionloss.hooks import hookimpl as hookimpl
     from regionloss.hosts.bind_batch import bind_batch as bind_batch

@@ -34,7 +34,7 @@ def register_region_extractors(register: RegisterComponent) -> None:
         ("resize", "resize:ResizeExtractor", "box squashed to one size (the paper's crop for text)"),
         (
             "rectified",
-            "rectified:RectifiedExtractor",
+            "quadrilateral:RectifiedExtractor",
             "corners brought onto one size by a perspective map; boxes resized",
         ),
         ("letterbox", "letterbox:LetterboxExtractor", "box fitted into one size, aspect ratio kept, padded"),

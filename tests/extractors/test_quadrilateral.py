@@ -13,7 +13,7 @@ from scipy.stats import triang
 
 from regionloss import RectifiedExtractor, Regions, ResizeExtractor
 from regionloss.errors import InputError
-from regionloss.extractors.rectified import homography
+from regionloss.extractors.quadrilateral import homography
 from regionloss.regions import quads as shapes
 from tests.helpers import images
 
