@@ -18,7 +18,13 @@ _ROOMS = {
     "detectors.detect": ("detect",),
     "distances": ("NormalisedL2", "SquaredL2"),
     "errors": ("RegionLossError",),
-    "extractors": ("AlignedExtractor", "LetterboxExtractor", "RegionExtractor", "ResizeExtractor"),
+    "extractors": (
+        "AlignedExtractor",
+        "LetterboxExtractor",
+        "RectifiedExtractor",
+        "RegionExtractor",
+        "ResizeExtractor",
+    ),
     "hooks": ("hookimpl",),
     "hosts.bind_batch": ("bind_batch",),
     "hosts.collate": ("RegionCollate",),
@@ -48,6 +54,7 @@ if TYPE_CHECKING:
     from regionloss.extractors.aligned import AlignedExtractor as AlignedExtractor
     from regionloss.extractors.base import RegionExtractor as RegionExtractor
     from regionloss.extractors.letterbox import LetterboxExtractor as LetterboxExtractor
+    from regionloss.extractors.quadrilateral import RectifiedExtractor as RectifiedExtractor
     from regionloss.extractors.resize import ResizeExtractor as ResizeExtractor
     from regionloss.hooks import hookimpl as hookimpl
     from regionloss.hosts.bind_batch import bind_batch as bind_batch

@@ -32,6 +32,11 @@ def register_region_extractors(register: RegisterComponent) -> None:
     aligned = "keypoints brought onto a template by a similarity (the paper's crop for faces)"
     for name, target, summary in (
         ("resize", "resize:ResizeExtractor", "box squashed to one size (the paper's crop for text)"),
+        (
+            "rectified",
+            "quadrilateral:RectifiedExtractor",
+            "corners brought onto one size by a perspective map; boxes resized",
+        ),
         ("letterbox", "letterbox:LetterboxExtractor", "box fitted into one size, aspect ratio kept, padded"),
         ("aligned", "aligned:AlignedExtractor", aligned),
         ("whole-image", "whole_image:WholeImageExtractor", "the image itself, once for each of its regions"),

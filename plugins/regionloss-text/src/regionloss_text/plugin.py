@@ -132,7 +132,7 @@ def register_judges(register: RegisterTarget) -> None:
 def register_terms(register: RegisterTerm) -> None:
     """Named text terms."""
     crop = {"extractor": {"size": [32, 128]}}
-    text = partial(register, kind="text", extractor="resize")
+    text = partial(register, kind="text", extractor="rectified")
     easyocr = partial(text, detector="ppocr", backbone="crnn-english-g2", licence=EASYOCR_LICENCE)
     easyocr(
         "packaged",
