@@ -112,9 +112,13 @@ class RegionPerceptualLoss(nn.Module):
         crops = self.crops(reconstruction, regions)
         with torch.no_grad():
             target_crops = self.crops(target, regions)
-        distances, weights = self.in_chunks(crops, target_crops), self.weighting(regions)
+        return masked(self.in_chunks(crops, target_crops) * self.weights(regions), regions.valid)
+
+    def weights(self, regions: Regions) -> Tensor:
+        """Return (R,) weights of regions: what the weighting says, times those that the regions carry."""
+        weights = self.weighting(regions)
         check_made(weights, regions.boxes, (len(regions),), f"weighting ({name_of(self.weighting)})")
-        return masked(distances * weights, regions.valid)
+        return weights if regions.weights is None else weights * regions.weights
 
     def crops(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, h, w) of images (B, 3, H, W)."""

@@ -74,7 +74,7 @@ def _regions(name: str, term: Term, reconstruction: Tensor, target: Tensor, foun
         pairs = [loss.extractor(loss.in_range(images), found) for images in (target, reconstruction)]
         parts = zip(*(torch.split(crops, AT_A_TIME) for crops in pairs), strict=True)
         distances = torch.cat([loss.compare(crops, goals) for goals, crops in parts])
-        weights = masked(loss.weighting(found), found.valid)
+        weights = masked(loss.weights(found), found.valid)
     products = distances * weights
     shares = (products / products.sum().clamp_min(torch.finfo(products.dtype).tiny)).tolist()
     goals, crops = ([to_image(crop) for crop in crops] for crops in pairs)

@@ -72,7 +72,7 @@ def _term(use: TermUse, used: _Used) -> dict[str, Any]:
     term: dict[str, Any] = {
         "use": record.canonical,
         "kind": use.kind or record.kind,
-        "weight": use.weight,
+        "weight": to_jsonable_python(use.weight),
         "start_step": use.start_step,
     }
     for kind, part in chosen_parts(record, use.changes, use.kind).items():

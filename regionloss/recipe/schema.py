@@ -7,6 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from regionloss.hooks.term_parts import PARTS, Changes
+from regionloss.schedules import WeightSchedule
+
+#: A weight in a recipe: a number, or one that changes with the step.
+TermWeight = Annotated[float, Field(ge=0, allow_inf_nan=False)] | WeightSchedule
 
 
 class _Strict(BaseModel):
@@ -31,7 +35,7 @@ class TermUse(_Strict):
     Args:
         use: Name of the term, as `regionloss components term` lists it.
         kind: Kind of region that it reads, instead of its own; a term of no kind needs it.
-        weight: Weight in the sum (InsightTok, eq. 3).
+        weight: Weight in the sum (InsightTok, eq. 3); or keys of a weight that changes with the step.
         start_step: First step at which it counts.
         detector: Name of another detector, or its name and options.
         extractor: The same for what cuts the crops.
@@ -42,7 +46,7 @@ class TermUse(_Strict):
 
     use: str
     kind: Annotated[str, Field(min_length=1)] | None = None
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    weight: TermWeight = 1.0
     start_step: Annotated[int, Field(ge=0)] = 0
     detector: str | PartUse | None = None
     extractor: str | PartUse | None = None

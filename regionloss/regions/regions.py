@@ -29,11 +29,12 @@ class Regions:
         valid: (R,) bool; a region that is not valid weighs zero, and its box is not looked at. None means all are.
         annotated: (B,) bool, whether a detector looked at the image at all; None means all were looked at.
         texts: Transcriptions of the R regions; or None.
+        weights: (R,) float, 0 or more, by which a term multiplies what its weighting says; or None.
         layout: Arrangement of the regions for sampling, known on the host; computed anew while the boxes are on a CPU.
 
     Raises:
         InputError: Wrong shapes; and, while the boxes are on a CPU, boxes that are empty, inverted, not finite or
-            outside the image, and an image index outside the batch.
+            outside the image, an image index outside the batch, and weights that are negative or not finite.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Regions:
     valid: Tensor | None = None
     annotated: Tensor | None = None
     texts: tuple[str, ...] | None = None
+    weights: Tensor | None = None
     layout: Layout | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +66,8 @@ class Regions:
         if self.keypoints is not None:
             blank = torch.where(valid[:, None, None], self.keypoints, torch.nan)
             object.__setattr__(self, "keypoints", blank)
+        if self.weights is not None:
+            object.__setattr__(self, "weights", torch.where(valid, self.weights, 0))
 
     def _on_host(self) -> bool:
         return self.boxes.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -111,10 +115,11 @@ class Regions:
         keypoints: Tensor | None = None,
         scores: Tensor | None = None,
         texts: tuple[str, ...] | None = None,
+        weights: Tensor | None = None,
     ) -> Regions:
         """Return the regions of one image, a batch of one; see the class."""
         index = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
-        return cls(kind, boxes, index, image_size, 1, keypoints=keypoints, scores=scores, texts=texts)
+        return cls(kind, boxes, index, image_size, 1, keypoints=keypoints, scores=scores, texts=texts, weights=weights)
 
     @classmethod
     def trusted(cls, **values: Any) -> Regions:
@@ -162,7 +167,7 @@ class Regions:
         positions = index.nonzero().flatten() if index.dtype == torch.bool else index
         rows: dict[str, Any] = {
             name: value[positions]
-            for name in ("boxes", "image_index", "keypoints", "scores", "valid")
+            for name in ("boxes", "image_index", "keypoints", "scores", "valid", "weights")
             if (value := getattr(self, name)) is not None
         }
         texts = None if self.texts is None else tuple(self.texts[i] for i in positions.tolist())
@@ -190,6 +195,8 @@ class Regions:
             pad["keypoints"] = self.keypoints.new_full((missing, *self.keypoints.shape[1:]), torch.nan)
         if self.scores is not None:
             pad["scores"] = self.scores.new_zeros(missing)
+        if self.weights is not None:
+            pad["weights"] = self.weights.new_zeros(missing)
         whole = {"valid": torch.ones(len(self), dtype=torch.bool, device=self.device)} if self.valid is None else {}
         rows: dict[str, Any] = {
             name: torch.cat([whole.get(name, getattr(self, name)), more]) for name, more in pad.items()
@@ -201,7 +208,7 @@ class Regions:
 def check_types(regions: Regions) -> None:
     """Raise InputError for fields that are not tensors, and sizes that are not whole numbers."""
     needed = ("boxes", "image_index")
-    for name in (*needed, "keypoints", "scores", "valid", "annotated"):
+    for name in (*needed, "keypoints", "scores", "valid", "annotated", "weights"):
         value = getattr(regions, name)
         if not isinstance(value, Tensor) and not (value is None and name not in needed):
             advice = f"Convert: torch.as_tensor({name})."
@@ -235,12 +242,14 @@ def check_shapes(regions: Regions) -> None:
         raise InputError(expected("keypoints", f"({count}, K, 2)", str(tuple(keypoints.shape))))
     if keypoints is not None and not keypoints.is_floating_point():
         raise InputError(expected("keypoints", "floating point numbers", str(keypoints.dtype)))
-    for name in ("scores", "valid"):
+    for name in ("scores", "valid", "weights"):
         value = getattr(regions, name)
         if value is not None and value.shape != (count,):
             raise InputError(expected(name, f"({count},)", str(tuple(value.shape))))
     if regions.valid is not None and regions.valid.dtype != torch.bool:
         raise InputError(expected("valid", "bool", str(regions.valid.dtype)))
+    if regions.weights is not None and not regions.weights.is_floating_point():
+        raise InputError(expected("weights", "floating point numbers", str(regions.weights.dtype)))
     if regions.texts is not None and len(regions.texts) != count:
         raise InputError(expected("texts", f"{count} of them", str(len(regions.texts))))
     flags = regions.annotated
@@ -267,6 +276,10 @@ def check_values(regions: Regions) -> None:
             first = int(mask.nonzero()[0])
             got = [round(v, 3) for v in boxes[first].tolist()]
             raise InputError(expected(f"boxes[{first}] ({regions.kind})", wanted, str(got), advice))
+    weights = regions.weights
+    if weights is not None and not bool((weights.isfinite() & (weights >= 0)).all()):
+        bad = float(weights[~(weights.isfinite() & (weights >= 0))][0])
+        raise InputError(expected(f"weights ({regions.kind})", "finite numbers, 0 or more", f"{bad:g}"))
     low, high = int(regions.image_index.min()), int(regions.image_index.max())
     if low < 0 or (regions.num_images is not None and high >= regions.num_images):
         limit = "" if regions.num_images is None else f" to {regions.num_images - 1}"
