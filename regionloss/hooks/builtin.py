@@ -82,6 +82,7 @@ def register_terms(register: RegisterTerm) -> None:
             extractor="letterbox",
             backbone=backbone,
             options={"extractor": {"size": [128, 128]}},
+            weight=7.0,
             licence=licence,
             summary=summary,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -17,7 +17,7 @@ from regionloss.limits import number_of
 from regionloss.losses.region_perceptual import RegionPerceptualLoss
 from regionloss.reduction import Reduction, attached_zeros
 from regionloss.regions.regions import Regions
-from regionloss.schedules import Weight, check_weight, told, weight_at
+from regionloss.schedules import Weight, WeightSchedule, check_weight, told, weight_at
 
 SILENT_STEPS = 200  # steps without a region after which a term says so
 CHECK_STEPS = 100  # values are read back from the device this seldom
@@ -107,11 +107,16 @@ class LossTerms(nn.Module):
         self._asked = False
 
     @classmethod
-    def from_names(cls, weights: Mapping[str, float], *, value_range: tuple[float, float] = (-1.0, 1.0)) -> LossTerms:
-        """Return terms that installed plugins define, as `load_terms({"text": 0.0025, "face": 0.02})` does.
+    def from_names(
+        cls,
+        weights: Mapping[str, float | WeightSchedule | None] | Iterable[str],
+        *,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+    ) -> LossTerms:
+        """Return terms that installed plugins define, as `load_terms(["text", "face"])` does.
 
         Args:
-            weights: Weight of each term, by name.
+            weights: Weight of each term, by name; or names alone, for the weights that the terms were registered with.
             value_range: Range of the images that the terms will see.
 
         Raises:

@@ -35,7 +35,8 @@ class TermUse(_Strict):
     Args:
         use: Name of the term, as `regionloss components term` lists it.
         kind: Kind of region that it reads, instead of its own; a term of no kind needs it.
-        weight: Weight in the sum (InsightTok, eq. 3); or keys of a weight that changes with the step.
+        weight: Weight in the sum (InsightTok, eq. 3); or keys of a weight that changes with the step. None: the one that the
+            term was registered with, or 1 where its backbone, distance or weighting is another.
         start_step: First step at which it counts.
         detector: Name of another detector, or its name and options.
         extractor: The same for what cuts the crops.
@@ -46,7 +47,7 @@ class TermUse(_Strict):
 
     use: str
     kind: Annotated[str, Field(min_length=1)] | None = None
-    weight: TermWeight = 1.0
+    weight: TermWeight | None = None
     start_step: Annotated[int, Field(ge=0)] = 0
     detector: str | PartUse | None = None
     extractor: str | PartUse | None = None

@@ -71,6 +71,7 @@ def register_terms(register: RegisterTerm) -> None:
         detector="mtcnn",
         backbone="dlib-resnet",
         options={"extractor": dlib_crop},
+        weight=0.02,
         default=True,
         licence="CC0-1.0 (detector: MIT)",
         summary="dlib's face features, found by MTCNN; all weights ship in packages",

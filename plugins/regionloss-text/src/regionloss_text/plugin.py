@@ -137,12 +137,14 @@ def register_terms(register: RegisterTerm) -> None:
     easyocr(
         "packaged",
         options=crop,
+        weight=0.0025,
         default=True,
         summary="text, with weights that ship in packages",
     )
     easyocr(
         "balanced",
         options={**crop, "backbone": {"balance": True}},
+        weight=4.0,
         summary="as packaged, with an equal say for each level (values some 300 times smaller)",
     )
     text(
