@@ -34,7 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "hosts": BASE | {"compat", "losses"},
     "hooks": {"compat", "errors", "limits"},
     "weights": {"compat", "disk", "errors", "hooks"},
-    "recipe": {"disk", "errors", "hooks", "limits", "losses", "schedules"},
+    "recipe": {"disk", "distances", "errors", "hooks", "limits", "losses", "schedules"},
     "console": {"errors"},
     "runs": {"compat", "console", "disk", "errors"},
     "data/images": BASE,

@@ -37,8 +37,8 @@ def load_terms(
 
     Args:
         terms: Path of a file of terms or of a recipe; name of a shipped recipe; names of terms with commas between,
-            perhaps with weights (`"text=0.0025,face"`), or a list of them; or weights by name. A term without a weight has
-            the one that it was registered with.
+            perhaps with weights (`"text=0.0025,face"`), or a list of them; or weights by name. A term without a weight
+            has the one that it was registered with.
         overrides: `key.path=value` each, for a file.
         value_range: Range of the images that the terms will see.
 
@@ -75,7 +75,9 @@ def _load_terms(
         raise InputError(expected("overrides", wanted, type(overrides).__name__))
     if isinstance(terms, os.PathLike) or (isinstance(terms, str) and _is_file(terms)):
         return load_any(terms, overrides)
-    weights = _weights_in(terms, where) if isinstance(terms, str) else _by_name(terms)
+    if isinstance(terms, str):
+        terms = _weights_in(terms, where)
+    weights: Mapping[Any, Any] = terms if isinstance(terms, Mapping) else _once(terms, where)
     if tuple(overrides):
         raise InputError(expected("overrides", "none beside names of terms", repr(overrides), "Write other weights."))
     known, uses = catalogue(), {}
@@ -94,8 +96,15 @@ def _is_file(text: str) -> bool:
     return text.endswith((".yaml", ".yml")) or os.path.isfile(text) or text in known_recipes()
 
 
-def _by_name(terms: Mapping[str, TermWeight | None] | Iterable[str]) -> Mapping[str, Any]:
-    return terms if isinstance(terms, Mapping) else dict.fromkeys(terms)
+def _once(names: Iterable[str], where: str) -> dict[str, None]:
+    """Return names, without weights."""
+    found: dict[str, None] = {}
+    for name in names:
+        if not isinstance(name, str) or name in found:
+            got = f"'{name}' twice" if isinstance(name, str) else repr(name)[:60]
+            raise InputError(expected(where, "names of terms, each once", got))
+        found[name] = None
+    return found
 
 
 def _weights_in(text: str, where: str) -> dict[str, Any]:
