@@ -36,6 +36,7 @@ _ROOMS = {
     "losses": ("LossOutput", "LossTerms", "RegionPerceptualLoss", "Term"),
     "recipe": ("load_terms",),
     "regions": ("RegionFilter", "Regions", "collate_regions"),
+    "schedules": ("WeightSchedule",),
     "weightings": ("AreaWeighting",),
 }
 _WHERE = {name: room for room, names in _ROOMS.items() for name in names}
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from regionloss.regions.collation import RegionFilter as RegionFilter
     from regionloss.regions.collation import collate_regions as collate_regions
     from regionloss.regions.regions import Regions as Regions
+    from regionloss.schedules import WeightSchedule as WeightSchedule
     from regionloss.weightings.area import AreaWeighting as AreaWeighting
 
 

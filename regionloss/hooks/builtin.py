@@ -87,6 +87,7 @@ def register_terms(register: RegisterTerm) -> None:
             extractor="letterbox",
             backbone=backbone,
             options={"extractor": {"size": [128, 128]}},
+            weight=4.0,
             licence=licence,
             summary=summary,
         )
@@ -100,8 +101,15 @@ def register_distances(register: RegisterComponent) -> None:
     for name, target, summary in (
         ("squared-l2", "squared_l2:SquaredL2", squared),
         ("normalised-l2", "normalised_l2:NormalisedL2", normalised),
+        ("l1", "l1:L1", "absolute difference of levels, an embedding or logits; of unit length by option"),
+        ("cosine", "cosine:Cosine", "1 - cosine of embeddings (the usual identity loss), levels or logits"),
+        ("gram", "gram:Gram", "squared difference of Gram matrices: texture, not place"),
+        ("kl", "kl:KL", "divergence of a reader's probabilities for the target and its reconstruction"),
+        ("ctc", "ctc:CTC", "how well a reader reads the regions' known texts in the reconstruction"),
     ):
         register(name, f"regionloss.distances.{target}", licence=OURS, summary=summary)
+    summary = "several distances with a weight each, in one call of the network"
+    register("weighted-sum", "regionloss.recipe.weighted_sum:weighted_sum", licence=OURS, summary=summary)
 
 
 @hookimpl

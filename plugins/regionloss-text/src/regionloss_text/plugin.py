@@ -137,14 +137,21 @@ def register_terms(register: RegisterTerm) -> None:
     easyocr(
         "packaged",
         options=crop,
+        weight=0.0025,
         default=True,
         summary="text, with weights that ship in packages",
     )
     easyocr(
         "balanced",
         options={**crop, "backbone": {"balance": True}},
+        weight=4.0,
         summary="as packaged, with an equal say for each level (values some 300 times smaller)",
     )
+    nano = partial(text, detector="ppocr", backbone="nano-ocr", options=crop, licence=NANO_LICENCE)
+    nano(
+        "reading", distance="kl", weight=0.1, summary="what nano-ocr reads in both, letter by letter: its probabilities"
+    )
+    nano("transcription", distance="ctc", weight=0.04, summary="whether nano-ocr reads the known texts of the regions")
     text(
         "paper",
         detector="dbnet",
@@ -162,6 +169,7 @@ def register_terms(register: RegisterTerm) -> None:
         distance="normalised-l2",
         weighting="uniform",
         options={"distance": {"levels": "sum"}},
+        weight=0.01,
         licence=CRAFT_LICENCE,
         summary="whole images in CRAFT's features, as OCR-VQGAN compares them",
     )
