@@ -141,8 +141,8 @@ class RegionPerceptualLoss(nn.Module):
     def check_features(self, features: Features, crops: Tensor) -> None:
         """Raise InputError unless the backbone made levels (R, C, ...) of R crops."""
         where = f"backbone ({name_of(self.backbone)})"
-        if not isinstance(features, tuple | list) or not features:
-            got = "none" if isinstance(features, tuple | list) else type(features).__name__
+        if not isinstance(features, (tuple, list)) or not features:
+            got = "none" if isinstance(features, (tuple, list)) else type(features).__name__
             raise InputError(expected(where, "a tuple of levels (R, C, ...)", got))
         for level in features:
             check_made(level, crops, (len(crops), None), where, more=True)
