@@ -97,7 +97,7 @@ class FeatureBackbone(Frozen):
                 images = images.contiguous(memory_format=torch.channels_last)
             found = self.levels(network, images)
             levels = [found] if isinstance(found, Tensor) else found
-            if not isinstance(levels, tuple | list):
+            if not isinstance(levels, (tuple, list)):
                 wanted = "feature maps (R, C, ...), a list of levels or one"
                 raise InputError(expected(type(self).__name__, wanted, type(levels).__name__))
             said = [getattr(self, head)(network, levels) for head in heads]

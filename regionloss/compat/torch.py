@@ -1,11 +1,16 @@
-"""Private parts of torch."""
+"""Private parts of torch, and what differs by version."""
 
 from __future__ import annotations
 
-from typing import IO
+import inspect
+from collections.abc import Callable
+from typing import IO, Any
 
 import torch
 from torch import distributed as dist
+
+#: Before 2.8, torch took no reason.
+REASONED = "reason" in inspect.signature(torch.compiler.disable).parameters
 
 
 def archive_members(stream: IO[bytes]) -> list[str]:
@@ -27,3 +32,9 @@ def in_backward() -> bool:
 def abort_process_group() -> None:
     """End the process group at once: `destroy_process_group` waits for collectives, also for those that never end."""
     dist.distributed_c10d._abort_process_group()
+
+
+def outside_graph(call: Callable[..., Any], reason: str) -> Callable[..., Any]:
+    """Return a function that `torch.compile` does not trace; why, it says where torch takes a reason."""
+    outside: Callable[..., Any] = torch.compiler.disable(call, **({"reason": reason} if REASONED else {}))
+    return outside

@@ -168,7 +168,8 @@ class Regions:
         """
         moved = {name: value.to(device, non_blocking=non_blocking) for name, value in self.laid_out()._parts().items()}
         if dtype is not None:
-            moved |= {n: v.to(dtype) for n, v in moved.items() if isinstance(v, Tensor) and v.is_floating_point()}
+            kept = {n: v for n, v in moved.items() if isinstance(v, Tensor) and v.is_floating_point()}
+            moved.update({n: v.to(dtype) for n, v in kept.items()})
         return self.changed(**moved)
 
     def pin_memory(self) -> Regions:
@@ -177,7 +178,7 @@ class Regions:
 
     def _parts(self) -> dict[str, Tensor | Layout]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor | Layout)}
+        return {name: value for name, value in values.items() if isinstance(value, (Tensor, Layout))}
 
     def select(self, index: Tensor) -> Regions:
         """Return the regions that a mask (R,) bool or an index (N,) int64 names, in that order."""
