@@ -15,8 +15,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from regionloss.compat.torch import in_backward
 from regionloss.errors import InputError, expected
 from regionloss.hosts.gradient_flow import is_image, leaves, sample_of, tensors_in
+from regionloss.hosts.no_gradient import Untrained, marked
 from regionloss.hosts.subclass import WithRegions, wrapping_of
-from regionloss.hosts.untrained import Untrained, marked
 from regionloss.hosts.verdict import LOOKS, STEPS, Watched
 from regionloss.losses.region_perceptual import RegionPerceptualLoss
 from regionloss.losses.terms import LossOutput, LossTerms
