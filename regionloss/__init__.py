@@ -31,6 +31,7 @@ _ROOMS = {
     "hosts.host_spec": ("HostSpec", "Turn"),
     "hosts.published": ("use_regions",),
     "hosts.region_finder": ("RegionFinder",),
+    "hosts.watch": ("watch_gradients",),
     "hosts.wrap": ("wrap",),
     "judges": ("Embedding", "Judge", "Reading"),
     "losses": ("LossOutput", "LossTerms", "RegionPerceptualLoss", "Term"),
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from regionloss.hosts.host_spec import Turn as Turn
     from regionloss.hosts.published import use_regions as use_regions
     from regionloss.hosts.region_finder import RegionFinder as RegionFinder
+    from regionloss.hosts.watch import watch_gradients as watch_gradients
     from regionloss.hosts.wrap import wrap as wrap
     from regionloss.judges import Embedding as Embedding
     from regionloss.judges import Judge as Judge

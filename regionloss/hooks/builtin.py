@@ -136,6 +136,12 @@ def register_hosts(register: RegisterTarget) -> None:
     register("open-magvit2", f"{room}:OPEN_MAGVIT2", summary="SEED Open-MAGVIT2: VQLPIPSWithDiscriminator")
     register("ibq", f"{room}:IBQ", summary="SEED IBQ: VQLPIPSWithDiscriminator")
     register("wetok", f"{room}:WETOK", summary="WeTok: VQLPIPSWithDiscriminator, decoder turn included")
+    register("sgm", f"{room}:SGM", summary="generative-models (SDXL's VAE): GeneralLPIPSWithDiscriminator")
+    register("va-vae", f"{room}:VA_VAE", summary="VA-VAE (LightningDiT): LPIPSWithDiscriminator")
+    register("xq-gan", f"{room}:XQ_GAN", summary="XQ-GAN, ImageFolder: VQLoss")
+    register("rda", f"{room}:RDA", summary="RDA: ResFreqVQLoss, the repaired picture")
+    register("restoreformer", f"{room}:RESTOREFORMER", summary="RestoreFormer: VQLPIPSWithDiscriminator... of faces")
+    register("vfmtok", f"{room}:VFMTOK", summary="VFMTok: VQLoss")
 
 
 @hookimpl
