@@ -31,6 +31,7 @@ class FeatureBackbone(Frozen):
         autocast: Whether the network may run in the ambient lower precision. Distances are float32 in any case.
         prefix_tokens: Where levels are tokens (R, N, C), those of a transformer: how many stand in front of those of
             patches (the class, registers). They are left out, the others read as maps (R, C, h, w). None for no tokens.
+        patch_size: Height and width of a token's patch, pixels; None for squares, whose number tells their size.
         channels_last: Whether to keep weights and activations in that memory format: mostly faster (on a CPU up to
             1.5 times), but a network that calls `.view` on its activations refuses it.
 
@@ -46,6 +47,7 @@ class FeatureBackbone(Frozen):
         autocast: bool = True,
         channels_last: bool = False,
         prefix_tokens: int | None = None,
+        patch_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(network.to(memory_format=torch.channels_last) if channels_last else network)
         self.input_spec = input_spec
@@ -53,6 +55,7 @@ class FeatureBackbone(Frozen):
         self.autocast = autocast
         self.channels_last = channels_last
         self.prefix_tokens = prefix_tokens
+        self.patch_size = patch_size
 
     @overload
     def forward(self, crops: Tensor) -> Features: ...
@@ -111,7 +114,7 @@ class FeatureBackbone(Frozen):
         if self.prefix_tokens is None:
             wanted = "maps (R, C, h, w) or vectors (R, C)"
             raise InputError(expected(where, wanted, str(tuple(level.shape)), guess(level.shape[1], size)))
-        return as_map(level, self.prefix_tokens, size, where)
+        return as_map(level, self.prefix_tokens, size, where, self.patch_size)
 
     def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor] | Tensor:
         """Return all levels of the network for images that fit its `input_spec`; or the one that it has."""

@@ -9,23 +9,28 @@ from torch import Tensor
 from regionloss.errors import InputError, expected
 
 
-def as_map(tokens: Tensor, prefix: int, size: tuple[int, int], where: str) -> Tensor:
+def as_map(
+    tokens: Tensor, prefix: int, size: tuple[int, int], where: str, patch: tuple[int, int] | None = None
+) -> Tensor:
     """Return tokens (R, N, C) as a map (R, C, h, w), row by row.
 
     Args:
-        tokens: One token for each square patch of the image, behind those that are of no place.
+        tokens: One token for each patch of the image, behind those that are of no place.
         prefix: Number of tokens that are of no place: the class, registers.
         size: Height and width of the image, pixels.
         where: What sentences call the network.
+        patch: Height and width of a patch, pixels; None for squares.
 
     Raises:
-        InputError: As many tokens are no grid of square patches.
+        InputError: As many tokens are no grid of such patches.
     """
     count = tokens.shape[1] - prefix
-    grid = grid_of(count, size)
-    if grid is None:
-        wanted = f"{prefix} tokens and a grid of patches, of crops of {size[0]} x {size[1]}"
-        raise InputError(expected(where, wanted, f"{tokens.shape[1]} tokens", "Set prefix_tokens to those in front."))
+    grid = grid_of(count, size) if patch is None else (size[0] // patch[0], size[1] // patch[1])
+    if grid is None or grid[0] * grid[1] != count:
+        kind = "square patches" if patch is None else f"patches of {patch[0]} x {patch[1]}"
+        wanted = f"{prefix} tokens and a grid of {kind}, of crops of {size[0]} x {size[1]}"
+        advice = "Set prefix_tokens to the number of those in front, and patch_size if patches are no squares."
+        raise InputError(expected(where, wanted, f"{tokens.shape[1]} tokens", advice))
     found: Tensor = tokens[:, prefix:].transpose(1, 2).unflatten(2, grid)
     return found
 

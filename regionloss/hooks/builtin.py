@@ -81,6 +81,12 @@ def register_feature_backbones(register: RegisterComponent) -> None:
         family="network",
         formerly=("logo/timm",),
     )
+    register(
+        "onnx",
+        "regionloss.backbones.onnx:OnnxBackbone",
+        licence="Apache-2.0 (weights: as their file says)",
+        summary="operators of an ONNX network from your file, run by torch alone",
+    )
 
 
 @hookimpl

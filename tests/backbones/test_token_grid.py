@@ -50,7 +50,7 @@ def test_what_nobody_called_tokens_is_refused_and_counted() -> None:
         "If these are tokens (5 + 4 x 8), say prefix_tokens=5; else return maps."
     )
     with pytest.raises(
-        InputError, match=r"expected 2 tokens and a grid of patches, of crops of 32 x 64, got 37 tokens"
+        InputError, match=r"expected 2 tokens and a grid of square patches, of crops of 32 x 64, got 37 "
     ):
         FeatureBackbone(Patches(5), InputSpec(), prefix_tokens=2)(torch.zeros(2, 3, 32, 64))
 
