@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from regionloss.backbones.onnx import OnnxBackbone, read_network
+from regionloss.backbones.onnx import OnnxBackbone, read_onnx
 from regionloss.errors import InputError, WeightsError
 from regionloss.testing.contracts import FeatureBackboneContract
 
@@ -54,8 +54,11 @@ class WordNetwork(nn.Module):
         return self.norms[2](tokens)
 
 
-def exported(network: nn.Module, images: Tensor, file: Path) -> nn.Module:
-    """Write a network as torch exports it; return it, with statistics that are not those of the beginning."""
+def exported(network: nn.Module, images: Tensor, file: Path, free: bool = True) -> nn.Module:
+    """Write a network as torch exports it, for any number of images or for that of these.
+
+    Return it, with statistics that are not those of the beginning.
+    """
     torch.manual_seed(0)
     for part in network.modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -63,7 +66,7 @@ def exported(network: nn.Module, images: Tensor, file: Path) -> nn.Module:
             part.running_var.uniform_(0.5, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        rows = {"images": {0: torch.export.Dim("rows")}}
+        rows = {"images": {0: torch.export.Dim("rows")}} if free else None
         torch.onnx.export(
             network.eval(), (images,), file, input_names=["images"], dynamic_shapes=rows, external_data=False,
             verbose=False,
@@ -93,7 +96,7 @@ def last_sum(file: Path) -> str:
 def test_a_face_network_equals_the_exported_one(face) -> None:
     network, file = face
     images = torch.rand(3, 3, 28, 28, dtype=torch.float64) * 2 - 1
-    ours = read_network(file).double()
+    ours = read_onnx(file).double()
     torch.testing.assert_close(ours(images)[0], network.double()(images), rtol=1e-6, atol=1e-7)
     network.float()
 
@@ -102,7 +105,7 @@ def test_gradients_are_those_of_the_exported_network(face) -> None:
     network, file = face
     images = torch.rand(2, 3, 28, 28)
     gradients = []
-    for one in (read_network(file), network):
+    for one in (read_onnx(file), network):
         given = images.clone().requires_grad_()
         found = one(given)
         (found[0] if isinstance(found, list) else found).square().sum().backward()
@@ -147,6 +150,14 @@ def test_tokens_of_words_are_maps(word) -> None:
     told = "expected 0 tokens and a grid of square patches, of crops of 32 x 64, got 64 tokens"
     with pytest.raises(InputError, match=told):
         OnnxBackbone(str(file), taps=[name], prefix_tokens=0)(crops)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5])
+def test_any_number_of_images_where_the_file_has_one(count: int, tmp_path: Path) -> None:
+    network = exported(WordNetwork(), torch.rand(2, 3, 32, 64), tmp_path / "two.onnx", free=False)
+    crops = torch.rand(count, 3, 32, 64)
+    (found,) = read_onnx(tmp_path / "two.onnx")(crops)
+    torch.testing.assert_close(found, network(crops), rtol=1e-4, atol=1e-4)
 
 
 def test_the_file_tells_what_it_takes(face, tmp_path) -> None:
@@ -253,7 +264,7 @@ def test_an_operator_equals_onnxruntime(number: int, tmp_path: Path) -> None:
     file = saved(tmp_path / "one.onnx", [node], held, opset)
     images = np.random.default_rng(0).normal(size=(1, 4, 6, 5)).astype(np.float32)
     (wanted,) = onnxruntime.InferenceSession(file).run(None, {"x": images})
-    (found,) = read_network(file)(torch.from_numpy(images))
+    (found,) = read_onnx(file)(torch.from_numpy(images))
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-5, atol=1e-5)
 
@@ -283,7 +294,7 @@ def test_shapes_are_computed_as_exporters_write_them(tmp_path: Path) -> None:
     file = saved(tmp_path / "shapes.onnx", nodes, {}, 18)
     images = np.random.default_rng(0).normal(size=(1, 4, 6, 5)).astype(np.float32)
     (wanted,) = onnxruntime.InferenceSession(file).run(None, {"x": images})
-    (found,) = read_network(file)(torch.from_numpy(images))
+    (found,) = read_onnx(file)(torch.from_numpy(images))
     np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -296,7 +307,7 @@ def test_what_is_not_read_is_said_unless_it_is_behind_the_taps(tmp_path: Path) -
     told = r"expected operators that are read here, got Celu \(1\)\. Choose taps in front of them"
     with pytest.raises(WeightsError, match=told):
         OnnxBackbone(str(file))
-    (level,) = read_network(file, ["first"])(-torch.ones(1, 4, 6, 5))
+    (level,) = read_onnx(file, ["first"])(-torch.ones(1, 4, 6, 5))
     assert float(level.abs().max()) == 0
 
 

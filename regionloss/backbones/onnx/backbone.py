@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from regionloss.backbones.base import FeatureBackbone
 from regionloss.backbones.input_spec import InputSpec
-from regionloss.backbones.onnx.network import read_network
+from regionloss.backbones.onnx.network import read_onnx
 from regionloss.checks import size_of
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.weights import locate
@@ -55,7 +55,7 @@ class OnnxBackbone(FeatureBackbone):
         file = Path(weights).expanduser()
         if not file.is_file() and file.suffix != ".onnx":
             file = locate(weights)
-        network = read_network(file, taps)
+        network = read_onnx(file, taps)
         stated = network.sides
         if len(stated) != 4 or stated[1] not in (None, *CHANNELS):
             got = f"({', '.join('any' if side is None else str(side) for side in stated)})"
@@ -66,7 +66,7 @@ class OnnxBackbone(FeatureBackbone):
         order = channels or CHANNELS[stated[1] or 3]
         if not taps:
             probe = torch.zeros(1, stated[1] or 3, *(taken or (height or SIDE, width or SIDE)))
-            network = read_network(file, largest_maps(file, probe))
+            network = read_onnx(file, largest_maps(file, probe))
         spec = InputSpec(taken, value_range, order, tuple(mean), tuple(std))
         super().__init__(network, spec, prefix_tokens=prefix_tokens, patch_size=patch_size)
 
@@ -82,7 +82,7 @@ def largest_maps(file: Path, images: Tensor, count: int = 4) -> list[str]:
     Raises:
         InputError: It has attention, whose maps are of pairs of tokens: which of its outputs are levels, no size tells.
     """
-    network = read_network(file)
+    network = read_onnx(file)
     attention = {node.outputs[0] for node in network.nodes if node.operator == "Softmax"}
     last: dict[tuple[int, int], str] = {}
     for name, value in network.outputs_of(images):

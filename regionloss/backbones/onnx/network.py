@@ -51,6 +51,8 @@ class OnnxNetwork(nn.Module):
             raise WeightsError(expected(where, "a network of one input", ", ".join(inputs) or "none"))
         self.input, self.sides = inputs[0], graph.inputs[inputs[0]]
         self.taps = tuple(output_named(graph, tap, where) for tap in taps) or graph.outputs
+        # A weight among the outputs, or the input itself, is no level.
+        self.taps = tuple(tap for tap in self.taps if any(tap in node.outputs for node in graph.nodes))
         self.nodes = needed(graph.nodes, self.taps)
         strange = Counter(node.operator for node in self.nodes if node.operator not in (*KNOWN, "Constant"))
         if strange:
@@ -77,9 +79,16 @@ class OnnxNetwork(nn.Module):
         Raises:
             InputError: An operator refuses what it is given: images of another size than it was made for, mostly.
         """
-        found = dict(self.outputs_of(images, set(self.taps)))
-        own: dict[str, Tensor] = {self.input: images, **self.numbers, **self._floats()}
-        return [found[name] if name in found else own[name] for name in self.taps]
+        rows = self.sides[0] if self.sides else None
+        if not len(images):  # shapes are computed from what is there
+            return [level[:0] for level in self(images.new_zeros(1, *images.shape[1:]))]
+        if rows is None or rows == len(images):
+            found = dict(self.outputs_of(images, set(self.taps)))
+            return [found[name] for name in self.taps]
+        # Shapes in the file may say how many images there are: with others, some would be mixed in silence.
+        parts = [(part, rows - len(part)) for part in images.split(rows)]
+        filled = [torch.cat([part, part.new_zeros(more, *part.shape[1:])]) if more else part for part, more in parts]
+        return [torch.cat(levels)[: len(images)] for levels in zip(*map(self, filled), strict=True)]
 
     def outputs_of(self, images: Tensor, kept: Collection[str] | None = None) -> Iterator[tuple[str, Tensor]]:
         """Yield the outputs of operators by name, of all or of those that are asked for, as they are computed."""
@@ -104,7 +113,7 @@ class OnnxNetwork(nn.Module):
         return {name_of(key): value for key, value in self.floats.items()}
 
 
-def read_network(file: str | os.PathLike[str], taps: Sequence[str] = ()) -> OnnxNetwork:
+def read_onnx(file: str | os.PathLike[str], taps: Sequence[str] = ()) -> OnnxNetwork:
     """Read the network of an ONNX file; arguments and errors as for `OnnxNetwork`."""
     path = Path(file).expanduser()
     if not path.is_file():

@@ -111,7 +111,7 @@ def best(function: Callable[..., Tensor]) -> Operator:
 def gemm(call: Call, xs: Inputs) -> Tensor:
     """Return alpha A B + beta C."""
     a, b = (x.T if call.get(name, 0) else x for name, x in zip(("transA", "transB"), xs, strict=False))
-    product = call.get("alpha", 1.0) * (a @ b)
+    product: Tensor = call.get("alpha", 1.0) * (a @ b)
     return product if len(xs) < 3 else product + call.get("beta", 1.0) * xs[2]
 
 
