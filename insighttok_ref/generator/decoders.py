@@ -18,7 +18,7 @@ Step = Callable[[Tensor, Tensor], Tensor]
 DECODERS = ("plain", "jacobi", "coupled", "grouped")
 
 
-class Decoded(NamedTuple):
+class DrawnIds(NamedTuple):
     """Ids (B, n), and how often the model was asked until each image (B,) was whole; the longest for all of them."""
 
     ids: Tensor
@@ -27,7 +27,7 @@ class Decoded(NamedTuple):
 
 def decode(
     step: Step, first: Tensor, count: int, seeds: Tensor, decoder: str = "coupled", window: int = 16, **of_rule: Tensor
-) -> Decoded:
+) -> DrawnIds:
     """Return the ids of images.
 
     Args:
@@ -52,17 +52,17 @@ def decode(
     return windows(step, start, count, seeds, min(window, max(count - 1, 1)), rule, coupled=decoder != "jacobi")
 
 
-def plain(step: Step, start: Tensor, count: int, seeds: Tensor) -> Decoded:
+def plain(step: Step, start: Tensor, count: int, seeds: Tensor) -> DrawnIds:
     """Return ids drawn one by one, after a first one (B,)."""
     ids = [start]
     for position in range(1, count):
         at = torch.full_like(seeds, position)
         p = step(ids[-1][:, None], at - 1)[:, 0]
         ids.append(draw(p, exponentials(seeds, at, 0, p.shape[-1])))
-    return Decoded(torch.stack(ids, 1), torch.full_like(seeds, count))
+    return DrawnIds(torch.stack(ids, 1), torch.full_like(seeds, count))
 
 
-def windows(step: Step, start: Tensor, count: int, seeds: Tensor, width: int, rule: Rule, coupled: bool) -> Decoded:
+def windows(step: Step, start: Tensor, count: int, seeds: Tensor, width: int, rule: Rule, coupled: bool) -> DrawnIds:
     """Return ids, found by looking at a window of drafts in each forward; each row goes on at its own pace.
 
     A draft that is kept is an id; the first that falls is drawn anew; those after it become new drafts, drawn from what
@@ -100,7 +100,7 @@ def windows(step: Step, start: Tensor, count: int, seeds: Tensor, width: int, ru
         noise = exponentials(seeds[:, None], here, 0 if coupled else turn, p.shape[-1])
         drafts, q = moved(draw(p, noise), p, found, decided)
         done, turn = done + decided, turn + 1
-    return Decoded(ids[:, :count], forwards)
+    return DrawnIds(ids[:, :count], forwards)
 
 
 def moved(drafts: Tensor, p: Tensor, found: Tensor, decided: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.generator.cache import SlotCache
-from insighttok_ref.generator.decoders import Decoded, decode
+from insighttok_ref.generator.decoders import DrawnIds, decode
 from insighttok_ref.generator.guidance import guided, probabilities
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptBatch, PromptFormat
@@ -80,7 +80,7 @@ class Reader:
 @torch.inference_mode()
 def sample(
     model: InsightAR, form: PromptFormat, prompts: PromptBatch, count: int, seeds: Tensor, sampling: Sampling
-) -> Decoded:
+) -> DrawnIds:
     """Return the ids (B, n) of images.
 
     Args:
