@@ -36,6 +36,9 @@ class InsightAR(nn.Module):
     Source: InsightTok, section 4; Janus-Pro (arXiv 2501.17811), whose adapter and head have these shapes.
     """
 
+    #: The weights that are neither evaluated nor trained.
+    TEXT_HEAD = "language_model.lm_head.weight"
+
     def __init__(self, shape: Mapping[str, Any], codes: int, code_dim: int) -> None:
         super().__init__()
         self.config = {"shape": dict(shape), "codes": codes, "code_dim": code_dim}
@@ -44,7 +47,8 @@ class InsightAR(nn.Module):
         except Exception as error:  # of transformers, and of the hub's checks
             got = f"what it refuses ({reason_of(error)})"
             raise InputError(expected("shape", "options of transformers.LlamaConfig", got)) from error
-        self.language_model.lm_head.requires_grad_(False)
+        if not self.tied:
+            self.language_model.lm_head.requires_grad_(False)
         width = self.language_model.config.hidden_size
         self.codebook = nn.Embedding(codes, code_dim)
         self.adapter = nn.Sequential(nn.Linear(code_dim, width), nn.GELU(), nn.Linear(width, width))
@@ -68,6 +72,11 @@ class InsightAR(nn.Module):
         if not model.codebook.weight.is_meta:
             model.codebook.weight.data.copy_(codebook)
         return model
+
+    @property
+    def tied(self) -> bool:
+        """Whether the text head has the weights of the text embeddings."""
+        return bool(self.language_model.config.tie_word_embeddings)
 
     @property
     def codes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -111,8 +112,10 @@ def check(model: InsightAR, prompts: PromptBatch, count: int, sampling: Sampling
         wanted = f"at most {max(room, 0)} tokens of text"
         raise InputError(expected("prompt", wanted, got, f"The model's context is {model.context} tokens."))
     if sampling.top_k is not None and not 1 <= sampling.top_k <= model.codes:
-        raise InputError(expected("top_k", f"from 1 to {model.codes}, the number of codes", str(sampling.top_k)))
-    if sampling.temperature < 0:
-        raise InputError(expected("temperature", "0 or more", str(sampling.temperature)))
+        raise InputError(expected("--top-k", f"from 1 to {model.codes}, the number of codes", str(sampling.top_k)))
+    if not math.isfinite(sampling.guidance):
+        raise InputError(expected("--cfg", "a finite number", str(sampling.guidance)))
+    if not 0 <= sampling.temperature < math.inf:
+        raise InputError(expected("--temperature", "0 or more", str(sampling.temperature)))
     if sampling.window < 1:
-        raise InputError(expected("window", "1 or more", str(sampling.window)))
+        raise InputError(expected("--window", "1 or more", str(sampling.window)))

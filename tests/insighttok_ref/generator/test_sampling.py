@@ -84,10 +84,10 @@ def test_probabilities_of_equal_logits_keep_no_more_than_k() -> None:
 @pytest.mark.parametrize(
     ("how", "count", "sentence"),
     [
-        (Sampling(top_k=97), COUNT, "top_k: expected from 1 to 96, the number of codes, got 97."),
-        (Sampling(top_k=0), COUNT, "top_k: expected from 1 to 96, the number of codes, got 0."),
-        (Sampling(temperature=-1), COUNT, "temperature: expected 0 or more, got -1."),
-        (Sampling(window=0), COUNT, "window: expected 1 or more, got 0."),
+        (Sampling(top_k=97), COUNT, "--top-k: expected from 1 to 96, the number of codes, got 97."),
+        (Sampling(top_k=0), COUNT, "--top-k: expected from 1 to 96, the number of codes, got 0."),
+        (Sampling(temperature=-1), COUNT, "--temperature: expected 0 or more, got -1."),
+        (Sampling(window=0), COUNT, "--window: expected 1 or more, got 0."),
         (Sampling(), 120, "prompt: expected at most 41 tokens of text, got 62 before the 120 of the image."),
     ],
 )
