@@ -75,9 +75,11 @@ REFERENCE_ARROWS: dict[str, set[str]] = {
     "objective": {"schema", "tokenizers"},
     "data": {"schema"},
     "calibration": {"objective", "tokenizers"},
+    "generator": {"tokenizers"},
+    "tokens": {"tokenizers"},
     "training": {"schema", "tokenizers"},
     "trainers": {"data", "objective", "quantizers", "schema", "tokenizers", "training"},
-    "cli": {"calibration", "data", "objective", "tokenizers"},
+    "cli": {"calibration", "data", "generator", "objective", "tokenizers", "tokens"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
 LATE = {
