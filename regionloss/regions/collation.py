@@ -173,14 +173,15 @@ def together(per_image: Sequence[Regions | None], kind: str) -> Regions:
         **{name: rows_of([getattr(regions, name) for regions in parts], counts) for name in UNKNOWN},
         valid=None if all(r.valid is None for r in parts) else torch.cat([valid_of(regions) for regions in parts]),
         texts=joined_texts(parts),
+        weights=rows_of([regions.weights for regions in parts], counts, missing=1.0),
         annotated=annotated,
     )
     check_values(joined)
     return joined
 
 
-def rows_of(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | None:
-    """Return rows of all images; NaN for those of an image that has none, None where no image has any."""
+def rows_of(parts: Sequence[Tensor | None], counts: Sequence[int], missing: float = torch.nan) -> Tensor | None:
+    """Return rows of all images; `missing` for those of an image that has none, None where no image has any."""
     example = next((part for part in parts if part is not None), None)
     if example is None:
         return None
@@ -188,7 +189,7 @@ def rows_of(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | N
     for part in parts:
         if part is not None and part.shape[1:] != shape:
             raise InputError(expected("collate", f"{shape[0]} keypoints a region, as in others", str(part.shape[1])))
-    rows = [example.new_full((n, *shape), torch.nan) if p is None else p for p, n in zip(parts, counts, strict=True)]
+    rows = [example.new_full((n, *shape), missing) if p is None else p for p, n in zip(parts, counts, strict=True)]
     return torch.cat(rows)
 
 

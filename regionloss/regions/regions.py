@@ -21,6 +21,7 @@ BLANK = {
     "keypoints": (torch.nan,),
     "scores": (0,),
     "valid": (False,),
+    "weights": (0,),
 }
 
 
@@ -41,11 +42,13 @@ class Regions:
         texts: Transcriptions of the R regions; or None.
         quads: (R, 4, 2) float, x and y of four corners in pixels, clockwise from the upper left as read, NaN for a
             region that is its box; or None. They may reach outside the image, as keypoints may.
+        weights: (R,) float, 0 or more, by which a term multiplies what its weighting says; or None.
         layout: Arrangement of the regions for sampling, known on the host; computed anew while the boxes are on a CPU.
 
     Raises:
         InputError: Wrong shapes; and, while the boxes are on a CPU, boxes that are empty, inverted, not finite or
-            outside the image, corners of no convex shape or in another order, and an image index outside the batch.
+            outside the image, corners of no convex shape or in another order, an image index outside the batch, and
+            weights that are negative or not finite.
     """
 
     kind: str
@@ -59,6 +62,7 @@ class Regions:
     annotated: Tensor | None = None
     texts: tuple[str, ...] | None = None
     quads: Tensor | None = None
+    weights: Tensor | None = None
     layout: Layout | None = None
 
     def __post_init__(self) -> None:
@@ -72,7 +76,7 @@ class Regions:
 
     def _blank_invalid(self, valid: Tensor) -> None:
         # Whatever stood there, even NaN, must not reach a crop: zero times NaN is NaN in a gradient.
-        for name in ("boxes", "quads", "keypoints"):
+        for name in ("boxes", "quads", "keypoints", "weights"):
             if (value := getattr(self, name)) is not None:
                 shown = valid.view(-1, *[1] * (value.ndim - 1))
                 object.__setattr__(self, name, torch.where(shown, value, blank(name, value, len(value))))
@@ -127,10 +131,12 @@ class Regions:
         scores: Tensor | None = None,
         texts: tuple[str, ...] | None = None,
         quads: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> Regions:
         """Return the regions of one image, a batch of one; see the class."""
         index = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
-        return cls(kind, boxes, index, image_size, 1, keypoints=keypoints, scores=scores, texts=texts, quads=quads)
+        given = {"keypoints": keypoints, "scores": scores, "texts": texts, "quads": quads, "weights": weights}
+        return cls(kind, boxes, index, image_size, 1, **given)  # type: ignore[arg-type]  # of their fields
 
     @classmethod
     def trusted(cls, **values: Any) -> Regions:
@@ -162,7 +168,8 @@ class Regions:
         """
         moved = {name: value.to(device, non_blocking=non_blocking) for name, value in self.laid_out()._parts().items()}
         if dtype is not None:
-            moved |= {n: v.to(dtype) for n, v in moved.items() if isinstance(v, Tensor) and v.is_floating_point()}
+            kept = {n: v for n, v in moved.items() if isinstance(v, Tensor) and v.is_floating_point()}
+            moved.update({n: v.to(dtype) for n, v in kept.items()})
         return self.changed(**moved)
 
     def pin_memory(self) -> Regions:
@@ -171,7 +178,7 @@ class Regions:
 
     def _parts(self) -> dict[str, Tensor | Layout]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor | Layout)}
+        return {name: value for name, value in values.items() if isinstance(value, (Tensor, Layout))}
 
     def select(self, index: Tensor) -> Regions:
         """Return the regions that a mask (R,) bool or an index (N,) int64 names, in that order."""
@@ -252,12 +259,14 @@ def check_shapes(regions: Regions) -> None:
             raise InputError(expected(name, f"({count}, {most}, 2)", str(tuple(points.shape))))
         if points is not None and not points.is_floating_point():
             raise InputError(expected(name, "floating point numbers", str(points.dtype)))
-    for name in ("scores", "valid"):
+    for name in ("scores", "valid", "weights"):
         value = getattr(regions, name)
         if value is not None and value.shape != (count,):
             raise InputError(expected(name, f"({count},)", str(tuple(value.shape))))
     if regions.valid is not None and regions.valid.dtype != torch.bool:
         raise InputError(expected("valid", "bool", str(regions.valid.dtype)))
+    if regions.weights is not None and not regions.weights.is_floating_point():
+        raise InputError(expected("weights", "floating point numbers", str(regions.weights.dtype)))
     if regions.texts is not None and len(regions.texts) != count:
         raise InputError(expected("texts", f"{count} of them", str(len(regions.texts))))
     flags = regions.annotated
@@ -286,6 +295,10 @@ def check_values(regions: Regions) -> None:
             raise InputError(expected(f"boxes[{first}] ({regions.kind})", wanted, str(got), advice))
     if regions.quads is not None:
         shapes.check_quads(regions.quads, regions.kind)
+    weights = regions.weights
+    if weights is not None and not bool((weights.isfinite() & (weights >= 0)).all()):
+        bad = float(weights[~(weights.isfinite() & (weights >= 0))][0])
+        raise InputError(expected(f"weights ({regions.kind})", "finite numbers, 0 or more", f"{bad:g}"))
     low, high = int(regions.image_index.min()), int(regions.image_index.max())
     if low < 0 or (regions.num_images is not None and high >= regions.num_images):
         limit = "" if regions.num_images is None else f" to {regions.num_images - 1}"

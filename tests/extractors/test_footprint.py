@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from skimage.transform import SimilarityTransform
+from skimage.transform import estimate_transform
 
 from regionloss import Regions, ResizeExtractor
 from tests.helpers import TEMPLATE, aligned, images
@@ -29,7 +29,7 @@ def crop(batch: torch.Tensor, points: np.ndarray) -> np.ndarray:
 
 def by_scipy(image: np.ndarray, points: np.ndarray, reads: int = 24) -> np.ndarray:
     """The mean over a crop pixel's footprint, by 576 reads of the nearest pixel; enlarged, one bilinear read."""
-    back = SimilarityTransform.from_estimate(points, np.array(TEMPLATE)).inverse
+    back = estimate_transform("similarity", points, np.array(TEMPLATE)).inverse
     order, reads = (1, 1) if back.scale <= 1 else (0, reads)
     along = ((np.arange(20)[:, None]) + (np.arange(reads) + 0.5) / reads).ravel()
     y, x = np.meshgrid(along, along, indexing="ij")
@@ -67,7 +67,7 @@ def test_a_slope_is_read_where_the_transform_says(shrink: float) -> None:
     y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) + 0.5 for n in SIZE), indexing="ij")
     points = keypoints(shrink)
     found = crop(torch.stack([x, y, x + y])[None], points)
-    back = SimilarityTransform.from_estimate(points, np.array(TEMPLATE)).inverse
+    back = estimate_transform("similarity", points, np.array(TEMPLATE)).inverse
     centres = np.stack(np.meshgrid(np.arange(20) + 0.5, np.arange(20) + 0.5), -1)
     expected = back(centres.reshape(-1, 2)).reshape(20, 20, 2)
     np.testing.assert_allclose(found[0], expected[..., 0], atol=1e-6)
