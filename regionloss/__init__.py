@@ -18,13 +18,20 @@ _ROOMS = {
     "detectors.detect": ("detect",),
     "distances": ("NormalisedL2", "SquaredL2"),
     "errors": ("RegionLossError",),
-    "extractors": ("AlignedExtractor", "LetterboxExtractor", "RegionExtractor", "ResizeExtractor"),
+    "extractors": (
+        "AlignedExtractor",
+        "LetterboxExtractor",
+        "RectifiedExtractor",
+        "RegionExtractor",
+        "ResizeExtractor",
+    ),
     "hooks": ("hookimpl",),
     "hosts.bind_batch": ("bind_batch",),
     "hosts.collate": ("RegionCollate",),
     "hosts.host_spec": ("HostSpec", "Turn"),
     "hosts.published": ("use_regions",),
     "hosts.region_finder": ("RegionFinder",),
+    "hosts.watch": ("watch_gradients",),
     "hosts.wrap": ("wrap",),
     "judges": ("Embedding", "Judge", "Reading"),
     "losses": ("LossOutput", "LossTerms", "RegionPerceptualLoss", "Term"),
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
     from regionloss.extractors.aligned import AlignedExtractor as AlignedExtractor
     from regionloss.extractors.base import RegionExtractor as RegionExtractor
     from regionloss.extractors.letterbox import LetterboxExtractor as LetterboxExtractor
+    from regionloss.extractors.quadrilateral import RectifiedExtractor as RectifiedExtractor
     from regionloss.extractors.resize import ResizeExtractor as ResizeExtractor
     from regionloss.hooks import hookimpl as hookimpl
     from regionloss.hosts.bind_batch import bind_batch as bind_batch
@@ -57,6 +65,7 @@ if TYPE_CHECKING:
     from regionloss.hosts.host_spec import Turn as Turn
     from regionloss.hosts.published import use_regions as use_regions
     from regionloss.hosts.region_finder import RegionFinder as RegionFinder
+    from regionloss.hosts.watch import watch_gradients as watch_gradients
     from regionloss.hosts.wrap import wrap as wrap
     from regionloss.judges import Embedding as Embedding
     from regionloss.judges import Judge as Judge

@@ -47,7 +47,7 @@ ARROWS: dict[str, set[str]] = {
     | {"compat", "console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
     "pictures": BASE | {"losses", "data/images", "data/shards", "data/sidecars"},
     "evaluation/metrics": BASE,
-    "autoencoders": BASE | {"hooks", "weights"},
+    "autoencoders": BASE | {"compat", "disk", "hooks", "weights"},
     "evaluation/pairs": BASE | {"autoencoders", "data/images", "data/shards", "data/sidecars"},
     "evaluation/benchmarks": BASE | {"judges", "losses", "evaluation/metrics", "evaluation/pairs"},
     "evaluation": BASE
@@ -75,9 +75,11 @@ REFERENCE_ARROWS: dict[str, set[str]] = {
     "objective": {"schema", "tokenizers"},
     "data": {"schema"},
     "calibration": {"objective", "tokenizers"},
+    "generator": {"tokenizers"},
+    "tokens": {"tokenizers"},
     "training": {"schema", "tokenizers"},
     "trainers": {"data", "objective", "quantizers", "schema", "tokenizers", "training"},
-    "cli": {"calibration", "data", "objective", "tokenizers"},
+    "cli": {"calibration", "data", "generator", "objective", "tokenizers", "tokens"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
 LATE = {

@@ -74,9 +74,9 @@ def compare(
 def by_source(features: Features, heads: Heads, crops: Tensor, backbone: nn.Module) -> dict[str, Features]:
     """Return levels, and what heads say behind them, by what they are; raises InputError unless they are of R crops."""
     where = f"backbone ({name_of(backbone)})"
-    count = len(features) - len(heads) if isinstance(features, tuple | list) else 0
+    count = len(features) - len(heads) if isinstance(features, (tuple, list)) else 0
     if count < 1:
-        got = "none" if isinstance(features, tuple | list) else type(features).__name__
+        got = "none" if isinstance(features, (tuple, list)) else type(features).__name__
         raise InputError(expected(where, "a tuple of levels (R, C, ...)", got))
     for level in features:
         check_made(level, crops, (len(crops), None), where, more=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from regionloss.errors import RegionLossError, UnknownNameError, did_you_mean, expected
-from regionloss.hooks.catalogue import Catalogue, catalogue
+from regionloss.hooks.catalogue import Catalogue, catalogue, load_target
 from regionloss.hooks.options import checked_options
 from regionloss.hooks.records import TermRecord
 from regionloss.hooks.term_parts import PARTS, ChosenPart, chosen_parts
@@ -60,7 +60,9 @@ def part_problems(
 ) -> Iterator[Problem]:
     """Yield what is wrong with one component: its name, its import, its options."""
     try:
-        target = catalogue.load(kind, name, plugin=plugin)
+        component = catalogue.find(kind, name, plugin=plugin)
+        target = load_target(component)
+        options = component.options(options)
     except RegionLossError as error:
         yield Problem((*path, "name"), str(error), type(error))
         return

@@ -115,7 +115,10 @@ class _Used:
 
         A file that an option gives by its path is named by that.
         """
-        defaults = defaults_of(load_target(component)).values()
+        target = load_target(component)
+        if hasattr(target, "weights_of"):  # it looks for them where other libraries keep theirs
+            options = {**options, "weights": target.weights_of(options)}
+        defaults = defaults_of(target).values()
         replaced = {default for default in defaults if isinstance(default, str)}
         named = [value for value in options.values() if isinstance(value, str)]
         kept = [name for name in component.weights if name not in replaced or name in named]
@@ -157,7 +160,7 @@ def sha256_of(file: Path) -> str:
 def all_options(component: Component, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return `options` with the constructor's defaults, as plain data; a default that is none is left out."""
     target = load_target(component)
-    values, _ = checked_options(target, options)
+    values, _ = checked_options(target, component.options(options))
     plain = {}
     for name, value in (defaults_of(target) | values).items():
         try:
