@@ -61,45 +61,57 @@ class FeatureBackbone(Frozen):
     def forward(self, crops: Tensor) -> Features: ...
 
     @overload
-    def forward(self, crops: Tensor, target_crops: Tensor) -> tuple[Features, Features]: ...
+    def forward(self, crops: Tensor, target_crops: Tensor, heads: Sequence[str] = ()) -> tuple[Features, Features]: ...
 
-    def forward(self, crops: Tensor, target_crops: Tensor | None = None) -> Features | tuple[Features, Features]:
+    def forward(
+        self, crops: Tensor, target_crops: Tensor | None = None, heads: Sequence[str] = ()
+    ) -> Features | tuple[Features, Features]:
         """Return the chosen levels of crops (R, 3, h, w) in [-1, 1], each (R, C, ...).
 
         With `target_crops`, of the same shape, return both crops' levels in this one call; the target's carry no
-        gradient.
+        gradient. What the `heads` say (`backbones/heads.py`) follows behind the levels.
         """
         if target_crops is None:
             return self.features(crops)
         check_direction(crops, target_crops, "crops, target_crops")
-        return (self.apart if crops.device.type == "cpu" else self.together)(crops, target_crops)
+        return (self.apart if crops.device.type == "cpu" else self.together)(crops, target_crops, heads)
 
-    def apart(self, crops: Tensor, target_crops: Tensor) -> tuple[Features, Features]:
+    def apart(self, crops: Tensor, target_crops: Tensor, heads: Sequence[str] = ()) -> tuple[Features, Features]:
         """Return the levels of both in two calls: where arithmetic decides, the target's needs no backward pass."""
         with torch.no_grad():
-            target_features = self.features(target_crops)
-        return self.features(crops), target_features
+            target_features = self.described(target_crops, heads)
+        return self.described(crops, heads), target_features
 
-    def together(self, crops: Tensor, target_crops: Tensor) -> tuple[Features, Features]:
+    def together(self, crops: Tensor, target_crops: Tensor, heads: Sequence[str] = ()) -> tuple[Features, Features]:
         """Return the levels of both in one call of the network: on an accelerator launches decide."""
-        both = self.features(torch.cat([crops, target_crops]))
+        both = self.described(torch.cat([crops, target_crops]), heads)
         count = len(crops)
         return tuple(level[:count] for level in both), tuple(level[count:].detach() for level in both)
 
     def features(self, crops: Tensor) -> Features:
         """Return the chosen levels of one batch of crops."""
+        return self.computed(crops, ())
+
+    def described(self, crops: Tensor, heads: Sequence[str]) -> Features:
+        """Return the same with what the heads say behind it."""
+        return self.computed(crops, heads) if heads else self.features(crops)
+
+    def computed(self, crops: Tensor, heads: Sequence[str]) -> Features:
+        """Return levels, then heads, of one call of the network."""
         network = self.network_for(crops)
         with nullcontext() if self.autocast else without_autocast(crops):
             images = self.input_spec(crops)
             if self.channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
             found = self.levels(network, images)
-        levels = [found] if isinstance(found, Tensor) else found
-        if not isinstance(levels, tuple | list):
-            wanted = "feature maps (R, C, ...), a list of levels or one"
-            raise InputError(expected(type(self).__name__, wanted, type(levels).__name__))
+            levels = [found] if isinstance(found, Tensor) else found
+            if not isinstance(levels, (tuple, list)):
+                wanted = "feature maps (R, C, ...), a list of levels or one"
+                raise InputError(expected(type(self).__name__, wanted, type(levels).__name__))
+            said = [getattr(self, head)(network, levels) for head in heads]
         chosen = tuple(levels) if self.out_indices is None else self.picked(levels, self.out_indices)
-        return tuple(self.as_map(level, (images.shape[2], images.shape[3])) for level in chosen)
+        size = (images.shape[2], images.shape[3])
+        return (*(self.as_map(level, size) for level in chosen), *said)
 
     def as_map(self, level: Tensor, size: tuple[int, int]) -> Tensor:
         """Return a level as a map (R, C, h, w), or as the vectors (R, C) that it has, of images of this size.

@@ -33,6 +33,11 @@ def register_region_extractors(register: RegisterComponent) -> None:
     aligned = "keypoints brought onto a template by a similarity (the paper's crop for faces)"
     for name, target, summary in (
         ("resize", "resize:ResizeExtractor", "box squashed to one size (the paper's crop for text)"),
+        (
+            "rectified",
+            "quadrilateral:RectifiedExtractor",
+            "corners brought onto one size by a perspective map; boxes resized",
+        ),
         ("letterbox", "letterbox:LetterboxExtractor", "box fitted into one size, aspect ratio kept, padded"),
         ("aligned", "aligned:AlignedExtractor", aligned),
         ("whole-image", "whole_image:WholeImageExtractor", "the image itself, once for each of its regions"),
@@ -107,6 +112,7 @@ def register_terms(register: RegisterTerm) -> None:
             extractor="letterbox",
             backbone=backbone,
             options={"extractor": {"size": [128, 128]}},
+            weight=4.0,
             licence=licence,
             summary=summary,
         )
@@ -120,8 +126,15 @@ def register_distances(register: RegisterComponent) -> None:
     for name, target, summary in (
         ("squared-l2", "squared_l2:SquaredL2", squared),
         ("normalised-l2", "normalised_l2:NormalisedL2", normalised),
+        ("l1", "l1:L1", "absolute difference of levels, an embedding or logits; of unit length by option"),
+        ("cosine", "cosine:Cosine", "1 - cosine of embeddings (the usual identity loss), levels or logits"),
+        ("gram", "gram:Gram", "squared difference of Gram matrices: texture, not place"),
+        ("kl", "kl:KL", "divergence of a reader's probabilities for the target and its reconstruction"),
+        ("ctc", "ctc:CTC", "how well a reader reads the regions' known texts in the reconstruction"),
     ):
         register(name, f"regionloss.distances.{target}", licence=OURS, summary=summary)
+    summary = "several distances with a weight each, in one call of the network"
+    register("weighted-sum", "regionloss.recipe.weighted_sum:weighted_sum", licence=OURS, summary=summary)
 
 
 @hookimpl
@@ -148,6 +161,12 @@ def register_hosts(register: RegisterTarget) -> None:
     register("open-magvit2", f"{room}:OPEN_MAGVIT2", summary="SEED Open-MAGVIT2: VQLPIPSWithDiscriminator")
     register("ibq", f"{room}:IBQ", summary="SEED IBQ: VQLPIPSWithDiscriminator")
     register("wetok", f"{room}:WETOK", summary="WeTok: VQLPIPSWithDiscriminator, decoder turn included")
+    register("sgm", f"{room}:SGM", summary="generative-models (SDXL's VAE): GeneralLPIPSWithDiscriminator")
+    register("va-vae", f"{room}:VA_VAE", summary="VA-VAE (LightningDiT): LPIPSWithDiscriminator")
+    register("xq-gan", f"{room}:XQ_GAN", summary="XQ-GAN, ImageFolder: VQLoss")
+    register("rda", f"{room}:RDA", summary="RDA: ResFreqVQLoss, the repaired picture")
+    register("restoreformer", f"{room}:RESTOREFORMER", summary="RestoreFormer: VQLPIPSWithDiscriminator... of faces")
+    register("vfmtok", f"{room}:VFMTOK", summary="VFMTok: VQLoss")
 
 
 @hookimpl

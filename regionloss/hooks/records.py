@@ -148,6 +148,7 @@ class TermRecord(Registered):
     distance: str
     weighting: str
     options: Mapping[str, Mapping[str, object]]
+    weight: float
     default: bool
     licence: str
     summary: str

@@ -61,6 +61,7 @@ class RegisterTerm(Protocol):
         distance: str = "squared-l2",
         weighting: str = "area",
         options: Mapping[str, Mapping[str, object]] | None = None,
+        weight: float = 1.0,
         default: bool = False,
         licence: str,
         summary: str,
@@ -77,6 +78,8 @@ class RegisterTerm(Protocol):
             distance: Name of a distance.
             weighting: Name of an area weighting.
             options: Constructor options by part, e.g. `{"extractor": {"size": [32, 128]}}`.
+            weight: What it counts where nobody says: the weight at which its gradient is about that of l1 + 0.5 LPIPS
+                on images of its kind (`regionloss calibrate --reference rest` measures it).
             default: True for the one term that the plugin's bare name stands for.
             licence: Licence of the combination, as for a component.
             summary: One line that tables show.

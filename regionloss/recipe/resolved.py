@@ -17,7 +17,7 @@ from regionloss.hooks.catalogue import Catalogue, load_target
 from regionloss.hooks.options import checked_options, defaults_of
 from regionloss.hooks.records import Component
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
-from regionloss.recipe.build import build_trainer
+from regionloss.recipe.build import build_trainer, weight_of
 from regionloss.recipe.load import Loaded
 from regionloss.recipe.schema import Recipe, TermsFile, TermUse
 
@@ -72,7 +72,7 @@ def _term(use: TermUse, used: _Used) -> dict[str, Any]:
     term: dict[str, Any] = {
         "use": record.canonical,
         "kind": use.kind or record.kind,
-        "weight": use.weight,
+        "weight": to_jsonable_python(weight_of(use, record)),
         "start_step": use.start_step,
     }
     for kind, part in chosen_parts(record, use.changes, use.kind).items():

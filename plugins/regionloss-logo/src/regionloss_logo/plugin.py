@@ -37,6 +37,7 @@ def register_terms(register: RegisterTerm) -> None:
         extractor="letterbox",
         backbone="torchvision",
         options={"extractor": {"size": [128, 128], "fill": 0.0}},
+        weight=0.01,
         default=True,
         licence=MOBILENET,
         summary="MobileNetV2's features of logos, found by template; all weights ship in a package",

@@ -139,19 +139,26 @@ def register_judges(register: RegisterTarget) -> None:
 def register_terms(register: RegisterTerm) -> None:
     """Named text terms."""
     crop = {"extractor": {"size": [32, 128]}}
-    text = partial(register, kind="text", extractor="resize")
+    text = partial(register, kind="text", extractor="rectified")
     easyocr = partial(text, detector="ppocr", backbone="crnn-english-g2", licence=EASYOCR_LICENCE)
     easyocr(
         "packaged",
         options=crop,
+        weight=0.0025,
         default=True,
         summary="text, with weights that ship in packages",
     )
     easyocr(
         "balanced",
         options={**crop, "backbone": {"balance": True}},
+        weight=4.0,
         summary="as packaged, with an equal say for each level (values some 300 times smaller)",
     )
+    nano = partial(text, detector="ppocr", backbone="nano-ocr", options=crop, licence=NANO_LICENCE)
+    nano(
+        "reading", distance="kl", weight=0.1, summary="what nano-ocr reads in both, letter by letter: its probabilities"
+    )
+    nano("transcription", distance="ctc", weight=0.04, summary="whether nano-ocr reads the known texts of the regions")
     text(
         "ppocr-v6",
         detector="ppocr",
@@ -177,6 +184,7 @@ def register_terms(register: RegisterTerm) -> None:
         distance="normalised-l2",
         weighting="uniform",
         options={"distance": {"levels": "sum"}},
+        weight=0.01,
         licence=CRAFT_LICENCE,
         summary="whole images in CRAFT's features, as OCR-VQGAN compares them",
     )
