@@ -76,6 +76,7 @@ class TrainableAutoencoder(ABC):
         codebook_size: Number of codes; None where latents are continuous.
         weights_sha256: Hash of the weights that were read.
         facts: Words and numbers about it that tables show beside its name; `notes`, if there, are sentences to print.
+        asked_last: Whether other classes that accept the same file go first: of one that cannot tell without reading.
     """
 
     module: nn.Module
@@ -84,6 +85,7 @@ class TrainableAutoencoder(ABC):
     codebook_size: int | None = None
     weights_sha256: str
     facts: dict[str, object]
+    asked_last: bool = False
 
     @abstractmethod
     def __init__(self, path: Path, device: torch.device) -> None:
@@ -137,8 +139,9 @@ class TrainableAutoencoder(ABC):
 
     def set_checkpointing(self, on: bool) -> bool:
         """Recompute the activations of the decoder's blocks in backward, or keep them; return whether it can do so."""
-        set_recomputed(units_of(self.parts["decoder"][-1]), on)
-        return True
+        blocks = list(units_of(self.parts["decoder"][-1]))
+        set_recomputed(blocks, on)
+        return bool(blocks)
 
     def set_trainable(self, parts: Iterable[str] = ("decoder",)) -> list[nn.Parameter]:
         """Let only these parts learn, in evaluation mode all the same; return their weights.

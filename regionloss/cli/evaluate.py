@@ -194,6 +194,10 @@ def autoencoder(
     from regionloss.evaluation.pairs import AutoencoderReconstructions
 
     found = open_autoencoder(path, device, options, where)
+    side = getattr(found, "side", None)
+    if side is not None and size != side:
+        got = "none" if size is None else str(size)
+        raise InputError(expected("--size", f"{side}, the one size that this autoencoder takes", got))
     if size is not None and size % found.multiple:
         near = max(found.multiple, round(size / found.multiple) * found.multiple)
         raise InputError(expected("--size", f"a multiple of {found.multiple}", str(size), f"Try {near}."))
