@@ -29,7 +29,8 @@ def evaluate(
     data: Annotated[list[str], typer.Option(help="TokBench's folder, or images: folders, tar files; repeatable.")],
     out: Annotated[Path, typer.Option(help="Folder of the results.")],
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", "--autoencoder", help="Tokenizer file, or a folder of diffusers.")
+        Path | None,
+        typer.Option("--checkpoint", "--autoencoder", help="Tokenizer file; folder, file or cached name of diffusers."),
     ] = None,
     reconstructions: Annotated[
         Path | None, typer.Option(help="Folder of images that any tokenizer has made, named as the originals.")

@@ -203,45 +203,8 @@ def register_autoencoders(register: RegisterTarget) -> None:
     """Autoencoders: classes that read one kind of file or folder, `regionloss.autoencoders.Autoencoder`.
 
     `regionloss evaluate --autoencoder PATH` asks each whether it `accepts` what lies there. One that extends
-    `TrainableAutoencoder` is also trained, and written back. Where its module has an `encoder` and a `decoder`, this is
-    a whole one; it is registered as `register("patches", "my_package.patches:PatchFile", summary="...")`:
-
-    ```python
-    from pathlib import Path
-
-    import torch
-    from torch import Tensor, nn
-
-    from regionloss.autoencoders import Encoded, TrainableAutoencoder
-    from regionloss.weights import load_strictly, sha256_of
-
-
-    class PatchFile(TrainableAutoencoder):
-        multiple = 8
-
-        def __init__(self, path: Path, device: torch.device) -> None:
-            self.module = nn.Module()
-            self.module.encoder = nn.Conv2d(3, 48, 8, stride=8)
-            self.module.decoder = nn.ConvTranspose2d(48, 3, 8, stride=8)
-            load_strictly(self.module, path)
-            self.module.to(device).eval().requires_grad_(False)
-            self.weights_sha256, self.facts = sha256_of(path), {"kind": "patches"}
-
-        @classmethod
-        def accepts(cls, path: Path) -> bool:
-            return path.suffix == ".patches"
-
-        def encode(self, images: Tensor) -> Encoded:
-            return Encoded(self.module.encoder(images))
-
-        def decode(self, latents: Tensor) -> Tensor:
-            return self.module.decoder(latents)
-
-        def save(self, path: Path) -> Path:
-            path.mkdir(parents=True, exist_ok=True)
-            torch.save(self.module.state_dict(), path / "model.patches")
-            return path / "model.patches"
-    ```
+    `TrainableAutoencoder` is also trained, and written back: `help(regionloss.autoencoders.TrainableAutoencoder)` shows
+    a whole one, 30 lines.
     """
 
 

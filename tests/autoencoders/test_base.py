@@ -1,4 +1,4 @@
-"""A third party's class: the one that the documentation of the hook shows, and one that only reconstructs."""
+"""A third party's class: the one that the documentation shows, and one that only reconstructs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regionloss.autoencoders import Output, open_trainable
+from regionloss.autoencoders import Output, TrainableAutoencoder, open_trainable
+from regionloss.cli.evaluate import autoencoder
 from regionloss.errors import InputError, UnknownNameError
-from regionloss.hooks import specs
 from regionloss.hooks.catalogue import build_catalogue
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def register_autoencoders(register):
     register("frozen", "patches:Frozen", summary="a file that only reconstructs")
 
 class Frozen:
-    multiple, codebook_size, weights_sha256, facts = 1, None, "", {}
+    multiple, side, codebook_size, weights_sha256, facts = 1, 32, None, "", {}
     def __init__(self, path, device):
         pass
     @classmethod
@@ -37,8 +37,8 @@ class Frozen:
 
 
 def shown() -> str:
-    """The class in the documentation of the hook."""
-    docstring = specs.register_autoencoders.__doc__
+    """The class in the documentation."""
+    docstring = TrainableAutoencoder.__doc__
     assert docstring is not None
     block = re.search(r"```python\n(.*?)```", docstring, re.DOTALL)
     assert block is not None
@@ -51,8 +51,7 @@ def opened(tmp_path: Path) -> Any:
     network = nn.ModuleDict({"encoder": nn.Conv2d(3, 48, 8, stride=8), "decoder": nn.ConvTranspose2d(48, 3, 8, 8)})
     torch.save(network.state_dict(), tmp_path / "one.patches")
     (tmp_path / "one.frozen").touch()
-    where = build_catalogue(files=[tmp_path / "patches.py"])
-    return lambda name: open_trainable(tmp_path / name, CPU, where=where)
+    return lambda name: open_trainable(tmp_path / name, CPU, where=build_catalogue(files=[tmp_path / "patches.py"]))
 
 
 def test_the_documented_class_is_trained_saved_and_read(opened: Any, tmp_path: Path) -> None:
@@ -82,3 +81,13 @@ def test_what_cannot_learn_is_a_sentence(opened: Any) -> None:
         found.set_trainable([])
     with pytest.raises(InputError, match="can be trained, got 'Frozen', which only reconstructs"):
         opened("one.frozen")
+
+
+def test_one_size_is_asked_for_before_anything_is_judged(opened: Any, tmp_path: Path) -> None:
+    where = build_catalogue(files=[tmp_path / "patches.py"])
+    for size, got in ((None, "none"), (64, "64")):
+        with pytest.raises(
+            InputError, match=f"--size: expected 32, the one size that this autoencoder takes, got {got}"
+        ):
+            autoencoder(tmp_path / "one.frozen", CPU, {}, where, "", size)
+    assert autoencoder(tmp_path / "one.frozen", CPU, {}, where, "", 32).name == "one"
