@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from insighttok_ref.calibration.measurement import REST, Pulls
 from regionloss.errors import RegionLossError, WeightsError
-from regionloss.losses import LossTerms
+from regionloss.losses import LossTerms, told
 from regionloss.recipe import build_detectors, build_terms, load_choice
 
 #: The text term of the paper's set-up; where its weights are not to be had, the packaged one at the weight of
@@ -77,7 +77,7 @@ def _standard(choice: str, what: str) -> Standard:
     except RegionLossError:
         # Its regions do not depend on who finds them; the paper's detector is harder to get than its network.
         detectors = build_detectors(load_choice(terms[name].kind))
-    return Standard(f"{name} at weight {terms[name].weight:g} ({what})", terms, detectors)
+    return Standard(f"{name} at weight {told(terms[name].weight)} ({what})", terms, detectors)
 
 
 def reference_of(standard: Standard | None, measured: list[Pulls], rows: list[Pulls], field: str) -> Reference | None:

@@ -3,11 +3,15 @@
 from regionloss.losses.region_perceptual import RegionPerceptualLoss
 from regionloss.losses.terms import LossOutput, LossTerms, Term
 from regionloss.losses.whole_image import PerceptualLoss
+from regionloss.schedules import LAST_STEP, WeightSchedule, told
 
 __all__ = [
+    "LAST_STEP",
     "LossOutput",
     "LossTerms",
     "PerceptualLoss",
     "RegionPerceptualLoss",
     "Term",
+    "WeightSchedule",
+    "told",
 ]
