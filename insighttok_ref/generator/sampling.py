@@ -39,7 +39,7 @@ class Continuation:
     """A model with what it has read: it is told ids at places of an image, and says what may follow each.
 
     Args:
-        model: The generator.
+        model: Generator whose image is drawn.
         prompts: B rows of text ids.
         count: Number n of ids of an image.
         sampling: How logits become probabilities.
