@@ -18,7 +18,8 @@ def schema(stored: bool = False) -> pa.Schema:
     """Return the Arrow schema of version 1.
 
     Args:
-        stored: As files hold it: before 26, pyarrow does not read back lists of a fixed size that may be null.
+        stored: Whether it is the schema of files, without lists of a fixed size that may be null, which pyarrow before
+            26 does not read back.
     """
     import pyarrow as pa
 
