@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -160,9 +159,8 @@ class Evaluation:
 
     def pair(self, original: Original, facts: Facts) -> Pair:
         """Return an original with its reconstruction; count what it took, and its bits."""
-        began = time.perf_counter()
         reconstruction = self.reconstructions.of(original)
-        facts["seconds"] += time.perf_counter() - began
+        facts["seconds"] += reconstruction.seconds
         facts["images"] += 1
         if reconstruction.ids is not None and reconstruction.resolution is not None:
             facts["tokens"] += reconstruction.ids.numel()
@@ -274,7 +272,8 @@ def untranscribed(instances: Any) -> list[str]:
     sources = instances["truth_from"].to_pylist()
     own, every = sources.count("judge"), sum(map(bool, sources))
     said = f"{own} of {every} readings are compared with what the judge reads in the original: nobody transcribed them"
-    return [f"{said}, and what the originals reach says nothing."] if own else []
+    advice = " (their group is 'truth=transcription')" if own < every else ""
+    return [f"{said}. What the originals reach is known of transcribed ones alone{advice}."] if own else []
 
 
 def identity_of(images: Any) -> str:

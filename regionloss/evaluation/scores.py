@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ORIGINAL = "original/"
+#: Column that tells transcribed texts from those whose truth is the judge's own reading of the original.
+TRUTH = "truth"
 #: Values of a column from which on it is a name and makes no groups.
 MANY = 50
 DRAWS = 1000
@@ -57,7 +59,9 @@ def instance_scores(benchmark: str, measures: Mapping[str, Measure], table: pa.T
     scores = []
     keys, sizes, columns = table["key"].to_pylist(), words(table["group"]), labels(table["columns"])
     owners = np.unique(np.array(keys, dtype=object).astype(str), return_inverse=True)[1] if keys else np.zeros(0, int)
-    judges, values = words(table["judge"]), mapped(table["values"])
+    judges, values, sources = words(table["judge"]), mapped(table["values"]), words(table["truth_from"])
+    if len({*sources} - {None}) > 1:  # what the originals reach is known of the transcribed ones alone
+        columns = {TRUTH: sources} | columns
     for name, measure in measures.items():
         if measure.per != "instance" or name not in values:
             continue

@@ -68,6 +68,7 @@ def test_a_folder_of_reconstructions_is_judged_beside_its_ceiling(tokbench: Path
     rows = read_results(out).instances.to_pylist()
     assert [row["read"] for row in rows[3:]] == list(WORDS)
     assert all(row["target"] and row["crop"] for row in rows)
+    assert "images_per_second" not in summary.facts  # to read files is nobody's throughput
     again = evaluate(*sources, "--out", out, *ONE)
     assert "has these results already" in again.output
 
@@ -137,18 +138,24 @@ def test_a_tokenizer_s_file_is_called_as_its_folder(tmp_path: Path) -> None:
     assert [name_of(tmp_path / place) for place in places] == ["ours", "ours", "v1.5", "llamagen"]
 
 
-def test_what_nobody_transcribed_has_no_ceiling_and_is_told(tokbench: Path) -> None:
+@pytest.mark.parametrize(("removed", "ceilings"), [(6, (None, None)), (5, (None, 1.0))])
+def test_what_nobody_transcribed_has_no_ceiling_and_is_told(
+    tokbench: Path, removed: int, ceilings: tuple[float | None, float | None]
+) -> None:
     listed = json.loads((tokbench / "tokbench" / "text_shop.json").read_text())
-    for image in listed:
-        image["annotations"] = [{**one, "rec": ""} for one in image["annotations"]]
+    words = [one for image in listed for one in image["annotations"]]
+    for one in words[:removed]:
+        one["rec"] = ""
     (tokbench / "tokbench" / "text_shop.json").write_text(json.dumps(listed), encoding="utf-8")
     sources = ("--reconstructions", tokbench / "same", "--data", tokbench / "tokbench", "--suite", "text")
     done = evaluate(*sources, "--out", tokbench / "results", "--judges", "text/ppocr-v6")
     assert done.exit_code == 0, done.output
-    assert "6 of 6 readings are compared with what the judge reads in the original" in done.output
-    score = read_results(tokbench / "results").summary.score("t_acc")
-    assert score is not None
-    assert (score.value, score.ceiling) == (1.0, None)
+    assert f"{removed} of 6 readings are compared with what the judge reads in the original" in done.output
+    summary = read_results(tokbench / "results").summary
+    every, transcribed = summary.score("t_acc"), summary.score("t_acc", "truth=transcription")
+    assert every is not None
+    assert (every.value, every.count) == (1.0, 6)
+    assert (every.ceiling, transcribed and transcribed.ceiling) == ceilings
 
 
 def test_a_size_is_an_autoencoder_s(tokbench: Path) -> None:

@@ -92,8 +92,7 @@ def evaluation(tmp_path: Path) -> Evaluation:
 
 
 def contents(results: Results) -> tuple[object, ...]:
-    facts = {name: value for name, value in results.summary.facts.items() if name != "images_per_second"}
-    return replace(results.summary, facts=facts), results.images.to_pylist(), results.instances.to_pylist()
+    return results.summary, results.images.to_pylist(), results.instances.to_pylist()
 
 
 def test_scores_are_the_plain_means(evaluation: Evaluation) -> None:

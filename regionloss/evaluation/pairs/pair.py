@@ -93,11 +93,13 @@ class Reconstruction:
         image: (3, H, W) in [-1, 1], 8-bit values, of its original's size.
         ids: Codes, integers of any shape; None where there are none, or only the images are known.
         resolution: `(H, W)` that the autoencoder saw, pixels; None where it is not known.
+        seconds: How long it took; 0 where that is not known.
     """
 
     image: Tensor
     ids: Tensor | None = None
     resolution: tuple[int, int] | None = None
+    seconds: float = 0.0
 
 
 class Reconstructions(Protocol):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from regionloss.autoencoders import Autoencoder
+from regionloss.autoencoders import Autoencoder, Output
 from regionloss.data.images.files import MOST_PIXELS, to_image, to_tensor
 from regionloss.data.images.fit import fit, restore
 from regionloss.errors import InputError
@@ -80,13 +82,19 @@ class AutoencoderReconstructions:
         """Return the reconstruction of an original, in 8 bits as a file would hold it."""
         if self.size is not None:
             fitted = fit(to_image(original.image), (self.size, self.size))
-            output = self.autoencoder.reconstruct(to_tensor([fitted.canvas]))
+            output, seconds = self.timed(to_tensor([fitted.canvas]))
             image = to_tensor([restore(to_image(output.images[0]), fitted)])[0]
-            return Reconstruction(image, output.ids, (self.size, self.size))
+            return Reconstruction(image, output.ids, (self.size, self.size), seconds)
         height, width = original.image.shape[1:]
         multiple = self.autoencoder.multiple
         more = (-width % multiple, -height % multiple)
         padded = torch.nn.functional.pad(original.image[None], (0, more[0], 0, more[1]), mode="replicate")
-        output = self.autoencoder.reconstruct(padded)
+        output, seconds = self.timed(padded)
         image = to_tensor([to_image(output.images[0, :, :height, :width])])[0]
-        return Reconstruction(image, output.ids, (padded.shape[2], padded.shape[3]))
+        return Reconstruction(image, output.ids, (padded.shape[2], padded.shape[3]), seconds)
+
+    def timed(self, images: Tensor) -> tuple[Output, float]:
+        """Return images (1, 3, H, W) as they come back, on the CPU, and the seconds that it took."""
+        began = time.perf_counter()
+        output = self.autoencoder.reconstruct(images)
+        return output, time.perf_counter() - began
