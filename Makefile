@@ -9,8 +9,7 @@ LOWEST := .venv/lowest
 # What is near to torch, numpy, pydantic, pillow and pyarrow, quick ones first.
 LOWEST_TESTS := tests/regions tests/weightings tests/extractors tests/losses tests/hosts/test_calls.py \
 	tests/recipe tests/hooks/test_options.py tests/data/images/test_files.py tests/data/sidecars/test_sidecar.py \
-	tests/insighttok_ref/objective tests/evaluation/metrics tests/evaluation/test_run.py \
-	tests/insighttok_ref/trainers/tokenizer/test_quickstart.py
+	tests/insighttok_ref/objective tests/evaluation/metrics tests/evaluation/test_run.py
 # Slow ones, and those of formats and sentences that older libraries do not have.
 LOWEST_SPARED := tests/losses/test_two_ranks.py $(addprefix tests/data/images/test_files.py::, \
 	test_damage_of_any_kind_is_a_sentence test_a_png_with_long_texts_is_read)
