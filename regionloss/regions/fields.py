@@ -1,4 +1,4 @@
-"""What each field of `Regions` may hold, and what stands in the row of a region that is not valid."""
+"""What may stand in the fields of regions: types, shapes, values, and what stands for a region that is none."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Regions:
     def changed(self, **values: Any) -> Regions:
         """Return these regions with other values, `trusted`; `dataclasses.replace` checks and lays out."""
         kept = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Regions.trusted(**kept | {"layout": None} | values)
+        return Regions.trusted(**{**kept, "layout": None, **values})
 
     def laid_out(self) -> Regions:
         """Return these regions with their layout, as far as it is known on the host."""
