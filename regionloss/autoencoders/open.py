@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import torch
 
-from regionloss.autoencoders.base import Autoencoder
+from regionloss.autoencoders.base import Autoencoder, TrainableAutoencoder
 from regionloss.errors import InputError, PluginError, expected
 from regionloss.hooks.catalogue import Catalogue, catalogue
 
@@ -51,3 +51,22 @@ def open_autoencoder(
     kinds = ", ".join(component.summary for component in known.components("autoencoder"))
     advice = " ".join(["Reconstruct with its own code, and give the images: --reconstructions FOLDER.", *reasons])
     raise InputError(expected(str(path), kinds or "an autoencoder", "something else", advice))
+
+
+def open_trainable(
+    path: Path,
+    device: torch.device,
+    options: Mapping[str, object] = NO_OPTIONS,
+    where: Catalogue | None = None,
+) -> TrainableAutoencoder:
+    """Return the autoencoder in a file or a folder as one whose weights can be trained; arguments as above.
+
+    Raises:
+        InputError: As above, or the class that accepts it only reconstructs.
+        WeightsError: Its weights are broken.
+    """
+    found = open_autoencoder(path, device, options, where)
+    if not isinstance(found, TrainableAutoencoder):
+        got = f"'{type(found).__name__}', which only reconstructs"
+        raise InputError(expected(str(path), "an autoencoder that can be trained", got))
+    return found
