@@ -25,13 +25,17 @@ class PartUse(_Strict):
     options: dict[str, Any] = {}
 
 
+#: The weight of a term whose trainer finds it.
+AUTO: Literal["auto"] = "auto"
+
+
 class TermUse(_Strict):
     """A registered term, with a weight, and what is to be different in it.
 
     Args:
         use: Name of the term, as `regionloss components term` lists it.
         kind: Kind of region that it reads, instead of its own; a term of no kind needs it.
-        weight: Weight in the sum (InsightTok, eq. 3).
+        weight: Weight in the sum (InsightTok, eq. 3); `auto` where the trainer finds it, as `finetune` does.
         start_step: First step at which it counts.
         detector: Name of another detector, or its name and options.
         extractor: The same for what cuts the crops.
@@ -42,7 +46,7 @@ class TermUse(_Strict):
 
     use: str
     kind: Annotated[str, Field(min_length=1)] | None = None
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] = 1.0
     start_step: Annotated[int, Field(ge=0)] = 0
     detector: str | PartUse | None = None
     extractor: str | PartUse | None = None

@@ -22,7 +22,7 @@ from regionloss.evaluation.report import Curves, Origin, write_report
 
 if TYPE_CHECKING:
     from insighttok_ref.tokenizers.base import Tokenizer
-    from insighttok_ref.trainers.tokenizer.session import Session
+    from insighttok_ref.trainers.tokenizer.tokenizer_session import TokenizerSession
     from regionloss.data.batches import Batch
     from regionloss.judges import Judge
 
@@ -38,7 +38,7 @@ KEYS = {
 }
 
 
-def report(session: Session, judges: Mapping[str, Judge], notes: Sequence[str]) -> Path:
+def report(session: TokenizerSession, judges: Mapping[str, Judge], notes: Sequence[str]) -> Path:
     """Judge every part of a finished run, write its results and `report.html`, and return the page.
 
     The results of each part lie in `results/NAME`, where `regionloss compare` finds them, too.
@@ -72,7 +72,7 @@ def report(session: Session, judges: Mapping[str, Judge], notes: Sequence[str]) 
     )
 
 
-def judged(session: Session, part: Part, originals: HeldOut, judges: Mapping[str, Judge]) -> Results:
+def judged(session: TokenizerSession, part: Part, originals: HeldOut, judges: Mapping[str, Judge]) -> Results:
     """Return the results of a part's tokenizer on the test images."""
     model, options = session.tokenizer(part.name), session.trainer.evaluation
     images, ids = {}, {}
@@ -111,7 +111,7 @@ def afterwards(test: Mapping[str, Batch], judges: Mapping[str, Judge], parts: in
     return 2 * parts * SECONDS_A_WORD * sum(len(regions) for regions in found if regions is not None)
 
 
-def seconds(session: Session) -> dict[str, float]:
+def seconds(session: TokenizerSession) -> dict[str, float]:
     """Return how long each part trained, sittings before a stop included."""
     spent: dict[str, float] = {}
     for record in session.metrics.read():
