@@ -46,7 +46,7 @@ ARROWS: dict[str, set[str]] = {
     | {"compat", "console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
     "pictures": BASE | {"losses", "data/images", "data/shards", "data/sidecars"},
     "evaluation/metrics": BASE,
-    "autoencoders": BASE | {"hooks", "weights"},
+    "autoencoders": BASE | {"compat", "disk", "hooks", "weights"},
     "evaluation/pairs": BASE | {"autoencoders", "data/images", "data/shards", "data/sidecars"},
     "evaluation/benchmarks": BASE | {"judges", "losses", "evaluation/metrics", "evaluation/pairs"},
     "evaluation": BASE

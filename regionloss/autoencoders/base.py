@@ -10,12 +10,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from regionloss.autoencoders.parts import last_layer_of, parts_of
+from regionloss.autoencoders.recomputation import set_recomputed, units_of
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
 
 #: Parts that an autoencoder may have, in the order in which images pass them.
 PARTS = ("encoder", "quantizer", "decoder")
-#: The one file in a saved folder that programs for single files load.
-FILE = "autoencoder.safetensors"
 
 
 class Output(NamedTuple):
@@ -106,33 +106,39 @@ class TrainableAutoencoder(ABC):
     def decode(self, latents: Tensor) -> Tensor:
         """Return images (B, 3, H, W) around [-1, 1], not clamped, of the latents that `encode` gives."""
 
-    @property
     @abstractmethod
-    def parts(self) -> Mapping[str, tuple[nn.Module, ...]]:
-        """Modules by name: those of `PARTS` that there are, without overlap, then blocks of the decoder."""
-
-    @property
-    @abstractmethod
-    def last_layer(self) -> nn.Parameter:
-        """The weight of the decoder's last layer, where gradients of losses are compared."""
-
-    @abstractmethod
-    def save(self, path: Path) -> None:
-        """Write a folder that whoever wrote the original can load: same names, same configuration, same precision.
+    def save(self, path: Path) -> Path:
+        """Write what whoever wrote the original can load: same names, same configuration, same precision.
 
         Args:
-            path: The folder, new or empty; complete or not at all. Beside what a library loads, it holds `FILE` for
-                programs that load single files, under the names that they expect.
+            path: A folder, made where it is absent; what else is in it stays. Each file is complete or not there.
+
+        Returns:
+            The one file in it for programs that load single files, under the names that they expect.
 
         Raises:
-            InputError: The module no longer has the weights that were read, by their names.
+            InputError: The module no longer has the weights that were read, by their names, or the folder holds others.
             NotFiniteError: A weight is NaN or infinite, or would be in the file's precision.
             DiskError: The disk takes nothing.
         """
 
+    @property
+    def parts(self) -> Mapping[str, tuple[nn.Module, ...]]:
+        """Modules by name: those of `PARTS` that there are, without overlap, then blocks of the decoder.
+
+        Those of a module with an `encoder` and a `decoder`; `quantize`, `quant_conv` and `post_quant_conv` are theirs.
+        """
+        return parts_of(self.module)
+
+    @property
+    def last_layer(self) -> nn.Parameter:
+        """The weight of the decoder's last layer, where gradients of losses are compared."""
+        return last_layer_of(self.parts["decoder"][-1])
+
     def set_checkpointing(self, on: bool) -> bool:
-        """Recompute the decoder's activations in backward, or keep them; return whether the module can do so."""
-        return not on
+        """Recompute the activations of the decoder's blocks in backward, or keep them; return whether it can do so."""
+        set_recomputed(units_of(self.parts["decoder"][-1]), on)
+        return True
 
     def set_trainable(self, parts: Iterable[str] = ("decoder",)) -> list[nn.Parameter]:
         """Let only these parts learn, in evaluation mode all the same; return their weights.

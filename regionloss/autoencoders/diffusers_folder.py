@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from regionloss.autoencoders.base import Encoded, TrainableAutoencoder
-from regionloss.autoencoders.diffusers_files import CONFIG, commonest, configuration, folder_of, read_folder
+from regionloss.autoencoders.diffusers_files import CONFIG, STEM, commonest, configuration, folder_of, read_folder
 from regionloss.autoencoders.diffusers_writer import write
-from regionloss.autoencoders.families import blocks_of, family_of, last_layer_of, parts_of
-from regionloss.autoencoders.recomputation import set_recomputed
+from regionloss.autoencoders.families import family_of
 from regionloss.autoencoders.single_file import is_single_file, read_file
 from regionloss.errors import InputError, expected
 from regionloss.weights import sha256_of
@@ -56,14 +54,14 @@ class DiffusersAutoencoder(TrainableAutoencoder):
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """Whether a folder holds the configuration of a model of diffusers, or a file the names of an autoencoder."""
+        """Whether a folder holds configuration or weights of a model of diffusers, or a file the names of one."""
         folder = folder_of(path)
         if not folder.is_dir():
             return is_single_file(path)
         try:
             return bool(configuration(folder / CONFIG))
         except InputError:
-            return False
+            return any(folder.glob(f"{STEM}*"))
 
     def encode(self, images: Tensor) -> Encoded:
         """Return what the decoder takes, of images (B, 3, H, W) in [-1, 1]; no noise is drawn."""
@@ -75,24 +73,9 @@ class DiffusersAutoencoder(TrainableAutoencoder):
         """Return images (B, 3, H, W) around [-1, 1], not clamped, of the latents that `encode` gives."""
         return self.family.decode(self.model, latents)
 
-    @property
-    def parts(self) -> Mapping[str, tuple[nn.Module, ...]]:
-        """Modules by name: encoder, quantizer, decoder, then blocks of the decoder."""
-        return parts_of(self.model)
-
-    @property
-    def last_layer(self) -> nn.Parameter:
-        """The weight of the decoder's last layer."""
-        return last_layer_of(self.model.decoder)
-
-    def set_checkpointing(self, on: bool) -> bool:
-        """Compute activations of the decoder's blocks again in backward, or keep them; every family can do so."""
-        set_recomputed((block for _, block in blocks_of(self.model.decoder)), on)
-        return True
-
-    def save(self, path: Path) -> None:
-        """Write the folder, and the single file in it."""
-        write(path, self.read)
+    def save(self, path: Path) -> Path:
+        """Write configuration and weights as they were found, and the single file beside them; return its path."""
+        return write(path, self.read)
 
 
 def multiple_of(model: Any) -> int:

@@ -10,21 +10,25 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from regionloss.autoencoders.base import FILE
 from regionloss.autoencoders.diffusers_files import CONFIG, STEM, WEIGHTS, Read, commonest
 from regionloss.autoencoders.ldm_layout import ldm_names
 from regionloss.disk import scratch, to_disk
 from regionloss.errors import InputError, NotFiniteError, expected
 
 METADATA = {"format": "pt"}
+#: The one file in a folder that programs for single files load.
+FILE = "autoencoder.safetensors"
 
 
-def write(path: Path, read: Read) -> None:
+def write(path: Path, read: Read) -> Path:
     """Write configuration and weights of a model into a folder; the configuration last, since without it none is there.
 
     Args:
         path: The folder; what else is in it stays.
         read: The model, and what its file said.
+
+    Returns:
+        The file for programs that load single files.
 
     Raises:
         InputError: There is another model in it, or the model's weights no longer have the names that were read.
@@ -41,6 +45,7 @@ def write(path: Path, read: Read) -> None:
         path.mkdir(parents=True, exist_ok=True)
         for name in (f"{STEM}.safetensors", FILE, CONFIG):
             os.replace(temporary / name, path / name)
+    return path / FILE
 
 
 def refuse_other(path: Path, read: Read) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,7 +25,7 @@ def open_autoencoder(
     """Return the autoencoder in a file or a folder.
 
     Args:
-        path: The file or the folder.
+        path: The file, the folder, or a name (`owner/model`) in this machine's cache of the Hugging Face hub.
         device: Where it computes.
         options: Options of the class that reads it.
         where: Catalogue of the classes; None takes that of the installed plugins.
@@ -33,8 +34,7 @@ def open_autoencoder(
         InputError: There is nothing, or no class accepts it; or what the class says of its options.
         WeightsError: Its weights are broken.
     """
-    if not path.exists():
-        raise InputError(expected("autoencoder", "a file or a folder", f"'{path}', which is not there"))
+    path = path if path.exists() else cached(path)
     known, reasons = where or catalogue(), []
     for component in known.components("autoencoder"):
         try:
@@ -51,6 +51,22 @@ def open_autoencoder(
     kinds = ", ".join(component.summary for component in known.components("autoencoder"))
     advice = " ".join(["Reconstruct with its own code, and give the images: --reconstructions FOLDER.", *reasons])
     raise InputError(expected(str(path), kinds or "an autoencoder", "something else", advice))
+
+
+def cached(name: Path) -> Path:
+    """Return the folder of a model in this machine's cache of the Hugging Face hub; nothing is fetched.
+
+    Raises:
+        InputError: It is not there.
+    """
+    advice = "Check the path, or give a folder or a file."
+    if len(name.parts) == 2 and not name.is_absolute():
+        advice = f"Fetch it first ('hf download {name}'), or give a folder or a file."
+        with suppress(ImportError, OSError, ValueError):
+            from huggingface_hub import snapshot_download
+
+            return Path(snapshot_download(name.as_posix(), local_files_only=True))
+    raise InputError(expected("autoencoder", "a file or a folder", f"'{name}', which is not there", advice))
 
 
 def open_trainable(

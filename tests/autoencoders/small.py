@@ -74,7 +74,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         "AutoencoderRAE",
         {
             "encoder_type": "mae",
-            "encoder_hidden_size": 16,
+            "encoder_hidden_size": 64,
             "encoder_patch_size": 4,
             "encoder_num_hidden_layers": 1,
             "decoder_hidden_size": 16,

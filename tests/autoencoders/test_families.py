@@ -1,4 +1,4 @@
-"""Every family: its decoder trained alone, saved, and read by diffusers itself, which gives the same images and latents."""
+"""Every family: its decoder trained alone, saved, and read by diffusers, which gives the same images and latents."""
 
 from __future__ import annotations
 
