@@ -21,7 +21,7 @@ def shares_of(share: float | Mapping[str, float], names: Iterable[str], default:
     Raises:
         InputError: Nothing would be left for the losses of whole images, or a share of a term that has a weight.
     """
-    found = dict.fromkeys(names, share if isinstance(share, float) else default)
+    found: dict[str, float] = dict.fromkeys(names, share if isinstance(share, float) else default)
     if isinstance(share, Mapping):
         for name, value in share.items():
             if name not in found:

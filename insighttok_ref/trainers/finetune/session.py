@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from insighttok_ref.trainers.finetune.calibration import MOST, calibrated, shares_of
-from insighttok_ref.trainers.finetune.memory import GIB, planned
 from insighttok_ref.trainers.finetune.pictures import Looked
 from insighttok_ref.trainers.finetune.trainer import SHARE, Finetune
 from insighttok_ref.trainers.finetune.tuned import Tuned
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.plan import Part
+from insighttok_ref.trainers.tokenizer.progress import minutes
 from insighttok_ref.trainers.tokenizer.session import Session
 from insighttok_ref.training.metrics_log import ROOM
-from regionloss.autoencoders import TrainableAutoencoder, open_trainable
+from regionloss.autoencoders import TrainableAutoencoder, open_trainable, step_memory
 from regionloss.disk import to_disk
 from regionloss.errors import InputError, expected
 from regionloss.recipe import TrainingRun
@@ -28,6 +29,9 @@ from regionloss.runs import Ranks
 
 #: Folder of a run in which the autoencoder lies by itself; its files stand beside it, too.
 RESULT = "autoencoder"
+GIB = 2**30
+#: Steps after which the pace is told.
+FIRST_STEPS = 10
 CHANGES = "The encoder, or its codes, learn too: latents change, and what was trained on the old ones no longer fits."
 
 
@@ -112,11 +116,28 @@ class FinetuneSession(Session):
                 told = f"left out: no region of kind '{kind}' in {self.looked.pictures} images"
                 told = told if not regions[kind] else f"left out: no region in {MOST} batches ({regions[kind]} in all)"
             lines.append(f"term '{name}': {told}")
-        others = [one for one in (self.perceptual, state.objective.terms, state.adversary) if one is not None]
-        size, images = trainer.data.image_size, state.share.images
-        bytes_ = planned(state.model, size, images, trainer.weight_average > 0, state.bf16, others)  # type: ignore[arg-type]
-        lines.append(f"memory: {bytes_ / GIB:.2g} GiB at least, at {images} images of {size} x {size} at a time")
-        return lines
+        return [*lines, self._memory(state)]
+
+    def _memory(self, state: PartState) -> str:
+        """The sentence on what a step takes, calculated and not measured."""
+        trainer, images = self.trainer, state.share.images
+        where = f"{images} images of {trainer.data.image_size} x {trainer.data.image_size} at a time"
+        options = trainer.model.train, state.bf16, trainer.model.checkpointing
+        try:
+            step = step_memory(self.autoencoder, trainer.data.image_size, images, *options)
+        except (RuntimeError, NotImplementedError):  # a layer that has no shape without values
+            return f"memory: not known beforehand, for {where}"
+        averaged = step.weights if state.average is not None else 0
+        return f"memory: {(step.total + averaged) / GIB:.2g} GiB at {where}, and the networks of the losses"
+
+    def _after_step(self, state: PartState, record: dict[str, Tensor | float] | None) -> None:
+        super()._after_step(state, record)
+        if state.step == FIRST_STEPS:
+            pace = state.share.batch_size * state.step / max(state.seconds, 1e-9)
+            left = minutes(self.progress.left.seconds(state.part, state.step))
+            device = self.ranks.device
+            peak = f", {torch.cuda.max_memory_allocated(device) / GIB:.2g} GiB" if device.type == "cuda" else ""
+            self.progress.say(f"the first {FIRST_STEPS} steps: {pace:.3g} images/s{peak}; about {left} left")
 
     def _history(self) -> dict[str, Any]:
         """What every checkpoint holds beside its part's state: the weights that were found, too."""
@@ -155,7 +176,7 @@ def check_size(autoencoder: TrainableAutoencoder, size: int) -> None:
 
 
 @torch.no_grad()
-def latents(autoencoder: TrainableAutoencoder, images: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
+def latents(autoencoder: TrainableAutoencoder, images: Tensor, batch_size: int) -> list[Tensor]:
     """Return what an autoencoder encodes images to, on the CPU; ids beside latents, where it has any."""
     device, found = autoencoder.last_layer.device, []
     for part in images.split(batch_size):
