@@ -113,7 +113,7 @@ def build_terms(
     """Build the terms of a loaded recipe. Nothing is fetched; raises as `load_terms` does.
 
     Args:
-        loaded: The recipe.
+        loaded: A recipe, or a file of terms, as `load_recipe` returned it.
         value_range: Range of the images that the terms will see.
         auto: Weight that a term of weight `auto` has until its trainer finds it; None where nobody does.
     """

@@ -15,7 +15,7 @@ from torch import Tensor
 from insighttok_ref.trainers.finetune.calibration import MOST, calibrated, shares_of
 from insighttok_ref.trainers.finetune.pictures import Looked
 from insighttok_ref.trainers.finetune.trainer import SHARE, Finetune
-from insighttok_ref.trainers.finetune.tuned import Tuned
+from insighttok_ref.trainers.finetune.trainee import Tuned
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.trainers.tokenizer.progress import minutes
