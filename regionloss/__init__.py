@@ -18,18 +18,26 @@ _ROOMS = {
     "detectors.detect": ("detect",),
     "distances": ("NormalisedL2", "SquaredL2"),
     "errors": ("RegionLossError",),
-    "extractors": ("AlignedExtractor", "LetterboxExtractor", "RegionExtractor", "ResizeExtractor"),
+    "extractors": (
+        "AlignedExtractor",
+        "LetterboxExtractor",
+        "RectifiedExtractor",
+        "RegionExtractor",
+        "ResizeExtractor",
+    ),
     "hooks": ("hookimpl",),
     "hosts.bind_batch": ("bind_batch",),
     "hosts.collate": ("RegionCollate",),
     "hosts.host_spec": ("HostSpec", "Turn"),
     "hosts.published": ("use_regions",),
     "hosts.region_finder": ("RegionFinder",),
+    "hosts.watch": ("watch_gradients",),
     "hosts.wrap": ("wrap",),
     "judges": ("Embedding", "Judge", "Reading"),
     "losses": ("LossOutput", "LossTerms", "RegionPerceptualLoss", "Term"),
     "recipe": ("load_terms",),
     "regions": ("RegionFilter", "Regions", "collate_regions"),
+    "schedules": ("WeightSchedule",),
     "weightings": ("AreaWeighting",),
 }
 _WHERE = {name: room for room, names in _ROOMS.items() for name in names}
@@ -48,6 +56,7 @@ if TYPE_CHECKING:
     from regionloss.extractors.aligned import AlignedExtractor as AlignedExtractor
     from regionloss.extractors.base import RegionExtractor as RegionExtractor
     from regionloss.extractors.letterbox import LetterboxExtractor as LetterboxExtractor
+    from regionloss.extractors.quadrilateral import RectifiedExtractor as RectifiedExtractor
     from regionloss.extractors.resize import ResizeExtractor as ResizeExtractor
     from regionloss.hooks import hookimpl as hookimpl
     from regionloss.hosts.bind_batch import bind_batch as bind_batch
@@ -56,6 +65,7 @@ if TYPE_CHECKING:
     from regionloss.hosts.host_spec import Turn as Turn
     from regionloss.hosts.published import use_regions as use_regions
     from regionloss.hosts.region_finder import RegionFinder as RegionFinder
+    from regionloss.hosts.watch import watch_gradients as watch_gradients
     from regionloss.hosts.wrap import wrap as wrap
     from regionloss.judges import Embedding as Embedding
     from regionloss.judges import Judge as Judge
@@ -68,6 +78,7 @@ if TYPE_CHECKING:
     from regionloss.regions.collation import RegionFilter as RegionFilter
     from regionloss.regions.collation import collate_regions as collate_regions
     from regionloss.regions.regions import Regions as Regions
+    from regionloss.schedules import WeightSchedule as WeightSchedule
     from regionloss.weightings.area import AreaWeighting as AreaWeighting
 
 

@@ -13,6 +13,7 @@ from regionloss.hooks.records import Component, TermRecord
 from regionloss.weights.locate import find
 
 COLUMNS = ["name", "summary", "licence", "from", "weights"]
+TERM_COLUMNS = ["name", "summary", "weight", "licence", "from", "weights"]
 Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, term.", show_default=False)]
 
 
@@ -27,7 +28,7 @@ def components(kind: Kind = "") -> None:
     for each in kinds if not wanted else (wanted,):
         rows = term_rows(known) if each == "term" else component_rows(known, each)
         if rows or wanted:
-            print_table(f"{each}s", COLUMNS, rows)
+            print_table(f"{each}s", TERM_COLUMNS if each == "term" else COLUMNS, rows)
             typer.echo("")
 
 
@@ -44,7 +45,8 @@ def term_rows(known: Catalogue) -> list[list[str]]:
     rows = []
     for term in known.terms():
         name = f"{term.canonical} ({term.plugin})" if term.default else term.canonical
-        rows.append([name, term.summary, term.licence, f"{term.distribution} {term.version}", term_state(known, term)])
+        origin = f"{term.distribution} {term.version}"
+        rows.append([name, term.summary, f"{term.weight:g}", term.licence, origin, term_state(known, term)])
     return rows
 
 

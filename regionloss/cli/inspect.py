@@ -14,6 +14,7 @@ from regionloss.errors import InputError, expected
 from regionloss.recipe.build import build_detectors, build_terms, load_choice
 from regionloss.recipe.load import Loaded
 from regionloss.recipe.schema import Recipe, TermsFile
+from regionloss.schedules import LAST_STEP
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -148,10 +149,12 @@ def missing(terms: LossTerms, seen: list[Seen]) -> list[str]:
 
 def summary(terms: LossTerms, values: dict[str, float]) -> list[str]:
     """Return each term's value with its weight, and the sum."""
-    products = {name: values[name] * term.weight for name, term in terms.terms.items()}
+    weights = {name: term.weight_at(LAST_STEP) for name, term in terms.terms.items()}
+    products = {name: values[name] * weight for name, weight in weights.items()}
+    what = {name: "weight, in the end" if callable(term.weight) else "weight" for name, term in terms.terms.items()}
     lines = [
-        f"{name} = {values[name]:.4g}, x {term.weight:g} (the term's weight) = {products[name]:.4g}"
-        for name, term in terms.terms.items()
+        f"{name} = {values[name]:.4g}, x {weight:g} (the term's {what[name]}) = {products[name]:.4g}"
+        for name, weight in weights.items()
     ]
     return lines if len(lines) == 1 else [*lines, f"total = {sum(products.values()):.4g}"]
 

@@ -1,7 +1,8 @@
-"""Private parts of torch."""
+"""Private parts of torch, and what differs by version."""
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Callable
 from typing import IO, Any
@@ -10,6 +11,9 @@ import torch
 from torch import distributed as dist
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+#: Before 2.8, torch took no reason.
+REASONED = "reason" in inspect.signature(torch.compiler.disable).parameters
 
 
 def archive_members(stream: IO[bytes]) -> list[str]:
@@ -31,6 +35,12 @@ def in_backward() -> bool:
 def abort_process_group() -> None:
     """End the process group at once: `destroy_process_group` waits for collectives, also for those that never end."""
     dist.distributed_c10d._abort_process_group()
+
+
+def outside_graph(call: Callable[..., Any], reason: str) -> Callable[..., Any]:
+    """Return a function that `torch.compile` does not trace; why, it says where torch takes a reason."""
+    outside: Callable[..., Any] = torch.compiler.disable(call, **({"reason": reason} if REASONED else {}))
+    return outside
 
 
 class MostBytes(TorchDispatchMode):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from regionloss.checks import check_direction, check_images, check_range
 from regionloss.compat.torch import in_backward
 from regionloss.errors import InputError, expected
-from regionloss.hosts.host_spec import HostSpec
+from regionloss.hosts.host_spec import HostSpec, element
 from regionloss.hosts.published import BatchRegions, NothingPublished, published
 from regionloss.losses.terms import LossTerms
 from regionloss.tensors import full_precision, rescaled, without_autocast
@@ -90,10 +90,11 @@ class Wrapping:
 
     def images(self, arguments: Mapping[str, Any]) -> tuple[Tensor, list[Tensor]]:
         """Return the target and the reconstructions in the range that the terms read."""
-        named = [(self.spec.target, arguments[self.spec.target])]
-        for name in self.spec.reconstructions:
-            value = arguments[name]
-            named += [(name, one) for one in value] if isinstance(value, list | tuple) else [(name, value)]
+        named = []
+        for place in (self.spec.target, *self.spec.reconstructions):
+            value = element(arguments, place, f"{self.name}: {place}")
+            several = isinstance(value, list | tuple) and place != self.spec.target
+            named += [(place, folded(one)) for one in (value if several else (value,))]
         for name, value in named:
             check_is_image(value, f"{self.name}: {name}")
         target, *reconstructions = (value for _, value in named)
@@ -170,6 +171,12 @@ def step_of(value: Any, where: str) -> int | None:
         if not isinstance(value, str | bytes) and bool((whole := int(value)) == value):
             return whole
     raise InputError(expected(where, "a training step, a whole number or None", repr(value)))
+
+
+def folded(images: Any) -> Any:
+    """Return (B T, 3, H, W) of videos (B, 3, T, H, W); anything else as it is."""
+    is_video = isinstance(images, Tensor) and images.ndim == 5 and images.shape[1] == 3
+    return images.transpose(1, 2).flatten(0, 1) if is_video else images
 
 
 def check_is_image(value: Any, where: str) -> None:

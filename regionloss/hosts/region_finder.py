@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regionloss.checks import check_images, check_range, range_of
 from regionloss.errors import InputError, expected
+from regionloss.hosts.call import folded
 from regionloss.hosts.methods import item_of
 from regionloss.regions.collation import RegionFilter, keep
 from regionloss.regions.regions import Regions
@@ -26,8 +27,8 @@ class RegionFinder:
 
     Args:
         detectors: Names such as `"text/ppocr"`, or detectors; one for each kind.
-        images: Place of the images in a batch, (B, 3, H, W) or (B, H, W, 3): a key, a position or an attribute; None
-            where the finder is called with the images.
+        images: Place of the images in a batch, (B, 3, H, W), (B, H, W, 3) or (B, 3, T, H, W): a key, a position or an
+            attribute; None where the finder is called with the images.
         value_range: Range of the images.
         filters: Rules for the regions that are kept, by kind.
 
@@ -97,6 +98,7 @@ class RegionFinder:
         """Return images as detectors see them, (B, 3, H, W) in [-1, 1]."""
         if images.ndim == 4 and images.shape[3] == 3 != images.shape[1]:
             images = images.permute(0, 3, 1, 2)
+        images = folded(images)
         check_images(images, "RegionFinder: images")
         images = full_precision(images.detach())
         if not self._checked:

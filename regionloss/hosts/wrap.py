@@ -64,7 +64,7 @@ def wrap(
         host.module = wrap(host.module, preset, terms, in_nll=in_nll, value_range=value_range)
         return host
     check_host(host, terms)
-    spec = preset if isinstance(preset, HostSpec) else named(preset, host)
+    spec = (preset if isinstance(preset, HostSpec) else named(preset, host)).reduced_by(host)
     if value_range is not None:
         spec = replace(spec, value_range=value_range)
     check_spec(host, spec, in_nll)
@@ -121,9 +121,14 @@ def named(preset: object, host: nn.Module) -> HostSpec:
 
 
 def recognised(host: nn.Module) -> HostSpec:
-    """Return the registered specification whose parameters the host's `forward` starts with; of several, if alike."""
+    """Return the registered specification whose parameters the host's `forward` starts with; of several, if alike.
+
+    What fits more of the signature than others is meant.
+    """
     names = parameters_of(host)
-    found = fitting(names)
+    fits = fitting(names)
+    most = max((len(spec.parameters) for spec in fits.values()), default=0)
+    found = {name: spec for name, spec in fits.items() if len(spec.parameters) == most}
     where = call_of(host, names)
     if not found:
         raise InputError(expected(where, "the signature of a known host", "another", reason(host, names)))

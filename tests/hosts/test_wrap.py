@@ -17,6 +17,7 @@ from regionloss.hosts.call import SILENT_CALLS
 from tests.disk_plugins import write_distribution
 from tests.helpers import backbone, images, text_loss, text_regions
 from tests.hosts.doubles import DOUBLES, LlamaGen, OpenMagvit2, Stage1, Taming
+from tests.hosts.test_further_hosts import HOSTS
 from tests.hosts.test_known_hosts import ALPHA, make_terms
 
 
@@ -218,7 +219,7 @@ def test_codes_where_images_should_be_are_refused_when_they_come() -> None:
     with rl.use_regions(text_regions()), pytest.raises(rl.RegionLossError, match="have no regions"):
         wrapped(codes, codes.float())
     with rl.use_regions(text_regions()), pytest.raises(rl.RegionLossError, match="Fold time into the batch"):
-        wrapped(torch.zeros(1, 3, 2, 40, 48), torch.zeros(1, 3, 2, 40, 48))
+        wrapped(torch.zeros(1, 2, 3, 40, 48), torch.zeros(1, 2, 3, 40, 48))  # time first
 
 
 def test_a_call_that_the_host_refuses_fails_as_it_did() -> None:
@@ -284,4 +285,5 @@ def test_every_known_host_is_listed() -> None:
     from regionloss.hooks.catalogue import build_catalogue
 
     listed = {component.name: component for component in build_catalogue([]).components("host")}
-    assert listed.keys() == DOUBLES.keys()
+    further = {name.split(",")[0] for name in HOSTS}
+    assert listed.keys() == DOUBLES.keys() | further

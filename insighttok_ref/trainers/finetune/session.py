@@ -14,8 +14,8 @@ from torch import Tensor
 
 from insighttok_ref.trainers.finetune.calibration import MOST, calibrated, shares_of
 from insighttok_ref.trainers.finetune.pictures import Looked
-from insighttok_ref.trainers.finetune.trainer import SHARE, Finetune
 from insighttok_ref.trainers.finetune.trainee import Tuned
+from insighttok_ref.trainers.finetune.trainer import SHARE, Finetune
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.trainers.tokenizer.progress import minutes
@@ -24,6 +24,7 @@ from insighttok_ref.training.metrics_log import ROOM
 from regionloss.autoencoders import TrainableAutoencoder, open_trainable, step_memory
 from regionloss.disk import to_disk
 from regionloss.errors import InputError, expected
+from regionloss.losses import told
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks
 
@@ -102,21 +103,23 @@ class FinetuneSession(Session):
         return found
 
     def _plan(self, state: PartState, kinds: dict[str, str]) -> list[str]:
-        trainer, regions = self.trainer, self.looked.regions
         learning = sum(one.numel() for one in self.autoencoder.module.parameters() if one.requires_grad)
         every = sum(one.numel() for one in self.autoencoder.module.parameters())
         lines = [
-            f"learns: {', '.join(trainer.model.train)} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)"
+            f"learns: {', '.join(self.trainer.model.train)} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)"
         ]
-        for name, kind in kinds.items():
-            weight = self.found.get(name, self.terms[name].weight)
-            how = f"{self.wanted[name]:.0%} of the gradient" if name in self.wanted else "as given"
-            told = f"weight {weight:.3g} ({how}), {regions[kind]} regions of kind '{kind}'"
-            if not weight and name in self.wanted:
-                told = f"left out: no region of kind '{kind}' in {self.looked.pictures} images"
-                told = told if not regions[kind] else f"left out: no region in {MOST} batches ({regions[kind]} in all)"
-            lines.append(f"term '{name}': {told}")
+        lines += [f"term '{name}': {self._of_term(name, kind)}" for name, kind in kinds.items()]
         return [*lines, self._memory(state)]
+
+    def _of_term(self, name: str, kind: str) -> str:
+        """What the plan says of one term."""
+        count, weight = self.looked.regions[kind], self.found.get(name, self.terms[name].weight)
+        if not weight and name in self.wanted:
+            where = f"{MOST} batches, and {count} in all" if count else f"{self.looked.pictures} images"
+            return f"left out, since there is no region of kind '{kind}' in {where}"
+        how = f"{self.wanted[name]:.0%} of the gradient" if name in self.wanted else "as given"
+        seen = "" if kind == "whole_image" else f", {count} regions of kind '{kind}'"
+        return f"weight {told(weight)} ({how}){seen}"
 
     def _memory(self, state: PartState) -> str:
         """The sentence on what a step takes, calculated and not measured."""

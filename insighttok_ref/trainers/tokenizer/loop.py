@@ -19,6 +19,7 @@ from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.learning_rate import cosine
 from insighttok_ref.training.stop import FiniteWatch, TrainingError
 from insighttok_ref.training.weight_average import WeightAverage
+from regionloss import watch_gradients
 from regionloss.data.batches import Batch, BatchSource, Share
 from regionloss.errors import NotFiniteError
 from regionloss.regions import Regions
@@ -112,13 +113,14 @@ def train_part(state: PartState, source: BatchSource, log_every: int, on_step: O
     steps = state.part.phase.steps
     state.model.train()
     batches = source.starting_at(state.first_micro_batch)
-    while state.step < steps:
-        began = time.monotonic()
-        logged = state.step % log_every == 0 or state.step == steps - 1
-        record = train_step(state, batches, logged)
-        state.seconds += time.monotonic() - began
-        state.step += 1
-        on_step(state, record if logged else None)
+    with watch_gradients(error=False):
+        while state.step < steps:
+            began = time.monotonic()
+            logged = state.step % log_every == 0 or state.step == steps - 1
+            record = train_step(state, batches, logged)
+            state.seconds += time.monotonic() - began
+            state.step += 1
+            on_step(state, record if logged else None)
 
 
 def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict[str, Tensor | float]:
@@ -136,8 +138,9 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
     record = {name: torch.stack(values).mean() for name, values in found.items()}
     lr = phase.lr * cosine(state.step, phase.steps, phase.warmup)
     record["gradient_norm"] = state.engine.step(lr)
-    if state.adversary_engine is not None and state.turn("learn_from"):
+    if state.adversary is not None and state.adversary_engine is not None and state.turn("learn_from"):
         record["discriminator_gradient_norm"] = state.adversary_engine.step(lr)
+        state.adversary.lecam.update()
     state.watch.note({name: record[name] for name in record if name.endswith("gradient_norm")}, state.run_step)
     state.model.after_step()
     if state.average is not None:

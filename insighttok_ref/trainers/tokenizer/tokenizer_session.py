@@ -21,6 +21,7 @@ from insighttok_ref.training.metrics_log import ROOM
 from regionloss.data.shards import write_whole
 from regionloss.disk import to_disk
 from regionloss.errors import WeightsError, expected
+from regionloss.losses import told
 
 BALANCE_BATCHES = 4
 WHERE = "A source of images takes them from the folder that its 'regions' names."
@@ -59,11 +60,11 @@ class TokenizerSession(Session):
         self.metrics.write({"part": part.name, "step": 0, **{f"gradient_at_start/{k}": v for k, v in norms.items()}})
         for name, weight in equal_weights(norms).items():
             used = part.phase.term_weights.get(name, self.terms[name].weight)
-            told = f"has weight {used:g}; equal gradients at {weight:.3g}"
+            said = f"has weight {told(used)}; equal gradients at {weight:.3g}"
             if used and not norms[name]:
                 kind = self.terms[name].kind
-                told = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches. Should there be some? {WHERE}"
-            self.progress.say(f"{part.name}: term '{name}' {told}")
+                said = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches. Should there be some? {WHERE}"
+            self.progress.say(f"{part.name}: term '{name}' {said}")
 
     def keep(self, state: PartState) -> None:
         """Write the part's folder: its tokenizer, and what the next part starts from."""
