@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from insighttok_ref.calibration.measurement import REST, Pulls
@@ -44,11 +44,13 @@ class Proposal(NamedTuple):
     weight: float
 
 
-def standards(reference: str) -> tuple[Standard | None, list[str]]:
+def standards(reference: str, measured: Collection[str] = ()) -> tuple[Standard | None, list[str]]:
     """Return the term that others are compared with, and sentences about those that cannot be built.
 
     Args:
         reference: `auto`, `rest` (none: the losses of whole images), or `NAME=WEIGHT`.
+        measured: Canonical names of the terms that are measured: `auto` takes none of them, as it would be proposed the
+            weight that it has, whatever the images.
 
     Raises:
         RegionLossError: A term that is named cannot be built.
@@ -59,6 +61,9 @@ def standards(reference: str) -> tuple[Standard | None, list[str]]:
         return _standard(reference, "as asked for"), []
     reasons: list[str] = []
     for name, what in STANDARDS:
+        if name.partition("=")[0] in measured:
+            reasons.append(f"{name} is not the reference: it is among the terms that are measured.")
+            break
         try:
             return _standard(name, what), reasons
         except WeightsError:

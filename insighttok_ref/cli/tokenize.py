@@ -76,6 +76,7 @@ def follow(how: Tokenize, stage: TokenStage, jobs: list[Job], todo: list[Job], w
     """Tokenize shards, show progress, and tell what came of it."""
     from regionloss.console import counted, print_table
     from regionloss.data.annotate import Following, run_apart, run_here
+    from regionloss.data.shards import omissions
 
     shown = Following(len(jobs), len(todo))
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as a scheduler ends a job
@@ -93,8 +94,11 @@ def follow(how: Tokenize, stage: TokenStage, jobs: list[Job], todo: list[Job], w
     done, kept = shown.done - len(shown.failed), shown.shards - shown.todo
     rows = [["shards", f"{done} tokenized, {kept} done already, {len(shown.failed)} failed"]]
     rows += [["images", f"{shown.totals['images']}, {shown.totals['rows']} of them with tokens"]]
-    rows += [[reason, str(count)] for reason, count in sorted(shown.named.items())]
+    rows += [[reason, f"{count}, named in the index"] for reason, count in sorted(shown.named.items())]
     rows += [["an image", f"{counted(stage.header.tokens, 'token')}, {stage.header.dtype.itemsize} bytes each"]]
     print_table("tokenized", ["", ""], rows)
+    damage = [head.problem for head in shown.heads.values() if head.problem]
+    for sentence in [*damage, *omissions(shown.heads)]:
+        typer.echo(sentence)
     if shown.failed:
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ def probabilities(logits: Tensor, temperature: float = 1.0, top_k: int | None = 
     """Return probabilities in float32.
 
     Args:
-        logits: (..., K).
+        logits: Logits (..., K) of K ids.
         temperature: Divides the logits; at 0 the largest has all the mass.
         top_k: How many of the largest keep theirs; None for all.
     """
@@ -25,6 +25,6 @@ def probabilities(logits: Tensor, temperature: float = 1.0, top_k: int | None = 
         return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits)
     if top_k is not None and top_k < logits.shape[-1]:
         # By place, not by value: of equal logits no more than k are kept.
-        kept = logits.topk(top_k, dim=-1)
+        kept = logits.topk(top_k, dim=-1, sorted=False)
         logits = torch.full_like(logits, -torch.inf).scatter(-1, kept.indices, kept.values)
     return (logits / temperature).softmax(-1)

@@ -76,6 +76,45 @@ class TrainableAutoencoder(ABC):
         codebook_size: Number of codes; None where latents are continuous.
         weights_sha256: Hash of the weights that were read.
         facts: Words and numbers about it that tables show beside its name; `notes`, if there, are sentences to print.
+        asked_last: Whether other classes that accept the same file go first: of one that cannot tell without reading.
+
+    A whole one, of patches:
+
+    ```python
+    from pathlib import Path
+
+    import torch
+    from torch import Tensor, nn
+
+    from regionloss.autoencoders import Encoded, TrainableAutoencoder
+    from regionloss.disk import whole
+    from regionloss.weights import load_strictly, sha256_of
+
+
+    class PatchFile(TrainableAutoencoder):
+        multiple = 8
+
+        def __init__(self, path: Path, device: torch.device) -> None:
+            encoder, decoder = nn.Conv2d(3, 48, 8, stride=8), nn.ConvTranspose2d(48, 3, 8, stride=8)
+            self.module = nn.ModuleDict({"encoder": encoder, "decoder": decoder}).to(device).eval()
+            load_strictly(self.module.requires_grad_(False), path)
+            self.weights_sha256, self.facts = sha256_of(path), {"kind": "patches"}
+
+        @classmethod
+        def accepts(cls, path: Path) -> bool:
+            return path.suffix == ".patches"
+
+        def encode(self, images: Tensor) -> Encoded:
+            return Encoded(self.module["encoder"](images))
+
+        def decode(self, latents: Tensor) -> Tensor:
+            return self.module["decoder"](latents)
+
+        def save(self, path: Path) -> Path:
+            with whole(path / "model.patches") as temporary:
+                torch.save(self.module.state_dict(), temporary)
+            return path / "model.patches"
+    ```
     """
 
     module: nn.Module
@@ -84,6 +123,7 @@ class TrainableAutoencoder(ABC):
     codebook_size: int | None = None
     weights_sha256: str
     facts: dict[str, object]
+    asked_last: bool = False
 
     @abstractmethod
     def __init__(self, path: Path, device: torch.device) -> None:
@@ -137,8 +177,9 @@ class TrainableAutoencoder(ABC):
 
     def set_checkpointing(self, on: bool) -> bool:
         """Recompute the activations of the decoder's blocks in backward, or keep them; return whether it can do so."""
-        set_recomputed(units_of(self.parts["decoder"][-1]), on)
-        return True
+        blocks = list(units_of(self.parts["decoder"][-1]))
+        set_recomputed(blocks, on)
+        return bool(blocks)
 
     def set_trainable(self, parts: Iterable[str] = ("decoder",)) -> list[nn.Parameter]:
         """Let only these parts learn, in evaluation mode all the same; return their weights.

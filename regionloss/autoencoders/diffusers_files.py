@@ -101,6 +101,11 @@ def read_folder(folder: Path, dtype: torch.dtype) -> Read:
             low_cpu_mem_usage=False,
             output_loading_info=True,
         )
+    except NameError as error:  # diffusers imports what is not there as nothing
+        got = f"an environment without it ({reason_of(error)})"
+        raise InputError(
+            expected(str(folder), f"transformers, which '{name}' is made of", got, "Install it.")
+        ) from error
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(expected(str(folder), f"the weights of '{name}'", reason_of(error))) from error
     refuse_missing(info["missing_keys"], str(folder), name)

@@ -20,7 +20,7 @@ class Family:
     Attributes:
         encode: Images (B, 3, H, W) in [-1, 1] to what its decoder takes.
         decode: That to images, not clamped: beyond a clamp no gradient would pass.
-        side: The key of its configuration that names the one side of images that it takes; empty where any serves.
+        side: The model's attribute that is the one side of images it takes; empty where any serves.
     """
 
     encode: Callable[[Any, Tensor], Encoded]
@@ -80,7 +80,7 @@ def code_images(model: Any, vectors: Tensor) -> Tensor:
 
 def unit_latents(model: Any, images: Tensor) -> Encoded:
     """Return the latents of a model that takes images in [0, 1], of one size."""
-    side = model.config.image_size or model.decoder_image_size
+    side = model.decoder_image_size
     if images.shape[2:] != (side, side):
         got = f"{images.shape[2]} x {images.shape[3]}"
         raise InputError(expected("images", f"{side} x {side} pixels, the one size of this autoencoder", got))

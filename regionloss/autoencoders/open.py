@@ -35,19 +35,19 @@ def open_autoencoder(
         WeightsError: Its weights are broken.
     """
     path = path if path.exists() else cached(path)
-    known, reasons = where or catalogue(), []
+    known = where or catalogue()
+    accepting, reasons = [], []
     for component in known.components("autoencoder"):
         try:
             kind = known.load("autoencoder", component.canonical)
-            accepted = kind.accepts(path)
+            if kind.accepts(path):
+                accepting.append((getattr(kind, "asked_last", False), component.canonical))
         except PluginError as error:
             reasons.append(str(error))
-            continue
-        if accepted:
-            found: Autoencoder = known.build(
-                "autoencoder", component.canonical, {"path": path, "device": device} | dict(options)
-            )
-            return found
+    if accepting:
+        name = min(accepting, key=lambda one: one[0])[1]
+        found: Autoencoder = known.build("autoencoder", name, {"path": path, "device": device} | dict(options))
+        return found
     kinds = ", ".join(component.summary for component in known.components("autoencoder"))
     advice = " ".join(["Reconstruct with its own code, and give the images: --reconstructions FOLDER.", *reasons])
     raise InputError(expected(str(path), kinds or "an autoencoder", "something else", advice))

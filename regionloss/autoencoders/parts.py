@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+LAYERS = (nn.Linear, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
+
 
 def parts_of(model: Any) -> dict[str, tuple[nn.Module, ...]]:
     """Return the parts of a module that has an `encoder` and a `decoder`, by name, then the decoder's blocks."""
@@ -31,7 +33,7 @@ def blocks_of(decoder: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def last_layer_of(decoder: nn.Module) -> nn.Parameter:
     """Return the weight of the last convolution or linear layer, in the order in which they were made."""
-    layers = [one for one in decoder.modules() if isinstance(one, nn.Linear | nn.Conv2d | nn.Conv3d)]
+    layers = [one for one in decoder.modules() if isinstance(one, LAYERS)]
     weight = layers[-1].weight
     assert isinstance(weight, nn.Parameter)
     return weight

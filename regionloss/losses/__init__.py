@@ -1,5 +1,6 @@
 """Losses: the whole flow, and named terms with weights."""
 
+from regionloss.losses.balance import balance_lines, equal_weights
 from regionloss.losses.region_perceptual import RegionPerceptualLoss
 from regionloss.losses.terms import LossOutput, LossTerms, Term
 from regionloss.losses.whole_image import PerceptualLoss
@@ -13,5 +14,7 @@ __all__ = [
     "RegionPerceptualLoss",
     "Term",
     "WeightSchedule",
+    "balance_lines",
+    "equal_weights",
     "told",
 ]

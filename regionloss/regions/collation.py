@@ -15,8 +15,9 @@ from regionloss.errors import InputError, expected
 from regionloss.limits import number_of
 from regionloss.regions import geometry
 from regionloss.regions import quads as shapes
+from regionloss.regions.fields import check_values
 from regionloss.regions.geometry import Draws
-from regionloss.regions.regions import Regions, check_values
+from regionloss.regions.regions import Regions
 
 #: Fields that an image's regions may lack: NaN in a batch where others have them.
 UNKNOWN = ("keypoints", "quads", "scores")

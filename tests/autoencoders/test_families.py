@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from regionloss.autoencoders import TrainableAutoencoder, open_autoencoder, open_trainable
+from regionloss.errors import InputError
 from tests.autoencoders.small import MODELS, images, model
 
+FAMILIES = [
+    pytest.param(name, marks=pytest.mark.skipif(not find_spec("transformers"), reason="transformers is not installed"))
+    if name == "rae"
+    else name
+    for name in MODELS
+]
 CPU = torch.device("cpu")
 STEPS = 3
 
@@ -50,7 +60,7 @@ def tuned(autoencoder: TrainableAutoencoder, x: Tensor) -> list[float]:
     return losses
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_tuned_decoder_is_what_diffusers_loads(tmp_path: Path, name: str) -> None:
     before = model(name)
     before.save_pretrained(tmp_path / "before")
@@ -72,7 +82,7 @@ def test_a_tuned_decoder_is_what_diffusers_loads(tmp_path: Path, name: str) -> N
     assert torch.equal(open_trainable(tmp_path / "after", CPU).encode(x).latents, found.encode(x).latents)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_gradients_pass_beyond_the_range_and_recomputation_changes_none(tmp_path: Path, name: str) -> None:
     model(name).save_pretrained(tmp_path)
     found, x = open_trainable(tmp_path, CPU), images()
@@ -93,7 +103,7 @@ def test_gradients_pass_beyond_the_range_and_recomputation_changes_none(tmp_path
     assert float(of_the_last.abs().max()) > 0
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_parts_are_whole_and_blocks_are_the_decoders(tmp_path: Path, name: str) -> None:
     model(name).save_pretrained(tmp_path)
     found = open_trainable(tmp_path, CPU)
@@ -118,3 +128,12 @@ def test_codes_are_those_that_diffusers_looks_up(tmp_path: Path) -> None:
     with torch.no_grad():
         again = known.decode(output.ids, force_not_quantize=True, shape=(2, 8, 8, 4)).sample
     assert torch.allclose(output.images, again, atol=1e-5)
+
+
+@pytest.mark.skipif(find_spec("transformers") is not None, reason="transformers is installed")
+def test_a_class_whose_library_is_absent_names_it(tmp_path: Path) -> None:
+    settings = {"_class_name": "AutoencoderRAE", **MODELS["rae"][1]}
+    (tmp_path / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    save_file({"decoder.weight": torch.ones(1)}, tmp_path / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(InputError, match="expected transformers, which 'AutoencoderRAE' is made of"):
+        open_autoencoder(tmp_path, CPU)

@@ -36,6 +36,8 @@ class TokenizerFile(TrainableAutoencoder):
         WeightsError: The file is broken, or holds something else.
     """
 
+    asked_last = True
+
     def __init__(self, path: Path, device: torch.device, trust: bool = False, codebook: Codes | None = None) -> None:
         self.found = read_tokenizer(path, trust=trust, codebook=codebook)
         self.model, self.file = self.found.model.to(device).eval().requires_grad_(False), file_of(path)

@@ -123,6 +123,17 @@ def test_what_was_killed_goes_on(here: Path) -> None:
     assert len(TokenShards("tokens")) == 24
 
 
+def test_what_is_cut_off_is_told(here: Path) -> None:
+    write_tars(here / "shards", 1)
+    shard = here / "shards" / "000.tar"
+    shard.write_bytes(shard.read_bytes()[:3000])
+    code, said = typed("tokenize", "shards", *WORDS)
+    assert code == 0, said
+    assert "1 tokenized" in said
+    assert "000.tar" in said
+    assert len(TokenShards("tokens")) < 3
+
+
 def test_several_machines_share_shards(here: Path) -> None:
     write_tars(here / "shards", 3)
     for task in (0, 1):
