@@ -26,12 +26,14 @@ COMMANDS = {
 
 @hookimpl
 def register_trainers(register: RegisterTarget) -> None:
-    """The trainer of the InsightTok tokenizer, also under the earlier name of a part of it, until 0.3."""
+    """The trainers of autoencoders; that of tokenizers also under the earlier name of a part of it, until 0.3."""
     trainer = f"{HERE}.trainers.tokenizer.trainer:InsightTok"
     earlier = "the trainer `insighttok` under an earlier name, which recipes may say until 0.3"
     register("comparison", trainer, summary=earlier, extra=EXTRA)
     summary = "the InsightTok tokenizer in phases, arms and a report if asked for, on one CPU or many GPUs"
     register("insighttok", trainer, summary=summary, extra="regionloss[ref,data]")
+    summary = "the decoder of an autoencoder that you have, latents kept, on the images of a folder"
+    register("finetune", f"{HERE}.trainers.finetune.trainer:Finetune", summary=summary, extra="regionloss[ref,data]")
 
 
 @hookimpl

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from regionloss.console import Overrides, RecipeName
+from regionloss.console import Overrides, RecipeName, with_folder
 from regionloss.errors import InputError, RegionLossError, expected
 from regionloss.runs import check_folders, free_folder
 
@@ -73,9 +73,10 @@ def launch(
         if given and launcher not in use:
             advice = f"Leave {name} out."
             raise InputError(expected(name, f"--with {' or '.join(use)}", f"--with {launcher}", advice))
+    overrides, out = with_folder(overrides, out)
     check_folders(out, resume)
-    stem = load_recipe(recipe, overrides or ()).path.stem
-    words = ["train", recipe, *(overrides or ())]
+    stem = load_recipe(recipe, overrides).path.stem
+    words = ["train", recipe, *overrides]
     if launcher == "slurm":
         job = SlurmJob(stem, words, nodes, gpus_per_node, out, resume, tuple(sbatch or ()))
         job.print() if dry_run else job.submit()

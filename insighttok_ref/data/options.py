@@ -16,6 +16,11 @@ from regionloss.regions import RegionFilter
 
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Packaged = Literal["text", "face", "photo"]
+#: Rules for the regions that are kept, by kind.
+FILTERS: Mapping[str, RegionFilter] = {
+    "text": RegionFilter(min_side=5.0, min_visible=0.8),
+    "face": RegionFilter(min_side=16.0, min_visible=0.6, need_keypoints=True),
+}
 
 
 class SourceOptions(Strict):
@@ -109,12 +114,7 @@ class DataOptions(Strict):
     epoch: PositiveInt | None = None
     test_seed: int = 2026
     augment: Augment = Augment()
-    filters: Mapping[str, RegionFilter] = Field(
-        default={
-            "text": RegionFilter(min_side=5.0, min_visible=0.8),
-            "face": RegionFilter(min_side=16.0, min_visible=0.6, need_keypoints=True),
-        }
-    )
+    filters: Mapping[str, RegionFilter] = Field(default=FILTERS)
     workers: NonNegativeInt = 4
     prefetch: PositiveInt = 2
     start_workers: Literal["fork", "spawn", "forkserver"] | None = None

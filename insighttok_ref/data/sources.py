@@ -81,6 +81,7 @@ class PictureSource:
         scale: Least and largest side of such a crop, as a multiple of the region's longer side.
         area: Least and largest share of the picture that another crop covers.
         flip_pairs: Keypoints that swap in a mirror image, by kind; None never mirrors (text would not be read).
+        jitter: How much brightness, contrast and colour change, as a share.
 
     Raises:
         InputError: No pictures.
@@ -97,12 +98,14 @@ class PictureSource:
         scale: tuple[float, float] = (1.2, 2.5),
         area: tuple[float, float] = (0.1, 1.0),
         flip_pairs: FlipPairs | None = None,
+        jitter: float = 0.2,
     ) -> None:
         if not pictures:
             raise InputError(expected(f"source '{name}'", "at least one picture", "none"))
         self.name, self.size, self.seed = name, size, seed
         self.pictures = list(pictures)
         self.around, self.scale, self.area, self.flip_pairs = around, scale, area, flip_pairs
+        self.jitter = jitter
 
     def sample(self, index: int) -> Sample:
         """Return a crop with the regions that it shows."""
@@ -111,7 +114,7 @@ class PictureSource:
         image, regions = cropped(picture.image, picture.regions, self.window(picture, rng), (self.size, self.size))
         if self.flip_pairs is not None and rng.random() < 0.5 and not len(regions.get("text", ())):
             image, regions = mirrored(image, regions, self.flip_pairs)
-        return Sample.of(jittered(image, rng), regions, f"{self.name}/{picture.name}")
+        return Sample.of(jittered(image, rng, self.jitter), regions, f"{self.name}/{picture.name}")
 
     def window(self, picture: Annotated, rng: random.Random) -> tuple[int, int, int, int]:
         """Return where the next crop is cut."""
@@ -120,6 +123,34 @@ class PictureSource:
         if boxes and rng.random() < self.around:
             return window_around(rng.choice(boxes), size, rng, self.scale)
         return random_window(size, rng, self.area)
+
+
+class CropSource(PictureSource):
+    """Square crops of pictures, at their own size or smaller, in their own colours: nothing is enlarged.
+
+    Half of them show a region, where a picture has one; arguments as for `PictureSource`, pictures of at least `size`
+    pixels a side.
+    """
+
+    #: Largest side of a crop, as a multiple of the images' side.
+    most = 2.0
+
+    def __init__(
+        self, name: str, pictures: Sequence[Annotated], size: int, seed: int, *, flip_pairs: FlipPairs | None = None
+    ) -> None:
+        super().__init__(name, pictures, size, seed, around=0.5, flip_pairs=flip_pairs, jitter=0.0)
+
+    def window(self, picture: Annotated, rng: random.Random) -> tuple[int, int, int, int]:
+        """Return where the next crop is cut."""
+        size = (picture.image.height, picture.image.width)
+        side = rng.uniform(self.size, min(*size, self.most * self.size))
+        boxes = [box for regions in picture.regions.values() for box in regions.boxes.tolist()]
+        if boxes and rng.random() < self.around:
+            box = rng.choice(boxes)
+            longer = max(box[2] - box[0], box[3] - box[1], 1.0)
+            scale = max(side / longer, 1.1)  # the whole of it, however large
+            return window_around(box, size, rng, (scale, scale))
+        return random_window(size, rng, ((side / min(size)) ** 2,) * 2, stretch=1.0)
 
 
 def gradient(size: int, rng: random.Random) -> Image.Image:

@@ -35,11 +35,11 @@ class Sampling:
     window: int = 16
 
 
-class Continuation:
+class CachedReader:
     """A model with what it has read: it is told ids at places of an image, and says what may follow each.
 
     Args:
-        model: Generator whose image is drawn.
+        model: Generator that reads and writes, in eval mode.
         prompts: B rows of text ids.
         count: Number n of ids of an image.
         sampling: How logits become probabilities.
@@ -98,9 +98,9 @@ def sample(
     """
     check(model, prompts, count, sampling)
     nothing = None if sampling.guidance == 1 else form.without_caption(prompts)
-    read = Continuation(model, prompts, count, sampling, nothing)
+    reader = CachedReader(model, prompts, count, sampling, nothing)
     codebook = model.codebook.weight
-    return decode(read, read.first(), count, seeds, sampling.decoder, sampling.window, codebook=codebook)
+    return decode(reader, reader.first(), count, seeds, sampling.decoder, sampling.window, codebook=codebook)
 
 
 def check(model: InsightAR, prompts: PromptBatch, count: int, sampling: Sampling) -> None:

@@ -151,6 +151,13 @@ class Objective:
         factor = adaptive_weight(compared, loss, last_layer, options.adaptive_max)
         return options.weight * factor * loss, {"adversarial": loss, "adaptive_weight": factor}
 
+    def reweigh(self, weights: Mapping[str, float]) -> None:
+        """Give region terms other weights, by their names."""
+        terms = self.terms.terms if self.terms is not None else {}
+        self.terms = LossTerms(
+            {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.items()}
+        )
+
     @torch.no_grad()
     def watch(self, output: TokenizerOutput, target: Tensor, regions: Mapping[str, Regions]) -> dict[str, Tensor]:
         """Return the terms that this phase does not train, by name; arguments as for a call."""

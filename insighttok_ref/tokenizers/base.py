@@ -25,7 +25,31 @@ class TokenizerOutput(NamedTuple):
     quantized: Tensor | None = None
 
 
-class Tokenizer(nn.Module, ABC):
+class Trainee(nn.Module, ABC):
+    """Images in, images out: all that a training loop knows of what it trains."""
+
+    @property
+    @abstractmethod
+    def last_layer(self) -> Tensor:
+        """The weight whose gradients an adaptive loss weight compares."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> TokenizerOutput:
+        """Reconstruct images (B, 3, H, W)."""
+
+    def after_step(self) -> None:
+        """Learn what is not learnt by gradients, once a step."""
+
+    def step_statistics(self) -> Mapping[str, Tensor | float]:
+        """Return numbers for the log, by name."""
+        return {}
+
+    def rank_buffers(self) -> dict[str, Tensor]:
+        """Return the buffers that differ between the ranks of a run, by name."""
+        return {}
+
+
+class Tokenizer(Trainee):
     """Images (B, 3, H, W) in [-1, 1] to ids (B, n) and back: all that a trainer, a report or a generator knows of one.
 
     Ids run from 0 to `codebook_size` - 1, row by row over the `grid` of an image.
@@ -36,15 +60,6 @@ class Tokenizer(nn.Module, ABC):
     downsampling: int
     #: What builds it again; `build_tokenizer` keeps it.
     config: dict[str, Any]
-
-    @property
-    @abstractmethod
-    def last_layer(self) -> Tensor:
-        """The weight whose gradients an adaptive loss weight compares."""
-
-    @abstractmethod
-    def forward(self, x: Tensor) -> TokenizerOutput:
-        """Reconstruct images (B, 3, H, W)."""
 
     @abstractmethod
     def set_trainable(self, parts: Iterable[str]) -> None:
@@ -61,6 +76,18 @@ class Tokenizer(nn.Module, ABC):
     @abstractmethod
     def decode(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
         """Return images (B, 3, H, W), not clamped, of ids (B, n)."""
+
+    def after_step(self) -> None:
+        """Let the codes follow the step."""
+        self.quantize.update()
+
+    def step_statistics(self) -> Mapping[str, Tensor | float]:
+        """Return how the codes are used."""
+        return {f"codebook/{name}": value for name, value in self.quantize.stats().items()}
+
+    def rank_buffers(self) -> dict[str, Tensor]:
+        """Return, of a codebook, the window of its last ids."""
+        return {name: buffer for name, buffer in self.quantize.named_buffers() if name in self.quantize.per_rank}
 
     @property
     def codebook(self) -> Tensor:

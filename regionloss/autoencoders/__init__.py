@@ -1,6 +1,7 @@
 """Autoencoders of any make: images in, images out, as what is evaluated and as what is trained."""
 
 from regionloss.autoencoders.base import PARTS, Autoencoder, Encoded, Output, TrainableAutoencoder
+from regionloss.autoencoders.memory import StepMemory, step_memory
 from regionloss.autoencoders.open import open_autoencoder, open_trainable
 
 __all__ = [
@@ -8,7 +9,9 @@ __all__ = [
     "Autoencoder",
     "Encoded",
     "Output",
+    "StepMemory",
     "TrainableAutoencoder",
     "open_autoencoder",
     "open_trainable",
+    "step_memory",
 ]

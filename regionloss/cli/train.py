@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from regionloss.cli.check import tell_unchecked
-from regionloss.console.options import Overrides
+from regionloss.console.options import Overrides, with_folder
 from regionloss.disk import guarded
 from regionloss.errors import InputError, expected
 from regionloss.recipe.build import build_trainer
@@ -41,20 +41,21 @@ def train(
     ] = None,
 ) -> None:
     """Run a recipe's trainer."""
+    overrides, out = with_folder(overrides, out)
     launch = read_launch()
     if launch.note:
         typer.echo(launch.note, err=True)
 
     def prepare() -> tuple[Any, TrainingRun]:
         check_folders(out, resume)
-        loaded = load(recipe, overrides or [], resume)
+        loaded = load(recipe, overrides, resume)
         tell_unchecked(loaded.unchecked, err=True)
         folder = out or resume or free_folder(loaded.path.stem)
         held.enter_context(guarded(folder, "training"))
         return begin(loaded, folder, resume)
 
     def follow(folder: str) -> tuple[Any, TrainingRun]:
-        loaded = load(recipe, overrides or [], resume)
+        loaded = load(recipe, overrides, resume)
         return build_trainer(loaded), TrainingRun(loaded, Path(folder), resume)
 
     shown = bool(context.find_root().params.get("traceback"))

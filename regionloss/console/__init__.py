@@ -1,6 +1,6 @@
 """What commands print: tables, sentences of errors, progress."""
 
-from regionloss.console.options import Overrides, RecipeName, check_suffix
+from regionloss.console.options import Overrides, RecipeName, check_suffix, with_folder
 from regionloss.console.progress import Progress
 from regionloss.console.sentences import SentenceGroup
 from regionloss.console.tables import counted, print_table
@@ -13,4 +13,5 @@ __all__ = [
     "check_suffix",
     "counted",
     "print_table",
+    "with_folder",
 ]

@@ -21,6 +21,21 @@ MaxPixels = Annotated[int, typer.Option(min=1, help="Most pixels of an image tha
 MOST_PIXELS = 178_956_970
 
 
+def with_folder(overrides: list[str] | None, out: Path | None) -> tuple[list[str], Path | None]:
+    """Return the overrides of a recipe without `out=FOLDER`, which is the option `--out` in the words of the others.
+
+    Raises:
+        InputError: Two folders.
+    """
+    rest = [text for text in overrides or [] if not text.startswith("out=")]
+    named = {Path(text.partition("=")[2]) for text in overrides or [] if text.startswith("out=")}
+    folders = {*named, *([out] if out else [])}
+    if len(folders) > 1 or Path() in named:
+        got = " and ".join(sorted(f"'{folder}'" for folder in folders))
+        raise InputError(expected("out", "one folder", got))
+    return rest, next(iter(folders), None)
+
+
 def check_suffix(out: Path) -> None:
     """Raise InputError for a picture that could not be written, before a command does its work."""
     from PIL import Image

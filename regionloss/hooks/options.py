@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import sys
@@ -21,7 +22,8 @@ NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 def checked_options(target: Callable[..., Any], options: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
     """Check `options` against the signature of `target`.
 
-    A target may have a static `read_earlier`: from the options of an earlier version to those of today.
+    A target may have a static `read_earlier`: from the options of an earlier version to those of today; and a mapping
+    `ELSEWHERE`: what to type instead of options that other programs have.
 
     Args:
         target: Class or function; annotated models and dataclasses are checked to their depth.
@@ -46,7 +48,14 @@ def checked_options(target: Callable[..., Any], options: Mapping[str, object]) -
     data = {key: value for key, value in options.items() if key not in objects and key not in extra}
     data |= dict.fromkeys(unknown)
     values, problems = check(adapter, schema, data)
+    problems = [_of_elsewhere(problem, getattr(target, "ELSEWHERE", {})) for problem in problems]
     return {**(values or {}), **objects, **extra}, problems
+
+
+def _of_elsewhere(problem: Problem, elsewhere: Mapping[str, str]) -> Problem:
+    name = str(problem.path[0]) if len(problem.path) == 1 else ""
+    sentence = f"expected an option of this trainer, got '{name}', one of other programs. {elsewhere.get(name)}"
+    return dataclasses.replace(problem, sentence=sentence) if name in elsewhere else problem
 
 
 def defaults_of(target: Callable[..., Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from regionloss.errors import InputError, RecipeError, expected
 from regionloss.hooks.catalogue import Catalogue, catalogue
@@ -16,7 +16,7 @@ from regionloss.limits import is_number
 from regionloss.recipe.load import Loaded, load_any
 from regionloss.recipe.locate import known_recipes
 from regionloss.recipe.options import other_kind
-from regionloss.recipe.schema import Recipe, TermsFile, TermUse, TermWeight
+from regionloss.recipe.schema import AUTO, Recipe, TermsFile, TermUse, TermWeight
 from regionloss.recipe.source import WrittenRecipe
 from regionloss.schedules import WeightSchedule
 
@@ -124,33 +124,50 @@ def _weights_in(text: str, where: str) -> dict[str, Any]:
 
 
 def build_terms(
-    loaded: Loaded[Recipe] | Loaded[TermsFile], *, value_range: tuple[float, float] = (-1.0, 1.0)
+    loaded: Loaded[Recipe] | Loaded[TermsFile],
+    *,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+    auto: float | None = None,
 ) -> LossTerms:
-    """Build the terms of a loaded recipe. Nothing is fetched; raises as `load_terms` does."""
+    """Build the terms of a loaded recipe. Nothing is fetched; raises as `load_terms` does.
+
+    Args:
+        loaded: A recipe, or a file of terms, as `load_recipe` returned it.
+        value_range: Range of the images that the terms will see.
+        auto: Weight that a term of weight `auto` has until its trainer finds it; None where nobody does.
+    """
     from regionloss.losses.terms import LossTerms
 
     terms = {}
     for name, use in loaded.recipe.terms.items():
         try:
-            terms[name] = build_term(use, loaded.catalogue, value_range=value_range)
+            terms[name] = build_term(use, loaded.catalogue, value_range=value_range, auto=auto)
         except InputError as error:
             place = loaded.source.place(("terms", name))
             raise RecipeError(f"{place}: terms.{name}: {error}") from error
     return LossTerms(terms)
 
 
-def build_term(use: TermUse, catalogue: Catalogue, *, value_range: tuple[float, float] = (-1.0, 1.0)) -> Term:
+def build_term(
+    use: TermUse,
+    catalogue: Catalogue,
+    *,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+    auto: float | None = None,
+) -> Term:
     """Build one term: what the catalogue says of its name, with what `use` changes in it.
 
     Args:
         use: Name, weight, start step and changes.
         catalogue: The plugins to look in.
         value_range: Range of the images that it will see.
+        auto: What the weight `auto` is for now; None where nobody finds it.
 
     Raises:
         UnknownNameError: No plugin defines such a term, or a part of it.
         PluginError: Its plugin is broken.
-        InputError: Options that a part's constructor refuses; no kind, for a term that reads any.
+        InputError: Options that a part's constructor refuses; no kind, for a term that reads any; a weight of `auto`
+            where nobody finds it.
         WeightsError: The weights of its backbone are not here; the sentence says how to fetch them.
     """
     from regionloss.losses.region_perceptual import RegionPerceptualLoss
@@ -158,6 +175,11 @@ def build_term(use: TermUse, catalogue: Catalogue, *, value_range: tuple[float, 
 
     record = catalogue.term(use.use)
     kind = kind_of(use, record)
+    asked = weight_of(use, record)
+    weight = auto if asked == AUTO else asked
+    if weight is None:
+        advice = "The trainer 'finetune' finds weights; 'regionloss calibrate' proposes them."
+        raise InputError(expected("weight", "a number", f"'{AUTO}'", advice))
     # The detector annotates data; the loss never calls it.
     parts: dict[str, Any] = {
         role: catalogue.build(role, part.name, part.options, plugin=part.plugin)
@@ -165,10 +187,10 @@ def build_term(use: TermUse, catalogue: Catalogue, *, value_range: tuple[float, 
         if role != "detector"
     }
     loss = RegionPerceptualLoss(**parts, value_range=value_range)
-    return Term(loss, kind, weight_of(use, record), use.start_step)
+    return Term(loss, kind, weight, use.start_step)
 
 
-def weight_of(use: TermUse, record: TermRecord) -> TermWeight:
+def weight_of(use: TermUse, record: TermRecord) -> TermWeight | Literal["auto"]:
     """Return the weight of a term: the one that `use` names, else that of its record, which is of its own parts."""
     if use.weight is not None:
         return use.weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -47,7 +48,8 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Loaded[Rec
 
     Args:
         recipe: Path of the file, or name of a shipped recipe.
-        overrides: Changes of the recipe, each `key.path=value`.
+        overrides: Changes of the recipe, each `key.path=value`; `steps=100` is the trainer's option of that name, and
+            `terms.hands=auto` the weight of a term.
 
     Raises:
         RecipeError: All that is wrong with it, a line each: `file:line: key.path: expected ..., got ...`.
@@ -107,10 +109,19 @@ def _load(schema: type[S], path: Path, source: WrittenRecipe, run_plugins: bool 
     value, problems = check(adapter, schema, data)
     known, others = _against_plugins(data, path) if run_plugins else _without_plugins(data, path)
     problems += others
-    mistakes = [problem for problem in problems if not problem.spare]
+    mistakes = [_or_of_the_recipe(problem, source) for problem in problems if not problem.spare]
     if mistakes or source.problems:
         raise source.error(mistakes)
     return Loaded(value, source, path, known, tuple(source.line(problem) for problem in problems))
+
+
+def _or_of_the_recipe(problem: Problem, source: WrittenRecipe) -> Problem:
+    """Say of a short override that is no option of the trainer which key of the recipe's own it may have meant."""
+    short = problem.path[:2] == ("trainer", "options") and source.place(problem.path).startswith("override '")
+    if not short or "trainer.options" in source.place(problem.path):
+        return problem
+    near = difflib.get_close_matches(str(problem.path[2]), Recipe.model_fields, n=1)
+    return replace(problem, sentence=f"{problem.sentence} Or the recipe's own '{near[0]}'?") if near else problem
 
 
 def _plugin_files(data: Any, path: Path) -> list[Path]:

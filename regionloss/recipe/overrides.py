@@ -1,4 +1,9 @@
-"""`key.path=value` on the command line: one way to change any key, and no flags that shadow keys."""
+"""`key.path=value` on the command line: one way to change any key, and no flags that shadow keys.
+
+Two short ways: a path that begins with no key of the recipe's own is an option of its trainer (`steps=100` for
+`trainer.options.steps=100`), and `terms.hands=auto` or `terms.hands=0.02` is the weight of a term, which is added by
+its name where the recipe does not have it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from typing import Any
 from regionloss.errors import RecipeError
 from regionloss.hooks.validation import Path as KeyPath
 from regionloss.hooks.validation import dotted, short, shown
+from regionloss.recipe.schema import AUTO, Recipe
 from regionloss.recipe.source import RECIPE, UNWRITABLE, WrittenRecipe, parse_value
 
 _INDEX = re.compile("[0-9]{1,9}")
@@ -21,7 +27,8 @@ def override(source: WrittenRecipe, overrides: Iterable[str]) -> WrittenRecipe:
 
     Args:
         source: The recipe as it was written.
-        overrides: `key.path=value` each; a number in the path is the index of a list, the value is YAML.
+        overrides: `key.path=value` each; a number in the path is the index of a list, the value is YAML. Short ones as
+            above.
     """
     several = isinstance(overrides, Iterable) and not isinstance(overrides, str)
     data, places, problems = copy.deepcopy(source.data), dict(source.places), list(source.problems)
@@ -29,12 +36,15 @@ def override(source: WrittenRecipe, overrides: Iterable[str]) -> WrittenRecipe:
         where = f"override '{short(text)}'"
         try:
             path, value = parse_override(text)
+            path, value = _whole(data, path, value)
             path = _set(data, path, value)
         except RecipeError as error:
             problems.append(f"{where}: {error}")
             continue
         places = {at: line for at, line in places.items() if at[: len(path)] != path}
         places[path] = where
+        if path[:2] == ("trainer", "options"):
+            places.setdefault(path[:3], where)
     return replace(source, data=data, places=places, problems=tuple(problems))
 
 
@@ -54,6 +64,19 @@ def parse_override(text: str) -> tuple[KeyPath, Any]:
         if error.__cause__ is None:
             raise RecipeError(str(error).partition(": ")[2]) from error
         raise RecipeError(f"expected a value in YAML, got {short(repr(value))}. Put it in quotes?") from error
+
+
+def _whole(data: Any, path: KeyPath, value: Any) -> tuple[KeyPath, Any]:
+    """Return the whole path, and the whole value, of a short one."""
+    trainer, own = (data.get("trainer"), Recipe.model_fields) if isinstance(data, dict) else (None, {})
+    if path[0] not in own and isinstance(trainer, dict):
+        return ("trainer", "options", *path), value
+    is_weight = value == AUTO or (isinstance(value, int | float) and not isinstance(value, bool))
+    if path[0] == "terms" and len(path) == 2 and is_weight:
+        terms = data.get("terms")
+        known = isinstance(terms, dict) and isinstance(terms.get(path[1]), dict)
+        return ((*path, "weight"), value) if known else (path, {"use": str(path[1]), "weight": value})
+    return path, value
 
 
 def _set(data: Any, path: KeyPath, value: Any) -> KeyPath:

@@ -46,9 +46,9 @@ class TrainingRun:
         """The recipe with versions, plugins, weights and licences, plain data, to write beside checkpoints."""
         return resolved(self.loaded)
 
-    def build_terms(self, *, value_range: tuple[float, float] = (-1.0, 1.0)) -> LossTerms:
-        """Build the recipe's terms anew."""
-        return build_terms(self.loaded, value_range=value_range)
+    def build_terms(self, *, value_range: tuple[float, float] = (-1.0, 1.0), auto: float | None = None) -> LossTerms:
+        """Build the recipe's terms anew; `auto` is the weight of those whose weight the trainer still has to find."""
+        return build_terms(self.loaded, value_range=value_range, auto=auto)
 
 
 def train(loaded: Loaded[Recipe], out: Path, resume: Path | None = None) -> None:

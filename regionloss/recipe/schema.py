@@ -45,14 +45,19 @@ class DistanceUse(_Strict):
     options: dict[str, Any] = {}
 
 
+#: The weight of a term whose trainer finds it.
+AUTO: Literal["auto"] = "auto"
+
+
 class TermUse(_Strict):
     """A registered term, with a weight, and what is to be different in it.
 
     Args:
         use: Name of the term, as `regionloss components term` lists it.
         kind: Kind of region that it reads, instead of its own; a term of no kind needs it.
-        weight: Weight in the sum (InsightTok, eq. 3); or keys of a weight that changes with the step. None: the one
-            that the term was registered with, or 1 where its backbone, distance or weighting is another.
+        weight: Weight in the sum (InsightTok, eq. 3); keys of a weight that changes with the step; `auto` where the
+            trainer finds it, as `finetune` does. None: the one that the term was registered with, or 1 where its
+            backbone, distance or weighting is another.
         start_step: First step at which it counts.
         detector: Name of another detector, or its name and options.
         extractor: The same for what cuts the crops.
@@ -63,7 +68,7 @@ class TermUse(_Strict):
 
     use: str
     kind: Annotated[str, Field(min_length=1)] | None = None
-    weight: TermWeight | None = None
+    weight: TermWeight | Literal["auto"] | None = None
     start_step: Annotated[int, Field(ge=0)] = 0
     detector: str | PartUse | None = None
     extractor: str | PartUse | None = None

@@ -30,7 +30,7 @@ def test_check_says_that_all_is_well_or_all_that_is_not(folder: Path) -> None:
     assert (well.exit_code, well.stdout) == (0, "recipe.yaml: no mistakes. Terms: word.\n")
     wrong = regionloss("check", "recipe.yaml", "sed=1", "terms.word.use=tny")
     assert wrong.exit_code == 2
-    assert [line.split(": ")[1] for line in wrong.stderr.splitlines()] == ["sed", "terms.word.use"]
+    assert [line.split(": ")[1] for line in wrong.stderr.splitlines()] == ["terms.word.use", "trainer.options.sed"]
 
 
 def test_check_does_not_build_the_trainer(folder: Path) -> None:

@@ -53,6 +53,14 @@ def test_a_run_goes_on_with_its_own_recipe_from_anywhere(folder: Path, monkeypat
     assert sorted(path.name for path in (folder / "run").glob("*.yaml")) == ["resolved.yaml"]
 
 
+def test_the_folder_may_be_said_like_a_key(folder: Path) -> None:
+    assert train("recipe.yaml", "out=there", "phases=[{steps: 5}]") == (0, "")
+    written = yaml.safe_load((folder / "there" / "resolved.yaml").read_text())
+    assert written["recipe"]["trainer"]["options"]["phases"] == [{"steps": 5, "rate": 1e-3}]
+    code, error = train("recipe.yaml", "out=there", "--out", "here")
+    assert (code, error) == (2, "out: expected one folder, got 'here' and 'there'.\n")
+
+
 def test_a_run_goes_on_with_the_recipe_that_is_named(folder: Path) -> None:
     assert train("recipe.yaml", "--resume", "run") == (0, "")
     assert received(folder).endswith("7 run")
@@ -76,7 +84,7 @@ def test_what_a_run_was_begun_with_is_not_written_over(folder: Path) -> None:
         ([], "RECIPE: expected a file, or the name of a shipped recipe, got nothing."),
         (["seed=1"], "no recipe is named 'seed=1'."),
         (["--resume", "."], "resolved.yaml: expected a recipe that can be read, got no such file."),
-        (["--resume", "run", "sed=1"], "override 'sed=1': sed: expected a known key, got 'sed'."),
+        (["--resume", "run", "sed=1"], "override 'sed=1': trainer.options.sed: expected a known key, got 'sed'."),
         (["--resume", "broken"], "broken/resolved.yaml: expected the keys 'recipe' and 'file', as a run writes them"),
         (["--resume", "gone"], "gone/resolved.yaml:"),
     ],

@@ -47,7 +47,7 @@ def test_seven_planted_mistakes_give_seven_lines(folder: Path) -> None:
         "Known: plugins, seed, terms, trainer, version.",
         "seven.yaml:6: terms.word.use: no term is named 'tinny'. Did you mean 'tiny'? "
         "Known: region-lpips, region-st-lpips, tiny, word.",
-        'seven.yaml:10: terms.other.weight: expected a number or a mapping, got "heavy".',
+        "seven.yaml:10: terms.other.weight: expected a number or a mapping or 'auto', got \"heavy\".",
         "seven.yaml:11: terms.other.extractor.options.sise: expected a known key, got 'sise'. Did you mean 'size'? "
         "Known: size.",
         "seven.yaml:12: terms.other.weighting.name: no weighting is named 'aria'. Did you mean 'area'? "

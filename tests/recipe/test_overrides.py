@@ -55,3 +55,24 @@ def test_what_was_overridden_is_reported_at_the_override() -> None:
 )
 def test_mistakes_in_overrides(text: str, sentence: str) -> None:
     assert changed(text).problems == (f"override '{text}': {sentence}",)
+
+
+def test_a_short_path_is_an_option_of_the_trainer() -> None:
+    source = changed("data.images=./photos", "phases.1.steps=7", "seed=4")
+    assert source.data["trainer"]["options"]["data"] == {"images": "./photos"}
+    assert source.data["trainer"]["options"]["phases"][1] == {"steps": 7}
+    assert source.data["seed"] == 4
+    assert "data" not in source.data
+    assert source.place(("trainer", "options", "data", "images")) == "override 'data.images=./photos'"
+
+
+def test_a_file_of_terms_has_no_trainer_for_short_paths() -> None:
+    assert override(parse_yaml("terms: {}", "t.yaml"), ["steps=3"]).data == {"terms": {}, "steps": 3}
+
+
+@pytest.mark.parametrize("weight", ["auto", 0.02, 3])
+def test_a_term_and_its_weight_in_one(weight: object) -> None:
+    source = parse_yaml("terms: {text: {use: text/packaged, backbone: x, weight: 1}}\ntrainer: {}", "r.yaml")
+    terms = override(source, [f"terms.hands={weight}", f"terms.text={weight}"]).data["terms"]
+    assert terms["hands"] == {"use": "hands", "weight": weight}
+    assert terms["text"] == {"use": "text/packaged", "backbone": "x", "weight": weight}

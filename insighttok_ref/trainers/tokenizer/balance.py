@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import fmean
 
 import torch
-from torch import Tensor
 
 from insighttok_ref.objective.gradient import gradients_at
 from insighttok_ref.objective.objective import Objective, with_absent
@@ -15,31 +15,39 @@ from regionloss.losses import LAST_STEP
 
 
 def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, float]:
-    """Return norms of gradients at the decoder's last layer, mean over batches.
+    """Return the `norms_of` batches, mean over them.
+
+    The weight at which a term pulls as strongly as the rest is their ratio (VQGAN's adaptive weight, taken once).
+    """
+    found: dict[str, list[float]] = {}
+    for batch in batches:
+        for name, norm in norms_of(state, batch).items():
+            found.setdefault(name, []).append(norm)
+    return {name: fmean(norms) for name, norms in found.items()}
+
+
+def norms_of(state: PartState, batch: Batch) -> dict[str, float]:
+    """Return norms of gradients at the decoder's last layer.
 
     Keys: `objective` (pixels, perceptual loss and commitment, weighted), and each region term of the part by its name,
-    before its weight. The weight at which a term pulls as strongly as the rest is their ratio (VQGAN's adaptive
-    weight, taken once). Codes do not learn, and no gradient is left behind.
+    before its weight. Codes do not learn, and no gradient is left behind.
     """
     model, terms = state.model, state.objective.terms
     was_training = model.training
     model.eval()
     objective = Objective(state.objective.options, perceptual=state.objective.perceptual)
-    found: dict[str, list[Tensor]] = {}
-    for batch in batches:
-        batch = batch.to(model.last_layer.device)
-        images, regions = batch.images, batch.regions
-        with state.autocast():
-            output = model(images)
-            output = output._replace(reconstruction=output.reconstruction.float())
-            values = {"objective": objective(output, images, regions).total}
-            if terms is not None:
-                given = with_absent(regions, terms.kinds, images)
-                values |= terms(output.reconstruction, images, given, LAST_STEP).by_term
-        for name, value in values.items():
-            found.setdefault(name, []).append(gradients_at(value, model.last_layer)[0].norm())
+    batch = batch.to(model.last_layer.device)
+    images, regions = batch.images, batch.regions
+    with state.autocast():
+        output = model(images)
+        output = output._replace(reconstruction=output.reconstruction.float())
+        values = {"objective": objective(output, images, regions).total}
+        if terms is not None:
+            given = with_absent(regions, terms.kinds, images)
+            values |= terms(output.reconstruction, images, given, LAST_STEP).by_term
+    norms = [gradients_at(value, model.last_layer)[0].norm() for value in values.values()]
     model.train(was_training)
-    return {name: float(torch.stack(norms).mean()) for name, norms in found.items()}
+    return dict(zip(values, torch.stack(norms).tolist(), strict=True))
 
 
 def equal_weights(norms: dict[str, float]) -> dict[str, float]:

@@ -69,7 +69,7 @@ class Reconstructed:
         name: Name of the tokenizer in tables.
         identity: What changes where the tokenizer does.
         images: Reconstructions (N, 3, H, W) by set.
-        ids: Codes (N, n) by set.
+        ids: Codes (N, n) by set; of latents there are none.
         codebook_size: Number of codes.
         facts: What tables show beside its name.
     """
@@ -91,7 +91,8 @@ class Reconstructed:
         """Return the reconstruction of an original, in 8 bits as a file would hold it."""
         name, _, number = original.key.rpartition("/")
         image = to_tensor([to_image(self._images[name][int(number)])])[0]
-        return Reconstruction(image, self._ids[name][int(number)], (image.shape[1], image.shape[2]))
+        ids = self._ids.get(name)
+        return Reconstruction(image, None if ids is None else ids[int(number)], (image.shape[1], image.shape[2]))
 
 
 class Pixels:

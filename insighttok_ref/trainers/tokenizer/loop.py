@@ -13,7 +13,7 @@ from torch import Tensor
 
 from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective
-from insighttok_ref.tokenizers.base import Tokenizer, TokenizerOutput
+from insighttok_ref.tokenizers.base import TokenizerOutput, Trainee
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.learning_rate import cosine
@@ -41,7 +41,7 @@ class PartState:
     Args:
         part: The part that is trained.
         share: How a step's batch is cut.
-        model: The tokenizer that learns.
+        model: The tokenizer, or another autoencoder, that learns.
         engine: Engine with the tokenizer's optimizer.
         objective: Losses that the tokenizer is trained on.
         watch: Stops at a value that is not finite.
@@ -56,7 +56,7 @@ class PartState:
 
     part: Part
     share: Share
-    model: Tokenizer
+    model: Trainee
     engine: Engine
     objective: Objective
     watch: FiniteWatch
@@ -142,13 +142,12 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
         record["discriminator_gradient_norm"] = state.adversary_engine.step(lr)
         state.adversary.lecam.update()
     state.watch.note({name: record[name] for name in record if name.endswith("gradient_norm")}, state.run_step)
-    state.model.quantize.update()
+    state.model.after_step()
     if state.average is not None:
         state.average.update(state.model)
     if not logged:
         return {**record, "lr": lr}
-    codes = {f"codebook/{name}": value for name, value in state.model.quantize.stats().items()}
-    return {**mean_over_ranks(record), **codes, "lr": lr}
+    return {**mean_over_ranks(record), **state.model.step_statistics(), "lr": lr}
 
 
 def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor]:

@@ -18,8 +18,7 @@ from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective, ObjectiveOptions
 from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.quantizers.build import DEFAULT
-from insighttok_ref.tokenizers.base import Tokenizer
-from insighttok_ref.tokenizers.build import build_tokenizer
+from insighttok_ref.tokenizers.base import Tokenizer, Trainee
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.plan import Part
@@ -57,8 +56,8 @@ class PartFolder:
             tensors = {name: value.detach().cpu().contiguous() for name, value in state.adversary.state_dict().items()}
             save_file(tensors, self.adversary)
         if state.average is not None:
-            save_tokenizer(state.average.model, self.average)
-        save_tokenizer(state.model, self.tokenizer)
+            save_tokenizer(as_tokenizer(state.average.model), self.average)
+        save_tokenizer(as_tokenizer(state.model), self.tokenizer)
 
     def load_adversary(self, adversary: Adversary) -> None:
         """Load the discriminator that the part has left.
@@ -75,25 +74,28 @@ class PartFolder:
             ) from error
 
 
-def begin(session: Session, part: Part, first: Path | None) -> PartState:
+def as_tokenizer(model: Trainee) -> Tokenizer:
+    """Return a model that is known to be a tokenizer."""
+    assert isinstance(model, Tokenizer)
+    return model
+
+
+def begin(session: Session, part: Part, going_on: bool) -> PartState:
     """Return the state at which a part begins.
 
     Args:
         session: Run that the part belongs to.
         part: The part to begin.
-        first: A tokenizer file that a part which follows no other starts from; None for new weights.
+        going_on: Whether its weights are then replaced by those of a checkpoint.
 
     Raises:
-        InputError: The tokenizer to start from has another layout.
+        InputError: What to start from has another layout.
         WeightsError: A file to start from, or the weights of a frozen network, are not there.
     """
     trainer, device, share = session.trainer, session.ranks.device, session.shares[part.name]
     before = PartFolder(session.folder, part.starts_from) if part.starts_from else None
     torch.manual_seed(part.seed)
-    model = build_tokenizer(trainer.model)
-    if (start := before.tokenizer if before is not None else first) is not None:
-        start_from(model, start)
-    model.to(device).set_trainable(part.phase.train)
+    model = session.build(part, going_on)
     objective = build_objective(trainer.objective, part, session.terms, session.perceptual, device)
     adversary, engine = objective.adversary, trainer.engine
     if before is not None and adversary is not None:
@@ -169,11 +171,13 @@ def build_objective(
 
 def snapshot(state: PartState) -> dict[str, Any]:
     """Return what an exact continuation needs besides what engines and ranks write themselves."""
+    # So that others can read what a stopped run has learnt.
+    config = {"tokenizer": json.dumps(state.model.config)} if isinstance(state.model, Tokenizer) else {}
     return {
+        **config,
         "part": state.part.name,
         "step": state.step,
         "seconds": state.seconds,
-        "tokenizer": json.dumps(state.model.config),  # so that others can read what a stopped run has learnt
         "model": state.model.state_dict(),
         "adversary": state.adversary.state_dict() if state.adversary is not None else None,
         "average": state.average.model.state_dict() if state.average is not None else None,
@@ -183,7 +187,7 @@ def snapshot(state: PartState) -> dict[str, Any]:
 def write_shards(state: PartState, folder: Path) -> None:
     """Write what engines and this rank need to go on."""
     rank = rank_and_size()[0]
-    torch.save({**random_state(), **own_buffers(state.model)}, folder / random_file(rank))
+    torch.save({**random_state(), **state.model.rank_buffers()}, folder / random_file(rank))
     state.engine.save(folder)
     if state.adversary_engine is not None:
         state.adversary_engine.save(folder)
@@ -214,13 +218,8 @@ def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
         with readable(mine, WHAT):
             own = read_saved(mine)
             set_random_state(own)
-            for name, buffer in own_buffers(state.model).items():
+            for name, buffer in state.model.rank_buffers().items():
                 buffer.copy_(own[name])
-
-
-def own_buffers(model: Tokenizer) -> dict[str, Tensor]:
-    """Return what differs between the ranks: of a codebook, the window of its last ids."""
-    return {name: buffer for name, buffer in model.quantize.named_buffers() if name in model.quantize.per_rank}
 
 
 def random_file(rank: int) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.trainers.tokenizer.held_out import SET, HeldOut, Pixels, Reconstructed
+from insighttok_ref.trainers.tokenizer.options import EvaluationOptions
 from insighttok_ref.trainers.tokenizer.plan import Part
 from regionloss.data.shards import write_whole
 from regionloss.evaluation import Evaluation, Results, Score, evaluate
@@ -23,6 +24,7 @@ from regionloss.evaluation.report import Curves, Origin, write_report
 if TYPE_CHECKING:
     from insighttok_ref.tokenizers.base import Tokenizer
     from insighttok_ref.trainers.tokenizer.session import Session
+    from insighttok_ref.trainers.tokenizer.tokenizer_session import TokenizerSession
     from regionloss.data.batches import Batch
     from regionloss.judges import Judge
 
@@ -38,7 +40,7 @@ KEYS = {
 }
 
 
-def report(session: Session, judges: Mapping[str, Judge], notes: Sequence[str]) -> Path:
+def report(session: TokenizerSession, judges: Mapping[str, Judge], notes: Sequence[str]) -> Path:
     """Judge every part of a finished run, write its results and `report.html`, and return the page.
 
     The results of each part lie in `results/NAME`, where `regionloss compare` finds them, too.
@@ -72,7 +74,7 @@ def report(session: Session, judges: Mapping[str, Judge], notes: Sequence[str]) 
     )
 
 
-def judged(session: Session, part: Part, originals: HeldOut, judges: Mapping[str, Judge]) -> Results:
+def judged(session: TokenizerSession, part: Part, originals: HeldOut, judges: Mapping[str, Judge]) -> Results:
     """Return the results of a part's tokenizer on the test images."""
     model, options = session.tokenizer(part.name), session.trainer.evaluation
     images, ids = {}, {}
@@ -80,12 +82,18 @@ def judged(session: Session, part: Part, originals: HeldOut, judges: Mapping[str
         images[name], ids[name] = reconstructed(model, batch.images, options.batch_size)
     facts = {"steps": part.phase.steps, "region_terms": " and ".join(part.terms) or "none"}
     made = Reconstructed(name_of(part.name), model.fingerprint, images, ids, model.codebook_size, facts)
+    return evaluated(made, originals, judges, options, session.folder / "results" / part.name)
+
+
+def evaluated(
+    made: Reconstructed, originals: HeldOut, judges: Mapping[str, Judge], options: EvaluationOptions, folder: Path
+) -> Results:
+    """Return the results of one tokenizer or autoencoder, which are kept in a folder, too."""
     asked: list[Benchmark] = [
         benchmark({options.judges[kind]: judges[kind]})
         for kind, benchmark in (("text", TextBenchmark), ("face", FaceBenchmark))
         if kind in judges
     ]
-    folder = session.folder / "results" / part.name
     largest = max(max(batch.images.shape[2:]) for batch in originals.test.values())
     setting = next((side for side in (256, 512) if largest <= side), 1024)
     evaluation = Evaluation(originals, made, [*asked, Pixels([*judges])], folder, setting, crops=options.crops)

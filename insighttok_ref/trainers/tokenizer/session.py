@@ -3,49 +3,40 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from insighttok_ref.data.build import TrainingData
 from insighttok_ref.data.skipped_images import Told
+from insighttok_ref.objective.objective import ObjectiveOptions
 from insighttok_ref.objective.perceptual import build_perceptual
-from insighttok_ref.tokenizers.base import Tokenizer
-from insighttok_ref.tokenizers.build import build_tokenizer
-from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
-from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_norms
+from insighttok_ref.tokenizers.base import Trainee
 from insighttok_ref.trainers.tokenizer.checks import share_of
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
-from insighttok_ref.trainers.tokenizer.part_state import PartFolder, begin, go_on, matching, snapshot, write_shards
+from insighttok_ref.trainers.tokenizer.options import EngineOptions, Phase
+from insighttok_ref.trainers.tokenizer.part_state import begin, go_on, snapshot, write_shards
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
 from insighttok_ref.trainers.tokenizer.progress import RunProgress
 from insighttok_ref.training.checkpoint import Checkpoints, read_history
-from insighttok_ref.training.engines import import_deepspeed
+from insighttok_ref.training.engines import OptimizerOptions, import_deepspeed
 from insighttok_ref.training.loggers import LogOptions, build_loggers
-from insighttok_ref.training.metrics_log import ROOM, MetricsLog
+from insighttok_ref.training.metrics_log import MetricsLog
 from insighttok_ref.training.stop import StoppedError, StopSignals
 from insighttok_ref.training.threads import threads_for
 from regionloss.data.batches import BatchSource, Share
-from regionloss.data.shards import write_whole
-from regionloss.disk import to_disk
-from regionloss.errors import InputError, WeightsError, expected
-from regionloss.losses import told
+from regionloss.errors import InputError, expected
 from regionloss.pictures import sample_grid
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, agree, barrier
 
-if TYPE_CHECKING:
-    from insighttok_ref.trainers.tokenizer.trainer import InsightTok
-
-BALANCE_BATCHES = 4
-WHERE = "A source of images takes them from the folder that its 'regions' names."
 #: Options that decide no weight, by where they are.
 PACE = {
     "": ("evaluation", "log"),
@@ -54,8 +45,36 @@ PACE = {
 }
 
 
-class Session:
-    """Trains the parts of a run that are not finished.
+class Trainer(Protocol):
+    """The options of a run, as far as they are the same whatever is trained."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Phases in order."""
+
+    @property
+    def objective(self) -> ObjectiveOptions:
+        """Losses besides region terms."""
+
+    @property
+    def optimizer(self) -> OptimizerOptions:
+        """Adam and clipping."""
+
+    @property
+    def engine(self) -> EngineOptions:
+        """Where and how to compute."""
+
+    @property
+    def log(self) -> LogOptions:
+        """How often to write, and where to."""
+
+    @property
+    def weight_average(self) -> float:
+        """Decay of a moving average of the weights; 0 keeps none."""
+
+
+class Session(ABC):
+    """Trains the parts of a run that are not finished; what is trained, and what is kept of it, subclasses say.
 
     Args:
         trainer: The options of the run.
@@ -68,9 +87,10 @@ class Session:
         WeightsError: The newest checkpoint is damaged, or there is none.
     """
 
-    def __init__(
-        self, trainer: InsightTok, run: TrainingRun, ranks: Ranks, open_data: Callable[[], TrainingData]
-    ) -> None:
+    #: Whether terms of weight `auto` get one when training begins.
+    finds_weights = False
+
+    def __init__(self, trainer: Trainer, run: TrainingRun, ranks: Ranks, open_data: Callable[[], TrainingData]) -> None:
         self.trainer, self.run, self.ranks = trainer, run, ranks
         self.resolved = run.resolved
         self.folder = run.resume or run.out
@@ -86,12 +106,11 @@ class Session:
         torch.set_num_threads(threads_for(trainer.engine.threads, self.saved.get("threads")))
         if trainer.engine.name == "deepspeed":
             import_deepspeed(ranks.device)
-        self.terms = run.build_terms()
+        # 1 stands for a weight that is found when training begins, where the trainer does so.
+        self.terms = run.build_terms(auto=1.0 if self.finds_weights else None)
         use = trainer.objective.perceptual
         self.perceptual = build_perceptual(use.use, use.options) if use is not None else None
-        if trainer.start_from is not None and not self.saved:
-            with torch.device("meta"):
-                matching(build_tokenizer(trainer.model), trainer.start_from)
+        self.check_start()
         self.progress = RunProgress(self.todo, quiet=not ranks.is_first)
         self.signals = StopSignals()
         barrier()  # whoever begins to write now would make others think that a run is here
@@ -123,21 +142,26 @@ class Session:
         """Return a part's batches, for this rank."""
         return Told(self.data.batches(part.phase.data or None, seed=self.run.recipe.seed, **asdict(share)))
 
-    def tokenizer(self, part: str) -> Tokenizer:
-        """Return the tokenizer that a finished part gave."""
-        return load_tokenizer(PartFolder(self.folder, part).tokenizer).to(self.ranks.device)
+    @abstractmethod
+    def check_start(self) -> None:
+        """See that what is trained can be built, before data are looked through."""
 
-    def export(self, path: Path) -> None:
-        """Write the run's tokenizer, that of its last part.
+    @abstractmethod
+    def build(self, part: Part, going_on: bool) -> Trainee:
+        """Return the model of a part, on its device, with the weights to begin with and the parts that learn.
 
-        Raises:
-            WeightsError: What the part has left is not there.
+        Args:
+            part: The part that begins.
+            going_on: Whether its weights are then replaced by those of a checkpoint.
         """
-        last = PartFolder(self.folder, self.parts[-1].name).tokenizer
-        if not last.is_file():
-            advice = "Bring it back from a copy of the run, or begin anew."
-            raise WeightsError(expected(str(last), "the tokenizer of a finished part", "no file", advice))
-        write_whole(str(path), last.read_bytes())
+
+    @abstractmethod
+    def ready(self, state: PartState) -> None:
+        """Look at a part that begins, or goes on, before its first step; every rank calls it."""
+
+    @abstractmethod
+    def keep(self, state: PartState) -> None:
+        """Write what a finished part has learnt; the first rank calls it."""
 
     def _earlier(self) -> dict[str, Any]:
         """The state to go on from; empty for a new run."""
@@ -186,8 +210,7 @@ class Session:
     def _begin(self, part: Part) -> PartState:
         """Return the state at which a part begins, or goes on."""
         going_on = self.saved.get("part") == part.name
-        # What it started from may be gone by now, and is not needed.
-        state = begin(self, part, None if going_on else self.trainer.start_from)
+        state = begin(self, part, going_on)
         if going_on:
             go_on(state, self.saved, self.checkpoint)
             self.saved = {}
@@ -195,25 +218,8 @@ class Session:
             self.metrics.forget_after(set(self.finished), part.name, state.step)
         cut = f"{state.share.images} images x {state.share.accumulation} micro-batches x {self.ranks.size} ranks"
         self.progress.say(f"{part.name}: a batch of {state.share.batch_size} is {cut}")
-        if state.step == 0 and part.terms and state.model.last_layer.requires_grad:
-            self._say_balance(state)
+        self.ready(state)
         return state
-
-    def _say_balance(self, state: PartState) -> None:
-        """Log how strongly each term pulls at the start: who changes the data sees which weights would be equal."""
-        part = state.part
-        batches = self.batches(part, state.share).starting_at(state.first_micro_batch)
-        norms = gradient_norms(state, islice(batches, BALANCE_BATCHES))
-        if not self.ranks.is_first:
-            return
-        self.metrics.write({"part": part.name, "step": 0, **{f"gradient_at_start/{k}": v for k, v in norms.items()}})
-        for name, weight in equal_weights(norms).items():
-            used = part.phase.term_weights.get(name, self.terms[name].weight)
-            said = f"has weight {told(used)}; equal gradients at {weight:.3g}"
-            if used and not norms[name]:
-                kind = self.terms[name].kind
-                said = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches. Should there be some? {WHERE}"
-            self.progress.say(f"{part.name}: term '{name}' {said}")
 
     def _after_step(self, state: PartState, record: dict[str, Tensor | float] | None) -> None:
         ends = state.step == state.part.phase.steps
@@ -251,11 +257,7 @@ class Session:
     def _finish(self, state: PartState) -> None:
         self.finished.append(state.part.name)
         if self.ranks.is_first:
-            folder = PartFolder(self.folder, state.part.name)
-            with to_disk(folder.path, ROOM):
-                folder.write(state)
-                text = json.dumps(self.resolved, indent=1) + "\n"
-                write_whole(str(folder.path / "resolved.json"), text.encode())
+            self.keep(state)
         barrier()
         self.checkpoints.save(state.run_step, {"part": "", **self._history()})
 

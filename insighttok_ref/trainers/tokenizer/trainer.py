@@ -20,7 +20,7 @@ from insighttok_ref.training.loggers import LogOptions
 
 if TYPE_CHECKING:
     from insighttok_ref.data.build import TrainingData
-    from insighttok_ref.trainers.tokenizer.session import Session
+    from insighttok_ref.trainers.tokenizer.tokenizer_session import TokenizerSession
     from regionloss.judges import Judge
     from regionloss.recipe import TrainingRun
     from regionloss.runs import Ranks
@@ -104,7 +104,7 @@ class InsightTok:
             with session.progress:
                 self._train(session, judges, notes)
 
-    def _train(self, session: Session, judges: Mapping[str, Judge], notes: list[str]) -> None:
+    def _train(self, session: TokenizerSession, judges: Mapping[str, Judge], notes: list[str]) -> None:
         """Train all parts; the first process then judges them and exports the tokenizer."""
         from insighttok_ref.trainers.tokenizer.report import afterwards, report
 
@@ -121,7 +121,7 @@ class InsightTok:
         if tested:
             session.progress.say(f"report: {report(session, judges, [*session.data.notes, *notes])}")
 
-    def session(self, run: TrainingRun, ranks: Ranks) -> Session:
+    def session(self, run: TrainingRun, ranks: Ranks) -> TokenizerSession:
         """Return what trains the phases of a run.
 
         Args:
@@ -129,11 +129,11 @@ class InsightTok:
             ranks: This process among those of the run.
         """
         from insighttok_ref.trainers.tokenizer.checks import check_alone, check_fit
-        from insighttok_ref.trainers.tokenizer.session import Session
+        from insighttok_ref.trainers.tokenizer.tokenizer_session import TokenizerSession
 
         check_fit(self)
         check_alone(self.data.sources, ranks)
-        return Session(self, run, ranks, lambda: self.open_data(run))
+        return TokenizerSession(self, run, ranks, lambda: self.open_data(run))
 
     def open_data(self, run: TrainingRun) -> TrainingData:
         """Return the run's data; to look through millions of images takes hours."""

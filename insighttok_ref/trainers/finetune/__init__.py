@@ -1,0 +1,1 @@
+"""The trainer of an autoencoder that is already there."""

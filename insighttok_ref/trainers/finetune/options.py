@@ -1,0 +1,103 @@
+"""The schema of the trainer's options, and what those who come from other scripts may type instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
+
+from insighttok_ref.data.options import FILTERS, DataOptions, SourceOptions
+from insighttok_ref.schema import Strict
+from regionloss.data.images import MOST_PIXELS
+from regionloss.regions import RegionFilter
+
+#: The name that the one source of images has in files and logs.
+SOURCE = "photos"
+DECODER_ONLY = "Decoder only is the default: leave it out. 'model.train=[encoder, decoder]' trains more."
+#: What other scripts call what this trainer has, and what to type.
+ELSEWHERE = {
+    **dict.fromkeys(("train_only_decoder", "trainable_ae_params", "freeze_encoder", "decoder_only"), DECODER_ONLY),
+    **dict.fromkeys(("pretrained_model_name_or_path", "pretrained", "vae", "vae_path"), "Say model.from=FOLDER."),
+    **dict.fromkeys(("train_data_dir", "dataset_name", "data_root", "image_folder"), "Say data.images=FOLDER."),
+    **dict.fromkeys(("resolution", "image_size", "size"), "Say data.image_size=512."),
+    **dict.fromkeys(("max_train_steps", "num_train_steps", "train_steps"), "Say steps=5000."),
+    **dict.fromkeys(("train_batch_size", "batch"), "Say batch_size=4."),
+    **dict.fromkeys(("learning_rate", "base_learning_rate"), "Say lr=5e-5."),
+    "gradient_accumulation_steps": "Say batch_size=16 engine.micro_batch=4: a step is then 4 micro-batches.",
+    "gradient_checkpointing": "Say model.checkpointing=true.",
+    "mixed_precision": "Say engine.precision=bf16.",
+    "output_dir": "Say out=FOLDER.",
+    "resume_from_checkpoint": "Say --resume FOLDER.",
+    "use_ema": "Say weight_average=0.999, which is the default; 0 keeps none.",
+    "ema_decay": "Say weight_average=0.999.",
+    **dict.fromkeys(("disc_start", "use_gan"), "Say objective.adversarial.listen_from=1000."),
+    **dict.fromkeys(("lpips_scale", "perceptual_weight"), "Say objective.perceptual.weight=0.1."),
+    **dict.fromkeys(("rec_loss", "mse"), "Say objective.l1=0 objective.l2=1 for the mean squared difference."),
+}
+
+
+class ModelOptions(Strict):
+    """The autoencoder that is tuned.
+
+    Args:
+        from_: The folder or the file that it is read from.
+        train: Parts that learn: the decoder, some of its blocks by name, or the encoder and the quantizer, too, after
+            which its latents are others.
+        checkpointing: Whether to compute activations of the decoder again in backward: less memory, a third more time.
+        options: Options of the class that reads it, such as `trust: true` for an old pickle.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=False, validate_by_alias=True)
+
+    from_: Path | None = Field(default=None, alias="from")
+    train: Annotated[tuple[str, ...], Field(min_length=1)] = ("decoder",)
+    checkpointing: bool = False
+    options: Mapping[str, Any] = {}
+
+
+class FolderOptions(Strict):
+    """The user's own images.
+
+    Args:
+        images: Folder of the images.
+        image_size: Side of the square crops, pixels; they are cut out of the images and never enlarged.
+        test: Crops for the report, out of the tenth of the images that is kept from training; 0 makes no report.
+        max_files: Most files that are used, a seeded choice.
+        regions: Side-car of these images from an earlier run (`photos.regions.parquet`): who is in it is not looked
+            for again, and who is not is added.
+        filters: Rules for the regions that are kept, by kind.
+        workers: Processes that make batches; 0 makes them in the training process.
+        prefetch: Batches that each worker makes ahead.
+        max_pixels: Most pixels of an image that is decoded.
+    """
+
+    images: str | None = None
+    image_size: PositiveInt = 256
+    test: NonNegativeInt = 100
+    max_files: PositiveInt = 2000
+    regions: Path | None = None
+    filters: Mapping[str, RegionFilter] = Field(default=FILTERS)
+    workers: NonNegativeInt = 4
+    prefetch: PositiveInt = 2
+    max_pixels: PositiveInt = MOST_PIXELS
+
+    @field_validator("images")
+    @classmethod
+    def _named(cls, images: str | None) -> str | None:
+        if images is not None and not images.strip():
+            raise ValueError("expected a folder of images, got an empty name")
+        return images
+
+    def as_data(self) -> DataOptions:
+        """Return the same as the data of any trainer."""
+        source = SourceOptions(images=self.images, annotate=True, max_files=self.max_files, test=self.test)
+        return DataOptions(
+            image_size=self.image_size,
+            sources={SOURCE: source},
+            filters=self.filters,
+            workers=self.workers,
+            prefetch=self.prefetch,
+            max_pixels=self.max_pixels,
+        )

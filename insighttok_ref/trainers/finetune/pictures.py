@@ -1,0 +1,129 @@
+"""The user's folder: looked at once, shown, and cut into crops for training and for the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from insighttok_ref.data.build import Opened, TrainingData
+from insighttok_ref.data.packaged import annotated_folder, one_per_kind
+from insighttok_ref.data.sources import CropSource
+from insighttok_ref.trainers.finetune.options import SOURCE, FolderOptions
+from regionloss.console import Progress
+from regionloss.data.annotate import Annotated
+from regionloss.data.images import FlipPairs
+from regionloss.data.shards import write_whole
+from regionloss.data.sidecars import Scan
+from regionloss.detectors import Detector
+from regionloss.errors import InputError, expected, reason_of
+from regionloss.pictures import annotated, save, sheet
+
+#: Pictures on the sheet.
+SHOWN = 16
+COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ffcc00", "#bf5af2", "#ff9f0a")
+
+
+class Looked(NamedTuple):
+    """What became of a folder: data to train on, and how many regions its training images have, by kind."""
+
+    data: TrainingData
+    pictures: int
+    regions: Counter[str]
+
+
+def look(
+    options: FolderOptions,
+    detectors: Mapping[Scan, Detector],
+    flip_pairs: FlipPairs,
+    folder: Path,
+    *,
+    draw: bool = True,
+) -> Looked:
+    """Return what is trained on and tested with.
+
+    Args:
+        options: The folder and what is made of it.
+        detectors: Detectors by what side-cars say of each; the first of each kind looks.
+        flip_pairs: Keypoints that swap in a mirror image, by kind.
+        folder: Folder of the run: the regions are kept there for the next time, and a sheet of what was found.
+        draw: Whether to draw that sheet.
+
+    Raises:
+        InputError: The folder is missing, holds no images, none as large as a crop, or no regions for any term.
+    """
+    data, size = options.as_data(), options.image_size
+    sidecar, picture = folder / f"{SOURCE}.regions.parquet", folder / "regions.png"
+    if options.regions is not None and not sidecar.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(str(sidecar), read_file(options.regions))
+    looking = one_per_kind(detectors)
+    found, notes = annotated_folder(
+        Path(str(options.images)),
+        size,
+        looking,
+        most=options.max_files,
+        test=bool(options.test),
+        sidecar=sidecar,
+        tick=Progress("files that are looked at"),
+    )
+    kept = {use: [one for one in pictures if min(one.image.size) >= size] for use, pictures in found.items()}
+    small = sum(map(len, found.values())) - sum(map(len, kept.values()))
+    if not kept["train"] or (options.test and not kept["test"]):
+        raise too_small(options, found["train"] + found["test"])
+    if small:
+        notes = (*notes, f"{small} of them are smaller than the crops of {size} x {size} pixels, and left out.")
+    make = partial(CropSource, SOURCE)
+    train = partial(make, kept["train"], size, flip_pairs=flip_pairs)
+    opened = Opened(train, partial(make, kept["test"], size) if options.test else None, notes)
+    counts: Counter[str] = Counter()
+    for one in kept["train"]:
+        counts.update({kind: len(regions) for kind, regions in one.regions.items()})
+    if draw:
+        save(sheet_of(kept["train"]), picture)
+        told = ", ".join(f"{counts[one.kind]} of kind '{one.kind}'" for one in looking.values()) or "none looked for"
+        notes = (*notes, f"regions: {told}; see {picture}")
+    if looking and not counts.total():
+        kinds = " and ".join(sorted(one.kind for one in looking.values()))
+        got = f"none of kind {kinds} in {len(kept['train'])} images"
+        advice = "Say terms={} to tune without terms, or another term: terms.hands=auto."
+        raise InputError(expected(f"data.images ('{options.images}')", "regions for the terms", got, advice))
+    return Looked(TrainingData(data, {SOURCE: opened}, notes), len(kept["train"]), counts)
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's contents. Raises InputError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            expected("data.regions", "a side-car that can be read", f"'{path}': {reason_of(error)}")
+        ) from error
+
+
+def too_small(options: FolderOptions, pictures: Sequence[Annotated]) -> InputError:
+    """Return the sentence for a folder whose images are smaller than the crops."""
+    sides = sorted(min(one.image.size) for one in pictures)
+    wanted = f"two images of at least {options.image_size} x {options.image_size} pixels, the size of a crop"
+    got = f"{len(pictures)} images, the largest with a shorter side of {sides[-1]}"
+    second = sides[-2:][0]
+    advice = f"Say data.image_size={second // 32 * 32}." if second >= 32 else "Larger images are needed."
+    return InputError(expected(f"data.images ('{options.images}')", wanted, got, advice))
+
+
+def sheet_of(pictures: Sequence[Annotated]) -> Image.Image:
+    """Return a sheet of pictures with their regions, a colour a kind; those that have some come first."""
+    chosen = sorted(pictures, key=lambda one: not any(map(len, one.regions.values())))[:SHOWN]
+    kinds = sorted({kind for one in pictures for kind in one.regions})
+    drawn = []
+    for one in chosen:
+        image = one.image
+        for kind, colour in zip(kinds, COLOURS * len(kinds), strict=False):
+            if kind in one.regions and len(one.regions[kind]):
+                image = annotated(image, one.regions[kind], [kind] * len(one.regions[kind]), colour)
+        drawn.append(image)
+    return sheet(drawn, [one.name for one in chosen])

@@ -1,0 +1,47 @@
+"""An autoencoder of any make, as the training loop knows what it trains."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from insighttok_ref.tokenizers.base import TokenizerOutput, Trainee
+from regionloss.autoencoders import TrainableAutoencoder
+
+
+class Tuned(Trainee):
+    """Images through the parts that are frozen, which keep no gradients, and through those that learn.
+
+    Everything stays in evaluation mode: no noise is drawn, and no statistics move.
+
+    Args:
+        autoencoder: What is tuned, on its device, with the parts that learn chosen.
+    """
+
+    def __init__(self, autoencoder: TrainableAutoencoder) -> None:
+        super().__init__()
+        self.autoencoder, self.module = autoencoder, autoencoder.module
+        before = [weight for part in ("encoder", "quantizer") for weight in weights(autoencoder, part)]
+        self.encodes_alike = not any(weight.requires_grad for weight in before)
+
+    @property
+    def last_layer(self) -> Tensor:
+        """The weight whose gradients losses are compared at."""
+        return self.autoencoder.last_layer
+
+    def forward(self, x: Tensor) -> TokenizerOutput:
+        """Reconstruct images (B, 3, H, W) in [-1, 1]; there is no commitment, since codes do not learn."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encodes_alike):
+            encoded = self.autoencoder.encode(x)
+        ids = x.new_empty((len(x), 0), dtype=torch.int64) if encoded.ids is None else encoded.ids
+        return TokenizerOutput(self.autoencoder.decode(encoded.latents), x.new_zeros(()), ids)
+
+    def train(self, mode: bool = True) -> Tuned:
+        """Stay in evaluation mode."""
+        super().train(False)
+        return self
+
+
+def weights(autoencoder: TrainableAutoencoder, part: str) -> list[Tensor]:
+    """Return the weights of one part; none where it has no such part."""
+    return [weight for module in autoencoder.parts.get(part, ()) for weight in module.parameters()]

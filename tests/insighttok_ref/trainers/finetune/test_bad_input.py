@@ -1,0 +1,117 @@
+"""What a run cannot work with, each a sentence; and what those who come from other scripts type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from insighttok_ref.trainers.finetune.calibration import shares_of
+from regionloss.cli.main import app
+from regionloss.errors import InputError, RegionLossError
+from regionloss.recipe import TrainingRun, build_trainer, load_recipe
+from tests.insighttok_ref.trainers.finetune.conftest import TINY, Prepare
+
+
+def sentence(run: TrainingRun) -> str:
+    with pytest.raises(RegionLossError) as found:
+        build_trainer(run.loaded).run(run)
+    return str(found.value)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return folder
+
+
+def test_a_folder_without_images(prepare: Prepare, empty: Path, tmp_path: Path) -> None:
+    said = sentence(prepare(tmp_path / "run", f"data.images={empty}"))
+    assert said.startswith(f"images ('{empty}'): expected files such as .avif")
+
+
+def test_no_folder(prepare: Prepare, tmp_path: Path) -> None:
+    assert "nowhere" in sentence(prepare(tmp_path / "run", "data.images=nowhere"))
+
+
+def test_images_smaller_than_the_crop(prepare: Prepare, tmp_path: Path) -> None:
+    said = sentence(prepare(tmp_path / "run", "data.image_size=64"))
+    assert "expected two images of at least 64 x 64 pixels, the size of a crop" in said
+    assert said.endswith("got 10 images, the largest with a shorter side of 60. Say data.image_size=32.")
+
+
+def test_some_images_smaller_than_the_crop_are_left_out(prepare: Prepare, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for file in photos.iterdir():
+        Image.open(file).save(folder / file.name)
+    Image.new("RGB", (20, 90)).save(folder / "thin.png")
+    run = prepare(tmp_path / "run", f"data.images={folder}")
+    trainer = build_trainer(run.loaded)
+    from regionloss.runs import join
+
+    with join("cpu") as ranks:
+        notes = trainer.session(run, ranks).data.notes
+    assert "1 of them are smaller than the crops of 32 x 32 pixels, and left out." in notes
+
+
+def test_no_region_found(prepare: Prepare, tmp_path: Path) -> None:
+    said = sentence(prepare(tmp_path / "run", "terms.text.detector.options.boxes=[]"))
+    assert "expected regions for the terms, got none of kind text in 9 images. Say terms={} to tune without" in said
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.from=null", "model.from: expected the autoencoder to tune, got nothing. Say model.from=./sdxl-vae"),
+        ("data.images=null", "data.images: expected a folder of images, got nothing. Say data.images=./photos"),
+        ("data.image_size=33", "data.image_size: expected a multiple of "),
+        ("model.train=[decodr]", "no part of the autoencoder is named 'decodr'. Did you mean 'decoder'?"),
+        ("share.txt=0.5", "share: expected terms of weight 'auto', got 'txt', which is none of 'text'"),
+        ("model.from=no-such-vae", "expected a file or a folder, got 'no-such-vae', which is not there"),
+    ],
+)
+def test_what_does_not_fit(prepare: Prepare, tmp_path: Path, override: str, said: str) -> None:
+    assert said in sentence(prepare(tmp_path / "run", override))
+    assert not (tmp_path / "run" / "photos.regions.parquet").exists()  # said before anything is looked for
+
+
+def test_a_model_of_another_kind(prepare: Prepare, empty: Path, tmp_path: Path) -> None:
+    (empty / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
+    said = sentence(prepare(tmp_path / "run", f"model.from={empty}"))
+    assert "UNet2DConditionModel" in said
+
+
+@pytest.mark.parametrize(
+    ("override", "advice"),
+    [
+        ("train_only_decoder=true", "Decoder only is the default: leave it out."),
+        ("trainable_ae_params=decoder", "Decoder only is the default: leave it out."),
+        ("pretrained_model_name_or_path=stabilityai/sd-vae-ft-mse", "Say model.from=FOLDER."),
+        ("max_train_steps=100", "Say steps=5000."),
+        ("gradient_accumulation_steps=4", "Say batch_size=16 engine.micro_batch=4"),
+    ],
+)
+def test_words_of_other_scripts_are_understood(override: str, advice: str) -> None:
+    done = CliRunner().invoke(app, ["train", str(TINY), override])
+    name = override.partition("=")[0]
+    assert done.exit_code == 2
+    assert done.stderr.startswith(
+        f"override '{override}': trainer.options.{name}: expected an option of this trainer, got '{name}', one of "
+        f"other programs. {advice}"
+    )
+
+
+@pytest.mark.parametrize(("share", "names"), [(0.5, ["a", "b"]), ({"a": 0.75}, ["a", "b"])])
+def test_shares_leave_something_for_whole_images(share: object, names: list[str]) -> None:
+    with pytest.raises(InputError, match="share: expected shares whose sum is less than 1, got 1"):
+        shares_of(share, names, 0.25)
+
+
+def test_a_trainer_that_finds_no_weights_says_so(tmp_path: Path) -> None:
+    run = TrainingRun(load_recipe(TINY.parents[1] / "tokenizer" / "tiny.yaml", ["terms.text=auto"]), tmp_path)
+    said = sentence(run)
+    assert "terms.text: weight: expected a number, got 'auto'. The trainer 'finetune' finds weights" in said
