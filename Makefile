@@ -8,9 +8,11 @@ PARTS := -e . $(addprefix -e ,$(PLUGINS))
 LOWEST := .venv/lowest
 # What is near to torch, numpy, pydantic, pillow and pyarrow, quick ones first.
 LOWEST_TESTS := tests/regions tests/weightings tests/extractors tests/losses tests/hosts/test_calls.py \
-	tests/recipe tests/hooks/test_options.py tests/data/images tests/data/sidecars/test_sidecar.py \
-	tests/insighttok_ref/objective tests/evaluation/metrics tests/evaluation/test_run.py \
-	tests/insighttok_ref/trainers/tokenizer/test_quickstart.py
+	tests/recipe tests/hooks/test_options.py tests/data/images/test_files.py tests/data/sidecars/test_sidecar.py \
+	tests/insighttok_ref/objective tests/evaluation/metrics tests/evaluation/test_run.py
+# Slow ones, and those of formats and sentences that older libraries do not have.
+LOWEST_SPARED := tests/losses/test_two_ranks.py $(addprefix tests/data/images/test_files.py::, \
+	test_damage_of_any_kind_is_a_sentence test_a_png_with_long_texts_is_read)
 
 .PHONY: demo test test-lowest setup weights lint lock benchmarks wheels docs clean
 
@@ -25,7 +27,7 @@ test-lowest: weights     ## part of the tests with the oldest versions that the 
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
 	$(BIN)/uv pip sync --quiet --python $(LOWEST)/bin/python $(LOWEST).txt
 	REGIONLOSS_REQUIRE_WEIGHTS=1 OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -o filterwarnings=ignore \
-		-p no:cacheprovider $(LOWEST_TESTS) --deselect tests/losses/test_two_ranks.py
+		-p no:cacheprovider $(LOWEST_TESTS) $(addprefix --deselect ,$(LOWEST_SPARED))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ def decode(
     """Return the ids of images.
 
     Args:
-        step: The model.
+        step: Model that says what may follow each id.
         first: Probabilities (B, K) of the first id, from the forward that read the caption.
         count: Number n of ids of an image.
         seeds: (B,), one an image: it decides all that is drawn.
@@ -69,7 +69,7 @@ def windows(step: Step, start: Tensor, count: int, seeds: Tensor, width: int, ru
     the model has just said of them. What enters at the window's end repeats its left neighbour.
 
     Args:
-        step: The model.
+        step: Model that says what may follow each id.
         start: First ids (B,).
         count: Number n of ids of an image.
         seeds: (B,), one an image.

@@ -16,7 +16,7 @@ def probabilities(logits: Tensor, temperature: float = 1.0, top_k: int | None = 
     """Return probabilities in float32.
 
     Args:
-        logits: (..., K).
+        logits: Logits (..., K) of the codes.
         temperature: Divides the logits; at 0 the largest has all the mass.
         top_k: How many of the largest keep theirs; None for all.
     """

@@ -35,11 +35,11 @@ class Sampling:
     window: int = 16
 
 
-class Reader:
+class CachedReader:
     """A model with what it has read: it is told ids at places of an image, and says what may follow each.
 
     Args:
-        model: The generator.
+        model: Generator that reads and writes, in eval mode.
         prompts: B rows of text ids.
         count: Number n of ids of an image.
         sampling: How logits become probabilities.
@@ -98,7 +98,7 @@ def sample(
     """
     check(model, prompts, count, sampling)
     nothing = None if sampling.guidance == 1 else form.without_caption(prompts)
-    reader = Reader(model, prompts, count, sampling, nothing)
+    reader = CachedReader(model, prompts, count, sampling, nothing)
     codebook = model.codebook.weight
     return decode(reader, reader.first(), count, seeds, sampling.decoder, sampling.window, codebook=codebook)
 

@@ -81,7 +81,7 @@ def write_tokens(path: str, file: TokenFile) -> None:
 
     Args:
         path: Path or address of the index.
-        file: Its contents.
+        file: Header, keys, captions and ids.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -23,7 +23,7 @@ class Embedder(Protocol):
 
 
 @runtime_checkable
-class Reader(Protocol):
+class CharacterReader(Protocol):
     """A backbone whose network reads: a score for each character at each position, and for CTC's blank.
 
     Args:
@@ -43,4 +43,4 @@ class Reader(Protocol):
 
 
 #: What a distance may compare beside levels: the method that gives it, and who has it.
-HEADS: dict[str, type] = {"embedding": Embedder, "logits": Reader}
+HEADS: dict[str, type] = {"embedding": Embedder, "logits": CharacterReader}

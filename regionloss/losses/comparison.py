@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from regionloss.backbones.base import FeatureBackbone
-from regionloss.backbones.heads import HEADS, Reader
+from regionloss.backbones.heads import HEADS, CharacterReader
 from regionloss.checks import check_made
 from regionloss.distances.base import LEVELS, Distance, Features, source_of
 from regionloss.distances.weighted_sum import WeightedSum, parts_of
@@ -83,7 +83,7 @@ def by_source(features: Features, heads: Heads, crops: Tensor, backbone: nn.Modu
     return {LEVELS: features[:count], **{head: (said,) for head, said in zip(heads, features[count:], strict=True)}}
 
 
-def labels_of(texts: Sequence[str], reader: Reader) -> Tensor:
+def labels_of(texts: Sequence[str], reader: CharacterReader) -> Tensor:
     """Return classes (R, N) int64, on the CPU, of the characters of R transcriptions, -1 behind the last.
 
     A text with a character that the reader does not know has no classes.

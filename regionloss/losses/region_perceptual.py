@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from regionloss.backbones.base import FeatureBackbone
-from regionloss.backbones.heads import Reader
+from regionloss.backbones.heads import CharacterReader
 from regionloss.checks import (
     check_finite,
     check_finite_value,
@@ -152,7 +152,7 @@ class RegionPerceptualLoss(nn.Module):
         if regions.texts is None:
             self.note_unlabelled(regions.kind)
             return None
-        assert isinstance(self.backbone, Reader)
+        assert isinstance(self.backbone, CharacterReader)
         return labels_of(regions.texts, self.backbone)
 
     def note_unlabelled(self, kind: str) -> None:

@@ -133,7 +133,7 @@ def test_the_recipe_page_says_type_default_and_meaning() -> None:
     for row in (
         "| `zero_stage` | whole number | `1` | What DeepSpeed shards",
         "| `listen_from` | whole number at least 0 | `0` | First step at which the tokenizer hears it",
-        "| `term_weights` | mapping: number at least 0 | `{}` | Weights of terms in this phase",
+        "| `term_weights` | mapping: number at least 0 or keys of `terms.NAME.weight` | `{}` | Weights of terms",
         "| `sources` | mapping: keys of `trainer.options.data.sources.NAME` |  | Sources by the name",
     ):
         assert row in page
@@ -156,7 +156,7 @@ def test_the_command_line_page_has_every_command_of_ours() -> None:
         ("InputSpec", ["channels: str = 'RGB'", "std: tuple[float, ...] = (1.0,)", "| `mean` | Subtracted"]),
         ("load_state_dict", ["key: str = ''", "strip_prefix: str = ''", "-> dict[str, Tensor]"]),
         ("LossOutput", ["logs: dict[str, Tensor] = {}"]),
-        ("LossTerms", [".from_names(weights: Mapping[str, float], *, value_range"]),
+        ("LossTerms", [".from_names(weights: Mapping[str, float | WeightSchedule | None]"]),
         ("Detector", ["`kind: str`", "`.detect(images: Tensor) -> Regions`: Return the regions"]),
         ("RegionExtractor", ["`.__call__(images: Tensor, regions: Regions) -> Tensor`"]),
         ("Distance", ["`.__call__(features: Features, target_features: Features) -> Tensor`"]),

@@ -35,6 +35,7 @@ ALLOWED = {
     "regionloss/data/batches/loader.py": {"pickle.loads"},  # between processes of one run
     "regionloss/evaluation/parts.py": {"np.load"},  # without pickles
     "regionloss/evaluation/judges.py": {"yaml.safe_load"},
+    "insighttok_ref/tokens/files.py": {"np.load"},  # without pickles
 }
 
 

@@ -45,7 +45,7 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, graph: OnnxGraph, taps: Sequence[str] = (), where: str = "ONNX network") -> None:
         super().__init__()
-        self.where, self.opset = where, graph.opset
+        self.where, self.opset, self.metadata = where, graph.opset, graph.metadata
         inputs = [name for name in graph.inputs if name not in graph.weights]
         if len(inputs) != 1:
             raise WeightsError(expected(where, "a network of one input", ", ".join(inputs) or "none"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from torch import Tensor
 
 from regionloss.data.images.depth import brighten, lower_bytes, whiten
@@ -157,9 +158,11 @@ def decoded(opened: Image.Image, name: str, shrink: float = 1.0, max_pixels: int
 def upright_size(opened: Image.Image, name: str) -> tuple[int, int]:
     """Return the `(width, height)` that an opened image has when it is upright (EXIF)."""
     with readable(name):
-        # Of a TIFF file PIL tells the upright size from the beginning.
-        turned = opened.format != "TIFF" and opened.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
-    return (opened.height, opened.width) if turned else opened.size
+        turned = opened.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+        width, height = opened.size
+        if isinstance(opened, TiffImageFile):  # its size is the upright one already, from Pillow 11 on
+            width, height = (opened.tag_v2[tag] for tag in (IMAGEWIDTH, IMAGELENGTH))
+    return (height, width) if turned else (width, height)
 
 
 def upright(opened: Image.Image, reduction: int = 1) -> Image.Image:

@@ -18,7 +18,7 @@ def schema(stored: bool = False) -> pa.Schema:
     """Return the Arrow schema of version 1.
 
     Args:
-        stored: As files hold it: before 26, pyarrow does not read back lists of a fixed size that may be null.
+        stored: Whether it is that of files: pyarrow before 26 does not read back null lists of a fixed size.
     """
     import pyarrow as pa
 

@@ -8,7 +8,7 @@ import torch
 from insighttok_ref.generator.decoders import DECODERS
 from insighttok_ref.generator.guidance import guided, probabilities
 from insighttok_ref.generator.prompts import BEGIN, PAD, START, PromptFormat
-from insighttok_ref.generator.sampling import Reader, Sampling, sample
+from insighttok_ref.generator.sampling import CachedReader, Sampling, sample
 from regionloss.errors import InputError
 from tests.insighttok_ref.generator.tiny import CAPTIONS, CODES, SIDE, image_ids, janus, ours, prompts
 
@@ -20,7 +20,7 @@ def test_what_is_remembered_says_the_same_as_all_at_once() -> None:
     model, batch, ids = ours(janus()), prompts(), image_ids(3)
     with torch.inference_mode():
         wanted = model(batch, ids).softmax(-1)
-        reader = Reader(model, batch, COUNT, Sampling(guidance=1), None)
+        reader = CachedReader(model, batch, COUNT, Sampling(guidance=1), None)
         torch.testing.assert_close(reader.first(), wanted[:, 0])
         for place in range(3):
             found = reader(ids[:, place : place + 1], torch.full((3,), place))
@@ -39,7 +39,7 @@ def test_guidance_is_that_of_two_passes() -> None:
     with torch.inference_mode():
         nothing = FORM.without_caption(batch)
         wanted = guided(model(batch, ids), model(nothing, ids), 5.0)
-        reader = Reader(model, batch, COUNT, Sampling(guidance=5.0, top_k=9, temperature=0.7), nothing)
+        reader = CachedReader(model, batch, COUNT, Sampling(guidance=5.0, top_k=9, temperature=0.7), nothing)
         found = torch.cat([reader.first()[:, None], reader(ids[:, :-1], torch.zeros(3, dtype=torch.long))], 1)
     torch.testing.assert_close(found, probabilities(wanted, 0.7, 9), rtol=1e-3, atol=1e-5)
     assert found.gt(0).sum(-1).eq(9).all()

@@ -164,6 +164,7 @@ def register_terms(register: RegisterTerm) -> None:
         detector="ppocr",
         backbone="ppocr-v6",
         options={"extractor": {"size": [48, 192]}},
+        weight=0.0005,
         licence="Apache-2.0",
         summary="text of many scripts, in PP-OCRv6's features; weights in a package",
     )

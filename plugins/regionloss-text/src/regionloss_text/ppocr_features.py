@@ -21,6 +21,9 @@ LEVELS = (
     "p2o.pd_op.add.64.0",
     "p2o.pd_op.add.78.0",
 )
+#: The layer behind them: a score for each character.
+HEAD = ("_linear_8%2Ew_0", "_linear_8%2Eb_0")
+SCORES = "p2o.pd_op.add.79.0"
 #: The reader pools three rows, of a sixteenth of the height each, into one.
 HEIGHT = 48
 
@@ -61,10 +64,38 @@ class PPOcrV6(FeatureBackbone):
             raise InputError(expected("ppocr-v6.size", f"{HEIGHT} x 16 or wider", f"{height} x {width}"))
         given = Path(weights).expanduser()
         file = given if given.is_file() or given.suffix == ".onnx" else locate(weights)
-        spec = InputSpec(size=(height, width), channels="BGR")
-        super().__init__(read_onnx(file, LEVELS), spec, out_indices=out_indices)
+        network = Recogniser(file)
+        super().__init__(network, InputSpec(size=(height, width), channels="BGR"), out_indices=out_indices)
+        self.alphabet = network.alphabet
 
     def levels(self, network: nn.Module, images: Tensor) -> Sequence[Tensor]:
         """Return all five levels of images (R, 3, 48, width)."""
         levels: Sequence[Tensor] = network(images)
+        return levels
+
+    def logits(self, network: nn.Module, levels: Sequence[Tensor]) -> Tensor:
+        """Return scores (R, 1 + characters, positions) of what stands in R crops; class 0 is CTC's blank."""
+        assert isinstance(network, Recogniser)
+        scores: Tensor = network.head(levels[-1][:, :, 0].transpose(1, 2))
+        return scores.transpose(1, 2)
+
+
+class Recogniser(nn.Module):
+    """The levels, and the layer that scores characters, which is computed for those alone who ask for scores.
+
+    Args:
+        file: PP-OCRv6's small recogniser.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.body, whole = read_onnx(file, LEVELS), read_onnx(file, [SCORES])
+        weight, bias = (whole.floats[name] for name in HEAD)
+        self.head = nn.Linear(*weight.shape)
+        self.head.load_state_dict({"weight": weight.T, "bias": bias})
+        self.alphabet = "".join(whole.metadata["character"].splitlines()) + " "
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the five levels of images (R, 3, 48, width)."""
+        levels: list[Tensor] = self.body(images)
         return levels
