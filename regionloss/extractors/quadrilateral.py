@@ -53,11 +53,11 @@ class RectifiedExtractor:
 
     def __call__(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
-        layout = layout_of(regions)
-        if regions.quads is None or layout.max_quad is None:
+        most = layout_of(regions).most
+        if regions.quads is None or most.quad is None:
             return self.upright(images, regions)
-        crops = self.read(images, regions, regions.quads.to(working_dtype(images)), layout.max_quad)
-        if not layout.bare:
+        crops = self.read(images, regions, regions.quads.to(working_dtype(images)), most.quad)
+        if not most.bare:
             return crops
         return torch.where(shapes.known(regions.quads)[:, None, None, None], crops, self.upright(images, regions))
 

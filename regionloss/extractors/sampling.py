@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regionloss.regions.layout import Layout
+from regionloss.regions.layout import Largest, Layout
 from regionloss.regions.regions import Regions
 from regionloss.tensors import constants, full_precision, without_autocast
 
@@ -146,11 +147,18 @@ def power_of_two_above(reads: float) -> int:
 
 
 def layout_of(regions: Regions) -> Layout:
-    """Return the regions' layout, bounded from above where the host does not know it."""
-    known = regions.laid_out().layout
-    return known or Layout.unknown(
-        regions.boxes, regions.image_index, regions.keypoints, regions.image_size, regions.quads
-    )
+    """Return the regions' layout, bounded from above where the host does not know it.
+
+    While a graph is made, too: a number that was read would be part of it, and it would serve these regions alone.
+    """
+    given = regions.laid_out()
+    size = given.image_size
+    if given.layout is None:
+        return Layout.unknown(given.boxes, given.image_index, given.keypoints, given.num_images, size, given.quads)
+    if torch.compiler.is_compiling():
+        most = Largest.inside(size, given.keypoints is not None, given.quads is not None)
+        return replace(given.layout, most=most)
+    return given.layout
 
 
 def occupied(images: Tensor, layout: Layout) -> Tensor:

@@ -176,7 +176,7 @@ def test_regions_that_the_host_does_not_know_are_read_alike() -> None:
     blind = words(TILTED, NONE, turned(80), index=(0, 1, 1))
     from regionloss.regions.layout import Layout
 
-    layout = Layout.unknown(blind.boxes, blind.image_index, None, SIZE, blind.quads)
+    layout = Layout.unknown(blind.boxes, blind.image_index, None, 2, SIZE, blind.quads)
     torch.testing.assert_close(RectifiedExtractor((8, 32))(batch, blind.changed(layout=layout)), known)
 
 

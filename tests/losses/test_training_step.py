@@ -104,7 +104,7 @@ def test_regions_built_on_a_device_need_no_layout() -> None:
         torch.testing.assert_close(
             loss(reconstruction, target, blind),
             loss(reconstruction, target, regions),
-            rtol=0.05 if kind == "face" else 1e-12,
+            rtol=1e-12,
             atol=0,
         )
 
