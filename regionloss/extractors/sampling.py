@@ -131,7 +131,7 @@ def sample_strips(
     across, down = (n[order] for n in reads)
     x, y = (read_places(size[1 - i], n, MOST_READS, spread[:, i], triangle) for i, n in enumerate((across, down)))
     # The map takes the outermost reads to the outermost points.
-    heights = project(to_image, x[:, [0, -1]], y[:, [0, -1]])[..., 1].flatten(1)
+    heights = project(to_image, x[:, [0, -1]], y[:, [0, -1]])[..., 1].flatten(1).nan_to_num(0)
     strips, first = rows_read(images, index, heights.amin(1), heights.amax(1))
     found, counts = kinds.unique(return_counts=True)
     crops, end = [], 0
