@@ -155,8 +155,14 @@ class Objective:
         """Give region terms other weights, by their names."""
         terms = self.terms.terms if self.terms is not None else {}
         self.terms = LossTerms(
-            {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.items()}
+            {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.items()},
+            timed=self.terms is not None and self.terms.watch is not None,
         )
+
+    def costs(self) -> dict[str, float]:
+        """Return milliseconds of each timed term's forward pass, by the names that they have in the log."""
+        watch = None if self.terms is None else self.terms.watch
+        return {} if watch is None else {f"cost/{name}_ms": spent for name, spent in watch.milliseconds.items()}
 
     @torch.no_grad()
     def watch(self, output: TokenizerOutput, target: Tensor, regions: Mapping[str, Regions]) -> dict[str, Tensor]:

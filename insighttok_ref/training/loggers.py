@@ -58,6 +58,7 @@ class LogOptions(Strict):
         keep: Number of checkpoints that are kept.
         images_every: Pictures: targets, reconstructions, regions.
         images: Most images in a picture.
+        costs: Whether to write what each region term's forward pass costs, `cost/NAME_ms`.
         loggers: Beside metrics.jsonl, which is always written.
     """
 
@@ -66,6 +67,7 @@ class LogOptions(Strict):
     keep: PositiveInt = 2
     images_every: PositiveInt = 500
     images: PositiveInt = 8
+    costs: bool = False
     loggers: tuple[LoggerUse, ...] = (LoggerUse(use="tensorboard"),)
 
     @field_validator("loggers")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,10 +19,12 @@ from regionloss.compat.torch import in_backward
 from regionloss.errors import InputError, expected
 from regionloss.hosts.host_spec import HostSpec, element
 from regionloss.hosts.published import BatchRegions, NothingPublished, published
+from regionloss.losses.balance import balance_lines, equal_weights
 from regionloss.losses.terms import LossTerms
 from regionloss.tensors import full_precision, rescaled, without_autocast
 
 TOTAL = "region/total"  # what is added to the host's loss
+FAR = 100.0  # times the weight of equal gradients, from which on a term is warned of: networks that begin are 10 off
 SILENT_CALLS = 20  # generator's turns without a word about regions, after which a loss says so
 
 
@@ -44,6 +47,8 @@ class Wrapping:
     _published: bool = False
     _checked: bool = False
     _silent: int = 0
+    _weighed: bool = False
+    _unweighed: tuple[dict[str, Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         self.name = type(self.host).__name__
@@ -77,6 +82,13 @@ class Wrapping:
         logs = {name: mean([one.logs[name] for one in found]) for name in found[0].logs}
         prefix = self.spec.prefix(arguments)
         self.last_logs = {prefix + name: value for name, value in (logs | {TOTAL: total.detach()}).items()}
+        if not self._weighed and total.requires_grad and not torch.compiler.is_compiling():
+            made = element(arguments, self.spec.reconstructions[0], self.name)
+            # Once, met or not: ranks must pass a host's backward collectives equally often.
+            self._weighed, self._unweighed = (
+                True,
+                ({name: scale * value for name, value in found[0].by_term.items()}, made),
+            )
         return total
 
     def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -138,6 +150,22 @@ class Wrapping:
                 stacklevel=4,
             )
 
+    def say_balance(self, rest: Tensor) -> None:
+        """Say once at which weights the terms would pull as strongly as the host's own loss; warn of one far above."""
+        first, self._unweighed = self._unweighed, None
+        if first is None or not isinstance(made := first[1], Tensor) or rest.ndim:
+            return
+        try:
+            equal = equal_weights(rest, first[0], made)
+        except RuntimeError:  # a host that checkpoints its own loss takes no second backward pass
+            return
+        for name, line in balance_lines(self.terms, equal).items():
+            logging.getLogger("regionloss").info("%s: %s", self.name, line)
+            weight = self.terms[name].weight
+            if isinstance(weight, float | int) and 0 < FAR * equal[name] < weight:
+                advice = f"Start near {equal[name]:.2g}."
+                warnings.warn(f"{self.name}: {line}, so little else is trained. {advice}", stacklevel=5)
+
     def added(self, output: Any, total: Tensor) -> Any:
         """Return what the host returned, with the terms added to its loss and their logs to its logs.
 
@@ -146,15 +174,18 @@ class Wrapping:
         """
         place = self.spec.loss
         if isinstance(output, Tensor) and place is None:
+            self.say_balance(output)
             return output + total
         if isinstance(output, Mapping):
             key = "loss" if place is None else place
             if isinstance(output.get(key), Tensor):
+                self.say_balance(output[key])
                 return updated(output, {key: output[key] + total, **self.last_logs})
         elif isinstance(output, tuple | list):
             position = 0 if place is None else place
             if isinstance(position, int) and position < len(output) and isinstance(output[position], Tensor):
                 parts = list(output)
+                self.say_balance(parts[position])
                 parts[position] = parts[position] + total
                 return rebuilt(output, with_logs(parts, self.last_logs))
         wanted = "a loss, a tuple that starts with it, or a mapping with 'loss'"

@@ -41,10 +41,10 @@ def norm_at(value: Tensor, place: Tensor) -> float:
     return 0.0 if gradient is None else float(gradient.norm())
 
 
-def balance_lines(terms: LossTerms, equal: Mapping[str, float]) -> list[str]:
-    """Return a sentence for each term that pulls: its weight, and the one of `equal_weights`."""
-    return [
-        f"term '{name}' has weight {told(terms[name].weight)}; equal gradients at {weight:.3g}"
+def balance_lines(terms: LossTerms, equal: Mapping[str, float]) -> dict[str, str]:
+    """Return by name a sentence for each term that pulls: its weight, and the one of `equal_weights`."""
+    return {
+        name: f"term '{name}' has weight {told(terms[name].weight)}; equal gradients at {weight:.3g}"
         for name, weight in equal.items()
         if math.isfinite(weight)
-    ]
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +16,7 @@ from regionloss.detectors.whole_image import WholeImageDetector
 from regionloss.errors import InputError, did_you_mean, expected
 from regionloss.limits import number_of
 from regionloss.losses.region_perceptual import RegionPerceptualLoss
+from regionloss.losses.stopwatch import Stopwatch
 from regionloss.reduction import Reduction, attached_zeros
 from regionloss.regions.regions import Regions
 from regionloss.schedules import Weight, WeightSchedule, check_weight, told, weight_at
@@ -77,6 +79,7 @@ class LossTerms(nn.Module):
 
     Args:
         terms: Terms by name.
+        timed: Whether the logs say what each term's forward pass costs, `region/NAME_ms`.
 
     Example:
         >>> import regionloss as rl
@@ -85,7 +88,7 @@ class LossTerms(nn.Module):
         ()
     """
 
-    def __init__(self, terms: Mapping[str, Term]) -> None:
+    def __init__(self, terms: Mapping[str, Term], *, timed: bool = False) -> None:
         super().__init__()
         if not isinstance(terms, Mapping):
             raise InputError(expected("terms", "a mapping of names to a Term each", type(terms).__name__))
@@ -105,6 +108,7 @@ class LossTerms(nn.Module):
         self._silent = dict.fromkeys(self.terms, 0)
         self._calls = 0
         self._asked = False
+        self.watch = Stopwatch() if timed else None
 
     @classmethod
     def from_names(
@@ -161,7 +165,8 @@ class LossTerms(nn.Module):
         total = zero.sum()
         for name, term in self.terms.items():
             found = self.found(term, by_kind, target) if step is None or step >= term.start_step else None
-            values = zero if found is None else term.loss.per_region(reconstruction, target, found)
+            with nullcontext() if self.watch is None else self.watch.timing(name, target.device):
+                values = zero if found is None else term.loss.per_region(reconstruction, target, found)
             by_term[name] = self._mean(values, len(target))
             per_region[name] = values.detach()
             total = total + term.weight_at(step, f"terms['{name}'].weight") * by_term[name]
@@ -169,6 +174,8 @@ class LossTerms(nn.Module):
             logs[f"region/{name}_count"] = values.new_full((), len(values))
             if step is None or step >= term.start_step:
                 self.note(name, len(values))
+        for name, spent in ({} if self.watch is None else self.watch.milliseconds).items():
+            logs[f"region/{name}_ms"] = total.new_full((), spent)
         logs["region/total"] = total.detach()
         self.ask(by_kind, step)
         self.check(by_term)

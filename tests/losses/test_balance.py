@@ -22,7 +22,9 @@ def test_both_gradients_are_of_one_length_at_that_weight() -> None:
     (found,) = torch.autograd.grad(equal["text"] * out.by_term["text"], image, retain_graph=True)
     assert float(found.norm()) == pytest.approx(float(wanted.norm()))
     assert equal["face"] == math.inf
-    assert balance_lines(terms, equal) == [f"term 'text' has weight 0.5; equal gradients at {equal['text']:.3g}"]
+    assert balance_lines(terms, equal) == {
+        "text": f"term 'text' has weight 0.5; equal gradients at {equal['text']:.3g}"
+    }
     (rest + out.total).backward()  # the graph is still there
     assert x.grad is not None
 

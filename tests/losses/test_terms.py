@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from regionloss import LossTerms, NormalisedL2, RegionPerceptualLoss, Regions, Term
 from regionloss.extractors.whole_image import WholeImageExtractor
@@ -42,6 +44,23 @@ def test_a_missing_kind_is_zero_and_keeps_the_graph() -> None:
         assert out.total == 0
         out.total.backward()
     assert x.grad.abs().max() == 0
+
+
+def test_what_terms_cost_stands_in_the_logs_if_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second by the clock for each word of the batch, and none for a term that has not begun."""
+    (x, y), loss, now = batch(), text_loss(), [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    measured = loss.per_region
+
+    def slow(*args: Any) -> Tensor:
+        now[0] += len(text_regions())
+        return measured(*args)
+
+    monkeypatch.setattr(loss, "per_region", slow)
+    given = {"word": Term(loss, "text"), "late": Term(text_loss(), "text", start_step=9)}
+    logs = LossTerms(given, timed=True)(x, y, text_regions(), step=0).logs
+    assert [float(logs[f"region/{name}_ms"]) for name in given] == [1000 * len(text_regions()), 0]
+    assert "region/word_ms" not in LossTerms(given)(x, y, text_regions(), step=0).logs
 
 
 def test_start_step() -> None:

@@ -16,15 +16,15 @@ from insighttok_ref.data.sources import CropSource
 from insighttok_ref.trainers.finetune.options import SOURCE, FolderOptions
 from regionloss.console import Progress
 from regionloss.data.annotate import Annotated
-from regionloss.data.images import FlipPairs
+from regionloss.data.images import FlipPairs, cropped
 from regionloss.data.shards import write_whole
 from regionloss.data.sidecars import Scan
 from regionloss.detectors import Detector
 from regionloss.errors import InputError, expected, reason_of
 from regionloss.pictures import annotated, save, sheet
 
-#: Pictures on the sheet.
-SHOWN = 16
+#: Pictures on the sheet, and the longest side up to which small ones are enlarged there, pixels.
+SHOWN, SIDE = 16, 480
 COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ffcc00", "#bf5af2", "#ff9f0a")
 
 
@@ -121,9 +121,11 @@ def sheet_of(pictures: Sequence[Annotated]) -> Image.Image:
     kinds = sorted({kind for one in pictures for kind in one.regions})
     drawn = []
     for one in chosen:
-        image = one.image
+        width, height = one.image.size
+        factor = max(1, SIDE // max(width, height))  # labels would cover what is small
+        image, found = cropped(one.image, one.regions, (0, 0, height, width), (factor * height, factor * width))
         for kind, colour in zip(kinds, COLOURS * len(kinds), strict=False):
-            if kind in one.regions and len(one.regions[kind]):
-                image = annotated(image, one.regions[kind], [kind] * len(one.regions[kind]), colour)
+            if kind in found and len(found[kind]):
+                image = annotated(image, found[kind], [kind] * len(found[kind]), colour)
         drawn.append(image)
     return sheet(drawn, [one.name for one in chosen])

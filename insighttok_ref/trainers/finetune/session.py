@@ -119,7 +119,7 @@ class FinetuneSession(Session):
             return f"left out, since there is no region of kind '{kind}' in {where}"
         how = f"{self.wanted[name]:.0%} of the gradient" if name in self.wanted else "as given"
         seen = "" if kind == "whole_image" else f", {count} regions of kind '{kind}'"
-        return f"weight {told(weight)} ({how}){seen}"
+        return f"weight {told(weight) if callable(weight) else format(weight, '.3g')} ({how}){seen}"
 
     def _memory(self, state: PartState) -> str:
         """The sentence on what a step takes, calculated and not measured."""

@@ -147,7 +147,7 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
         state.average.update(state.model)
     if not logged:
         return {**record, "lr": lr}
-    return {**mean_over_ranks(record), **state.model.step_statistics(), "lr": lr}
+    return {**mean_over_ranks(record), **state.model.step_statistics(), **state.objective.costs(), "lr": lr}
 
 
 def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor]:

@@ -96,7 +96,9 @@ def begin(session: Session, part: Part, going_on: bool) -> PartState:
     before = PartFolder(session.folder, part.starts_from) if part.starts_from else None
     torch.manual_seed(part.seed)
     model = session.build(part, going_on)
-    objective = build_objective(trainer.objective, part, session.terms, session.perceptual, device)
+    objective = build_objective(
+        trainer.objective, part, session.terms, session.perceptual, device, timed=trainer.log.costs
+    )
     adversary, engine = objective.adversary, trainer.engine
     if before is not None and adversary is not None:
         before.load_adversary(adversary)
@@ -153,16 +155,22 @@ def start_from(model: Tokenizer, path: Path) -> None:
 
 
 def build_objective(
-    options: ObjectiveOptions, part: Part, terms: LossTerms, perceptual: PerceptualLoss | None, device: torch.device
+    options: ObjectiveOptions,
+    part: Part,
+    terms: LossTerms,
+    perceptual: PerceptualLoss | None,
+    device: torch.device,
+    *,
+    timed: bool,
 ) -> Objective:
-    """Return what a part is trained on: the terms that count with its weights, the others to be watched."""
+    """Return what a part is trained on: the terms that count with its weights, `timed` or not; others are watched."""
     weights = part.phase.term_weights
     weighted = {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.terms.items()}
     active = {name: weighted[name] for name in part.terms}
     watched = {name: term for name, term in weighted.items() if name not in part.terms}
     return Objective(
         options,
-        LossTerms(active),
+        LossTerms(active, timed=timed),
         LossTerms(watched),
         perceptual=perceptual.to(device) if perceptual is not None else None,
         adversary=Adversary(options.adversarial).to(device) if options.adversarial else None,

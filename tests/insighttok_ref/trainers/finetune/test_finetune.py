@@ -79,7 +79,7 @@ def test_a_run_says_what_it_found_and_proves_that_latents_are_kept(
     found = json.loads((tmp_path / "run" / "results.json").read_text())["test"]["photos"]
     assert found["before"]["psnr"]["count"] == found["after"]["psnr"]["count"] == 4
     with Image.open(tmp_path / "run" / "regions.png") as sheet:
-        assert sheet.size == (3 * 70, 3 * (60 + 17))
+        assert sheet.size == (3 * 6 * 70, 3 * (6 * 60 + 17))  # six times as large, and a name below each
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(prepare: Prepare, tuned: Path, tmp_path: Path) -> None:
