@@ -88,7 +88,7 @@ def train_part(state: GeneratorState, batches: Iterator[TokenBatch], log_every: 
         lr = phase.lr * constant(state.step, phase.steps, phase.warmup)
         numbers = {"loss/total": losses.mean(), "gradient_norm": state.engine.step(lr)}
         state.watch.note(numbers, state.run_step)
-        record = {**mean_over_ranks(numbers), "lr": lr} if logged else None
+        record: dict[str, Tensor | float] | None = {**mean_over_ranks(numbers), "lr": lr} if logged else None
         state.seconds += time.monotonic() - began
         state.step += 1
         on_step(state, record)

@@ -92,7 +92,8 @@ class GeneratorSession(PartsRun[GeneratorState, Phase]):
             model = built(model.config, read_safetensors(file, "the weights of a phase")[0], str(file))
         set_trainable(model.to(device), part.phase.train)
         if self.trainer.model.checkpointing:
-            model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+            language_model: Any = model.language_model
+            language_model.gradient_checkpointing_enable({"use_reentrant": False})
         share = self.shares[part.name]
         engine = build_engine(
             options.name, model, self.trainer.optimizer, share, key="generator-engine", zero_stage=options.zero_stage
