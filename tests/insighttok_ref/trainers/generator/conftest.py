@@ -29,6 +29,14 @@ def write(folder: Path, images: int, shards: int = 2, seed: int = 0, caption: st
     return folder
 
 
+def places(tokens: Path) -> list[str]:
+    """Return what the tiny recipe does not say."""
+    return [
+        f"trainer.options.data.tokenizer={tokens / 'tokenizer.safetensors'}",
+        *(f"trainer.options.data.sources.{name}.tokens={tokens / name}" for name in ("near", "far")),
+    ]
+
+
 @pytest.fixture(scope="session")
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a tokenizer and two sources of its tokens."""
@@ -45,14 +53,10 @@ Prepare = Callable[..., TrainingRun]
 @pytest.fixture(scope="session")
 def tiny_run(tokens: Path) -> Prepare:
     """Return a function that prepares a run of the tiny recipe, with overrides."""
-    places = [
-        f"trainer.options.data.tokenizer={tokens / 'tokenizer.safetensors'}",
-        *(f"trainer.options.data.sources.{name}.tokens={tokens / name}" for name in ("near", "far")),
-    ]
 
     def prepare(out: Path, *overrides: str, resume: Path | None = None) -> TrainingRun:
         out.mkdir(parents=True, exist_ok=True)
-        return TrainingRun(load_recipe(TINY, [*places, *overrides]), out, resume)
+        return TrainingRun(load_recipe(TINY, [*places(tokens), *overrides]), out, resume)
 
     return prepare
 
