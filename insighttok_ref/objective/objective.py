@@ -152,10 +152,11 @@ class Objective:
         return options.weight * factor * loss, {"adversarial": loss, "adaptive_weight": factor}
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Give region terms other weights, by their names."""
+        """Give region terms other weights, by their names; those of weight 0 are left out, and not computed."""
         terms = self.terms.terms if self.terms is not None else {}
+        weighed = {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.items()}
         self.terms = LossTerms(
-            {name: replace(term, weight=weights.get(name, term.weight)) for name, term in terms.items()},
+            {name: term for name, term in weighed.items() if term.weight},
             timed=self.terms is not None and self.terms.watch is not None,
         )
 

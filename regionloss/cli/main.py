@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from regionloss.cli.flags import refuse_flags
 from regionloss.console.sentences import SentenceGroup
 from regionloss.hooks.catalogue import catalogue
 from regionloss.hooks.commands import as_command, plugin_command
@@ -76,7 +77,9 @@ class LazyGroup(SentenceGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is called, and only now import it."""
         name, _, rest = super().resolve_command(ctx, args)
-        return name, load_command(str(name), self.targets[str(name)]), rest
+        command = load_command(str(name), self.targets[str(name)])
+        refuse_flags(command, rest)
+        return name, command, rest
 
 
 def load_command(name: str, target: str | Component) -> Any:

@@ -105,6 +105,70 @@ def test_words_of_other_scripts_are_understood(override: str, advice: str) -> No
     )
 
 
+def told(*typed: str, command: str = "train") -> list[str]:
+    done = CliRunner().invoke(app, [command, *typed])
+    assert done.exit_code == 2
+    return str(done.stderr).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        ("--train_only_decoder", "Decoder only is the default: leave it out."),
+        ("--pretrained_model_name_or_path stabilityai/sd-vae-ft-mse", "Say model.from=FOLDER."),
+        ("--learning_rate 5e-5", "Say lr=5e-5."),
+        ("--learning-rate=5e-5", "Say lr=5e-5."),
+        ("--use_ema", "Say weight_average=0.999, which is the default"),
+        ("--gradient_checkpointing", "Say model.checkpointing=true."),
+        ("--mixed_precision bf16", "Say engine.precision=bf16."),
+    ],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_flags_of_other_scripts_are_understood(typed: str, advice: str, before: bool) -> None:
+    words = [*typed.split(), str(TINY)] if before else [str(TINY), *typed.split(), "steps=3"]
+    (line,) = told(*words)
+    name = typed.replace("=", " ").split()[0]
+    assert line.startswith(f"{name}: expected an option of 'regionloss train', got one of other programs. {advice}")
+
+
+def test_a_whole_line_of_another_script_is_answered_flag_by_flag() -> None:
+    lines = told(
+        str(TINY),
+        *[
+            "--train_data_dir",
+            "a",
+            "--steps",
+            "50",
+            "--data.image_size",
+            "64",
+            "--seed",
+            "1",
+            "--no_such",
+            "3",
+            "--out",
+            "b",
+        ],
+    )
+    assert [line.partition("got ")[2] for line in lines[:4]] == [
+        "one of other programs. Say data.images=FOLDER.",
+        "a key of the recipe. Say steps=50.",
+        "a key of the recipe. Say data.image_size=64.",
+        "a key of the recipe. Say seed=1.",
+    ]
+    assert lines[4].startswith("--no_such: expected an option of 'regionloss train', got another. Known: ")
+    assert len(lines) == 5
+
+
+@pytest.mark.parametrize("command", ["check", "show", "launch"])
+def test_every_command_with_a_recipe_understands_flags(command: str) -> None:
+    assert told(str(TINY), "--use_ema", command=command)[0].endswith("the default; 0 keeps none.")
+
+
+@pytest.mark.parametrize("words", [[str(TINY), "--resum", "x"], ["no-such-recipe", "--use_ema"], ["--use_ema"]])
+def test_other_flags_are_left_to_the_command_line(words: list[str]) -> None:
+    assert "No such option" in "\n".join(told(*words))
+
+
 @pytest.mark.parametrize(("share", "names"), [(0.5, ["a", "b"]), ({"a": 0.75}, ["a", "b"])])
 def test_shares_leave_something_for_whole_images(share: object, names: list[str]) -> None:
     with pytest.raises(InputError, match="share: expected shares whose sum is less than 1, got 1"):

@@ -143,6 +143,13 @@ def test_a_number_fixes_the_weight_and_a_second_term_may_be_named(prepare: Prepa
     assert session.terms.terms["text"].weight == 0.03
 
 
+def test_a_term_of_weight_0_is_not_computed(prepare: Prepare, tmp_path: Path) -> None:
+    train(prepare(tmp_path / "run", "terms.text=0", "log.costs=true", "steps=1"))
+    (line,) = metrics(tmp_path / "run")
+    assert line["loss/total"] == pytest.approx(line["loss/l1"])
+    assert not [key for key in line if "text" in key]
+
+
 def test_blocks_by_name_and_a_discriminator_from_a_later_step(prepare: Prepare, vae: Path, tmp_path: Path) -> None:
     blocks = [name for name in open_trainable(vae, CPU).parts if name.startswith("decoder.")]
     adversarial = "{learn_from: 1, listen_from: 2, ndf: 4, layers: 1, norm: group}"
