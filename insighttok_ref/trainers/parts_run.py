@@ -35,7 +35,7 @@ PACE = {
 }
 
 
-class Engine(Protocol):
+class EngineChoice(Protocol):
     """Where and how a run computes, whatever it trains."""
 
     @property
@@ -59,7 +59,7 @@ class Options(Protocol):
     """What the options of all trainers have."""
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> EngineChoice:
         """Where and how to compute."""
 
     @property

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.generator.model import InsightAR
-from insighttok_ref.trainers.generator.options import Phase
+from insighttok_ref.trainers.generator.options import GeneratorPhase
 from insighttok_ref.trainers.generator.token_batches import TokenBatch
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.engines import Engine
@@ -31,7 +31,7 @@ class GeneratorState:
     Args:
         part: The part that is trained.
         share: How a step's batch is cut.
-        model: The generator.
+        model: The generator that learns.
         engine: Engine with its optimizer.
         watch: Stops at a value that is not finite.
         bf16: Whether to compute under autocast, in bfloat16.
@@ -39,7 +39,7 @@ class GeneratorState:
         seconds: Time spent in them, earlier sittings included.
     """
 
-    part: Part[Phase]
+    part: Part[GeneratorPhase]
     share: Share
     model: InsightAR
     engine: Engine

@@ -16,7 +16,7 @@ from insighttok_ref.trainers.tokenizer.options import Name
 Learning = Literal["codebook", "adapter", "head", "language_model"]
 
 
-class ModelOptions(Strict):
+class GeneratorOptions(Strict):
     """The model that learns to write tokens; its codebook begins as the tokenizer's.
 
     Args:
@@ -47,7 +47,7 @@ class TokensOptions(Strict):
     test: NonNegativeInt = 0
 
 
-class DataOptions(Strict):
+class TokenDataOptions(Strict):
     """What is learnt from.
 
     Args:
@@ -61,7 +61,7 @@ class DataOptions(Strict):
     caption_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
-class Phase(Strict):
+class GeneratorPhase(Strict):
     """One phase: its length, its constant learning rate, and the parts that learn.
 
     Args:
@@ -81,7 +81,7 @@ class Phase(Strict):
     train: Annotated[tuple[Learning, ...], Field(min_length=1)] = ("adapter", "head", "language_model")
 
 
-class EngineOptions(Strict):
+class GeneratorEngineOptions(Strict):
     """Where and how the run computes.
 
     Args:

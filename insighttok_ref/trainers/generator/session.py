@@ -14,7 +14,7 @@ from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptFormat
 from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
 from insighttok_ref.trainers.generator.loop import GeneratorState, check_room, held_out_loss, train_part
-from insighttok_ref.trainers.generator.options import Phase
+from insighttok_ref.trainers.generator.options import GeneratorPhase
 from insighttok_ref.trainers.generator.token_batches import TokenBatch, TokenData
 from insighttok_ref.trainers.generator.trainer import GeneratorTrainer
 from insighttok_ref.trainers.parts_run import PartsRun
@@ -34,7 +34,7 @@ from regionloss.weights import read_safetensors, readable
 HANDED_ON = "weights.safetensors"
 
 
-class GeneratorSession(PartsRun[GeneratorState, Phase]):
+class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
     """Trains one generator.
 
     Args:
@@ -82,7 +82,7 @@ class GeneratorSession(PartsRun[GeneratorState, Phase]):
             advice = f"Say model.shape.vocab_size={have}."
             raise InputError(expected("model.text", f"at most {known} text tokens, as the model", str(have), advice))
 
-    def begin(self, part: Part[Phase], going_on: bool) -> GeneratorState:
+    def begin(self, part: Part[GeneratorPhase], going_on: bool) -> GeneratorState:
         """Return the state at which a part begins."""
         options, device = self.trainer.engine, self.ranks.device
         torch.manual_seed(part.seed)
@@ -172,13 +172,13 @@ class GeneratorSession(PartsRun[GeneratorState, Phase]):
         self.progress.say(f"{state.part.name}: on images kept from training {told}")
 
 
-def parts_of(phases: Sequence[Phase], seed: int) -> tuple[Part[Phase], ...]:
+def parts_of(phases: Sequence[GeneratorPhase], seed: int) -> tuple[Part[GeneratorPhase], ...]:
     """Return the parts of a run, each with the weights of the one before.
 
     Raises:
         InputError: Two phases of one name.
     """
-    parts: list[Part[Phase]] = []
+    parts: list[Part[GeneratorPhase]] = []
     done = 0
     for number, phase in enumerate(phases):
         if phase.name in {part.name for part in parts}:

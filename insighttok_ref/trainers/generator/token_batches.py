@@ -28,11 +28,11 @@ class TokenBatch(NamedTuple):
         return TokenBatch(self.prompts.to(device), self.ids.to(device))
 
 
-class HeldOut:
+class SplitTokens:
     """Tokens of a source, some of them kept from training: every so-many-th image.
 
     Args:
-        shards: The tokens.
+        shards: All tokens of the source.
         test: How many are kept.
         where: The source's key, for sentences.
 
@@ -72,7 +72,7 @@ class TokenData:
         tokenizer: Fingerprint of the tokenizer whose tokens they are.
         form: Format of the prompts.
         caption_dropout: Share of the images whose caption is left out.
-        seed: Of orders and of captions that are left out.
+        seed: Decides the order, and which captions are left out.
 
     Raises:
         InputError: Tokens that are absent, damaged, of another tokenizer or another grid, or lack captions.
@@ -87,10 +87,10 @@ class TokenData:
         seed: int,
     ) -> None:
         self.form, self.dropout, self.seed = form, caption_dropout, seed
-        self.sources: dict[str, HeldOut] = {}
+        self.sources: dict[str, SplitTokens] = {}
         for name, source in sources.items():
             shards = TokenShards(source.tokens, tokenizer, captions=caption_dropout < 1)
-            self.sources[name] = HeldOut(shards, source.test, f"data.sources.{name}")
+            self.sources[name] = SplitTokens(shards, source.test, f"data.sources.{name}")
         first, *others = (source.shards for source in self.sources.values())
         self.header = first.header
         for other in others:
@@ -134,7 +134,7 @@ class TokenData:
 
         Args:
             number: Number of the first micro-batch.
-            share: Which positions they are.
+            share: How a batch is cut among ranks.
             seen: Images that phases before have seen, of other batch sizes maybe.
         """
         while True:

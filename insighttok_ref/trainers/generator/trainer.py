@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from insighttok_ref.trainers.generator.options import DataOptions, EngineOptions, ModelOptions, Phase
+from insighttok_ref.trainers.generator.options import (
+    GeneratorEngineOptions,
+    GeneratorOptions,
+    GeneratorPhase,
+    TokenDataOptions,
+)
 from insighttok_ref.training.engines import OptimizerOptions
 from insighttok_ref.training.loggers import LogOptions
 from regionloss.errors import InputError, expected
@@ -41,14 +46,14 @@ class GeneratorTrainer:
     Source: InsightTok, sections 3.3 and 4.
     """
 
-    data: DataOptions
-    model: ModelOptions = ModelOptions()  # noqa: RUF009 (frozen)
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1)] = (
-        Phase(name="adapt", steps=20_000, batch_size=512, lr=1e-3, train=("adapter", "head")),
-        Phase(name="train", steps=292_969, batch_size=512, lr=1e-4),
+    data: TokenDataOptions
+    model: GeneratorOptions = GeneratorOptions()  # noqa: RUF009 (frozen)
+    phases: Annotated[tuple[GeneratorPhase, ...], Field(min_length=1)] = (
+        GeneratorPhase(name="adapt", steps=20_000, batch_size=512, lr=1e-3, train=("adapter", "head")),
+        GeneratorPhase(name="train", steps=292_969, batch_size=512, lr=1e-4),
     )
     optimizer: OptimizerOptions = OptimizerOptions(betas=(0.9, 0.95))  # noqa: RUF009
-    engine: EngineOptions = EngineOptions()  # noqa: RUF009
+    engine: GeneratorEngineOptions = GeneratorEngineOptions()  # noqa: RUF009
     log: LogOptions = LogOptions()  # noqa: RUF009
 
     def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
