@@ -26,7 +26,7 @@ COMMANDS = {
 
 @hookimpl
 def register_trainers(register: RegisterTarget) -> None:
-    """The trainers of autoencoders; that of tokenizers also under the earlier name of a part of it, until 0.3."""
+    """The trainers of autoencoders and generators; that of tokenizers also under an earlier name, until 0.3."""
     trainer = f"{HERE}.trainers.tokenizer.trainer:InsightTok"
     earlier = "the trainer `insighttok` under an earlier name, which recipes may say until 0.3"
     register("comparison", trainer, summary=earlier, extra=EXTRA)
@@ -34,6 +34,9 @@ def register_trainers(register: RegisterTarget) -> None:
     register("insighttok", trainer, summary=summary, extra="regionloss[ref,data]")
     summary = "the decoder of an autoencoder that you have, latents kept, on the images of a folder"
     register("finetune", f"{HERE}.trainers.finetune.trainer:Finetune", summary=summary, extra="regionloss[ref,data]")
+    summary = "InsightAR, a generator of images from captions, on the tokens that `regionloss tokenize` writes"
+    target = f"{HERE}.trainers.generator.trainer:GeneratorTrainer"
+    register("insightar", target, summary=summary, extra="regionloss[generator]")
 
 
 @hookimpl

@@ -35,4 +35,4 @@ class Reduction:
 
 def attached_zeros(reconstruction: Tensor) -> Tensor:
     """Return no values, (0,), attached to the graph: a rank without regions still takes part in `backward()`."""
-    return full_precision(reconstruction.reshape(-1)[:0])
+    return full_precision(reconstruction[:0].flatten())

@@ -78,7 +78,7 @@ REFERENCE_ARROWS: dict[str, set[str]] = {
     "generator": {"tokenizers"},
     "tokens": {"tokenizers"},
     "training": {"schema", "tokenizers"},
-    "trainers": {"data", "objective", "quantizers", "schema", "tokenizers", "training"},
+    "trainers": {"data", "generator", "objective", "quantizers", "schema", "tokenizers", "tokens", "training"},
     "cli": {"calibration", "data", "generator", "objective", "tokenizers", "tokens"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.

@@ -35,6 +35,13 @@ def render(
     words: Annotated[Path | None, typer.Option(help="File of words, one a line.")] = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Images of a shard.")] = 1000,
     suffix: Annotated[Literal["png", "jpg", "webp"], typer.Option("--format", help="How images are kept.")] = "png",
+    caption: Annotated[
+        str | None,
+        typer.Option(
+            help="Caption of each image, for a generator, with {words} in it: 'text that reads: {words}'.",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 draws in this one.")] = 0,
     sheet: Annotated[Path | None, typer.Option(help="Picture to write: the first images, boxes outlined.")] = None,
 ) -> None:
@@ -51,6 +58,8 @@ def render(
         check_suffix(sheet)
     if out.exists() and not out.is_dir():
         raise InputError(expected("--out", "a folder", f"'{out}', which is a file"))
+    if caption is not None and "{words}" not in caption:
+        raise InputError(expected("--caption", "a text with {words}, what is drawn", f"'{caption}'"))
     style = TextStyle(font_sizes=font_sizes, words=words_per_image, paragraphs=paragraphs, lines=lines)
     rendering = Rendering(size, style, seed, grounds, plain, fonts, words)
     with guarded(out, "'data render'"), Progress("images drawn", count) as shown:
@@ -60,6 +69,7 @@ def render(
             count,
             shard_size=shard_size,
             suffix=suffix,
+            caption=caption,
             workers=workers,
             tick=shown.advance,
             say=lambda sentence: typer.echo(sentence, err=True),

@@ -114,6 +114,7 @@ def render_shards(
     *,
     shard_size: int = 1000,
     suffix: str = "png",
+    caption: str | None = None,
     workers: int = 0,
     tick: Callable[[int], None] = lambda images: None,
     say: Callable[[str], None] = lambda sentence: None,
@@ -126,6 +127,7 @@ def render_shards(
         count: Number of images.
         shard_size: Images of a shard.
         suffix: `png`, `jpg` or `webp`.
+        caption: What `KEY.txt` beside each image says, with `{words}` in it; None writes none.
         workers: Processes besides this one; 0 draws here.
         tick: Told of each finished shard how many images it has.
         say: Told what is left out of words and fonts, in sentences.
@@ -138,11 +140,11 @@ def render_shards(
     for note in source.renderer.notes:
         say(note)
     out.mkdir(parents=True, exist_ok=True)
-    keep_options(out, {**asdict(rendering), "shard_size": shard_size, "format": suffix}, count)
+    keep_options(out, {**asdict(rendering), "shard_size": shard_size, "format": suffix, "caption": caption}, count)
     parts = [range(first, min(first + shard_size, count)) for first in range(0, count, shard_size)]
     paths = [out / f"{number:05d}.tar" for number in range(len(parts))]
     make = rendering.source if workers else lambda: source
-    for images in each(partial(render_shard, make, suffix), list(zip(paths, parts, strict=True)), workers):
+    for images in each(partial(render_shard, make, suffix, caption), list(zip(paths, parts, strict=True)), workers):
         tick(images)
     return paths
 
@@ -166,11 +168,12 @@ def each(work: Callable[[tuple[Path, range]], int], jobs: list[tuple[Path, range
         ) from error
 
 
-def render_shard(make: Callable[[], TextSource], suffix: str, job: tuple[Path, range]) -> int:
+def render_shard(make: Callable[[], TextSource], suffix: str, caption: str | None, job: tuple[Path, range]) -> int:
     """Write one shard and its side-car; leave a finished one as it is."""
     path, numbers = job
     files = {f"{number:08d}.{suffix}": number for number in numbers}
-    if finished(path, list(files)):
+    captions = {name: f"{Path(name).stem}.txt" for name in files} if caption is not None else {}
+    if finished(path, [kept for name in files for kept in (name, captions.get(name)) if kept]):
         return len(numbers)
     source, rows = make(), []
     scan = Scan("render", options=json.dumps(asdict(source.renderer.style), sort_keys=True), kind="text")
@@ -178,23 +181,31 @@ def render_shard(make: Callable[[], TextSource], suffix: str, job: tuple[Path, r
     with tarfile.open(fileobj=tar, mode="w") as archive:
         for name, number in files.items():
             sample = source.sample(number)
-            contents = encoded(to_image(sample.image), suffix)
-            member = tarfile.TarInfo(name)
-            member.size = len(contents)
-            archive.addfile(member, io.BytesIO(contents))
+            add(archive, name, encoded(to_image(sample.image), suffix))
+            if caption is not None:
+                words = " ".join(sample.regions["text"].texts or ())
+                add(archive, captions[name], caption.replace("{words}", words).encode())
             rows.append(row(Path(name).stem, sample, scan))
     write_sidecar(sidecar_path("", str(path)), Sidecar.of(rows, [scan]))
     write_whole(str(path), tar.getvalue())
     return len(numbers)
 
 
+def add(archive: tarfile.TarFile, name: str, contents: bytes) -> None:
+    """Add a file to an archive."""
+    member = tarfile.TarInfo(name)
+    member.size = len(contents)
+    archive.addfile(member, io.BytesIO(contents))
+
+
 def finished(path: Path, files: list[str]) -> bool:
-    """Whether a shard holds exactly these files, and its side-car a row for each."""
+    """Whether a shard holds exactly these files, and its side-car a row for each of its images."""
     try:
         with tarfile.open(path, "r:") as archive:
             if archive.getnames() != files:
                 return False
-        return list(read_sidecar(sidecar_path("", str(path))).places) == [Path(name).stem for name in files]
+        keys = list(dict.fromkeys(Path(name).stem for name in files))
+        return list(read_sidecar(sidecar_path("", str(path))).places) == keys
     except (OSError, tarfile.TarError, InputError):
         return False
 

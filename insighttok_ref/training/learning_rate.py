@@ -14,3 +14,11 @@ def cosine(step: int, steps: int, warmup: float = 0.05) -> float:
     if step < rising:
         return (step + 1) / rising
     return 0.5 + 0.5 * math.cos(math.pi * (step - rising) / max(1, steps - rising))
+
+
+def constant(step: int, steps: int, warmup: float = 0.0) -> float:
+    """Return the factor of the learning rate at `step` (from 0) of a phase of `steps`.
+
+    It rises linearly over the first `warmup * steps` steps, and stays.
+    """
+    return min(1.0, (step + 1) / max(1, round(warmup * steps)))

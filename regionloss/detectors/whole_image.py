@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from regionloss.regions.layout import Layout
+from regionloss.regions.layout import Largest, Layout
 from regionloss.regions.regions import Regions
 from regionloss.tensors import constants
 
@@ -23,5 +23,5 @@ class WholeImageDetector:
         box = constants((0, 0, width, height), torch.empty(0, device=images.device))
         longest = max(height, width)
         side = box.new_full((count,), longest)
-        layout = Layout(None, 1, index, torch.zeros_like(side), side, 0.0, float(longest))
+        layout = Layout(None, 1, index, torch.zeros_like(side), side, Largest(side=float(longest)))
         return Regions(self.kind, box.expand(count, 4), index, (height, width), count, layout=layout)

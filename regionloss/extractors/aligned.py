@@ -82,5 +82,5 @@ class AlignedExtractor:
     def reads(self, layout: Layout) -> tuple[Tensor, int]:
         """Return each region's reads per side (R,), powers of two, and the largest that the host must reckon with."""
         shrink = torch.where(layout.spread > 0, layout.spread / self.template_spread, layout.side / min(self.size))
-        largest = max(layout.max_spread / self.template_spread, layout.max_side / min(self.size))
+        largest = max(layout.most.spread / self.template_spread, layout.most.side / min(self.size))
         return power_of_two(shrink), power_of_two_above(largest)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regionloss.checks import size_of
 from regionloss.extractors.resize import ResizeExtractor
-from regionloss.extractors.sampling import layout_of, power_of_two, power_of_two_above, sample_projective
+from regionloss.extractors.sampling import cut_apart, layout_of, power_of_two, power_of_two_above, sample_projective
 from regionloss.limits import number_of
 from regionloss.regions import quads as shapes
 from regionloss.regions.regions import Regions
@@ -53,13 +53,14 @@ class RectifiedExtractor:
 
     def __call__(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
-        layout = layout_of(regions)
-        if regions.quads is None or layout.max_quad is None:
+        most = layout_of(regions).most
+        if regions.quads is None or most.quad is None:
             return self.upright(images, regions)
-        crops = self.read(images, regions, regions.quads.to(working_dtype(images)), layout.max_quad)
-        if not layout.bare:
-            return crops
-        return torch.where(shapes.known(regions.quads)[:, None, None, None], crops, self.upright(images, regions))
+        askew = shapes.known(regions.quads)
+        if most.bare and (apart := cut_apart(images, regions, askew.long(), self)) is not None:
+            return apart
+        crops = self.read(images, regions, regions.quads.to(working_dtype(images)), most.quad)
+        return torch.where(askew[:, None, None, None], crops, self.upright(images, regions)) if most.bare else crops
 
     def read(self, images: Tensor, regions: Regions, quads: Tensor, most: tuple[float, float, float, float]) -> Tensor:
         """Return the crops of quadrilaterals; where there is none, of boxes, for their shape's sake."""
@@ -74,11 +75,11 @@ class RectifiedExtractor:
         squares = (shapes.sides(quads) / constants(canvas, quads)).clamp(min=1).square()
         # As `resize` does: its triangle spreads by shrink^2 / 6, a bilinear read by 1 / 6.
         spread = (1 - 1 / squares) / 6
-        needed = (2 * squares - 1).sqrt() / APART
+        needed = power_of_two((2 * squares - 1).sqrt() / APART)
         most_needed = [
             (2 * max(side / count, 1) ** 2 - 1) ** 0.5 / APART for side, count in zip(largest, canvas, strict=True)
         ]
-        reads = [(power_of_two(needed[:, i]), power_of_two_above(most_needed[i])) for i in (0, 1)]
+        reads = [(needed[:, i], power_of_two_above(most_needed[i])) for i in (0, 1)]
         with without_autocast(images):
             to_image = homography(quads) / constants((*canvas, 1), quads)
         return sample_projective(images, regions, to_image, self.size, reads, spread, triangle=True)

@@ -7,13 +7,14 @@ Regions are laid out as a grid of images x slots (`Layout`). Axis-aligned crops 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regionloss.regions.layout import Layout
+from regionloss.regions.layout import Largest, Layout
 from regionloss.regions.regions import Regions
 from regionloss.tensors import constants, full_precision, without_autocast
 
@@ -98,25 +99,83 @@ def sample_projective(
     Returns:
         (R, C, h, w), at least float32.
     """
+    if images.device.type == "cpu" and not torch.compiler.is_compiling() and len(regions):
+        return sample_strips(images, regions, to_image, size, [n for n, _ in reads], spread, fill, triangle)
     layout = layout_of(regions)
     batch = occupied(images, layout)
     x, y = (read_places(size[1 - i], *reads[i], spread[:, i], triangle) for i in (0, 1))
-    points = x[:, None, :, None] * to_image[:, None, None, :, 0]
-    points = points + y[:, :, None, None] * to_image[:, None, None, :, 1] + to_image[:, None, None, :, 2]
-    if to_image.shape[1] == 3:
-        points = points[..., :2] / points[..., 2:]
-    scale = constants([2 / batch.shape[3], 2 / batch.shape[2]], points)
-    grid = to_grid((points * scale - 1).to(batch.dtype), layout, len(batch)).flatten(1, 2)
-    with without_autocast(images):
-        shifted = batch if fill is None else batch - fill
-        padding = "border" if fill is None else "zeros"
-        crops = F.grid_sample(shifted, grid, mode="bilinear", padding_mode=padding, align_corners=False)
-        (_, across), (_, down) = reads
-        if across * down > 1:
-            crops = F.avg_pool2d(crops, (down, across))
-        crops = crops if fill is None else crops + fill
+    grid = to_grid(project(to_image, x, y), layout, len(batch)).flatten(1, 2)
+    crops = mean_of_reads(batch, grid, (reads[0][1], reads[1][1]), fill)
     shape = (len(batch), batch.shape[1], layout.slots, *size)
     return crops.view(shape).transpose(1, 2).flatten(0, 1).index_select(0, layout.slot)
+
+
+def sample_strips(
+    images: Tensor,
+    regions: Regions,
+    to_image: Tensor,
+    size: tuple[int, int],
+    reads: Sequence[Tensor],
+    spread: Tensor,
+    fill: float | None,
+    triangle: bool,
+) -> Tensor:
+    """Return the same on a CPU, where a look at values costs nothing and each read counts.
+
+    Each region has those rows of its image that it reads, and regions that need as many reads are read together.
+    """
+    base = 2 * MOST_READS
+    kinds = (reads[0] * base + reads[1]).long()
+    order = kinds.argsort(stable=True)
+    index, to_image, spread = regions.image_index[order], to_image[order], spread[order]
+    across, down = (n[order] for n in reads)
+    x, y = (read_places(size[1 - i], n, MOST_READS, spread[:, i], triangle) for i, n in enumerate((across, down)))
+    # The map takes the outermost reads to the outermost points.
+    heights = project(to_image, x[:, [0, -1]], y[:, [0, -1]])[..., 1].flatten(1).nan_to_num(0)
+    strips, first = rows_read(images, index, heights.amin(1), heights.amax(1))
+    found, counts = kinds.unique(return_counts=True)
+    crops, end = [], 0
+    for strip, kind in zip(strips.split(counts.tolist()), found.tolist(), strict=True):
+        own = slice(end, end := end + len(strip))
+        most = divmod(kind, base)
+        x, y = (
+            read_places(size[1 - i], n[own], most[i], spread[own, i], triangle) for i, n in enumerate((across, down))
+        )
+        points = project(to_image[own], x, y) - torch.stack([first[own] * 0, first[own]], 1)[:, None, None]
+        crops.append(mean_of_reads(strip, points, most, fill))
+    return torch.cat(crops).index_select(0, order.argsort())
+
+
+def rows_read(images: Tensor, index: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows (R, C, h, W) of images that hold `low` to `high` (R,), and the first of them (R,), pixels."""
+    _, channels, height, width = images.shape
+    first = (low - 0.5).clamp(0, height - 1).floor().long()
+    last = (high + 0.5).clamp(1, height).ceil().long()
+    tall = int((last - first).max())
+    first = first.clamp(max=height - tall)
+    lines = torch.arange(channels)[:, None] * height + torch.arange(tall)
+    lines = lines + (index * channels * height + first)[:, None, None]
+    strips = images.reshape(-1, width).index_select(0, lines.flatten()).view(-1, channels, tall, width)
+    return full_precision(strips), first
+
+
+def project(to_image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return (R, h, w, 2), where maps (R, 3, 3) or (R, 2, 3) take crop pixels x (R, w) and y (R, h), image pixels."""
+    points = x[:, None, :, None] * to_image[:, None, None, :, 0]
+    points = points + y[:, :, None, None] * to_image[:, None, None, :, 1] + to_image[:, None, None, :, 2]
+    return points[..., :2] / points[..., 2:] if to_image.shape[1] == 3 else points
+
+
+def mean_of_reads(images: Tensor, points: Tensor, reads: tuple[int, int], fill: float | None) -> Tensor:
+    """Return means (N, C, h, w) of bilinear reads at points (N, h * down, w * across, 2), `reads` across and down."""
+    scale = constants([2 / images.shape[3], 2 / images.shape[2]], points)
+    grid = (points * scale - 1).to(images.dtype)
+    with without_autocast(images):
+        shifted = images if fill is None else images - fill
+        padding = "border" if fill is None else "zeros"
+        crops = F.grid_sample(shifted, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+        crops = F.avg_pool2d(crops, reads[::-1]) if max(reads) > 1 else crops
+        return crops if fill is None else crops + fill
 
 
 def read_places(count: int, reads: Tensor, most: int, spread: Tensor, triangle: bool) -> Tensor:
@@ -146,11 +205,34 @@ def power_of_two_above(reads: float) -> int:
 
 
 def layout_of(regions: Regions) -> Layout:
-    """Return the regions' layout, bounded from above where the host does not know it."""
-    known = regions.laid_out().layout
-    return known or Layout.unknown(
-        regions.boxes, regions.image_index, regions.keypoints, regions.image_size, regions.quads
-    )
+    """Return the regions' layout, bounded from above where the host does not know it.
+
+    While a graph is made, too: a number that was read would be part of it, and it would serve these regions alone.
+    """
+    given = regions.laid_out()
+    size = given.image_size
+    if given.layout is None:
+        return Layout.unknown(given.boxes, given.image_index, given.keypoints, given.num_images, size, given.quads)
+    if torch.compiler.is_compiling():
+        most = Largest.inside(size, given.keypoints is not None, given.quads is not None)
+        return replace(given.layout, most=most)
+    return given.layout
+
+
+def cut_apart(
+    images: Tensor, regions: Regions, kinds: Tensor, cut: Callable[[Tensor, Regions], Tensor]
+) -> Tensor | None:
+    """Return crops that `cut` makes of each kind (R,) int64 of regions alone; None where that is no use.
+
+    On a CPU each read counts, and a look at values costs nothing; an accelerator would wait, and counts launches.
+    """
+    if kinds.device.type != "cpu" or torch.compiler.is_compiling():
+        return None
+    parts = [(kinds == kind).nonzero().flatten() for kind in kinds.unique()]
+    if len(parts) < 2:
+        return None
+    crops = torch.cat([cut(images, regions.select(part)) for part in parts])
+    return crops.index_select(0, torch.cat(parts).argsort())
 
 
 def occupied(images: Tensor, layout: Layout) -> Tensor:

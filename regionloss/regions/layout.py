@@ -14,6 +14,30 @@ from regionloss.regions import quads as shapes
 FEWEST_SLOTS = 4  # an image with a few more regions than the others does not make the grid wider for all
 
 
+@dataclass(frozen=True)
+class Largest:
+    """The largest that a batch may hold, of which the host says how often a crop pixel is read.
+
+    Args:
+        spread: Largest spread of a region.
+        side: Longest side of a box without keypoints.
+        bare: Whether a region may be without quadrilateral.
+        quad: Largest width, height, longer and shorter side of a quadrilateral; None where no region has one.
+    """
+
+    spread: float = 0.0
+    side: float = 0.0
+    bare: bool = True
+    quad: tuple[float, float, float, float] | None = None
+
+    @classmethod
+    def inside(cls, image_size: tuple[int, int], keypoints: bool, quads: bool) -> Largest:
+        """Return what holds for any regions inside images of this size."""
+        diagonal = math.hypot(*image_size)
+        farthest = diagonal / 2 if keypoints else 0.0  # in opposite corners
+        return cls(farthest, float(max(image_size)), True, (diagonal,) * 4 if quads else None)
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """Regions arranged as a grid of rows by `slots` columns; a row reads one image.
@@ -28,10 +52,7 @@ class Layout:
         slot: (R,) int64, position of each region in the flattened grid.
         spread: (R,) root mean square distance of a region's known keypoints from their centre, pixels; 0 without.
         side: (R,) longest side of each box, pixels.
-        max_spread: Largest spread of a region.
-        max_side: Longest side of a box without keypoints.
-        bare: Whether a region may be without quadrilateral.
-        max_quad: Largest width, height, longer and shorter side of a quadrilateral; None where no region has one.
+        most: The largest of them.
     """
 
     rows: Tensor | None
@@ -39,10 +60,7 @@ class Layout:
     slot: Tensor
     spread: Tensor
     side: Tensor
-    max_spread: float
-    max_side: float
-    bare: bool = True
-    max_quad: tuple[float, float, float, float] | None = None
+    most: Largest
 
     @classmethod
     def of(
@@ -52,31 +70,21 @@ class Layout:
         keypoints: Tensor | None,
         num_images: int | None,
         quads: Tensor | None = None,
+        fixed: bool = False,
     ) -> Layout:
-        """Measure regions whose tensors are on a CPU."""
+        """Measure regions whose tensors are on a CPU; `fixed` as `fixed_grid` says, else as tightly as they allow."""
         spread, side = spreads(boxes, keypoints), (boxes[:, 2:] - boxes[:, :2]).amax(1)
         if len(boxes) == 0:
-            return cls(image_index, 0, image_index, spread, side, 0.0, 0.0)
-        images, image, counts = torch.unique(image_index, return_inverse=True, return_counts=True)
-        slots = min(int(counts.max()), max(int(counts.median()), FEWEST_SLOTS))
-        per_image = (counts + slots - 1) // slots
-        rank = rank_in_image(image_index)
-        row = (per_image.cumsum(0) - per_image)[image] + rank // slots
-        rows = images.repeat_interleave(per_image)
-        in_order = len(rows) == num_images and torch.equal(rows, torch.arange(num_images))
+            return cls(image_index, 0, image_index, spread, side, Largest())
         bare = side[spread == 0]
         askew = boxes.new_zeros(0, 2) if quads is None else shapes.sides(quads[shapes.known(quads)])
-        return cls(
-            None if in_order else rows,
-            slots,
-            row * slots + rank % slots,
-            spread,
-            side,
+        most = Largest(
             float(spread.max()),
             float(bare.max()) if len(bare) else 0.0,
             len(askew) < len(boxes),
             longest(askew) if len(askew) else None,
         )
+        return cls(*(fixed_grid if fixed else tight_grid)(image_index, num_images), spread, side, most)
 
     @classmethod
     def unknown(
@@ -84,16 +92,14 @@ class Layout:
         boxes: Tensor,
         image_index: Tensor,
         keypoints: Tensor | None,
+        num_images: int | None,
         image_size: tuple[int, int],
         quads: Tensor | None = None,
     ) -> Layout:
-        """Bound what cannot be read without waiting for the device: any image may hold all regions, of any size."""
-        slots = len(boxes)
-        slot = image_index * slots + rank_in_image(image_index)
+        """Bound what cannot be read without waiting for the device."""
         spread, side = spreads(boxes, keypoints), (boxes[:, 2:] - boxes[:, :2]).amax(1)
-        farthest = 0.0 if keypoints is None else math.hypot(*image_size) / 2  # in opposite corners
-        askew = None if quads is None else (math.hypot(*image_size),) * 4
-        return cls(None, slots, slot, spread, side, farthest, float(max(image_size)), True, askew)
+        most = Largest.inside(image_size, keypoints is not None, quads is not None)
+        return cls(*fixed_grid(image_index, num_images), spread, side, most)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Layout:
         """Return the layout with its tensors on another device; its numbers stay on the host."""
@@ -106,6 +112,38 @@ class Layout:
     def tensors(self) -> dict[str, Any]:
         """Return the tensors by the name of their field."""
         return {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+
+
+def tight_grid(image_index: Tensor, num_images: int | None) -> tuple[Tensor | None, int, Tensor]:
+    """Return rows, number of slots and slot of regions on a CPU, as their images share them out."""
+    images, image, counts = torch.unique(image_index, return_inverse=True, return_counts=True)
+    slots = min(int(counts.max()), max(int(counts.median()), FEWEST_SLOTS))
+    per_image = (counts + slots - 1) // slots
+    rank = rank_in_image(image_index)
+    row = (per_image.cumsum(0) - per_image)[image] + rank // slots
+    rows = images.repeat_interleave(per_image)
+    in_order = len(rows) == num_images and torch.equal(rows, torch.arange(num_images))
+    return None if in_order else rows, slots, row * slots + rank % slots
+
+
+def fixed_grid(image_index: Tensor, num_images: int | None) -> tuple[Tensor, int, Tensor]:
+    """Return the same for any regions of which R lie in B images: at most 2 R cells, and 2 B rows. Nothing is read.
+
+    Shapes are the same for the same R and B, so that `torch.compile` reuses a graph. k images with regions in rows of n
+    slots take at most k + (R - k) / n rows, which is most where k is; the rows that are left serve nobody.
+    """
+    count = len(image_index)
+    busy = count if num_images is None else min(count, num_images)
+    slots = -(-count // max(busy, 1))
+    if num_images is None or slots < 2:
+        return image_index, 1, torch.arange(count, device=image_index.device)
+    per_image = image_index.new_zeros(num_images).index_add(0, image_index, torch.ones_like(image_index))
+    per_image = (per_image + slots - 1) // slots
+    ends = per_image.cumsum(0)
+    every = torch.arange(busy + (count - busy) // slots, device=image_index.device)
+    rows = torch.searchsorted(ends, every, right=True).clamp(max=num_images - 1)
+    rank = rank_in_image(image_index)
+    return rows, slots, ((ends - per_image)[image_index] + rank // slots) * slots + rank % slots
 
 
 def rank_in_image(image_index: Tensor) -> Tensor:

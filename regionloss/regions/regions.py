@@ -73,8 +73,8 @@ class Regions:
     def _on_host(self) -> bool:
         return self.boxes.device.type == "cpu" and not torch.compiler.is_compiling()
 
-    def _layout(self) -> Layout:
-        return Layout.of(self.boxes, self.image_index, self.keypoints, self.num_images, self.quads)
+    def _layout(self, fixed: bool = False) -> Layout:
+        return Layout.of(self.boxes, self.image_index, self.keypoints, self.num_images, self.quads, fixed)
 
     def __len__(self) -> int:
         return self.boxes.shape[0]
@@ -187,11 +187,10 @@ class Regions:
     def padded(self, counts: Sequence[int] = (0, 4, 8, 16, 32, 64, 128, 256, 512, 1024)) -> Regions:
         """Return the regions filled up with invalid ones to the next of a few counts.
 
-        Invalid regions weigh zero, so the loss is unchanged; shapes that repeat let `torch.compile` reuse a graph.
+        Invalid regions weigh zero, so the loss is unchanged. Regions of one count in batches of one size have one shape
+        and arrangement, so that `torch.compile` makes one graph for each count.
         """
         missing = next((n for n in counts if n >= len(self)), len(self)) - len(self)
-        if missing == 0:
-            return self
         cycle = torch.arange(missing, device=self.device) % max(len(self), 1)
         images = self.image_index[cycle] if len(self) else cycle
         rows: dict[str, Any] = {"image_index": torch.cat([self.image_index, images])}
@@ -200,4 +199,5 @@ class Regions:
             if (value := whole if name == "valid" else getattr(self, name)) is not None:
                 rows[name] = torch.cat([value, blank(name, value, missing)])
         texts = None if self.texts is None else (*self.texts, *[""] * missing)
-        return self.changed(**rows, texts=texts)
+        filled = self.changed(**rows, texts=texts)
+        return filled.changed(layout=filled._layout(fixed=True)) if filled._on_host() else filled

@@ -117,6 +117,21 @@ def test_a_region_without_corners_is_resized_to_the_last_bit() -> None:
     torch.testing.assert_close(RectifiedExtractor()(batch[1:], alone)[0], crops[1])
 
 
+def test_on_a_cpu_boxes_beside_quadrilaterals_are_cut_once() -> None:
+    class Counted(RectifiedExtractor):
+        def read(self, images: torch.Tensor, regions: Regions, *rest: object) -> torch.Tensor:
+            counts.append(len(regions))
+            return super().read(images, regions, *rest)  # type: ignore[arg-type]
+
+    counts: list[int] = []
+    mixed = words(NONE, TILTED, NONE, turned(200), NONE, index=(0, 1, 1, 0, 0))
+    crops = Counted((8, 24))(images(2, SIZE), mixed)
+    assert counts == [2]
+    for n in range(5):
+        alone = RectifiedExtractor((8, 24))(images(2, SIZE), mixed.select(torch.tensor([n])))[0]
+        torch.testing.assert_close(crops[n], alone, atol=1e-12, rtol=0)
+
+
 @pytest.mark.parametrize("sides", [(60, 20), (128, 32), (150, 100)])
 def test_upright_corners_are_read_nearly_as_their_box(sides: tuple[int, int]) -> None:
     """Words of blurred noise: what differs is the edge, where a box reads nothing outside, and the filter's shape."""
@@ -176,7 +191,7 @@ def test_regions_that_the_host_does_not_know_are_read_alike() -> None:
     blind = words(TILTED, NONE, turned(80), index=(0, 1, 1))
     from regionloss.regions.layout import Layout
 
-    layout = Layout.unknown(blind.boxes, blind.image_index, None, SIZE, blind.quads)
+    layout = Layout.unknown(blind.boxes, blind.image_index, None, 2, SIZE, blind.quads)
     torch.testing.assert_close(RectifiedExtractor((8, 32))(batch, blind.changed(layout=layout)), known)
 
 

@@ -63,7 +63,8 @@ def test_unknown_names_and_kinds() -> None:
     with pytest.raises(UnknownNameError) as told:
         catalogue.find("extractor", "resise")
     assert str(told.value) == (
-        "no extractor is named 'resise'. Did you mean 'resize'? Known: aligned, letterbox, resize, whole-image."
+        "no extractor is named 'resise'. Did you mean 'resize'? Known: aligned, letterbox, rectified, resize, "
+        "whole-image."
     )
     with pytest.raises(UnknownNameError, match=r"no kind of component 'extractors'\. Did you mean 'extractor'"):
         catalogue.components("extractors")

@@ -116,10 +116,10 @@ def test_they_are_selected_moved_padded_and_blanked() -> None:
     assert torch.equal(regions.select(torch.tensor([1])).quads, torch.tensor([ASKEW]))
     assert torch.equal(regions.of_image(0).quads[:2], regions.quads[:2])
     moved = regions.to("meta", dtype=torch.float64)
-    assert (moved.quads.device.type, moved.quads.dtype, moved.layout.bare) == ("meta", torch.float64, True)
+    assert (moved.quads.device.type, moved.quads.dtype, moved.layout.most.bare) == ("meta", torch.float64, True)
     padded = words(UPRIGHT, ASKEW).padded((4,))
     assert quads.is_clockwise(padded.quads).all()
-    assert not padded.laid_out().layout.bare, "padding makes no region one without corners"
+    assert not padded.laid_out().layout.most.bare, "padding makes no region one without corners"
     valid = torch.tensor([True, False])
     masked = Regions("text", torch.ones(2, 4) * torch.tensor([0, 0, 9, 9]), valid.long(), SIZE, valid=valid,
                      quads=torch.tensor([ASKEW, ASKEW[::-1]]))  # fmt: skip
@@ -131,13 +131,13 @@ def test_a_batch_knows_which_regions_have_one() -> None:
     joined = join([words(ASKEW), bare, None], "text", SIZE)
     assert quads.known(joined.quads).tolist() == [True, False]
     layout = joined.layout
-    assert layout.bare
+    assert layout.most.bare
     lengths = np.linalg.norm(np.roll(ASKEW, -1, 0) - np.array(ASKEW), axis=1)
     wide, high = max(lengths[0], lengths[2]), max(lengths[1], lengths[3])
-    assert layout.max_quad == pytest.approx((wide, high, wide, high), rel=1e-6)
-    assert bare.layout.max_quad is None
+    assert layout.most.quad == pytest.approx((wide, high, wide, high), rel=1e-6)
+    assert bare.layout.most.quad is None
     alone, _ = collate_regions([{"text": words(ASKEW)}])
-    assert not alone["text"].layout.bare
+    assert not alone["text"].layout.most.bare
 
 
 def test_filters_look_at_the_shape_and_not_at_its_hull() -> None:

@@ -124,7 +124,7 @@ def test_layout_travels_and_survives_pickling() -> None:
     moved = regions.to("meta")
     assert moved.boxes.device.type == "meta"
     assert moved.layout.slots == 2
-    assert moved.layout.max_spread == regions.layout.max_spread > 0
+    assert moved.layout.most.spread == regions.layout.most.spread > 0
 
 
 def test_what_transforms_make_is_checked_and_laid_out_when_it_is_collated() -> None:

@@ -11,7 +11,7 @@ from insighttok_ref.data.options import SourceOptions
 from insighttok_ref.objective.adversarial import build_discriminator
 from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.trainers.tokenizer.options import EvaluationOptions, Phase
-from insighttok_ref.trainers.tokenizer.plan import Part
+from insighttok_ref.trainers.tokenizer.plan import Part, Stretch
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from regionloss.runs import Ranks
 
 
-def share_of(part: Part, micro_batch: int | None, rank: int, size: int) -> Share:
+def share_of(part: Part[Stretch], micro_batch: int | None, rank: int, size: int) -> Share:
     """Return how a part's batch is cut.
 
     Raises:

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol
+
+from typing_extensions import TypeVar
 
 from insighttok_ref.trainers.tokenizer.options import Phase
 from regionloss.errors import InputError, did_you_mean, expected
 
 
+class Stretch(Protocol):
+    """Steps that a recipe asks for, whatever is trained in them."""
+
+    @property
+    def steps(self) -> int:
+        """Number of optimizer steps."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step, over all ranks."""
+
+
+P_co = TypeVar("P_co", bound=Stretch, covariant=True, default=Phase)
+
+
 @dataclass(frozen=True)
-class Part:
+class Part(Generic[P_co]):
     """Steps that are trained in one go.
 
     Args:
@@ -24,7 +42,7 @@ class Part:
     """
 
     name: str
-    phase: Phase
+    phase: P_co
     terms: tuple[str, ...]
     starts_from: str
     first_step: int

@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from insighttok_ref.trainers.tokenizer.plan import Part
+from insighttok_ref.trainers.tokenizer.plan import Part, Stretch
 
 LINES_A_PART = 10  # at least: a part of days says something every few minutes
 SECONDS_A_LINE = 300.0
@@ -24,25 +24,25 @@ class TimeLeft:
         afterwards: Seconds that what follows training is thought to take.
     """
 
-    def __init__(self, parts: Sequence[Part], afterwards: float = 0.0) -> None:
+    def __init__(self, parts: Sequence[Part[Stretch]], afterwards: float = 0.0) -> None:
         self.parts, self.afterwards = parts, afterwards
         self.rates: dict[bool, float] = {}
         self.counts: dict[bool, int] = {}
 
-    def note(self, part: Part, seconds: float) -> None:
+    def note(self, part: Part[Stretch], seconds: float) -> None:
         """Learn from one step; a moving mean over some 50 steps, so that one slow step does not jump."""
         key = bool(part.terms)
         self.counts[key] = self.counts.get(key, 0) + 1
         share = max(0.02, 1 / self.counts[key])
         self.rates[key] = (1 - share) * self.rates.get(key, 0.0) + share * seconds
 
-    def seconds(self, part: Part, step: int) -> float:
+    def seconds(self, part: Part[Stretch], step: int) -> float:
         """Return the seconds left after `step` steps of `part`."""
         left = self._rate(part) * (part.phase.steps - step) + self.afterwards
         later = self.parts[self.parts.index(part) + 1 :]
         return left + sum(self._rate(p) * p.phase.steps for p in later)
 
-    def _rate(self, part: Part) -> float:
+    def _rate(self, part: Part[Stretch]) -> float:
         key = bool(part.terms)
         if key in self.rates:
             return self.rates[key]
@@ -59,11 +59,11 @@ class RunProgress:
         quiet: Print nothing: another rank does.
     """
 
-    def __init__(self, parts: Sequence[Part], console: Console | None = None, quiet: bool = False) -> None:
+    def __init__(self, parts: Sequence[Part[Stretch]], console: Console | None = None, quiet: bool = False) -> None:
         self.console = console or Console(quiet=quiet)
         self.left = TimeLeft(parts)
         self.began = self.last = self.told = time.monotonic()
-        self.current: Part | None = None
+        self.current: Part[Stretch] | None = None
         self.loss = float("nan")
         bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
         self.bar = Progress(*bar, console=self.console, disable=quiet or not self.console.is_terminal)
@@ -80,7 +80,7 @@ class RunProgress:
         """Print a line, above the bar where there is one."""
         self.console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
-    def step(self, part: Part, done: int, loss: float | None, images: int = 0) -> None:
+    def step(self, part: Part[Stretch], done: int, loss: float | None, images: int = 0) -> None:
         """Show that `done` steps of `part` are done.
 
         Args:

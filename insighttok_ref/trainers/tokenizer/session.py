@@ -1,17 +1,14 @@
-"""One run of a trainer: its parts in order, what is kept on disk, and how it goes on after a stop."""
+"""One run of a trainer of autoencoders: images in, images out, an objective with region terms."""
 
 from __future__ import annotations
 
-import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import closing
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from insighttok_ref.data.build import TrainingData
@@ -19,30 +16,17 @@ from insighttok_ref.data.skipped_images import Told
 from insighttok_ref.objective.objective import ObjectiveOptions
 from insighttok_ref.objective.perceptual import build_perceptual
 from insighttok_ref.tokenizers.base import Trainee
-from insighttok_ref.trainers.tokenizer.checks import share_of
+from insighttok_ref.trainers.parts_run import PartsRun
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
 from insighttok_ref.trainers.tokenizer.options import EngineOptions, Phase
 from insighttok_ref.trainers.tokenizer.part_state import begin, go_on, snapshot, write_shards
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
-from insighttok_ref.trainers.tokenizer.progress import RunProgress
-from insighttok_ref.training.checkpoint import Checkpoints, read_history
-from insighttok_ref.training.engines import OptimizerOptions, import_deepspeed
-from insighttok_ref.training.loggers import LogOptions, build_loggers
-from insighttok_ref.training.metrics_log import MetricsLog
-from insighttok_ref.training.stop import StoppedError, StopSignals
-from insighttok_ref.training.threads import threads_for
+from insighttok_ref.training.engines import OptimizerOptions
+from insighttok_ref.training.loggers import LogOptions
 from regionloss.data.batches import BatchSource, Share
-from regionloss.errors import InputError, expected
 from regionloss.pictures import sample_grid
 from regionloss.recipe import TrainingRun
-from regionloss.runs import Ranks, agree, barrier
-
-#: Options that decide no weight, by where they are.
-PACE = {
-    "": ("evaluation", "log"),
-    "data": ("workers", "prefetch", "start_workers"),
-    "model": ("checkpointing", "channels_last"),
-}
+from regionloss.runs import Ranks, barrier
 
 
 class Trainer(Protocol):
@@ -73,7 +57,7 @@ class Trainer(Protocol):
         """Decay of a moving average of the weights; 0 keeps none."""
 
 
-class Session(ABC):
+class Session(PartsRun[PartState, Phase]):
     """Trains the parts of a run that are not finished; what is trained, and what is kept of it, subclasses say.
 
     Args:
@@ -91,52 +75,15 @@ class Session(ABC):
     finds_weights = False
 
     def __init__(self, trainer: Trainer, run: TrainingRun, ranks: Ranks, open_data: Callable[[], TrainingData]) -> None:
-        self.trainer, self.run, self.ranks = trainer, run, ranks
-        self.resolved = run.resolved
-        self.folder = run.resume or run.out
-        self.parts = plan(trainer.phases, run.recipe.terms, run.recipe.seed)
-        self.shares = {
-            part.name: share_of(part, trainer.engine.micro_batch, ranks.rank, ranks.size) for part in self.parts
-        }
-        self.metrics = MetricsLog(self.folder / "metrics.jsonl")
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", trainer.log.keep)
-        self.saved = self._earlier()
-        self.finished: list[str] = list(self.saved.get("finished", []))
-        self.todo = [part for part in self.parts if part.name not in self.finished]
-        torch.set_num_threads(threads_for(trainer.engine.threads, self.saved.get("threads")))
-        if trainer.engine.name == "deepspeed":
-            import_deepspeed(ranks.device)
+        self.trainer = trainer
+        super().__init__(trainer, run, ranks, plan(trainer.phases, run.recipe.terms, run.recipe.seed))
         # 1 stands for a weight that is found when training begins, where the trainer does so.
         self.terms = run.build_terms(auto=1.0 if self.finds_weights else None)
         use = trainer.objective.perceptual
         self.perceptual = build_perceptual(use.use, use.options) if use is not None else None
         self.check_start()
-        self.progress = RunProgress(self.todo, quiet=not ranks.is_first)
-        self.signals = StopSignals()
         barrier()  # whoever begins to write now would make others think that a run is here
         self.data = open_data()
-
-    def train(self) -> None:
-        """Train all parts.
-
-        Raises:
-            StoppedError: Ctrl-C or SIGTERM on any rank; the state is saved.
-            TrainingError: A value is not finite.
-        """
-        if not self.todo:
-            return
-        going_on = self.saved["step"] if self.saved.get("part") else 0
-        first_step = self.todo[0].first_step + going_on
-        active = self.trainer.log if self.ranks.is_first else LogOptions(loggers=())
-        self.loggers = build_loggers(active, self.folder, first_step, self.resolved)
-        with self.signals, closing(self.loggers):
-            for part in self.todo:
-                self._train(part)
-
-    def _train(self, part: Part) -> None:
-        state = self._begin(part)
-        train_part(state, self.batches(part, state.share), self.trainer.log.every, self._after_step)
-        self._finish(state)
 
     def batches(self, part: Part, share: Share) -> BatchSource:
         """Return a part's batches, for this rank."""
@@ -155,134 +102,31 @@ class Session(ABC):
             going_on: Whether its weights are then replaced by those of a checkpoint.
         """
 
-    @abstractmethod
-    def ready(self, state: PartState) -> None:
-        """Look at a part that begins, or goes on, before its first step; every rank calls it."""
+    def begin(self, part: Part, going_on: bool) -> PartState:
+        """Return the state at which a part begins."""
+        return begin(self, part, going_on)
 
-    @abstractmethod
-    def keep(self, state: PartState) -> None:
-        """Write what a finished part has learnt; the first rank calls it."""
+    def go_on(self, state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
+        """Bring a part to where a checkpoint left it."""
+        go_on(state, saved, folder)
 
-    def _earlier(self) -> dict[str, Any]:
-        """The state to go on from; empty for a new run."""
-        if self.run.resume is None:
-            if self.metrics.path.exists() or self.checkpoints.all():
-                advice = f"Choose another folder with --out, or go on with --resume {self.folder}."
-                raise InputError(expected(str(self.folder), "a folder without a run", "one that holds a run", advice))
-            return {}
-        if self.run.out.resolve() != self.run.resume.resolve():
-            advice = "A run goes on where it is; copy its folder first to keep both."
-            raise InputError(expected("--out", f"{self.run.resume} as in --resume", str(self.run.out), advice))
-        begun = self.metrics.path.exists() or (self.folder / "resolved.yaml").exists()
-        if begun and not self.checkpoints.all():
-            return {}  # stopped before its first checkpoint: it begins anew
-        self.checkpoint = self.checkpoints.newest()
-        state = read_history(self.checkpoint)
-        before = json.loads(state["recipe"])
-        if before != self._recipe():
-            keys = ", ".join(changed(before, self._recipe()))
-            advice = "Go on with the recipe it was begun with, or begin a new run."
-            raise InputError(expected(str(self.folder), "a run of this recipe", f"one that differs in {keys}", advice))
-        self._check_engine(state)
-        return state
+    def train_part(self, state: PartState) -> None:
+        """Do the steps of a part that are left."""
+        train_part(state, self.batches(state.part, state.share), self.trainer.log.every, self._after_step)
 
-    def _check_engine(self, state: dict[str, Any]) -> None:
-        """Optimizer states belong to an engine, and DeepSpeed's to a number of ranks."""
-        now, before = self.trainer.engine.name, state["engine"]
-        if state["part"] and now != before:
-            advice = f"Go on with trainer.options.engine.name={before}."
-            raise InputError(expected(str(self.checkpoint), f"a state of the engine '{now}'", f"'{before}'s", advice))
-        if state["part"] and now == "deepspeed" and state["ranks"] != self.ranks.size:
-            wanted = f"a state of {self.ranks.size} ranks"
-            advice = f"Start {state['ranks']} processes: DeepSpeed has cut the optimizer's state into as many."
-            raise InputError(expected(str(self.checkpoint), wanted, f"one of {state['ranks']}", advice))
+    def snapshot(self, state: PartState) -> dict[str, Any]:
+        """Return what an exact continuation needs besides what engines and ranks write themselves."""
+        return snapshot(state)
 
-    def _recipe(self) -> dict[str, Any]:
-        """What decides the weights: where and how fast it computes, and what it reports, may change after a stop."""
-        recipe: dict[str, Any] = json.loads(json.dumps(self.resolved["recipe"]))
-        options = recipe["trainer"]["options"]
-        for place, names in PACE.items():
-            for name in names:
-                (options.get(place) or {} if place else options).pop(name, None)
-        options["engine"] = {"precision": self.trainer.engine.precision}
-        return recipe
-
-    def _begin(self, part: Part) -> PartState:
-        """Return the state at which a part begins, or goes on."""
-        going_on = self.saved.get("part") == part.name
-        state = begin(self, part, going_on)
-        if going_on:
-            go_on(state, self.saved, self.checkpoint)
-            self.saved = {}
-        if self.ranks.is_first:
-            self.metrics.forget_after(set(self.finished), part.name, state.step)
-        cut = f"{state.share.images} images x {state.share.accumulation} micro-batches x {self.ranks.size} ranks"
-        self.progress.say(f"{part.name}: a batch of {state.share.batch_size} is {cut}")
-        self.ready(state)
-        return state
-
-    def _after_step(self, state: PartState, record: dict[str, Tensor | float] | None) -> None:
-        ends = state.step == state.part.phase.steps
-        stopping = agree(self.signals.requested)
-        saving = stopping or (state.step % self.trainer.log.save_every == 0 and not ends)
-        if record is not None or saving or ends:
-            state.watch.check()
-        loss = self._log(state, record) if record is not None and self.ranks.is_first else None
-        self.progress.step(state.part, state.step, loss, images=state.share.batch_size)
-        if saving:
-            self.save(state)
-        if stopping:
-            raise StoppedError(
-                f"stopped after step {state.step} of {state.part.name}; its state is saved. "
-                f"Go on with the same command and --resume {self.folder}"
-            )
+    def write_shards(self, state: PartState, folder: Path) -> None:
+        """Write what engines and this rank need to go on."""
+        write_shards(state, folder)
 
     def _log(self, state: PartState, record: dict[str, Tensor | float]) -> float:
         """Write a step's numbers, and now and then a picture; return its loss."""
-        numbers = {name: float(value) for name, value in record.items()}
-        self.metrics.write({"part": state.part.name, "step": state.step - 1, **numbers, "seconds": state.seconds})
-        self.loggers.scalars(state.run_step - 1, numbers)
+        loss = super()._log(state, record)
         log = self.trainer.log
         if state.shown is not None and (state.step - 1) // log.images_every != state.pictured:
             state.pictured = (state.step - 1) // log.images_every
             self.loggers.image(state.run_step - 1, state.part.name, partial(sample_grid, *state.shown, most=log.images))
-        return numbers["loss/total"]
-
-    def save(self, state: PartState) -> None:
-        """Write a checkpoint; every rank calls it."""
-        self.checkpoints.save(
-            state.run_step, {**snapshot(state), **self._history()}, lambda folder: write_shards(state, folder)
-        )
-
-    def _finish(self, state: PartState) -> None:
-        self.finished.append(state.part.name)
-        if self.ranks.is_first:
-            self.keep(state)
-        barrier()
-        self.checkpoints.save(state.run_step, {"part": "", **self._history()})
-
-    def _history(self) -> dict[str, Any]:
-        """What every checkpoint holds beside its part's state."""
-        return {
-            "finished": list(self.finished),
-            "recipe": json.dumps(self._recipe()),
-            "engine": self.trainer.engine.name,
-            "ranks": self.ranks.size,
-            "threads": torch.get_num_threads(),
-        }
-
-    def advice(self) -> str:
-        """Return the end of the sentence that reports a value that is not finite."""
-        found = self.checkpoints.all()
-        if not found:
-            return "Nothing was saved yet. Try a smaller lr."
-        return f"{found[-1]} holds the last good state. Try a smaller lr or smaller term weights."
-
-
-def changed(before: Any, now: Any, path: str = "") -> list[str]:
-    """Return the paths of keys at which two recipes differ, the first five."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted({*before, *now})
-        found = [p for key in keys for p in changed(before.get(key), now.get(key), f"{path}.{key}" if path else key)]
-        return list(islice(found, 5))
-    return [] if before == now else [path]
+        return loss

@@ -3,6 +3,7 @@
 from regionloss.data.batches.batch import Batch, BatchSource, Blend, Mixture, Sample, Samples, Source
 from regionloss.data.batches.image_source import ImageSource
 from regionloss.data.batches.loader import BatchLoader, Share
+from regionloss.data.batches.order import Interleave, ShardOrder
 from regionloss.data.batches.random_streams import permutation, stream
 
 __all__ = [
@@ -11,9 +12,11 @@ __all__ = [
     "BatchSource",
     "Blend",
     "ImageSource",
+    "Interleave",
     "Mixture",
     "Sample",
     "Samples",
+    "ShardOrder",
     "Share",
     "Source",
     "permutation",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from regionloss.backbones.heads import CharacterReader
 from regionloss.distances.base import Distance
+from regionloss.losses.comparison import is_labelled
 from regionloss.losses.terms import Term
 from regionloss.regions.regions import Regions
 from regionloss.testing.fakes import grid_regions, noise_images
 from regionloss.weightings.base import Weighting
+
+#: Of what other images cost, what equal ones may: networks round otherwise where nothing is trained.
+ROUNDING = 1e-6
 
 
 class DistanceContract:
@@ -90,16 +96,25 @@ class TermContract:
 
     def examples(self) -> tuple[Tensor, Tensor, Regions]:
         """Return images (B, 3, H, W), others of the same shape, and regions of the term's kind."""
-        regions = grid_regions(self.make().kind, keypoints=self.keypoints)
+        term = self.make()
+        regions = grid_regions(term.kind, keypoints=self.keypoints)
+        if is_labelled(term.loss.distance) and isinstance(term.loss.backbone, CharacterReader):
+            regions = replace(regions, texts=(term.loss.backbone.alphabet[0],) * len(regions))
         return noise_images(seed=1), noise_images(), regions
 
     def test_equal_images_cost_nothing(self) -> None:
-        """Equal images cost nothing, and pull nowhere that is not finite."""
-        _, target, regions = self.examples()
-        same = target.clone().requires_grad_()
-        value = self.make().loss(same, target, regions)
-        got = float(value.detach())
-        assert got == 0, f"expected 0 for equal images, got {got:.3g}. Look at backbone and distance."
+        """Equal images cost nothing, beyond rounding, and pull nowhere that is not finite.
+
+        What is compared with a transcription may be misread in the target too.
+        """
+        other, target, regions = self.examples()
+        loss, same = self.make().loss, target.clone().requires_grad_()
+        value = loss(same, target, regions)
+        got, apart = float(value.detach()), float(loss(other, target, regions))
+        if not is_labelled(loss.distance):
+            assert got <= ROUNDING * apart, (
+                f"expected 0 for equal images, got {got:.3g}. Look at backbone and distance."
+            )
         (gradient,) = torch.autograd.grad(value, same)
         assert bool(gradient.isfinite().all()), "expected a finite gradient for equal images. Look at roots of zero."
 

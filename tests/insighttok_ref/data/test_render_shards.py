@@ -56,6 +56,20 @@ def test_workers_and_a_second_call_change_nothing(tmp_path: Path) -> None:
     assert here[0].stat().st_mtime_ns == stamp
 
 
+def test_captions_say_what_is_drawn(tmp_path: Path) -> None:
+    paths = render(tmp_path, caption="text that reads: {words}")
+    source = Rendering(96, STYLE, 5).source()
+    for number in range(7):
+        with tarfile.open(paths[number // 3]) as archive:
+            said = archive.extractfile(f"{number:08d}.txt").read().decode()
+        assert said == f"text that reads: {' '.join(source.sample(number).regions['text'].texts)}"
+    stamp = paths[0].stat().st_mtime_ns
+    render(tmp_path, caption="text that reads: {words}")
+    assert paths[0].stat().st_mtime_ns == stamp
+    with pytest.raises(InputError, match="differ in caption"):
+        render(tmp_path)
+
+
 def test_a_folder_of_other_images_is_left_alone(tmp_path: Path) -> None:
     render(tmp_path)
     with pytest.raises(InputError, match="images that differ in seed"):

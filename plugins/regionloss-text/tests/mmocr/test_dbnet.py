@@ -96,11 +96,11 @@ def test_a_word_is_found_where_it_is(theirs: Any) -> None:
     detector = DBNet(weights=str(theirs.file), scale=(128, 64))
     drawn = torch.zeros(64, 128)
     drawn[20:36, 40:100] = 0.9
-    boxes, scores = detector.boxes(drawn, (32, 64))
-    (box,) = boxes
+    found = detector.words(drawn, (32, 64))
+    (box,) = found.boxes
     assert torch.equal((box[:2] + box[2:]) / 2, torch.tensor([35.0, 14.0]))
     assert ((box[2:] - box[:2]) > torch.tensor([30.0, 8.0])).all()
-    torch.testing.assert_close(scores, torch.tensor([0.9]))
+    torch.testing.assert_close(found.scores, torch.tensor([0.9]))
 
 
 @torch.no_grad()

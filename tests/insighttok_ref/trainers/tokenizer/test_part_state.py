@@ -17,12 +17,12 @@ from rich.console import Console
 from insighttok_ref.objective.objective import Objective
 from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
+from insighttok_ref.trainers.parts_run import changed
 from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_norms
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_step
 from insighttok_ref.trainers.tokenizer.options import Phase
 from insighttok_ref.trainers.tokenizer.plan import plan
 from insighttok_ref.trainers.tokenizer.progress import RunProgress, TimeLeft, minutes
-from insighttok_ref.trainers.tokenizer.session import changed
 from insighttok_ref.training.learning_rate import cosine
 from insighttok_ref.training.stop import TrainingError
 from regionloss.data.batches.loader import BatchLoader

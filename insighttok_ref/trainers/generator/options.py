@@ -1,0 +1,113 @@
+"""The schema of the trainer's options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+
+from insighttok_ref.data.options import SourceName
+from insighttok_ref.schema import Strict
+from insighttok_ref.trainers.tokenizer.options import Name
+
+#: Parts of the model, by what they are called in it.
+Learning = Literal["codebook", "adapter", "head", "language_model"]
+
+
+class GeneratorOptions(Strict):
+    """The model that learns to write tokens; its codebook begins as the tokenizer's.
+
+    Args:
+        preset: Shape of the language model: "7B" (DeepSeek-LLM, as in the paper), "1B" or "tiny".
+        shape: What is otherwise than in the preset, in the words of `transformers.LlamaConfig`.
+        text: Tokenizer of captions, a `tokenizer.json` of Hugging Face that has the tokens of the beginning, of the
+            start of an image and of padding; bytes, if unsaid.
+        checkpointing: Whether to compute activations again in backward: less memory, a third more time.
+    """
+
+    preset: Literal["7B", "1B", "tiny"] = "tiny"
+    shape: Mapping[str, Any] = {}
+    text: Path | None = None
+    checkpointing: bool = False
+
+
+class TokensOptions(Strict):
+    """One source of tokens.
+
+    Args:
+        tokens: Folder that `regionloss tokenize` wrote; any address that fsspec opens.
+        share: Its share of the images, any scale.
+        test: Images that are kept from training, evenly over the source, to measure the loss on.
+    """
+
+    tokens: str
+    share: PositiveFloat = 1.0
+    test: NonNegativeInt = 0
+
+
+class TokenDataOptions(Strict):
+    """What is learnt from.
+
+    Args:
+        tokenizer: File of the tokenizer whose tokens they are; it goes along with the generator.
+        sources: Sources of tokens by name.
+        caption_dropout: Share of the images whose caption is left out, for guidance.
+    """
+
+    tokenizer: Path
+    sources: Annotated[Mapping[SourceName, TokensOptions], Field(min_length=1)]
+    caption_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+class GeneratorPhase(Strict):
+    """One phase: its length, its constant learning rate, and the parts that learn.
+
+    Args:
+        name: Name in logs and folders.
+        steps: Number of optimizer steps.
+        batch_size: Images a step, over all ranks.
+        lr: Learning rate after the warm-up, constant.
+        warmup: Share of the steps over which the learning rate rises.
+        train: Parts of the model that learn.
+    """
+
+    name: Name
+    steps: PositiveInt
+    batch_size: PositiveInt
+    lr: PositiveFloat
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.0
+    train: Annotated[tuple[Learning, ...], Field(min_length=1)] = ("adapter", "head", "language_model")
+
+
+class GeneratorEngineOptions(Strict):
+    """Where and how the run computes.
+
+    Args:
+        name: `plain` (torch alone) or `deepspeed`.
+        device: `auto` (an accelerator if there is one), or a torch device.
+        precision: `bf16` computes under autocast; weights and optimizer stay float32.
+        micro_batch: Images in one forward of one rank; None takes a rank's share of the batch at once. Gradients
+            are accumulated over micro-batches.
+        zero_stage: What DeepSpeed shards over the ranks: 0 nothing, 1 the optimizer's state, 2 gradients too.
+        threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
+            begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
+    """
+
+    name: Literal["plain", "deepspeed"] = "plain"
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    micro_batch: PositiveInt | None = None
+    zero_stage: int = 2
+    threads: PositiveInt | None = None
+
+    @field_validator("zero_stage")
+    @classmethod
+    def _known(cls, stage: int) -> int:
+        if stage not in (0, 1, 2):
+            raise ValueError(
+                f"expected 0, 1 or 2, got {stage}. ZeRO 3, which shards the weights themselves, is not built for this "
+                "trainer yet: 7B in float32 takes 26 GiB of weights on each device at stage 2."
+            )
+        return stage

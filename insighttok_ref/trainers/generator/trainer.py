@@ -1,0 +1,97 @@
+"""The trainer `insightar`: a language model that reads captions and writes the tokens of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from insighttok_ref.trainers.generator.options import (
+    GeneratorEngineOptions,
+    GeneratorOptions,
+    GeneratorPhase,
+    TokenDataOptions,
+)
+from insighttok_ref.training.engines import OptimizerOptions
+from insighttok_ref.training.loggers import LogOptions
+from regionloss.errors import InputError, expected
+
+if TYPE_CHECKING:
+    from insighttok_ref.trainers.generator.session import GeneratorSession
+    from regionloss.recipe import TrainingRun
+    from regionloss.runs import Ranks
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorTrainer:
+    """Trains a generator on the tokens of a tokenizer, in phases: first what is new in it, then all of it.
+
+    The loss is that of image tokens alone. After each phase it is measured on the images that sources keep for the
+    test. The folder of the run is then what `regionloss generate --checkpoint` takes.
+
+    Args:
+        data: The tokenizer, and tokens with captions.
+        model: The model that learns.
+        phases: Phases in order, as in the paper if unsaid: of 20,000 steps, in which adapter and head learn, and of
+            292,969 steps, in which all does.
+        optimizer: AdamW and clipping.
+        engine: Where and how to compute.
+        log: How often to write, and where to.
+
+    Raises:
+        InputError: Options that do not fit together.
+
+    Source: InsightTok, sections 3.3 and 4.
+    """
+
+    data: TokenDataOptions
+    model: GeneratorOptions = GeneratorOptions()  # noqa: RUF009 (frozen)
+    phases: Annotated[tuple[GeneratorPhase, ...], Field(min_length=1)] = (
+        GeneratorPhase(name="adapt", steps=20_000, batch_size=512, lr=1e-3, train=("adapter", "head")),
+        GeneratorPhase(name="train", steps=292_969, batch_size=512, lr=1e-4),
+    )
+    optimizer: OptimizerOptions = OptimizerOptions(betas=(0.9, 0.95))  # noqa: RUF009
+    engine: GeneratorEngineOptions = GeneratorEngineOptions()  # noqa: RUF009
+    log: LogOptions = LogOptions()  # noqa: RUF009
+
+    def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Yield kind, name and options of what a run uses beside its terms: nothing."""
+        yield from ()
+
+    def run(self, run: TrainingRun) -> None:
+        """Train into `run.out`; go on from `run.resume` where given.
+
+        Raises:
+            InputError: What the recipe asks for does not fit together, or tokens of another tokenizer.
+            WeightsError: The tokenizer, or a checkpoint, is missing or damaged.
+            StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
+            TrainingError: A value is not finite.
+        """
+        from regionloss.runs import join
+
+        with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+            session = self.session(run, ranks)
+            with session.progress:
+                session.train()
+
+    def session(self, run: TrainingRun, ranks: Ranks) -> GeneratorSession:
+        """Return what trains the phases of a run.
+
+        Args:
+            run: The recipe and where to write.
+            ranks: This process among those of the run.
+        """
+        from importlib.util import find_spec
+
+        if run.recipe.terms:
+            got = ", ".join(f"'{name}'" for name in run.recipe.terms)
+            advice = "Terms compare images: the tokenizer is trained with them."
+            raise InputError(expected("terms", "none, since a generator writes tokens", got, advice))
+        if find_spec("transformers") is None:
+            advice = "Install it: pip install 'regionloss[generator]'."
+            raise InputError(expected("trainer 'insightar'", "the package transformers", "none", advice))
+        from insighttok_ref.trainers.generator.session import GeneratorSession
+
+        return GeneratorSession(self, run, ranks)
