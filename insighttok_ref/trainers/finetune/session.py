@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 from collections.abc import Callable
@@ -68,6 +69,8 @@ class FinetuneSession(Session):
             raise InputError(expected(str(self.trainer.source), f"weights of SHA-256 {before[:12]}", "others", advice))
         check_size(self.autoencoder, self.trainer.data.image_size)
         self.autoencoder.set_trainable(self.trainer.model.train)
+        if self.trainer.model.low_rank is not None:
+            self.adapt(copy.deepcopy(self.autoencoder))  # what it refuses is said before images are looked at
         self.notes = [str(note) for note in self.autoencoder.facts.get("notes", ())]  # type: ignore[attr-defined]
         if not self.autoencoder.set_checkpointing(self.trainer.model.checkpointing):
             self.notes.append("model.checkpointing: this autoencoder cannot compute its activations again.")
@@ -80,9 +83,13 @@ class FinetuneSession(Session):
 
     def build(self, part: Part, going_on: bool) -> Tuned:
         """Return the autoencoder with the weights of its file; a run that goes on loads its own over them."""
-        if (lora := self.trainer.model.low_rank) is not None:
-            add_lora(self.autoencoder, self.trainer.model.train, lora.rank, lora.alpha)
+        self.adapt(self.autoencoder)
         return Tuned(self.autoencoder)
+
+    def adapt(self, autoencoder: TrainableAutoencoder) -> None:
+        """Give an autoencoder the low-rank matrices that learn, if any."""
+        if (lora := self.trainer.model.low_rank) is not None:
+            add_lora(autoencoder, self.trainer.model.train, lora.rank, lora.alpha)
 
     def ready(self, state: PartState) -> None:
         """Find the weights of terms before the first step, and print the plan."""

@@ -70,12 +70,16 @@ def test_no_region_found(prepare: Prepare, tmp_path: Path) -> None:
         ("data.images=null", "data.images: expected a folder of images, got nothing. Say data.images=./photos"),
         ("data.image_size=33", "data.image_size: expected a multiple of "),
         ("model.train=[decodr]", "no part of the autoencoder is named 'decodr'. Did you mean 'decoder'?"),
+        (
+            "model.train=[decoder.conv_norm_out] model.lora=4",
+            "lora: expected linear layers or convolutions, got 'decoder.",
+        ),
         ("share.txt=0.5", "share: expected terms of weight 'auto', got 'txt', which is none of 'text'"),
         ("model.from=no-such-vae", "expected a file or a folder, got 'no-such-vae', which is not there"),
     ],
 )
 def test_what_does_not_fit(prepare: Prepare, tmp_path: Path, override: str, said: str) -> None:
-    assert said in sentence(prepare(tmp_path / "run", override))
+    assert said in sentence(prepare(tmp_path / "run", *override.split(" ")))
     assert not (tmp_path / "run" / "photos.regions.parquet").exists()  # said before anything is looked for
 
 
