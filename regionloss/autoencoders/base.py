@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from regionloss.autoencoders.parts import last_layer_of, parts_of
+from regionloss.autoencoders.parts import last_layer_of, learning_of, parts_of
 from regionloss.autoencoders.recomputation import set_recomputed, units_of
 from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
 
@@ -182,7 +182,7 @@ class TrainableAutoencoder(ABC):
         return bool(blocks)
 
     def set_trainable(self, parts: Iterable[str] = ("decoder",)) -> list[nn.Parameter]:
-        """Let only these parts learn, in evaluation mode all the same; return their weights.
+        """Let only these parts learn, in evaluation mode all the same; return their weights, or those of adapters.
 
         Args:
             parts: Names of `parts`.
@@ -196,7 +196,7 @@ class TrainableAutoencoder(ABC):
             if name not in known:
                 raise UnknownNameError(f"no part of the autoencoder is named {name!r}. {did_you_mean(name, known)}")
         self.module.eval().requires_grad_(False)
-        learning = [weight for name in wanted for module in known[name] for weight in module.parameters()]
+        learning = [weight for name in wanted for module in known[name] for weight in learning_of(module)]
         if not learning:
             got = f"{', '.join(map(repr, wanted))} without weights" if wanted else "none"
             raise InputError(expected("parts", "one that learns", got, "'decoder' keeps the latents."))

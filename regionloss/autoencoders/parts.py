@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+#: How names of a low-rank adapter's own layers begin, within the layer that has it.
+ADAPTER = "lora_"
 LAYERS = (nn.Linear, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 
 
@@ -33,7 +35,18 @@ def blocks_of(decoder: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def last_layer_of(decoder: nn.Module) -> nn.Parameter:
     """Return the weight of the last convolution or linear layer, in the order in which they were made."""
-    layers = [one for one in decoder.modules() if isinstance(one, LAYERS)]
+    layers = [one for name, one in decoder.named_modules() if isinstance(one, LAYERS) and not of_adapter(name)]
     weight = layers[-1].weight
     assert isinstance(weight, nn.Parameter)
     return weight
+
+
+def learning_of(module: nn.Module) -> list[nn.Parameter]:
+    """Return the weights that learn where a module does: those of its adapters, or all where it has none."""
+    named = dict(module.named_parameters())
+    return [weight for name, weight in named.items() if of_adapter(name)] or list(named.values())
+
+
+def of_adapter(name: str) -> bool:
+    """Whether a weight or layer of that name belongs to an adapter."""
+    return any(piece.startswith(ADAPTER) for piece in name.split("."))

@@ -41,12 +41,26 @@ ELSEWHERE = {
     "checkpoints_total_limit": "Say log.keep=2.",
     "report_to": "Say 'log.loggers=[{use: tensorboard}]'.",
     "resume_from_checkpoint": "Say --resume FOLDER.",
+    **dict.fromkeys(("use_lora", "lora_rank", "network_dim"), "Say model.lora=16, the rank."),
+    **dict.fromkeys(("lora_alpha", "network_alpha"), "Say 'model.lora={rank: 16, alpha: 32}'."),
     "use_ema": "Say weight_average=0.999, which is the default; 0 keeps none.",
     "ema_decay": "Say weight_average=0.999.",
     **dict.fromkeys(("disc_start", "use_gan"), "Say objective.adversarial.listen_from=1000."),
     **dict.fromkeys(("lpips_scale", "perceptual_weight"), "Say objective.perceptual.weight=0.1."),
     **dict.fromkeys(("rec_loss", "mse"), "Say objective.l1=0 objective.l2=1 for the mean squared difference."),
 }
+
+
+class LoraOptions(Strict):
+    """Low-rank matrices that learn in place of the weights, and are added to them when it is saved.
+
+    Args:
+        rank: Rank of the matrices.
+        alpha: What they are multiplied by, times the rank; None takes the rank.
+    """
+
+    rank: PositiveInt = 16
+    alpha: PositiveInt | None = None
 
 
 class ModelOptions(Strict):
@@ -56,6 +70,8 @@ class ModelOptions(Strict):
         from_: The folder or the file that it is read from.
         train: Parts that learn: the decoder, some of its blocks by name, or the encoder and the quantizer, too, after
             which its latents are others.
+        lora: Rank of low-rank matrices that learn in place of the weights of those parts, or rank and alpha; None lets
+            the weights learn.
         checkpointing: Whether to compute activations of the decoder again in backward: less memory, a third more time.
         options: Options of the class that reads it, such as `trust: true` for an old pickle.
     """
@@ -64,8 +80,14 @@ class ModelOptions(Strict):
 
     from_: Path | None = Field(default=None, alias="from")
     train: Annotated[tuple[str, ...], Field(min_length=1)] = ("decoder",)
+    lora: PositiveInt | LoraOptions | None = None
     checkpointing: bool = False
     options: Mapping[str, Any] = {}
+
+    @property
+    def low_rank(self) -> LoraOptions | None:
+        """The options of the low-rank matrices, if any."""
+        return LoraOptions(rank=self.lora) if isinstance(self.lora, int) else self.lora
 
 
 class FolderOptions(Strict):

@@ -21,7 +21,7 @@ from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.trainers.tokenizer.progress import minutes
 from insighttok_ref.trainers.tokenizer.session import Session
 from insighttok_ref.training.metrics_log import ROOM
-from regionloss.autoencoders import TrainableAutoencoder, open_trainable, step_memory
+from regionloss.autoencoders import TrainableAutoencoder, add_lora, merged, open_trainable, step_memory
 from regionloss.disk import to_disk
 from regionloss.errors import InputError, expected
 from regionloss.losses import told
@@ -80,6 +80,8 @@ class FinetuneSession(Session):
 
     def build(self, part: Part, going_on: bool) -> Tuned:
         """Return the autoencoder with the weights of its file; a run that goes on loads its own over them."""
+        if (lora := self.trainer.model.low_rank) is not None:
+            add_lora(self.autoencoder, self.trainer.model.train, lora.rank, lora.alpha)
         return Tuned(self.autoencoder)
 
     def ready(self, state: PartState) -> None:
@@ -105,9 +107,9 @@ class FinetuneSession(Session):
     def _plan(self, state: PartState, kinds: dict[str, str]) -> list[str]:
         learning = sum(one.numel() for one in self.autoencoder.module.parameters() if one.requires_grad)
         every = sum(one.numel() for one in self.autoencoder.module.parameters())
-        lines = [
-            f"learns: {', '.join(self.trainer.model.train)} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)"
-        ]
+        lora = self.trainer.model.low_rank
+        learns = ", ".join(self.trainer.model.train) + (f" by matrices of rank {lora.rank}" if lora else "")
+        lines = [f"learns: {learns} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)"]
         lines += [f"term '{name}': {self._of_term(name, kind)}" for name, kind in kinds.items()]
         return [*lines, self._memory(state)]
 
@@ -154,7 +156,7 @@ class FinetuneSession(Session):
         result = self.folder / RESULT
         with to_disk(result, ROOM):
             shutil.rmtree(result, ignore_errors=True)  # of a run that was killed here
-            model.autoencoder.save(result)
+            merged(model.autoencoder).save(result)
             for file in sorted(result.iterdir()):
                 beside(file, self.folder / file.name)
 

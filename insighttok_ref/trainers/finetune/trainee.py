@@ -26,8 +26,10 @@ class Tuned(Trainee):
 
     @property
     def last_layer(self) -> Tensor:
-        """The weight whose gradients losses are compared at."""
-        return self.autoencoder.last_layer
+        """The weight whose gradients losses are compared at: the decoder's last, or the last of it that learns."""
+        last = self.autoencoder.last_layer
+        learning = [one for one in self.autoencoder.parts["decoder"][-1].parameters() if one.requires_grad]
+        return last if last.requires_grad or not learning else learning[-1]
 
     def forward(self, x: Tensor) -> TokenizerOutput:
         """Reconstruct images (B, 3, H, W) in [-1, 1]; there is no commitment, since codes do not learn."""
