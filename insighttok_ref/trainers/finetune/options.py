@@ -80,7 +80,7 @@ class ModelOptions(Strict):
 
     from_: Path | None = Field(default=None, alias="from")
     train: Annotated[tuple[str, ...], Field(min_length=1)] = ("decoder",)
-    lora: PositiveInt | LoraOptions | None = None
+    lora: Annotated[int, Field(strict=True, gt=0)] | LoraOptions | None = None
     checkpointing: bool = False
     options: Mapping[str, Any] = {}
 

@@ -183,3 +183,8 @@ def test_a_trainer_that_finds_no_weights_says_so(tmp_path: Path) -> None:
     run = TrainingRun(load_recipe(TINY.parents[1] / "tokenizer" / "tiny.yaml", ["terms.text=auto"]), tmp_path)
     said = sentence(run)
     assert "terms.text: weight: expected a number, got 'auto'. The trainer 'finetune' finds weights" in said
+
+
+def test_to_switch_low_rank_matrices_on_is_to_say_a_rank() -> None:
+    (said,) = told(str(TINY), "model.lora=true")
+    assert said.endswith("trainer.options.model.lora: expected an integer or a mapping, got true.")
