@@ -46,7 +46,7 @@ def refuse_flags(command: Any, typed: Sequence[str]) -> None:
 
 def flags_in(typed: Sequence[str], own: set[str]) -> Iterator[Flag]:
     """Yield the flags that are none of a command's own; `true` is the value of one that stands alone."""
-    for word, after in zip(typed, [*typed[1:], "--"], strict=True):
+    for word, after in zip(typed, [*typed[1:], "--"], strict=False):
         name, assigned, value = word.partition("=")
         if word == "--":
             return
