@@ -57,8 +57,8 @@ def compare(
     """
     heads = heads_of(distance)
     found = backbone(crops, target_crops, heads) if heads else backbone(crops, target_crops)
-    sides = zip(found, (crops, target_crops), strict=True)
-    features, target_features = (by_source(made, heads, given, backbone) for made, given in sides)
+    features = by_source(found[0], heads, crops, backbone)
+    target_features = by_source(found[1], heads, target_crops, backbone)
     total: Tensor | None = None
     for weight, part in parts_of(distance):
         pair = features[source_of(part)], target_features[source_of(part)]

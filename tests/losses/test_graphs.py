@@ -45,6 +45,7 @@ def batch(seed: int) -> tuple[Tensor, Tensor]:
     return images(IMAGES, SIZE, seed=seed).requires_grad_(), images(IMAGES, SIZE, seed=seed + 100)
 
 
+@pytest.mark.skipif(not REASONED, reason="the tracer of torch 2.6 fails on losses")
 @KINDS
 def test_twelve_batches_take_one_graph_for_each_count(kind: str) -> None:
     """And give what the same regions give in eager mode without padding, gradients included."""
@@ -57,7 +58,7 @@ def test_twelve_batches_take_one_graph_for_each_count(kind: str) -> None:
 
     torch.compiler.reset()
     loss = loss_of(kind)
-    compiled = torch.compile(loss, backend=counter, fullgraph=REASONED)
+    compiled = torch.compile(loss, backend=counter, fullgraph=True)
     for seed in range(12):
         reconstruction, target = batch(seed)
         regions = drawn(kind, seed)
@@ -68,7 +69,7 @@ def test_twelve_batches_take_one_graph_for_each_count(kind: str) -> None:
             torch.testing.assert_close(padded, value, rtol=1e-10, atol=0)
             ours = torch.autograd.grad(padded, reconstruction)[0]
             torch.testing.assert_close(ours, wanted, rtol=1e-10, atol=1e-12)
-    assert graphs == 1 or not REASONED
+    assert graphs == 1
 
 
 class OfTensors(nn.Module):
