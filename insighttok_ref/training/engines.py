@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 from torch import Tensor, nn
 from torch import distributed as dist
 
@@ -39,6 +39,39 @@ class OptimizerOptions(Strict):
     betas: tuple[NonNegativeFloat, NonNegativeFloat] = (0.5, 0.9)
     weight_decay: NonNegativeFloat = 0.0
     clip: PositiveFloat = 1.0
+
+
+class ComputeOptions(Strict):
+    """Where and how a run computes.
+
+    Args:
+        name: `plain` (torch alone) or `deepspeed`.
+        device: `auto` (an accelerator if there is one), or a torch device.
+        precision: `bf16` computes under autocast; weights, optimizer and codebook stay float32.
+        micro_batch: Images in one forward of one rank; None takes a rank's share of the batch at once. Gradients
+            are accumulated over micro-batches.
+        zero_stage: What DeepSpeed shards over the ranks for the model: 0 nothing, 1 the optimizer's state, 2 gradients
+            too.
+        threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
+            begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
+    """
+
+    #: Why the stage that shards the weights is refused.
+    UNSHARDED: ClassVar[str]
+
+    name: Literal["plain", "deepspeed"] = "plain"
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    micro_batch: PositiveInt | None = None
+    zero_stage: int = 1
+    threads: PositiveInt | None = None
+
+    @field_validator("zero_stage", "adversary_zero_stage", check_fields=False)
+    @classmethod
+    def _known(cls, stage: int) -> int:
+        if stage not in (0, 1, 2):
+            raise ValueError(f"expected 0, 1 or 2, got {stage}. {cls.UNSHARDED}")
+        return stage
 
 
 class Engine(Protocol):

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from insighttok_ref.data.options import SourceName
 from insighttok_ref.schema import Strict
 from insighttok_ref.trainers.tokenizer.options import Name
+from insighttok_ref.training.engines import ComputeOptions
 
 #: Parts of the model, by what they are called in it.
 Learning = Literal["codebook", "adapter", "head", "language_model"]
@@ -81,33 +82,12 @@ class GeneratorPhase(Strict):
     train: Annotated[tuple[Learning, ...], Field(min_length=1)] = ("adapter", "head", "language_model")
 
 
-class GeneratorEngineOptions(Strict):
-    """Where and how the run computes.
+class GeneratorEngineOptions(ComputeOptions):
+    """Where and how the training of a generator computes."""
 
-    Args:
-        name: `plain` (torch alone) or `deepspeed`.
-        device: `auto` (an accelerator if there is one), or a torch device.
-        precision: `bf16` computes under autocast; weights and optimizer stay float32.
-        micro_batch: Images in one forward of one rank; None takes a rank's share of the batch at once. Gradients
-            are accumulated over micro-batches.
-        zero_stage: What DeepSpeed shards over the ranks: 0 nothing, 1 the optimizer's state, 2 gradients too.
-        threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
-            begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
-    """
+    UNSHARDED = (
+        "ZeRO 3, which shards the weights themselves, is not built for this trainer yet: 7B in float32 takes 26 GiB of "
+        "weights on each device at stage 2."
+    )
 
-    name: Literal["plain", "deepspeed"] = "plain"
-    device: str = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    micro_batch: PositiveInt | None = None
     zero_stage: int = 2
-    threads: PositiveInt | None = None
-
-    @field_validator("zero_stage")
-    @classmethod
-    def _known(cls, stage: int) -> int:
-        if stage not in (0, 1, 2):
-            raise ValueError(
-                f"expected 0, 1 or 2, got {stage}. ZeRO 3, which shards the weights themselves, is not built for this "
-                "trainer yet: 7B in float32 takes 26 GiB of weights on each device at stage 2."
-            )
-        return stage

@@ -24,6 +24,7 @@ from insighttok_ref.quantizers.ema import EMAQuantizer
 from insighttok_ref.schema import Strict
 from insighttok_ref.tokenizers.build import TOKENIZER, check_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
+from insighttok_ref.training.engines import ComputeOptions
 from regionloss.recipe import TermWeight
 
 
@@ -116,39 +117,19 @@ class Phase(Strict):
         return dict(self.arms) or {"": self.terms if self.terms is not None else tuple(known)}
 
 
-class EngineOptions(Strict):
-    """Where and how the run computes.
+class EngineOptions(ComputeOptions):
+    """Where and how the training of two players computes.
 
     Args:
-        name: `plain` (torch alone) or `deepspeed`.
-        device: `auto` (an accelerator if there is one), or a torch device.
-        precision: `bf16` computes under autocast; weights, optimizer and codebook stay float32.
-        micro_batch: Images in one forward of one rank; None takes a rank's share of the batch at once. Gradients
-            are accumulated over micro-batches.
-        zero_stage: What DeepSpeed shards over the ranks for the tokenizer: 0 nothing, 1 the optimizer's state,
-            2 gradients too.
-        adversary_zero_stage: The same for the discriminator.
-        threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
-            begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
+        adversary_zero_stage: What DeepSpeed shards for the discriminator, as `zero_stage` says of the model.
     """
 
-    name: Literal["plain", "deepspeed"] = "plain"
-    device: str = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    micro_batch: PositiveInt | None = None
-    zero_stage: int = 1
-    adversary_zero_stage: int = 1
-    threads: PositiveInt | None = None
+    UNSHARDED = (
+        "ZeRO 3 shards the weights themselves, which the discriminator, the adaptive weight and the codebook read "
+        "outside of DeepSpeed's forward; 426M weights need no sharding."
+    )
 
-    @field_validator("zero_stage", "adversary_zero_stage")
-    @classmethod
-    def _known(cls, stage: int) -> int:
-        if stage not in (0, 1, 2):
-            raise ValueError(
-                f"expected 0, 1 or 2, got {stage}. ZeRO 3 shards the weights themselves, which the discriminator, the "
-                "adaptive weight and the codebook read outside of DeepSpeed's forward; 426M weights need no sharding."
-            )
-        return stage
+    adversary_zero_stage: int = 1
 
 
 class EvaluationOptions(Strict):
