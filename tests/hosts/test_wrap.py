@@ -250,32 +250,6 @@ def test_a_loop_that_never_publishes_regions_is_told_once() -> None:
                 other(*pair())
 
 
-def test_it_says_once_at_which_weight_terms_would_pull_as_the_host_does(caplog: pytest.LogCaptureFixture) -> None:
-    x, y = pair()
-    grown = x.clone().requires_grad_()
-    (wanted,), (found,) = (
-        torch.autograd.grad(loss, grown)
-        for loss in ((y - grown).abs().mean(), text_loss()(grown, y, text_regions().to("cpu")))
-    )
-    equal = float(wanted.norm() / found.norm())
-    for weight, warned in ((equal, False), (1000 * equal, True)):
-        wrapped = rl.wrap(Plain(), SPEC, rl.LossTerms({"word": rl.Term(text_loss(), "text", weight)}))
-        with (
-            caplog.at_level("INFO", "regionloss"),
-            rl.use_regions(text_regions()),
-            warnings.catch_warnings(record=True) as w,
-        ):
-            warnings.simplefilter("always")
-            for _ in range(2):
-                wrapped(y, grown).backward()
-        said = f"Plain: term 'word' has weight {weight:g}; equal gradients at {equal:.3g}"
-        assert [record.getMessage() for record in caplog.records] == [said]
-        assert [str(one.message) for one in w] == [
-            f"{said}, so little else is trained. Start near {equal:.2g}."
-        ] * warned
-        caplog.clear()
-
-
 def test_whole_image_terms_need_nothing_published() -> None:
     whole = rl.LossTerms({"all": rl.Term(text_loss(), "whole_image", 2.0)})
     target, reconstruction = pair()
