@@ -13,7 +13,8 @@ import regionloss as rl
 from regionloss.losses import PerceptualLoss
 from tests.helpers import backbone
 from tests.hosts.doubles import Taming
-from tests.hosts.loops import FAULTS, HEALTHY, REGIONS, Loop, Plain, WithLpips, summed
+from tests.hosts.healthy_loops import HEALTHY
+from tests.hosts.loops import FAULTS, REGIONS, Loop, Plain, WithLpips, summed
 
 
 @pytest.mark.parametrize("name", FAULTS)
