@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from regionloss.console.tables import print_table
+from regionloss.console.options import Csv, Json
+from regionloss.console.tables import print_rows, print_table
 from regionloss.errors import UnknownNameError, did_you_mean
 from regionloss.hooks.catalogue import KINDS, Catalogue, catalogue
 from regionloss.hooks.records import Component, TermRecord
@@ -16,7 +17,7 @@ COLUMNS = ["name", "summary", "licence", "from", "weights"]
 Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, term.", show_default=False)]
 
 
-def components(kind: Kind = "") -> None:
+def components(kind: Kind = "", as_json: Json = False, as_csv: Csv = False) -> None:
     """List what recipes can name."""
     known = catalogue()
     kinds = (*KINDS, "term")
@@ -24,8 +25,14 @@ def components(kind: Kind = "") -> None:
     wanted = kind if kind in kinds else kind.removesuffix("s")
     if kind and wanted not in kinds:
         raise UnknownNameError(f"there is no kind of component '{kind}'. {did_you_mean(kind, kinds)}")
-    for each in kinds if not wanted else (wanted,):
-        rows = term_rows(known) if each == "term" else component_rows(known, each)
+    tables = {
+        each: term_rows(known) if each == "term" else component_rows(known, each)
+        for each in (kinds if not wanted else (wanted,))
+    }
+    data = [dict(zip(["kind", *COLUMNS], [each, *row], strict=True)) for each, rows in tables.items() for row in rows]
+    if print_rows(data, ["kind", *COLUMNS], as_json, as_csv):
+        return
+    for each, rows in tables.items():
         if rows or wanted:
             print_table(f"{each}s", COLUMNS, rows)
             typer.echo("")

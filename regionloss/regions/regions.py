@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from regionloss.errors import InputError, expected
+from regionloss.regions.access import RegionAccess
 from regionloss.regions.layout import Layout
 from regionloss.tensors import constants
 
 
-@dataclass(frozen=True, eq=False)
-class Regions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Regions(RegionAccess):
     """R regions of one kind in a batch of images; R may be zero.
 
     Args:
@@ -271,3 +272,7 @@ def check_values(regions: Regions) -> None:
     if low < 0 or (regions.num_images is not None and high >= regions.num_images):
         limit = "" if regions.num_images is None else f" to {regions.num_images - 1}"
         raise InputError(expected(f"image_index ({regions.kind})", f"0{limit}", f"{low} to {high}"))
+
+
+# A batch that holds regions is loaded with weights_only=True, too.
+torch.serialization.add_safe_globals([Regions, Layout])
