@@ -5,14 +5,27 @@ export UV_SYSTEM_CERTS := 1
 BIN := .venv/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PARTS := -e . $(addprefix -e ,$(PLUGINS))
+LOWEST := .venv/lowest
+# What is near to torch, numpy, pydantic, pillow and pyarrow, quick ones first.
+LOWEST_TESTS := tests/regions tests/weightings tests/extractors tests/losses tests/hosts/test_calls.py \
+	tests/recipe tests/hooks/test_options.py tests/data/images tests/data/sidecars/test_sidecar.py \
+	tests/insighttok_ref/objective tests/evaluation/metrics tests/evaluation/test_run.py \
+	tests/insighttok_ref/trainers/tokenizer/test_quickstart.py
 
-.PHONY: demo test setup weights lint lock benchmarks wheels docs clean
+.PHONY: demo test test-lowest setup weights lint lock benchmarks wheels docs clean
 
 demo: weights            ## train the quickstart and write its report
 	$(BIN)/regionloss train recipes/quickstart.yaml
 
 test: weights lint       ## every test
 	REGIONLOSS_REQUIRE_WEIGHTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-lowest: weights     ## part of the tests with the oldest versions that the bounds allow; their warnings are not ours
+	$(BIN)/uv pip compile --quiet --upgrade --resolution lowest-direct requirements-lowest.in -o $(LOWEST).txt
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(BIN)/uv pip sync --quiet --python $(LOWEST)/bin/python $(LOWEST).txt
+	REGIONLOSS_REQUIRE_WEIGHTS=1 OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -o filterwarnings=ignore \
+		-p no:cacheprovider $(LOWEST_TESTS) --deselect tests/losses/test_two_ranks.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -14,6 +14,8 @@ COMMANDS = {
     "launch": ("launch:launch", "Start a recipe on several GPUs or machines, or print the line that does."),
     "data": ("data:app", "Make training data: drawn words with exact boxes."),
     "reconstruct": ("reconstruct:reconstruct", "Reconstruct images with a tokenizer; draw them side by side."),
+    "tokenize": ("tokenize:tokenize", "Write the tokens of images, and their captions, for a generator."),
+    "generate": ("generate:generate", "Draw images of a caption with a generator."),
     "calibrate": (
         "calibrate:calibrate",
         "Measure how strongly each term pulls beside l1 and LPIPS; propose weights.",

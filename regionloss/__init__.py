@@ -19,7 +19,13 @@ _ROOMS = {
     "detectors.detect": ("detect",),
     "distances": ("NormalisedL2", "SquaredL2"),
     "errors": ("RegionLossError",),
-    "extractors": ("AlignedExtractor", "LetterboxExtractor", "RegionExtractor", "ResizeExtractor"),
+    "extractors": (
+        "AlignedExtractor",
+        "LetterboxExtractor",
+        "RectifiedExtractor",
+        "RegionExtractor",
+        "ResizeExtractor",
+    ),
     "hooks": ("hookimpl",),
     "hosts.bind_batch": ("bind_batch",),
     "hosts.collate": ("RegionCollate",),
@@ -33,6 +39,7 @@ _ROOMS = {
     "notebook": ("inspect", "show"),
     "recipe": ("load_terms",),
     "regions": ("RegionFilter", "Regions", "collate_regions"),
+    "schedules": ("WeightSchedule",),
     "weightings": ("AreaWeighting",),
 }
 _WHERE = {name: room for room, names in _ROOMS.items() for name in names}
@@ -52,6 +59,7 @@ if TYPE_CHECKING:
     from regionloss.extractors.aligned import AlignedExtractor as AlignedExtractor
     from regionloss.extractors.base import RegionExtractor as RegionExtractor
     from regionloss.extractors.letterbox import LetterboxExtractor as LetterboxExtractor
+    from regionloss.extractors.quadrilateral import RectifiedExtractor as RectifiedExtractor
     from regionloss.extractors.resize import ResizeExtractor as ResizeExtractor
     from regionloss.hooks import hookimpl as hookimpl
     from regionloss.hosts.bind_batch import bind_batch as bind_batch
@@ -75,6 +83,7 @@ if TYPE_CHECKING:
     from regionloss.regions.collation import RegionFilter as RegionFilter
     from regionloss.regions.collation import collate_regions as collate_regions
     from regionloss.regions.regions import Regions as Regions
+    from regionloss.schedules import WeightSchedule as WeightSchedule
     from regionloss.weightings.area import AreaWeighting as AreaWeighting
 
 

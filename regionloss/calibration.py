@@ -13,6 +13,7 @@ from regionloss.checks import check_pair
 from regionloss.errors import InputError, expected
 from regionloss.losses.terms import LossTerms
 from regionloss.regions.regions import Regions
+from regionloss.schedules import LAST_STEP
 
 
 def calibrate(
@@ -37,8 +38,8 @@ def calibrate(
             by default.
 
     Returns:
-        Rows with `term`, `kind`, `weight` (that the term has), `images` (that count), `gradient` (at weight 1),
-        `reference`, and `proposed`, the weight; None where no image counts.
+        Rows with `term`, `kind`, `weight` (that the term has, in the end), `images` (that count), `gradient` (at weight
+        1), `reference`, and `proposed`, the weight; None where no image counts.
 
     Raises:
         InputError: Images that do not fit, or a function without a gradient.
@@ -57,7 +58,7 @@ def calibrate(
             got = type(rest).__name__ if not isinstance(rest, Tensor) else f"{tuple(rest.shape)}, of what it was given"
             raise InputError(expected("calibrate: beside", "a value, 0-d, with a gradient", got))
         reference = pulls(rest, made)
-        by_term = terms(made, target, regions).by_term
+        by_term = terms(made, target, regions, LAST_STEP).by_term
         return [row(terms, name, pulls(value, made), reference) for name, value in by_term.items()]
 
 
@@ -77,7 +78,7 @@ def row(terms: LossTerms, name: str, found: Tensor, reference: Tensor) -> dict[s
     return {
         "term": name,
         "kind": term.kind,
-        "weight": term.weight,
+        "weight": term.weight_at(LAST_STEP),
         "images": int(counts.sum()),
         "gradient": strength if known else None,
         "reference": wanted if known else None,

@@ -20,6 +20,7 @@ from regionloss.pictures.boxes import annotated, sheet
 from regionloss.pictures.terms import Seen, colours, fitted, framed, page, see
 from regionloss.recipe.build import build_detectors, build_terms, load_choice
 from regionloss.regions.regions import Regions
+from regionloss.schedules import LAST_STEP
 from regionloss.tensors import rescaled
 
 Picture = str | Path | Image.Image | Tensor
@@ -169,10 +170,12 @@ def nothing_seen(terms: LossTerms, seen: Sequence[Seen]) -> list[str]:
 
 def summary(terms: LossTerms, values: Mapping[str, float]) -> list[str]:
     """Return each term's value with its weight, and the sum."""
-    products = {name: values[name] * term.weight for name, term in terms.terms.items()}
+    weights = {name: term.weight_at(LAST_STEP) for name, term in terms.terms.items()}
+    products = {name: values[name] * weight for name, weight in weights.items()}
+    what = {name: "weight, in the end" if callable(term.weight) else "weight" for name, term in terms.terms.items()}
     lines = [
-        f"{name} = {values[name]:.4g}, x {term.weight:g} (the term's weight) = {products[name]:.4g}"
-        for name, term in terms.terms.items()
+        f"{name} = {values[name]:.4g}, x {weight:g} (the term's {what[name]}) = {products[name]:.4g}"
+        for name, weight in weights.items()
     ]
     return lines if len(lines) == 1 else [*lines, f"total = {sum(products.values()):.4g}"]
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from regionloss import AlignedExtractor, FeatureBackbone, InputSpec, RegionPerceptualLoss, Regions, ResizeExtractor
+from regionloss import (
+    AlignedExtractor,
+    FeatureBackbone,
+    InputSpec,
+    RectifiedExtractor,
+    RegionPerceptualLoss,
+    Regions,
+    ResizeExtractor,
+)
 from regionloss.extractors.base import RegionExtractor
 
 TEMPLATE = ((6.0, 7.0), (14.0, 7.0), (10.0, 12.0), (7.0, 15.0), (13.0, 15.0))
@@ -56,6 +64,16 @@ def face_regions() -> Regions:
     return Regions("face", boxes, torch.tensor([0, 2, 2]), (40, 48), keypoints=keypoints)
 
 
+def askew_regions() -> Regions:
+    """Three words in images 0 and 2 of three: askew, seen from the side, and an upright one without corners."""
+    quads = torch.tensor(
+        [[[8.0, 4], [40, 16], [36, 27], [4, 15]], [[5, 10], [20, 8], [24, 30], [6, 22]], [[0.0, 0]] * 4]
+    )
+    quads[2] = torch.nan
+    boxes = torch.tensor([[4.0, 4, 40, 27], [5, 8, 24, 30], [10.5, 20.25, 40.75, 31.5]])
+    return Regions("text", boxes, torch.tensor([2, 0, 2]), (40, 48), quads=quads)
+
+
 def text_loss(**options: object) -> RegionPerceptualLoss:
     return RegionPerceptualLoss(ResizeExtractor(size=(12, 20)), backbone(), **options)
 
@@ -71,11 +89,12 @@ def aligned(**options: object) -> AlignedExtractor:
 CASES: dict[str, tuple[RegionExtractor, Regions]] = {
     "text": (ResizeExtractor(size=(12, 20)), text_regions()),
     "face": (aligned(), face_regions()),
+    "askew": (RectifiedExtractor((12, 20)), askew_regions()),
 }
 
 
 def loss_of(kind: str, **options: object) -> RegionPerceptualLoss:
-    return text_loss(**options) if kind == "text" else face_loss(**options)
+    return RegionPerceptualLoss(CASES[kind][0], backbone(), **options)
 
 
 def pair(seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

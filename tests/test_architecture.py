@@ -23,17 +23,18 @@ ARROWS: dict[str, set[str]] = {
     "compat": set(),
     "disk": {"errors"},
     "limits": {"errors"},
+    "schedules": {"errors", "limits"},
     "regions": {"errors", "tensors", "limits"},
     "checks": {"errors", "regions"},
     "judges": {"regions"},
     **{room: set(BASE) for room in STAGES},
     "backbones": BASE | {"weights"},  # core's own networks read their files
     "reduction": BASE,
-    "losses": BASE | STAGES | {"reduction"},
+    "losses": BASE | STAGES | {"reduction", "schedules"},
     "hosts": BASE | {"compat", "losses"},
-    "hooks": {"compat", "errors"},
+    "hooks": {"compat", "errors", "limits"},
     "weights": {"compat", "disk", "errors", "hooks"},
-    "recipe": {"disk", "errors", "hooks", "losses"},
+    "recipe": {"disk", "distances", "errors", "hooks", "limits", "losses", "schedules"},
     "console": {"errors"},
     "runs": {"compat", "console", "disk", "errors"},
     "data/images": BASE,
@@ -46,7 +47,7 @@ ARROWS: dict[str, set[str]] = {
     | {"compat", "console", "disk", "hooks", "weights", "detectors", "data/images", "data/shards", "data/sidecars"},
     "pictures": BASE | {"losses", "data/images", "data/shards", "data/sidecars"},
     "evaluation/metrics": BASE,
-    "autoencoders": BASE | {"hooks", "weights"},
+    "autoencoders": BASE | {"compat", "disk", "hooks", "weights"},
     "evaluation/pairs": BASE | {"autoencoders", "data/images", "data/shards", "data/sidecars"},
     "evaluation/benchmarks": BASE | {"judges", "losses", "evaluation/metrics", "evaluation/pairs"},
     "evaluation": BASE
@@ -56,14 +57,15 @@ ARROWS: dict[str, set[str]] = {
     "evaluation/report": BASE
     | {"disk", "judges", "pictures", "evaluation", "evaluation/benchmarks", "evaluation/metrics"}
     | {"data/batches", "data/images", "data/shards"},
-    "calibration": BASE | {"losses"},
-    "notebook": BASE | {"data/images", "detectors", "losses", "pictures", "recipe"},
+    "calibration": BASE | {"losses", "schedules"},
+    "notebook": BASE | {"data/images", "detectors", "losses", "pictures", "recipe", "schedules"},
     "testing": {"errors", "hooks", "regions"},
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
     | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures", "autoencoders"}
-    | {"judges", "notebook", "evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
+    | {"schedules", "judges", "notebook"}
+    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
     | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }
@@ -76,9 +78,11 @@ REFERENCE_ARROWS: dict[str, set[str]] = {
     "objective": {"schema", "tokenizers"},
     "data": {"schema"},
     "calibration": {"objective", "tokenizers"},
+    "generator": {"tokenizers"},
+    "tokens": {"tokenizers"},
     "training": {"schema", "tokenizers"},
     "trainers": {"data", "objective", "quantizers", "schema", "tokenizers", "training"},
-    "cli": {"calibration", "data", "objective", "tokenizers"},
+    "cli": {"calibration", "data", "generator", "objective", "tokenizers", "tokens"},
 }
 #: Imports inside a function that go against the arrows, each for a reason that stands beside it in the code.
 LATE = {

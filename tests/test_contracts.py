@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from regionloss import (
     InputSpec,
     LetterboxExtractor,
     NormalisedL2,
+    RectifiedExtractor,
     RegionPerceptualLoss,
     ResizeExtractor,
     SquaredL2,
@@ -25,6 +27,7 @@ from regionloss.errors import InputError
 from regionloss.extractors.whole_image import WholeImageExtractor
 from regionloss.hooks.catalogue import build_catalogue, catalogue
 from regionloss.losses.terms import Term
+from regionloss.regions.quads import corners
 from regionloss.testing import contracts
 from tests.helpers import TEMPLATE, backbone
 
@@ -44,6 +47,15 @@ class TestWholeImage(contracts.DetectorContract):
 class TestResize(contracts.RegionExtractorContract):
     def make(self):
         return ResizeExtractor((32, 128))
+
+
+class TestRectified(contracts.RegionExtractorContract):
+    def make(self):
+        return RectifiedExtractor((32, 128))
+
+    def regions(self):
+        boxes = super().regions()
+        return replace(boxes, quads=corners(boxes.boxes) + torch.tensor([0.0, 3.0]), layout=None)
 
 
 class TestLetterbox(contracts.RegionExtractorContract):

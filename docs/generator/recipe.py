@@ -13,6 +13,7 @@ from regionloss.hooks.catalogue import build_catalogue
 from regionloss.hooks.term_parts import PARTS
 from regionloss.recipe import Recipe
 from regionloss.recipe.schema import PartUse, TermUse, TrainerUse
+from regionloss.schedules import WeightSchedule
 
 INTRODUCTION = """\
 A recipe is one YAML file. `regionloss check RECIPE` lists all its mistakes at once; `regionloss show RECIPE` prints it
@@ -24,7 +25,7 @@ def page() -> str:
     """Return the whole page as Markdown."""
     parts = [f"# Recipes\n\n{BY}\n\n{INTRODUCTION}"]
     parts += fixed_part()
-    known, shown = build_catalogue(["insighttok"]), dict[Any, str]()
+    known, shown = build_catalogue(["insighttok"]), {WeightSchedule: "terms.NAME.weight"}
     for trainer in reversed(known.components("trainer")):
         parts.append(f"## Trainer `{trainer.name}`\n\n{trainer.summary[0].upper()}{trainer.summary[1:]}.")
         target = known.load("trainer", trainer.name)
@@ -41,13 +42,16 @@ def page() -> str:
 
 def fixed_part() -> list[str]:
     """Return the sections of what every recipe has."""
-    terms = dict.fromkeys(PARTS, "terms.NAME.PART")
+    terms = {**dict.fromkeys(PARTS, "terms.NAME.PART"), "weight": "terms.NAME.weight"}
     return [
         "## The fixed part",
         table(rows_of(Recipe), {"terms": "terms.NAME", "trainer": "trainer"}),
         "### `terms.NAME`",
         *paragraphs(TermUse),
         table(rows_of(TermUse), terms),
+        "### `terms.NAME.weight`",
+        *paragraphs(WeightSchedule),
+        table(rows_of(WeightSchedule), {}),
         "### `terms.NAME.PART`",
         *paragraphs(PartUse),
         table(rows_of(PartUse), {}),

@@ -16,7 +16,7 @@ from insighttok_ref.objective.gradient import gradients_at
 from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.objective.reconstruction import l1
 from regionloss.evaluation import region_mask
-from regionloss.losses import LossTerms
+from regionloss.losses import LAST_STEP, LossTerms
 from regionloss.regions import Regions
 
 #: InsightTok: gamma, the weight of LPIPS.
@@ -104,7 +104,7 @@ def measure(
     """
     rest = f"l1 + {PERCEPTUAL_WEIGHT:g} {perceptual[0]}" if perceptual else "l1 alone"
     rows = [Pulls("l1", "loss"), *([Pulls(perceptual[0], "loss")] if perceptual else []), Pulls(rest, "rest")]
-    rows += [Pulls(name, "term", term.kind, term.weight) for name, term in terms.terms.items()]
+    rows += [Pulls(name, "term", term.kind, term.weight_at(LAST_STEP)) for name, term in terms.terms.items()]
     for number, sample in enumerate(samples):
         masks = {kind: region_mask(found, 1)[0, 0] for kind, found in sample.regions.items() if counts(found)}
         whole = torch.stack(list(masks.values())).any(0) if masks else None
@@ -112,7 +112,7 @@ def measure(
         if perceptual:
             values.append(perceptual[1](sample.reconstruction, sample.target))
         values.append(values[0] + PERCEPTUAL_WEIGHT * values[1] if perceptual else values[0])
-        values += terms(sample.reconstruction, sample.target, sample.regions).by_term.values()
+        values += terms(sample.reconstruction, sample.target, sample.regions, LAST_STEP).by_term.values()
         for row, value in zip(rows, values, strict=True):
             row.images += 1
             everywhere = row.group != "term" or row.kind == "whole_image"

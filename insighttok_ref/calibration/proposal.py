@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from insighttok_ref.calibration.measurement import REST, Pulls
 from regionloss.errors import RegionLossError, WeightsError
-from regionloss.losses import LossTerms
+from regionloss.losses import LossTerms, told
 from regionloss.recipe import build_detectors, build_terms, load_choice
 
 #: The text term of the paper's set-up; where its weights are not to be had, the packaged one at the weight of
@@ -44,11 +44,13 @@ class Proposal(NamedTuple):
     weight: float
 
 
-def standards(reference: str) -> tuple[Standard | None, list[str]]:
+def standards(reference: str, measured: Collection[str] = ()) -> tuple[Standard | None, list[str]]:
     """Return the term that others are compared with, and sentences about those that cannot be built.
 
     Args:
         reference: `auto`, `rest` (none: the losses of whole images), or `NAME=WEIGHT`.
+        measured: Canonical names of the terms that are measured: `auto` takes none of them, as it would be proposed the
+            weight that it has, whatever the images.
 
     Raises:
         RegionLossError: A term that is named cannot be built.
@@ -59,6 +61,9 @@ def standards(reference: str) -> tuple[Standard | None, list[str]]:
         return _standard(reference, "as asked for"), []
     reasons: list[str] = []
     for name, what in STANDARDS:
+        if name.partition("=")[0] in measured:
+            reasons.append(f"{name} is not the reference: it is among the terms that are measured.")
+            break
         try:
             return _standard(name, what), reasons
         except WeightsError:
@@ -77,7 +82,7 @@ def _standard(choice: str, what: str) -> Standard:
     except RegionLossError:
         # Its regions do not depend on who finds them; the paper's detector is harder to get than its network.
         detectors = build_detectors(load_choice(terms[name].kind))
-    return Standard(f"{name} at weight {terms[name].weight:g} ({what})", terms, detectors)
+    return Standard(f"{name} at weight {told(terms[name].weight)} ({what})", terms, detectors)
 
 
 def reference_of(standard: Standard | None, measured: list[Pulls], rows: list[Pulls], field: str) -> Reference | None:

@@ -70,7 +70,8 @@ def calibrate(
     model = load(tokenizer, size, trust, place, codebook)
     loaded, beside = load_choice(terms), perceptual_loss(perceptual)
     built = build_terms(loaded)
-    standard, reasons = standards(reference)
+    measured_terms = {loaded.catalogue.term(use.use).canonical for use in loaded.recipe.terms.values()}
+    standard, reasons = standards(reference, measured_terms)
     how = f"reconstructions of {tokenizer}" if tokenizer else f"degraded copies ({degrade})"
     run = Run(model, degrade, place, "norm" if model is None else "last_layer", size, limit, seed, how)
     found = run.pictures(images, looking(loaded, built.kinds, standard, regions))

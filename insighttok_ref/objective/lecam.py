@@ -12,8 +12,8 @@ from regionloss.runs import rank_and_size, sum_over_ranks
 class LeCAM(nn.Module):
     """relu(r - F)^2 + relu(R - f)^2: r, f are mean logits of real and fake images, R, F the moving averages of those.
 
-    The loss is computed with the averages as they were before the batch; then they move:
-    R <- decay R + (1 - decay) r, F likewise, over all ranks.
+    The loss is computed with the averages as they were before the step. `update` then moves them, once a step:
+    R <- decay R + (1 - decay) r, F likewise, with means over all micro-batches and ranks.
 
     Args:
         decay: Decay of the moving averages, in [0, 1).
@@ -28,18 +28,20 @@ class LeCAM(nn.Module):
     def __init__(self, decay: float = 0.999) -> None:
         super().__init__()
         self.decay = decay
+        self._seen: list[Tensor] = []
         self.register_buffer("real", torch.zeros(()))
         self.register_buffer("fake", torch.zeros(()))
 
     def forward(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the regularisation, 0-d, of mean logits (0-d), and move the averages in training."""
-        loss = F.relu(real - self.fake).square() + F.relu(self.real - fake).square()
+        """Return the regularisation, 0-d, of mean logits (0-d), which are remembered in training."""
         if self.training:
-            self._follow(real.detach(), fake.detach())
-        return loss
+            self._seen.append(torch.stack([real.detach(), fake.detach()]))
+        return F.relu(real - self.fake).square() + F.relu(self.real - fake).square()
 
     @torch.no_grad()
-    def _follow(self, real: Tensor, fake: Tensor) -> None:
-        means = sum_over_ranks(torch.stack([real, fake]).to(self.real.dtype)) / rank_and_size()[1]
+    def update(self) -> None:
+        """Move the averages by what was seen since the last update; every rank calls it, once a step."""
+        means = sum_over_ranks(torch.stack(self._seen).mean(0).to(self.real.dtype)) / rank_and_size()[1]
+        self._seen.clear()
         self.real = torch.lerp(means[0], self.real, self.decay)
         self.fake = torch.lerp(means[1], self.fake, self.decay)

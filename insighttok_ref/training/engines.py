@@ -20,13 +20,11 @@ from torch import distributed as dist
 
 from insighttok_ref.schema import Strict
 from insighttok_ref.training.checkpoint import WHAT, read_saved
-from insighttok_ref.training.compat import copy_each
+from insighttok_ref.training.gradient_buckets import GradientBuckets
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, PluginError, expected
 from regionloss.runs import rank_and_size
 from regionloss.weights import readable
-
-BUCKET = 2**24  # gradients in one reduction: 64 MiB of float32
 
 
 class OptimizerOptions(Strict):
@@ -104,14 +102,20 @@ class PlainEngine:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.clip, self.accumulation, self.key = options.clip, accumulation, key
         self.optimizer = adam(module, options)
+        self.buckets = GradientBuckets(self.parameters)
+        self.done = 0
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a micro-batch's 0-d loss; see `Engine`."""
+        self.done += 1
+        if self.done == self.accumulation:
+            self.buckets.expect()
         (loss if self.accumulation == 1 else loss / self.accumulation).backward()
 
     def step(self, lr: float) -> Tensor:
         """Average over ranks, clip, step, forget the gradients; see `Engine`."""
-        average_gradients(self.parameters)
+        self.buckets.average()
+        self.done = 0
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -129,25 +133,6 @@ class PlainEngine:
         file = folder / f"{self.key}.pt"
         with readable(file, WHAT):
             self.optimizer.load_state_dict(read_saved(file))
-
-
-def average_gradients(parameters: list[nn.Parameter], most: int = BUCKET) -> None:
-    """Replace gradients by their mean over the ranks, in buckets of `most` values or a little more."""
-    _, size = rank_and_size()
-    if size == 1:
-        return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    start = count = 0
-    for end, gradient in enumerate(gradients, 1):
-        count += gradient.numel()
-        if count >= most or end == len(gradients):
-            bucket = gradients[start:end]
-            flat = torch.cat([g.reshape(-1) for g in bucket])
-            dist.all_reduce(flat)
-            flat.div_(size)
-            parts = flat.split([g.numel() for g in bucket])
-            copy_each(bucket, [part.view_as(g) for part, g in zip(parts, bucket, strict=True)])
-            start, count = end, 0
 
 
 class DeepSpeedEngine:

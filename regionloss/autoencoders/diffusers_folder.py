@@ -1,108 +1,81 @@
-"""Autoencoders in a folder that diffusers can load."""
+"""Autoencoders of diffusers: in a folder, in a pipeline's folder, or in one file."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from regionloss.autoencoders.base import Output
-from regionloss.errors import InputError, WeightsError, expected, reason_of
+from regionloss.autoencoders.base import Encoded, TrainableAutoencoder
+from regionloss.autoencoders.diffusers_files import CONFIG, STEM, commonest, configuration, folder_of, read_folder
+from regionloss.autoencoders.diffusers_writer import write
+from regionloss.autoencoders.families import family_of
+from regionloss.autoencoders.single_file import is_single_file, read_file
+from regionloss.errors import InputError, expected
 from regionloss.weights import sha256_of
 
-CONFIG, WEIGHTS = "config.json", ("*.safetensors", "*.bin")
 
-
-class DiffusersAutoencoder:
-    """An autoencoder of diffusers: the folder that `save_pretrained` wrote, or a pipeline's folder with one in `vae/`.
-
-    Images pass as the mode of its latents, no noise is drawn.
+class DiffusersAutoencoder(TrainableAutoencoder):
+    """An autoencoder of diffusers: the folder that `save_pretrained` wrote, a pipeline's folder with one in `vae/`, or
+    a single file of an `AutoencoderKL`, alone or within a checkpoint of Stable Diffusion.
 
     Args:
-        path: Folder to read.
+        path: Folder or file to read.
         device: Where it computes.
-        dtype: Precision of its weights, a name of torch's.
+        dtype: Precision in which it computes, a name of torch's; it is saved in that of the file all the same.
+        config: Configuration of a single file, or a folder that holds it; None to derive it from names and shapes.
 
     Raises:
-        InputError: Its class is none of the installed diffusers', or has no encoder and decoder.
+        InputError: Its class is none of the installed diffusers', has no encoder and decoder, or takes other images.
         WeightsError: Its weights are absent or broken.
     """
 
-    codebook_size: int | None = None
-
-    def __init__(self, path: Path, device: torch.device, dtype: str = "float32") -> None:
+    def __init__(self, path: Path, device: torch.device, dtype: str = "float32", config: Path | None = None) -> None:
+        precision = getattr(torch, dtype, None)
+        if not isinstance(precision, torch.dtype) or not precision.is_floating_point:
+            raise InputError(expected("dtype", "'float32', 'bfloat16' or 'float16'", repr(dtype)))
         folder = folder_of(path)
-        name = class_name(folder)
-        try:
-            kind: Any = getattr(importlib.import_module("diffusers"), name)
-        except AttributeError:
-            raise InputError(
-                expected(str(folder / CONFIG), "a class of the installed diffusers", f"'{name}'")
-            ) from None
-        if not hasattr(kind, "encode") or not hasattr(kind, "decode"):
-            raise InputError(expected(str(folder / CONFIG), "an autoencoder", f"'{name}'"))
-        try:
-            self.model = kind.from_pretrained(
-                folder, torch_dtype=getattr(torch, dtype), local_files_only=True, low_cpu_mem_usage=False
-            )
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise WeightsError(expected(str(folder), f"the weights of '{name}'", reason_of(error))) from error
+        self.read = read_folder(folder, precision) if folder.is_dir() else read_file(path, precision, config)
+        self.model: Any = self.read.model
         self.model.to(device).eval().requires_grad_(False)
-        files = sorted(file for pattern in WEIGHTS for file in folder.glob(pattern))
-        self.weights_sha256 = hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()
-        self.device, self.dtype = device, getattr(torch, dtype)
-        self.multiple = multiple_of(self.model)
+        self.module: nn.Module = self.model
+        self.family = family_of(self.model)
+        self.weights_sha256 = hashlib.sha256("".join(map(sha256_of, self.read.files)).encode()).hexdigest()
+        self.side = getattr(self.model, self.family.side) if self.family.side else None
+        self.multiple = self.side or multiple_of(self.model)
         self.codebook_size = codebook_size(self.model)
-        self.facts = {"class": name, "dtype": dtype}
+        stored = str(commonest(self.read.types)).removeprefix("torch.")
+        self.facts = {"class": type(self.model).__name__, "dtype": dtype, "stored": stored}
+        if notes := [*self.read.notes, *half_precision(stored)]:
+            self.facts["notes"] = notes
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """Whether a folder holds the configuration of one of diffusers' models."""
+        """Whether a folder holds configuration or weights of a model of diffusers, or a file the names of one."""
+        folder = folder_of(path)
+        if not folder.is_dir():
+            return is_single_file(path)
         try:
-            return bool(class_name(folder_of(path)))
+            return bool(configuration(folder / CONFIG))
         except InputError:
-            return False
+            return any(folder.glob(f"{STEM}*"))
 
-    @torch.no_grad()
-    def reconstruct(self, images: Tensor) -> Output:
-        """Return the images (B, 3, H, W) in [-1, 1] as they come back, on the CPU."""
-        latents, ids = encoded(self.model, images.to(self.device, self.dtype))
-        output = self.model.decode(latents)
-        return Output(getattr(output, "sample", output).float().cpu(), ids)
+    def encode(self, images: Tensor) -> Encoded:
+        """Return what the decoder takes, of images (B, 3, H, W) in [-1, 1]; no noise is drawn."""
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise InputError(expected("images", "a shape (B, 3, H, W)", str(tuple(images.shape))))
+        return self.family.encode(self.model, images)
 
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return images (B, 3, H, W) around [-1, 1], not clamped, of the latents that `encode` gives."""
+        return self.family.decode(self.model, latents)
 
-def folder_of(path: Path) -> Path:
-    """Return the folder of the autoencoder itself, which a pipeline's folder calls `vae` or `vqvae`."""
-    inside = (path / name for name in ("vae", "vqvae", "movq"))
-    return next((folder for folder in inside if not (path / CONFIG).is_file() and (folder / CONFIG).is_file()), path)
-
-
-def class_name(folder: Path) -> str:
-    """Return the name of the class that a folder's configuration is of. Raises InputError where it says none."""
-    path = folder / CONFIG
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        name = found["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(expected(str(path), "the configuration of a model of diffusers", reason_of(error))) from error
-    return str(name)
-
-
-def encoded(model: Any, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return what the decoder takes, and the ids of the codes where there are any."""
-    output = model.encode(images)
-    if (distribution := getattr(output, "latent_dist", None)) is not None:
-        return distribution.mode(), None
-    latents = next(getattr(output, name) for name in ("latents", "latent") if hasattr(output, name))
-    if (quantize := getattr(model, "quantize", None)) is not None:
-        ids = quantize(latents)[2][2]
-        return latents, ids.reshape(len(images), -1).cpu()
-    return latents, None
+    def save(self, path: Path) -> Path:
+        """Write configuration and weights as they were found, and the single file beside them; return its path."""
+        return write(path, self.read)
 
 
 def multiple_of(model: Any) -> int:
@@ -120,3 +93,12 @@ def codebook_size(model: Any) -> int | None:
     """Return the number of codes of a discrete autoencoder; None of a continuous one."""
     quantize = getattr(model, "quantize", None)
     return None if quantize is None else int(model.config.num_vq_embeddings)
+
+
+def half_precision(stored: str) -> list[str]:
+    """Return a sentence where a file's precision is less than that of training."""
+    if stored not in ("float16", "bfloat16"):
+        return []
+    return [
+        f"Its weights are {stored}: what is trained is rounded to that when it is saved. A float32 file keeps more."
+    ]

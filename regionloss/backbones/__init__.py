@@ -5,6 +5,7 @@ from regionloss.backbones.frozen import Frozen
 from regionloss.backbones.input_spec import InputSpec, imagenet_spec
 from regionloss.backbones.lpips import LPIPSAlex, LPIPSFeatures, LPIPSVgg, ShiftTolerantAlex, ShiftTolerantVgg
 from regionloss.backbones.lpips_trunks import unit
+from regionloss.backbones.onnx.network import OnnxNetwork, read_onnx
 
 __all__ = [
     "FeatureBackbone",
@@ -14,8 +15,10 @@ __all__ = [
     "LPIPSAlex",
     "LPIPSFeatures",
     "LPIPSVgg",
+    "OnnxNetwork",
     "ShiftTolerantAlex",
     "ShiftTolerantVgg",
     "imagenet_spec",
+    "read_onnx",
     "unit",
 ]

@@ -42,7 +42,7 @@ class InputSpec:
             raise InputError(expected("InputSpec.channels", "'RGB', 'BGR' or 'L'", repr(self.channels)))
         for name, low in (("mean", -1e30), ("std", 1e-12)):
             numbers = getattr(self, name)
-            if not isinstance(numbers, tuple | list):
+            if not isinstance(numbers, (tuple, list)):
                 raise InputError(expected(f"InputSpec.{name}", "a tuple of numbers", repr(numbers)[:60]))
             for number in numbers:
                 wanted = "finite numbers" if name == "mean" else "finite numbers above 0"

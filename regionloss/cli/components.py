@@ -14,6 +14,7 @@ from regionloss.hooks.records import Component, TermRecord
 from regionloss.weights.locate import find
 
 COLUMNS = ["name", "summary", "licence", "from", "weights"]
+TERM_COLUMNS = ["name", "summary", "weight", "licence", "from", "weights"]
 Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, term.", show_default=False)]
 
 
@@ -29,13 +30,25 @@ def components(kind: Kind = "", as_json: Json = False, as_csv: Csv = False) -> N
         each: term_rows(known) if each == "term" else component_rows(known, each)
         for each in (kinds if not wanted else (wanted,))
     }
-    data = [dict(zip(["kind", *COLUMNS], [each, *row], strict=True)) for each, rows in tables.items() for row in rows]
-    if print_rows(data, ["kind", *COLUMNS], as_json, as_csv):
+    data = [row for each, rows in tables.items() for row in as_data(known, each, rows)]
+    if print_rows(data, ["kind", *TERM_COLUMNS], as_json, as_csv):
         return
     for each, rows in tables.items():
         if rows or wanted:
-            print_table(f"{each}s", COLUMNS, rows)
+            print_table(f"{each}s", TERM_COLUMNS if each == "term" else COLUMNS, rows)
             typer.echo("")
+
+
+def as_data(known: Catalogue, kind: str, rows: list[list[str]]) -> list[dict[str, object]]:
+    """Return the rows of a table by column, with names as recipes take them, and weights of terms as numbers."""
+    columns = TERM_COLUMNS if kind == "term" else COLUMNS
+    plain: list[dict[str, object]] = [
+        {"kind": kind, **dict.fromkeys(TERM_COLUMNS), **dict(zip(columns, row, strict=True))} for row in rows
+    ]
+    if kind == "term":
+        for row, term in zip(plain, known.terms(), strict=True):
+            row |= {"name": term.canonical, "weight": term.weight}
+    return plain
 
 
 def component_rows(known: Catalogue, kind: str) -> list[list[str]]:
@@ -51,7 +64,8 @@ def term_rows(known: Catalogue) -> list[list[str]]:
     rows = []
     for term in known.terms():
         name = f"{term.canonical} ({term.plugin})" if term.default else term.canonical
-        rows.append([name, term.summary, term.licence, f"{term.distribution} {term.version}", term_state(known, term)])
+        origin = f"{term.distribution} {term.version}"
+        rows.append([name, term.summary, f"{term.weight:g}", term.licence, origin, term_state(known, term)])
     return rows
 
 

@@ -29,7 +29,8 @@ def evaluate(
     data: Annotated[list[str], typer.Option(help="TokBench's folder, or images: folders, tar files; repeatable.")],
     out: Annotated[Path, typer.Option(help="Folder of the results.")],
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", "--autoencoder", help="Tokenizer file, or a folder of diffusers.")
+        Path | None,
+        typer.Option("--checkpoint", "--autoencoder", help="Tokenizer file; folder, file or cached name of diffusers."),
     ] = None,
     reconstructions: Annotated[
         Path | None, typer.Option(help="Folder of images that any tokenizer has made, named as the originals.")
@@ -194,6 +195,10 @@ def autoencoder(
     from regionloss.evaluation.pairs import AutoencoderReconstructions
 
     found = open_autoencoder(path, device, options, where)
+    side = getattr(found, "side", None)
+    if side is not None and size != side:
+        got = "none" if size is None else str(size)
+        raise InputError(expected("--size", f"{side}, the one size that this autoencoder takes", got))
     if size is not None and size % found.multiple:
         near = max(found.multiple, round(size / found.multiple) * found.multiple)
         raise InputError(expected("--size", f"a multiple of {found.multiple}", str(size), f"Try {near}."))

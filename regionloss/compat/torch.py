@@ -1,11 +1,19 @@
-"""Private parts of torch."""
+"""Private parts of torch, and what differs by version."""
 
 from __future__ import annotations
 
-from typing import IO
+import inspect
+import weakref
+from collections.abc import Callable
+from typing import IO, Any
 
 import torch
 from torch import distributed as dist
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+#: Before 2.8, torch took no reason.
+REASONED = "reason" in inspect.signature(torch.compiler.disable).parameters
 
 
 def archive_members(stream: IO[bytes]) -> list[str]:
@@ -27,3 +35,43 @@ def in_backward() -> bool:
 def abort_process_group() -> None:
     """End the process group at once: `destroy_process_group` waits for collectives, also for those that never end."""
     dist.distributed_c10d._abort_process_group()
+
+
+def outside_graph(call: Callable[..., Any], reason: str) -> Callable[..., Any]:
+    """Return a function that `torch.compile` does not trace; why, it says where torch takes a reason."""
+    outside: Callable[..., Any] = torch.compiler.disable(call, **({"reason": reason} if REASONED else {}))
+    return outside
+
+
+class MostBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made within it and live at once, on the meta device too; `most` is the
+    highest count."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.most = 0
+        self.counted: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call an operator, and count the storages of what it returns until they are freed."""
+        result = func(*args, **(kwargs or {}))
+        given = {one.untyped_storage()._cdata for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)}
+        for one in tree_leaves(result):
+            if isinstance(one, torch.Tensor):
+                self._count(one.untyped_storage(), given)
+        return result
+
+    def _count(self, storage: torch.UntypedStorage, given: set[int]) -> None:
+        known, size = storage._cdata, storage.nbytes()
+        if known in self.counted or known in given:
+            return
+        self.counted.add(known)
+        self.now += size
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._free, known, size)
+
+    def _free(self, known: int, size: int) -> None:
+        self.counted.discard(known)
+        self.now -= size

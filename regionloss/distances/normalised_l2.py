@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from regionloss.distances.base import Features, over_positions
+from regionloss.distances.base import Features, over_positions, unit
 from regionloss.errors import InputError, expected
-from regionloss.tensors import full_precision
 
 
 class NormalisedL2:
@@ -28,10 +27,7 @@ class NormalisedL2:
     def __call__(self, features: Features, target_features: Features) -> Tensor:
         """Return (R,) distances of levels (R, C, ...)."""
         pairs = zip(features, target_features, strict=True)
-        levels = torch.stack([over_positions((self.unit(f) - self.unit(t)).square().sum(1)) for f, t in pairs])
+        levels = torch.stack(
+            [over_positions((unit(f, self.eps) - unit(t, self.eps)).square().sum(1)) for f, t in pairs]
+        )
         return levels.mean(0) if self.over_levels == "mean" else levels.sum(0)
-
-    def unit(self, level: Tensor) -> Tensor:
-        """Return the level with every channel vector scaled to length one."""
-        level = full_precision(level)
-        return level / (level.square().sum(1, keepdim=True) + self.eps).sqrt()

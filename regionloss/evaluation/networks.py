@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -25,7 +26,7 @@ LPIPS = ("lpips-alex", "lpips-vgg", "st-lpips-alex")
 FRECHET = ("mobilenet-v2",)
 #: Names that stand for a backbone with options: that of an image classifier's last features.
 SHORT: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "mobilenet-v2": ("logo/torchvision", {"taps": ["features.18"]}),
+    "mobilenet-v2": ("torchvision/mobilenet_v2", {"weights": "mobilenet-v2", "taps": ["features.18"]}),
 }
 SIDE = 224
 Made = TypeVar("Made")
@@ -114,7 +115,7 @@ def features_of(catalogue: Catalogue, name: str) -> FeatureNetwork:
     backbone, options = SHORT.get(name, (name, {}))
     rows = PooledFeatures(catalogue.build("backbone", backbone, options))
     sees = f"the whole image, {rows.size[0]} x {rows.size[1]}, bicubic with antialiasing; features averaged"
-    return FeatureNetwork(rows, about(catalogue, backbone) | {"options": dict(options), "sees": sees})
+    return FeatureNetwork(rows, about(catalogue, backbone, options) | {"options": dict(options), "sees": sees})
 
 
 def inception_of(file: Path | None, catalogue: Catalogue) -> FeatureNetwork:
@@ -125,9 +126,10 @@ def inception_of(file: Path | None, catalogue: Catalogue) -> FeatureNetwork:
     return FeatureNetwork(rows, {"weights": {WEIGHTS: rows.sha256}, "sees": sees}, "rfid" if real else "")
 
 
-def about(catalogue: Catalogue, backbone: str) -> dict[str, object]:
+def about(catalogue: Catalogue, backbone: str, options: Mapping[str, Any] = MappingProxyType({})) -> dict[str, object]:
     """Return the full name of a backbone, its distribution and the hashes of its weights."""
     part = catalogue.find("backbone", backbone)
-    records = [catalogue.weight(name, plugin=part.plugin) for name in part.weights]
+    named = [options["weights"]] if "weights" in options else part.weights
+    records = [catalogue.weight(name, plugin=part.plugin) for name in named]
     weights = {record.canonical: record.sha256 or sha256_of(locate(record)) for record in records}
     return {"backbone": part.canonical, "version": f"{part.distribution} {part.version}", "weights": weights}

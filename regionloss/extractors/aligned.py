@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -10,20 +9,18 @@ from torch import Tensor
 
 from regionloss.checks import size_of
 from regionloss.errors import InputError, expected
-from regionloss.extractors.sampling import layout_of, sample_affine
+from regionloss.extractors.sampling import layout_of, power_of_two, power_of_two_above, sample_projective
 from regionloss.extractors.similarity import fit_similarity
 from regionloss.regions.layout import Layout
 from regionloss.regions.regions import Regions
 from regionloss.tensors import constants, without_autocast, working_dtype
 
-MOST_READS = 8  # per side and crop pixel; a region shrunk more than this aliases a little
-
 
 class AlignedExtractor:
     """Aligns each region's keypoints to a template and reads the crop there: `r[c] = x[T^-1(c)]`.
 
-    Shrinking is anti-aliased: every crop pixel averages bilinear reads over its footprint in the image. A region with
-    fewer than two known keypoints is cut by its box instead (`Regions` usually drop it at collation).
+    Shrinking is anti-aliased: every crop pixel averages bilinear reads that spread as its footprint in the image does.
+    A region with fewer than two known keypoints is cut by its box instead (`Regions` usually drop it at collation).
 
     Args:
         template: (K, 2) x, y of the keypoints in the crop, pixels (pixel i covers [i, i + 1)).
@@ -55,20 +52,13 @@ class AlignedExtractor:
     def __call__(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, height, width) of `images` (B, 3, H, W)."""
         with without_autocast(images):
-            points, spread = self.points(regions, working_dtype(images))
-        reads, most = self.reads(layout_of(regions))
-        return sample_affine(images, regions, points, spread, reads, most, self.fill)
-
-    def points(self, regions: Regions, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return where each crop pixel lies, (R, h, w, 2), and what its edges span beyond a pixel, (R, 2, 2)."""
-        matrix, offset = self.to_image(regions, dtype)
-        height, width = self.size
-        x, y = (torch.arange(n, device=matrix.device, dtype=matrix.dtype) + 0.5 for n in (width, height))
-        canvas = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-        points = torch.einsum("rij,hwj->rhwi", matrix, canvas) + offset[:, None, None]
-        # A bilinear read already spans one pixel: only what a crop pixel covers beyond that is spread.
-        shrink = matrix.square().sum((1, 2)).div(2).sqrt()[:, None, None]
-        return points, matrix.transpose(1, 2) * ((shrink - 1) / shrink).clamp(min=0)
+            matrix, offset = self.to_image(regions, working_dtype(images))
+        # The mean over what a crop pixel covers spreads by (shrink^2 + 1) / 12, a bilinear read by 1 / 6.
+        shrink = matrix.square().sum(1)
+        spread = ((shrink - 1) / (12 * shrink)).clamp(min=0)
+        reads = self.reads(layout_of(regions))
+        to_image = torch.cat([matrix, offset[..., None]], 2)
+        return sample_projective(images, regions, to_image, self.size, (reads, reads), spread, self.fill)
 
     def to_image(self, regions: Regions, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return `T^-1`: matrix (R, 2, 2) and offset (R, 2) from crop pixels to image pixels."""
@@ -92,6 +82,5 @@ class AlignedExtractor:
     def reads(self, layout: Layout) -> tuple[Tensor, int]:
         """Return each region's reads per side (R,), powers of two, and the largest that the host must reckon with."""
         shrink = torch.where(layout.spread > 0, layout.spread / self.template_spread, layout.side / min(self.size))
-        reads = (shrink.clamp(1, MOST_READS).log2() - 1e-3).ceil().exp2()
-        largest = max(layout.max_spread / self.template_spread, layout.max_side / min(self.size), 1)
-        return reads, 1 << math.ceil(math.log2(min(largest, MOST_READS)) - 1e-3)
+        largest = max(layout.max_spread / self.template_spread, layout.max_side / min(self.size))
+        return power_of_two(shrink), power_of_two_above(largest)

@@ -1,10 +1,13 @@
 """Sampling crops straight from the batch: no image is copied per region, nothing waits for the device.
 
 Regions are laid out as a grid of images x slots (`Layout`). Axis-aligned crops are two matrix products per image,
-`rows @ image @ columns^T`, whose matrices hold an anti-aliasing triangle filter; rotated ones are one `grid_sample`.
+`rows @ image @ columns^T`, whose matrices hold an anti-aliasing triangle filter; turned ones are one `grid_sample`.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +16,8 @@ from torch import Tensor
 from regionloss.regions.layout import Layout
 from regionloss.regions.regions import Regions
 from regionloss.tensors import constants, full_precision, without_autocast
+
+MOST_READS = 8  # per side and crop pixel; a region shrunk more than this aliases a little
 
 
 def axis_weights(start: Tensor, step: Tensor, low: Tensor, high: Tensor, count: int, length: int) -> Tensor:
@@ -66,58 +71,86 @@ def sample_separable(images: Tensor, regions: Regions, rows: Tensor, columns: Te
     return crops.index_select(0, layout.slot)
 
 
-def sample_affine(
-    images: Tensor, regions: Regions, points: Tensor, spread: Tensor, reads: Tensor, most: int, fill: float | None
+def sample_projective(
+    images: Tensor,
+    regions: Regions,
+    to_image: Tensor,
+    size: tuple[int, int],
+    reads: Sequence[tuple[Tensor, int]],
+    spread: Tensor,
+    fill: float | None = None,
+    triangle: bool = False,
 ) -> Tensor:
-    """Return crops read at `points`, each pixel the mean of `reads` x `reads` bilinear reads.
+    """Return crops read through a projective map, each pixel the mean of several bilinear reads.
 
     Args:
         images: Images (B, C, H, W) that are sampled.
         regions: R regions of these images.
-        points: (R, h, w, 2) where each pixel of a crop lies in its image: x, y, pixels.
-        spread: (R, 2, 2) the crop pixel's edges in the image along which the reads are spread (rows: along x, along
-            y; columns: x, y), pixels; zero reads one point.
-        reads: (R,) reads per side, powers of two.
-        most: The largest of them, known to the host. A region that needs fewer reads its own points several times, so
-            that its crop does not depend on the other regions of the batch.
+        to_image: (R, 3, 3) from homogeneous crop pixels to image pixels, or (R, 2, 3) of an affine map.
+        size: Height and width of the crops, pixels.
+        reads: Across and down, how many reads a crop pixel is given, (R,) powers of two, and the largest of them, known
+            to the host. A region that needs fewer reads its own points several times, so that its crop does not depend
+            on the other regions of the batch.
+        spread: (R, 2) across and down, the variance of these reads' places, as a share of a crop pixel.
         fill: Value outside the image; None repeats the border.
+        triangle: Whether the places are dense in the middle, as under a triangle, instead of evenly spaced.
 
     Returns:
         (R, C, h, w), at least float32.
     """
     layout = layout_of(regions)
     batch = occupied(images, layout)
-    if most > 1:
-        points = spread_points(points, spread, reads, most)
-    count, (rows, columns) = batch.shape[0], points.shape[1:3]
+    x, y = (read_places(size[1 - i], *reads[i], spread[:, i], triangle) for i in (0, 1))
+    points = x[:, None, :, None] * to_image[:, None, None, :, 0]
+    points = points + y[:, :, None, None] * to_image[:, None, None, :, 1] + to_image[:, None, None, :, 2]
+    if to_image.shape[1] == 3:
+        points = points[..., :2] / points[..., 2:]
     scale = constants([2 / batch.shape[3], 2 / batch.shape[2]], points)
-    grid = to_grid((points * scale - 1).to(batch.dtype), layout, count).flatten(1, 2)
+    grid = to_grid((points * scale - 1).to(batch.dtype), layout, len(batch)).flatten(1, 2)
     with without_autocast(images):
         shifted = batch if fill is None else batch - fill
         padding = "border" if fill is None else "zeros"
         crops = F.grid_sample(shifted, grid, mode="bilinear", padding_mode=padding, align_corners=False)
-        if most > 1:
-            crops = F.avg_pool2d(crops, most)
+        (_, across), (_, down) = reads
+        if across * down > 1:
+            crops = F.avg_pool2d(crops, (down, across))
         crops = crops if fill is None else crops + fill
-    shape = (count, batch.shape[1], layout.slots, rows // most, columns // most)
+    shape = (len(batch), batch.shape[1], layout.slots, *size)
     return crops.view(shape).transpose(1, 2).flatten(0, 1).index_select(0, layout.slot)
 
 
-def spread_points(points: Tensor, spread: Tensor, reads: Tensor, most: int) -> Tensor:
-    """Return (R, h * most, w * most, 2): each point replaced by a square of `reads` x `reads` points, repeated."""
-    steps = torch.arange(most, device=points.device, dtype=points.dtype)
-    own = reads.to(points.dtype)[:, None].clamp(max=most)
-    offsets = ((steps * own / most).floor() + 0.5) / own - 0.5
-    along_x, along_y = (offsets[:, :, None] * spread[:, None, i] for i in (0, 1))
-    square = along_y[:, :, None] + along_x[:, None, :]
-    fine = points[:, :, None, :, None] + square[:, None, :, None, :]
-    return fine.flatten(3, 4).flatten(1, 2)
+def read_places(count: int, reads: Tensor, most: int, spread: Tensor, triangle: bool) -> Tensor:
+    """Return (R, count * most), where along one axis the pixels of a crop are read, in crop pixels.
+
+    The n reads of a pixel lie where equal shares of a box's, or a triangle's, mass have their middle, scaled to the
+    variance that is wanted.
+    """
+    own = reads.to(spread.dtype)[:, None].clamp(max=most)
+    number = torch.arange(most, device=spread.device, dtype=spread.dtype)
+    places = (2 * (number * own / most).floor() + 1) / own - 1
+    if triangle:
+        places = places.sign() * (1 - (1 - places.abs()).sqrt())
+    scale = spread[:, None].sqrt() / places.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
+    centres = torch.arange(count, device=spread.device, dtype=spread.dtype) + 0.5
+    return (centres[:, None] + (places * scale)[:, None]).flatten(1)
+
+
+def power_of_two(reads: Tensor) -> Tensor:
+    """Return (R,) how many reads serve where so many are needed, at most `MOST_READS`; a hair more needs no more."""
+    return (reads.clamp(1, MOST_READS).log2() - 1e-3).ceil().exp2()
+
+
+def power_of_two_above(reads: float) -> int:
+    """Return the same of one number on the host."""
+    return 1 << max(0, math.ceil(math.log2(min(max(reads, 1), MOST_READS)) - 1e-3))
 
 
 def layout_of(regions: Regions) -> Layout:
     """Return the regions' layout, bounded from above where the host does not know it."""
     known = regions.laid_out().layout
-    return known or Layout.unknown(regions.boxes, regions.image_index, regions.keypoints, regions.image_size)
+    return known or Layout.unknown(
+        regions.boxes, regions.image_index, regions.keypoints, regions.image_size, regions.quads
+    )
 
 
 def occupied(images: Tensor, layout: Layout) -> Tensor:

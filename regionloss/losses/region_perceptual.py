@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from regionloss.backbones.base import FeatureBackbone
+from regionloss.backbones.heads import Reader
 from regionloss.checks import (
     check_finite,
     check_finite_value,
@@ -17,10 +20,11 @@ from regionloss.checks import (
     range_of,
     warn_of_none,
 )
-from regionloss.distances.base import Distance, Features
+from regionloss.distances.base import Distance
 from regionloss.distances.squared_l2 import SquaredL2
 from regionloss.errors import InputError, expected
 from regionloss.extractors.base import RegionExtractor
+from regionloss.losses.comparison import check_heads, compare, is_labelled, labels_of, name_of
 from regionloss.reduction import Reduction, attached_zeros
 from regionloss.regions.regions import Regions
 from regionloss.tensors import rescaled, working_dtype
@@ -36,7 +40,8 @@ class RegionPerceptualLoss(nn.Module):
     Args:
         extractor: Cuts the crops r and r'.
         backbone: The frozen features F that are compared.
-        distance: Compares them; the paper's squared distance by default.
+        distance: Compares them; the paper's squared distance by default. What it needs beside the backbone's levels (an
+            embedding, logits) is asked of the backbone here.
         weighting: Gives w; the paper's share of the image's area by default.
         reduction: How the regions' values become the loss: `"image_mean"`, `"sum"` or `"none"`.
         chunk_size: Most regions whose activations are kept at a time. With more, they are computed again in the
@@ -72,6 +77,7 @@ class RegionPerceptualLoss(nn.Module):
         check_part("backbone", backbone, FeatureBackbone)
         check_part("distance", distance, Distance)
         check_part("weighting", weighting, Weighting)
+        check_heads(distance, backbone)
         if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size < 1):
             raise InputError(expected("chunk_size", "None or a positive whole number", repr(chunk_size)))
         self.extractor = extractor
@@ -81,7 +87,7 @@ class RegionPerceptualLoss(nn.Module):
         self.reduction = Reduction(reduction)
         self.chunk_size = chunk_size
         self.value_range = range_of(value_range)
-        self._checked = False
+        self._checked = self._unlabelled = False
 
     def forward(self, reconstruction: Tensor, target: Tensor, regions: Regions | None) -> Tensor:
         """Return the loss, 0-d; or weighted distances (R,) for `reduction="none"`.
@@ -112,9 +118,14 @@ class RegionPerceptualLoss(nn.Module):
         crops = self.crops(reconstruction, regions)
         with torch.no_grad():
             target_crops = self.crops(target, regions)
-        distances, weights = self.in_chunks(crops, target_crops), self.weighting(regions)
+        distances = self.in_chunks(crops, target_crops, self.labels(regions))
+        return masked(distances * self.weights(regions), regions.valid)
+
+    def weights(self, regions: Regions) -> Tensor:
+        """Return (R,) weights of regions: what the weighting says, times those that the regions carry."""
+        weights = self.weighting(regions)
         check_made(weights, regions.boxes, (len(regions),), f"weighting ({name_of(self.weighting)})")
-        return masked(distances * weights, regions.valid)
+        return weights if regions.weights is None else weights * regions.weights
 
     def crops(self, images: Tensor, regions: Regions) -> Tensor:
         """Return crops (R, 3, h, w) of images (B, 3, H, W)."""
@@ -122,30 +133,35 @@ class RegionPerceptualLoss(nn.Module):
         check_made(crops, images, (len(regions), 3, None, None), f"extractor ({name_of(self.extractor)})")
         return crops
 
-    def in_chunks(self, crops: Tensor, target_crops: Tensor) -> Tensor:
+    def in_chunks(self, crops: Tensor, target_crops: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return (R,) distances between crops (R, 3, h, w), at most `chunk_size` regions' activations at a time."""
         if self.chunk_size is None or len(crops) <= self.chunk_size:
-            return self.compare(crops, target_crops)
-        chunks = zip(torch.split(crops, self.chunk_size), torch.split(target_crops, self.chunk_size), strict=True)
+            return self.compare(crops, target_crops, labels)
+        given = [crops, target_crops] if labels is None else [crops, target_crops, labels]
+        chunks = zip(*(torch.split(one, self.chunk_size) for one in given), strict=True)
         return torch.cat([checkpoint(self.compare, *chunk, use_reentrant=False) for chunk in chunks])
 
-    def compare(self, crops: Tensor, target_crops: Tensor) -> Tensor:
-        """Return (R,) distances in the backbone's features."""
-        features, target_features = self.backbone(crops, target_crops)
-        self.check_features(features, crops)
-        self.check_features(target_features, target_crops)
-        distances = self.distance(features, target_features)
-        check_made(distances, crops, (len(crops),), f"distance ({name_of(self.distance)})")
-        return distances
+    def compare(self, crops: Tensor, target_crops: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return (R,) distances in the backbone's features; labels as `labels` returns them."""
+        return compare(self.backbone, self.distance, crops, target_crops, labels)
 
-    def check_features(self, features: Features, crops: Tensor) -> None:
-        """Raise InputError unless the backbone made levels (R, C, ...) of R crops."""
-        where = f"backbone ({name_of(self.backbone)})"
-        if not isinstance(features, tuple | list) or not features:
-            got = "none" if isinstance(features, tuple | list) else type(features).__name__
-            raise InputError(expected(where, "a tuple of levels (R, C, ...)", got))
-        for level in features:
-            check_made(level, crops, (len(crops), None), where, more=True)
+    def labels(self, regions: Regions) -> Tensor | None:
+        """Return what a distance that reads transcriptions is given of them, (R, N); None where there is nothing."""
+        if not is_labelled(self.distance):
+            return None
+        if regions.texts is None:
+            self.note_unlabelled(regions.kind)
+            return None
+        assert isinstance(self.backbone, Reader)
+        return labels_of(regions.texts, self.backbone)
+
+    def note_unlabelled(self, kind: str) -> None:
+        """Warn once of regions without transcriptions, of which a distance that reads them can say nothing."""
+        if not self._unlabelled and not torch.compiler.is_compiling():
+            self._unlabelled = True
+            got = "none, so a distance that reads them is 0"
+            advice = "A side-car of words has them; of regions of your own they are Regions.texts."
+            warnings.warn(expected(f"regions['{kind}'].texts", "transcriptions", got, advice), stacklevel=5)
 
     def check(self, reconstruction: Tensor, target: Tensor, regions: Regions | None) -> None:
         """Raise InputError for what does not fit; values are read on the first call alone."""
@@ -171,11 +187,6 @@ def check_part(role: str, part: object, kind: type) -> None:
     if not isinstance(part, kind):
         advice = "Components are built by name with regionloss.hooks.catalogue.catalogue().build(kind, name)."
         raise InputError(expected(role, f"a {kind.__name__}", type(part).__name__, advice))
-
-
-def name_of(part: object) -> str:
-    """Return how a message names a part: its function's or its class's name."""
-    return str(getattr(part, "__name__", type(part).__name__))
 
 
 def masked(values: Tensor, valid: Tensor | None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +17,7 @@ from regionloss.limits import number_of
 from regionloss.losses.region_perceptual import RegionPerceptualLoss
 from regionloss.reduction import Reduction, attached_zeros
 from regionloss.regions.regions import Regions
+from regionloss.schedules import Weight, WeightSchedule, check_weight, told, weight_at
 
 SILENT_STEPS = 200  # steps without a region after which a term says so
 CHECK_STEPS = 100  # values are read back from the device this seldom
@@ -29,14 +30,29 @@ class Term:
     Args:
         loss: The loss whose value for a batch counts; reduced to the mean over images, whatever its own reduction.
         kind: The kind of region that it reads.
-        weight: Factor of the loss; alpha in InsightTok, eq. 3.
+        weight: Factor of the loss, 0 or more; alpha in InsightTok, eq. 3. Or a schedule, such as a `WeightSchedule`:
+            any callable from the number of steps since `start_step` to the factor.
         start_step: First step at which it counts.
     """
 
     loss: RegionPerceptualLoss
     kind: str
-    weight: float = 1.0
+    weight: Weight = 1.0
     start_step: int = 0
+
+    def weight_at(self, step: int | None, where: str = "the term's weight") -> float:
+        """Return the weight at a training step, 0 before the first; None asks for one that never changes.
+
+        Args:
+            step: Training step, or None.
+            where: How sentences name the weight.
+
+        Raises:
+            InputError: A weight that changes, and no step; or a schedule that gives no weight.
+        """
+        if step is not None and step < self.start_step:
+            return 0.0
+        return weight_at(self.weight, None if step is None else step - self.start_step, where)
 
 
 @dataclass(frozen=True)
@@ -80,8 +96,8 @@ class LossTerms(nn.Module):
             if not isinstance(term.loss, RegionPerceptualLoss):
                 got = type(term.loss).__name__
                 raise InputError(expected(f"terms['{name}'].loss", "a RegionPerceptualLoss", got))
-            most = sys.float_info.max
-            number_of(term.weight, f"terms['{name}'].weight", "a finite number", -most, most)
+            if not callable(term.weight):
+                check_weight(term.weight, f"terms['{name}'].weight")
             number_of(term.start_step, f"terms['{name}'].start_step", "a step, 0 or more", 0, sys.maxsize, whole=True)
         self.terms = dict(terms)
         self.losses = nn.ModuleList(term.loss for term in self.terms.values())
@@ -91,11 +107,16 @@ class LossTerms(nn.Module):
         self._asked = False
 
     @classmethod
-    def from_names(cls, weights: Mapping[str, float], *, value_range: tuple[float, float] = (-1.0, 1.0)) -> LossTerms:
-        """Return terms that installed plugins define, as `load_terms({"text": 0.0025, "face": 0.02})` does.
+    def from_names(
+        cls,
+        weights: Mapping[str, float | WeightSchedule | None] | Iterable[str],
+        *,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+    ) -> LossTerms:
+        """Return terms that installed plugins define, as `load_terms(["text", "face"])` does.
 
         Args:
-            weights: Weight of each term, by name.
+            weights: Weight of each term, by name; or names alone, for the weights that the terms were registered with.
             value_range: Range of the images that the terms will see.
 
         Raises:
@@ -125,10 +146,11 @@ class LossTerms(nn.Module):
             reconstruction: (B, 3, H, W), RGB.
             target: (B, 3, H, W), RGB.
             regions: Regions by kind, or those of one kind; None for none.
-            step: Training step, for terms that start late; None counts every term.
+            step: Training step, for terms that start late and weights that change; None counts every term.
 
         Raises:
-            InputError: As for `RegionPerceptualLoss`; or regions that are not given by kind.
+            InputError: As for `RegionPerceptualLoss`; regions that are not given by kind; or no step for a weight that
+                changes.
         """
         check_pair(reconstruction, target)
         if step is not None and not isinstance(step, int):
@@ -142,7 +164,7 @@ class LossTerms(nn.Module):
             values = zero if found is None else term.loss.per_region(reconstruction, target, found)
             by_term[name] = self._mean(values, len(target))
             per_region[name] = values.detach()
-            total = total + term.weight * by_term[name]
+            total = total + term.weight_at(step, f"terms['{name}'].weight") * by_term[name]
             logs[f"region/{name}"] = by_term[name].detach()
             logs[f"region/{name}_count"] = values.new_full((), len(values))
             if step is None or step >= term.start_step:
@@ -219,4 +241,4 @@ class LossTerms(nn.Module):
 
     def extra_repr(self) -> str:
         """Show name, kind and weight of each term."""
-        return ", ".join(f"{name}: {term.weight:g} x {term.kind}" for name, term in self.terms.items())
+        return ", ".join(f"{name}: {told(term.weight)} x {term.kind}" for name, term in self.terms.items())

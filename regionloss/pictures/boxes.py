@@ -33,7 +33,7 @@ def save(picture: Image.Image, path: Path) -> None:
 def annotated(
     image: Image.Image, regions: Regions, labels: Sequence[str] | None = None, colour: str = ""
 ) -> Image.Image:
-    """Return a copy of an RGB image with the boxes, keypoints and labels of its regions.
+    """Return a copy of an RGB image with the boxes or quadrilaterals, keypoints and labels of its regions.
 
     Args:
         image: The image that was looked at.
@@ -52,7 +52,11 @@ def annotated(
         # PIL draws whole pixels and takes both corners as inside.
         corners = (math.floor(x1), math.floor(y1), math.ceil(x2) - 1, math.ceil(y2) - 1)
         left, top = corners[0], corners[1]
-        draw.rectangle((left, top, max(left, corners[2]), max(top, corners[3])), outline=colour, width=unit)
+        quad = None if regions.quads is None else regions.quads[number].flatten().tolist()
+        if quad is None or not all(map(math.isfinite, quad)):
+            draw.rectangle((left, top, max(left, corners[2]), max(top, corners[3])), outline=colour, width=unit)
+        else:
+            draw.line([v - 0.5 for v in (*quad, *quad[:4])], fill=colour, width=unit, joint="curve")
         if regions.keypoints is not None:
             _points(draw, regions.keypoints[number].tolist(), 2.5 * unit, colour)
         if labels:

@@ -72,9 +72,11 @@ def _regions(name: str, term: Term, reconstruction: Tensor, target: Tensor, foun
     loss.check(reconstruction, target, found)
     with torch.no_grad():
         pairs = [loss.extractor(loss.in_range(images), found) for images in (target, reconstruction)]
-        parts = zip(*(torch.split(crops, AT_A_TIME) for crops in pairs), strict=True)
-        distances = torch.cat([loss.compare(crops, goals) for goals, crops in parts])
-        weights = masked(loss.weighting(found), found.valid)
+        labels = loss.labels(found)
+        given = pairs if labels is None else [*pairs, labels]
+        parts = zip(*(torch.split(one, AT_A_TIME) for one in given), strict=True)
+        distances = torch.cat([loss.compare(crops, goals, *rest) for goals, crops, *rest in parts])
+        weights = masked(loss.weights(found), found.valid)
     products = distances * weights
     shares = (products / products.sum().clamp_min(torch.finfo(products.dtype).tiny)).tolist()
     goals, crops = ([to_image(crop) for crop in crops] for crops in pairs)

@@ -14,11 +14,12 @@ from regionloss.recipe.locate import find_recipe
 from regionloss.recipe.options import check_part
 from regionloss.recipe.resolved import resolved
 from regionloss.recipe.run import TrainingRun, train
-from regionloss.recipe.schema import Recipe, TermsFile
+from regionloss.recipe.schema import Recipe, TermsFile, TermWeight
 
 __all__ = [
     "Loaded",
     "Recipe",
+    "TermWeight",
     "TermsFile",
     "TrainingRun",
     "build_detector",

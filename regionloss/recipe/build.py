@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,23 @@ from regionloss.errors import InputError, RecipeError, expected
 from regionloss.hooks.catalogue import Catalogue, catalogue
 from regionloss.hooks.records import TermRecord
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
+from regionloss.limits import is_number
 from regionloss.recipe.load import Loaded, load_any
 from regionloss.recipe.locate import known_recipes
 from regionloss.recipe.options import other_kind
-from regionloss.recipe.schema import Recipe, TermsFile, TermUse
+from regionloss.recipe.schema import Recipe, TermsFile, TermUse, TermWeight
 from regionloss.recipe.source import WrittenRecipe
+from regionloss.schedules import WeightSchedule
 
 if TYPE_CHECKING:
     from regionloss.losses.terms import LossTerms, Term
 
+#: Parts that decide how strongly a term pulls: its registered weight is that of its own ones.
+WEIGHED = ("backbone", "distance", "weighting")
+
 
 def load_terms(
-    terms: str | Path | Mapping[str, float],
+    terms: str | Path | Mapping[str, TermWeight | None] | Iterable[str],
     *,
     overrides: Iterable[str] = (),
     value_range: tuple[float, float] = (-1.0, 1.0),
@@ -32,7 +37,8 @@ def load_terms(
 
     Args:
         terms: Path of a file of terms or of a recipe; name of a shipped recipe; names of terms with commas between,
-            each with its weight if that is not 1 (`"text=0.0025,face=0.02"`); or weights by name.
+            perhaps with weights (`"text=0.0025,face"`), or a list of them; or weights by name. A term without a weight
+            has the one that it was registered with.
         overrides: `key.path=value` each, for a file.
         value_range: Range of the images that the terms will see.
 
@@ -61,9 +67,9 @@ def load_choice(
 
 
 def _load_terms(
-    terms: str | Path | Mapping[str, float], overrides: Iterable[str], where: str
+    terms: str | Path | Mapping[str, TermWeight | None] | Iterable[str], overrides: Iterable[str], where: str
 ) -> Loaded[Recipe] | Loaded[TermsFile]:
-    if not isinstance(terms, str | os.PathLike | Mapping):
+    if not isinstance(terms, str | os.PathLike | Mapping | list | tuple):
         wanted = "a path, names of terms, or weights by name such as {'text': 0.0025}"
         raise InputError(expected(where, wanted, type(terms).__name__))
     if isinstance(overrides, str) or not isinstance(overrides, Iterable):
@@ -71,7 +77,9 @@ def _load_terms(
         raise InputError(expected("overrides", wanted, type(overrides).__name__))
     if isinstance(terms, os.PathLike) or (isinstance(terms, str) and _is_file(terms)):
         return load_any(terms, overrides)
-    weights = terms if isinstance(terms, Mapping) else _weights_in(terms, where)
+    if isinstance(terms, str):
+        terms = _weights_in(terms, where)
+    weights: Mapping[Any, Any] = terms if isinstance(terms, Mapping) else _once(terms, where)
     if tuple(overrides):
         raise InputError(expected("overrides", "none beside names of terms", repr(overrides), "Write other weights."))
     known, uses = catalogue(), {}
@@ -79,9 +87,9 @@ def _load_terms(
         if not isinstance(name, str):
             raise InputError(expected(where, "weights by name, such as {'text': 0.0025}", repr(name)))
         known.term(name)
-        if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        if not (weight is None or isinstance(weight, WeightSchedule) or is_number(weight, 0, sys.float_info.max)):
             raise InputError(expected(f"{where}: {name}", "a finite weight of at least 0", repr(weight)))
-        uses[name] = TermUse(use=name, weight=float(weight))
+        uses[name] = TermUse(use=name, weight=float(weight) if isinstance(weight, int) else weight)
     source = WrittenRecipe(where, {}, {("terms", name): where for name in uses})
     return Loaded(TermsFile(version=1, terms=uses), source, Path(), known)
 
@@ -90,15 +98,26 @@ def _is_file(text: str) -> bool:
     return text.endswith((".yaml", ".yml")) or os.path.isfile(text) or text in known_recipes()
 
 
-def _weights_in(text: str, where: str) -> dict[str, object]:
-    """Return `name` or `name=WEIGHT`, with commas between, as weights by name."""
-    weights: dict[str, object] = {}
+def _once(names: Iterable[str], where: str) -> dict[str, None]:
+    """Return names, without weights."""
+    found: dict[str, None] = {}
+    for name in names:
+        if not isinstance(name, str) or name in found:
+            got = f"'{name}' twice" if isinstance(name, str) else repr(name)[:60]
+            raise InputError(expected(where, "names of terms, each once", got))
+        found[name] = None
+    return found
+
+
+def _weights_in(text: str, where: str) -> dict[str, Any]:
+    """Return `name` or `name=WEIGHT`, with commas between, as weights by name; None for a name without one."""
+    weights: dict[str, Any] = {}
     for part in filter(None, map(str.strip, text.split(","))):
         name, equals, weight = map(str.strip, part.partition("="))
         if name in weights:
             raise InputError(expected(where, "each term once", f"'{name}' twice in '{text}'"))
         try:
-            weights[name] = float(weight) if equals else 1.0
+            weights[name] = float(weight) if equals else None
         except ValueError:
             weights[name] = weight
     if not weights:
@@ -148,7 +167,15 @@ def build_term(use: TermUse, catalogue: Catalogue, *, value_range: tuple[float, 
         if role != "detector"
     }
     loss = RegionPerceptualLoss(**parts, value_range=value_range)
-    return Term(loss, kind, use.weight, use.start_step)
+    return Term(loss, kind, weight_of(use, record), use.start_step)
+
+
+def weight_of(use: TermUse, record: TermRecord) -> TermWeight:
+    """Return the weight of a term: the one that `use` names, else that of its record, which is of its own parts."""
+    if use.weight is not None:
+        return use.weight
+    parts, own = (chosen_parts(record, changes) for changes in (use.changes, {}))
+    return record.weight if all(parts[role].name == own[role].name for role in WEIGHED) else 1.0
 
 
 def kind_of(use: TermUse, record: TermRecord) -> str:

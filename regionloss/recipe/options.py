@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from regionloss.errors import RegionLossError, UnknownNameError, did_you_mean, expected
-from regionloss.hooks.catalogue import Catalogue, catalogue
+from regionloss.hooks.catalogue import Catalogue, catalogue, load_target
 from regionloss.hooks.options import checked_options
 from regionloss.hooks.records import TermRecord
 from regionloss.hooks.term_parts import PARTS, ChosenPart, chosen_parts
 from regionloss.hooks.validation import PartError, Path, Problem
+from regionloss.recipe.schema import WEIGHTED_SUM
 
 
 def component_problems(data: Any, catalogue: Catalogue) -> Iterator[Problem]:
@@ -45,6 +46,8 @@ def term_problems(term: dict[str, Any], path: Path, catalogue: Catalogue) -> Ite
     for kind, part in parts.items():
         if part.name:
             found = part_problems(kind, part.name, part.options, (*path, kind), catalogue, part.plugin)
+            if isinstance(term.get(kind), list):
+                found = (replace(problem, path=as_written(problem.path, len(path) + 1)) for problem in found)
             yield from found if kind != "detector" else (_spared(problem, kind in changes) for problem in found)
     finds = kind_found(parts["detector"], catalogue)
     if finds and finds != (reads or record.kind):
@@ -57,7 +60,9 @@ def part_problems(
 ) -> Iterator[Problem]:
     """Yield what is wrong with one component: its name, its import, its options."""
     try:
-        target = catalogue.load(kind, name, plugin=plugin)
+        component = catalogue.find(kind, name, plugin=plugin)
+        target = load_target(component)
+        options = component.options(options)
     except RegionLossError as error:
         yield Problem((*path, "name"), str(error), type(error))
         return
@@ -118,9 +123,16 @@ def as_change(given: Any) -> tuple[str | None, dict[str, Any]]:
     """Read a part leniently; what is wrong with its form is the schema's to say."""
     if isinstance(given, str):
         return given, {}
+    if isinstance(given, list):
+        return WEIGHTED_SUM, {"parts": given}
     given = _mapping(given)
     name = given.get("name")
     return name if isinstance(name, str) else None, _mapping(given.get("options"))
+
+
+def as_written(path: Path, depth: int) -> Path:
+    """Return the path in a list of distances for one in the options that the list stands for."""
+    return (*path[:depth], *path[depth + 2 :])
 
 
 def _kind_problems(kind: Any, record: TermRecord, path: Path, catalogue: Catalogue) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from regionloss.hooks.catalogue import Catalogue, load_target
 from regionloss.hooks.options import checked_options, defaults_of
 from regionloss.hooks.records import Component
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
-from regionloss.recipe.build import build_trainer
+from regionloss.recipe.build import build_trainer, weight_of
 from regionloss.recipe.load import Loaded
 from regionloss.recipe.schema import Recipe, TermsFile, TermUse
 
@@ -72,7 +72,7 @@ def _term(use: TermUse, used: _Used) -> dict[str, Any]:
     term: dict[str, Any] = {
         "use": record.canonical,
         "kind": use.kind or record.kind,
-        "weight": use.weight,
+        "weight": to_jsonable_python(weight_of(use, record)),
         "start_step": use.start_step,
     }
     for kind, part in chosen_parts(record, use.changes, use.kind).items():
@@ -115,7 +115,10 @@ class _Used:
 
         A file that an option gives by its path is named by that.
         """
-        defaults = defaults_of(load_target(component)).values()
+        target = load_target(component)
+        if hasattr(target, "weights_of"):  # it looks for them where other libraries keep theirs
+            options = {**options, "weights": target.weights_of(options)}
+        defaults = defaults_of(target).values()
         replaced = {default for default in defaults if isinstance(default, str)}
         named = [value for value in options.values() if isinstance(value, str)]
         kept = [name for name in component.weights if name not in replaced or name in named]
@@ -157,7 +160,7 @@ def sha256_of(file: Path) -> str:
 def all_options(component: Component, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return `options` with the constructor's defaults, as plain data; a default that is none is left out."""
     target = load_target(component)
-    values, _ = checked_options(target, options)
+    values, _ = checked_options(target, component.options(options))
     plain = {}
     for name, value in (defaults_of(target) | values).items():
         try:

@@ -2,11 +2,13 @@
 
 from regionloss.regions.collation import RegionFilter, collate_regions, join
 from regionloss.regions.geometry import crop, hflip, resize
+from regionloss.regions.quads import clockwise
 from regionloss.regions.regions import Regions
 
 __all__ = [
     "RegionFilter",
     "Regions",
+    "clockwise",
     "collate_regions",
     "crop",
     "hflip",

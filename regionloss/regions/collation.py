@@ -14,8 +14,13 @@ from torch import Tensor
 from regionloss.errors import InputError, expected
 from regionloss.limits import number_of
 from regionloss.regions import geometry
+from regionloss.regions import quads as shapes
+from regionloss.regions.fields import check_values
 from regionloss.regions.geometry import Draws
-from regionloss.regions.regions import Regions, check_values
+from regionloss.regions.regions import Regions
+
+#: Fields that an image's regions may lack: NaN in a batch where others have them.
+UNKNOWN = ("keypoints", "quads", "scores")
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,8 @@ class RegionFilter:
     """Which regions of a kind are worth a crop.
 
     Args:
-        min_side: Shortest side of the visible box, pixels.
-        min_visible: Least share of the box, and of its known keypoints, that lies in the image.
+        min_side: Shortest side of the visible box, and of the quadrilateral in it, pixels.
+        min_visible: Least share of the quadrilateral or box, and of its known keypoints, that lies in the image.
         need_keypoints: Whether every keypoint must be known, and no two of them coincide.
         per_image: Most regions that an image keeps.
         per_batch: Most regions in a batch.
@@ -166,18 +171,18 @@ def together(per_image: Sequence[Regions | None], kind: str) -> Regions:
         image_index=torch.cat([torch.full((len(regions),), i, dtype=torch.int64) for i, regions in found]),
         image_size=parts[0].image_size,
         num_images=len(per_image),
-        keypoints=rows_of([regions.keypoints for regions in parts], counts),
-        scores=rows_of([regions.scores for regions in parts], counts),
+        **{name: rows_of([getattr(regions, name) for regions in parts], counts) for name in UNKNOWN},
         valid=None if all(r.valid is None for r in parts) else torch.cat([valid_of(regions) for regions in parts]),
         texts=joined_texts(parts),
+        weights=rows_of([regions.weights for regions in parts], counts, missing=1.0),
         annotated=annotated,
     )
     check_values(joined)
     return joined
 
 
-def rows_of(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | None:
-    """Return rows of all images; NaN for those of an image that has none, None where no image has any."""
+def rows_of(parts: Sequence[Tensor | None], counts: Sequence[int], missing: float = torch.nan) -> Tensor | None:
+    """Return rows of all images; `missing` for those of an image that has none, None where no image has any."""
     example = next((part for part in parts if part is not None), None)
     if example is None:
         return None
@@ -185,7 +190,7 @@ def rows_of(parts: Sequence[Tensor | None], counts: Sequence[int]) -> Tensor | N
     for part in parts:
         if part is not None and part.shape[1:] != shape:
             raise InputError(expected("collate", f"{shape[0]} keypoints a region, as in others", str(part.shape[1])))
-    rows = [example.new_full((n, *shape), torch.nan) if p is None else p for p, n in zip(parts, counts, strict=True)]
+    rows = [example.new_full((n, *shape), missing) if p is None else p for p, n in zip(parts, counts, strict=True)]
     return torch.cat(rows)
 
 
@@ -206,12 +211,11 @@ def keep(regions: Regions, rules: RegionFilter, dropped: Counter[str], generator
     height, width = regions.image_size
     limits = regions.boxes.new_tensor([width, height])
     clipped = torch.cat([regions.boxes[:, :2].clamp(min=0), torch.minimum(regions.boxes[:, 2:], limits)], 1)
-    visible = torch.minimum(
-        regions.areas / (regions.boxes[:, 2:] - regions.boxes[:, :2]).prod(1), keypoints_inside(regions)
-    )
+    whole, shortest = own_extent(regions)
+    visible = torch.minimum(regions.areas / whole, keypoints_inside(regions))
     reasons = {
         "hidden": visible < rules.min_visible,
-        "small": (clipped[:, 2:] - clipped[:, :2]).amin(1) < rules.min_side,
+        "small": torch.minimum((clipped[:, 2:] - clipped[:, :2]).amin(1), shortest) < rules.min_side,
         "keypoints": ~usable_keypoints(regions) if rules.need_keypoints else torch.zeros(len(regions)).bool(),
     }
     gone = torch.zeros(len(regions), dtype=torch.bool)
@@ -232,6 +236,16 @@ def counted(before: Regions, after: Regions, reason: str, dropped: Counter[str])
     """Return `after`, having counted what it lacks."""
     dropped[f"{before.kind}/{reason}"] += len(before) - len(after)
     return after
+
+
+def own_extent(regions: Regions) -> tuple[Tensor, Tensor]:
+    """Return (R,) areas and shortest sides of quadrilaterals, or of boxes where there is none, clipped to nothing."""
+    size = regions.boxes[:, 2:] - regions.boxes[:, :2]
+    if regions.quads is None:
+        return size.prod(1), size.amin(1)
+    askew = shapes.known(regions.quads)
+    areas = torch.where(askew, shapes.areas(regions.quads), size.prod(1))
+    return areas, torch.where(askew, shapes.sides(regions.quads).amin(1), size.amin(1))
 
 
 def keypoints_inside(regions: Regions) -> Tensor:

@@ -26,19 +26,28 @@ def crop(regions: Regions, window: tuple[int, int, int, int]) -> Regions:
     boxes = regions.boxes - regions.boxes.new_tensor([left, top, left, top])
     inside = (boxes[:, 2:] > 0).all(1) & (boxes[:, 0] < width) & (boxes[:, 1] < height)
     kept = regions.select(inside)
-    points = None if kept.keypoints is None else kept.keypoints - kept.keypoints.new_tensor([left, top])
-    return kept.changed(boxes=boxes[inside], keypoints=points, image_size=(height, width))
+    corner = boxes.new_tensor([left, top])
+    points = {name: value - corner for name, value in places(kept).items()}
+    return kept.changed(boxes=boxes[inside], image_size=(height, width), **points)
 
 
 def resize(regions: Regions, size: tuple[int, int]) -> Regions:
     """Return the regions of images resized to `size` (height, width), pixels."""
     scale = regions.boxes.new_tensor([size[1] / regions.image_size[1], size[0] / regions.image_size[0]])
-    points = None if regions.keypoints is None else regions.keypoints * scale
-    return regions.changed(boxes=regions.boxes * scale.repeat(2), keypoints=points, image_size=size)
+    points = {name: value * scale for name, value in places(regions).items()}
+    return regions.changed(boxes=regions.boxes * scale.repeat(2), image_size=size, **points)
+
+
+def places(regions: Regions) -> dict[str, Tensor]:
+    """Return what a region has of points (R, K, 2), by field."""
+    found = {"keypoints": regions.keypoints, "quads": regions.quads}
+    return {name: points for name, points in found.items() if points is not None}
 
 
 def hflip(regions: Regions, flip_pairs: Sequence[tuple[int, int]] | None = None) -> Regions:
     """Return the regions of images mirrored left to right.
+
+    Corners of a quadrilateral are named as what is seen then: the upper left one was the upper right one.
 
     Args:
         regions: Regions of the images before.
@@ -56,11 +65,12 @@ def hflip(regions: Regions, flip_pairs: Sequence[tuple[int, int]] | None = None)
             advice = f"See regionloss.hooks.catalogue.catalogue().region_kind('{regions.kind}').flip_pairs."
             raise InputError(expected("hflip", "flip_pairs, as the regions have keypoints", "none", advice))
         points = mirrored(points, width, flip_pairs)
-    return regions.changed(boxes=boxes, keypoints=points)
+    quads = None if regions.quads is None else mirrored(regions.quads, width, ((0, 1), (2, 3)))
+    return regions.changed(boxes=boxes, keypoints=points, quads=quads)
 
 
 def mirrored(points: Tensor, width: int, flip_pairs: Sequence[tuple[int, int]]) -> Tensor:
-    """Return keypoints (R, K, 2) in a mirrored image, left and right ones swapped."""
+    """Return points (R, K, 2) in a mirrored image, left and right ones swapped."""
     order = list(range(points.shape[1]))
     for left, right in flip_pairs:
         order[left], order[right] = right, left

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from regionloss.regions import quads as shapes
+
 FEWEST_SLOTS = 4  # an image with a few more regions than the others does not make the grid wider for all
 
 
@@ -28,6 +30,8 @@ class Layout:
         side: (R,) longest side of each box, pixels.
         max_spread: Largest spread of a region.
         max_side: Longest side of a box without keypoints.
+        bare: Whether a region may be without quadrilateral.
+        max_quad: Largest width, height, longer and shorter side of a quadrilateral; None where no region has one.
     """
 
     rows: Tensor | None
@@ -37,9 +41,18 @@ class Layout:
     side: Tensor
     max_spread: float
     max_side: float
+    bare: bool = True
+    max_quad: tuple[float, float, float, float] | None = None
 
     @classmethod
-    def of(cls, boxes: Tensor, image_index: Tensor, keypoints: Tensor | None, num_images: int | None) -> Layout:
+    def of(
+        cls,
+        boxes: Tensor,
+        image_index: Tensor,
+        keypoints: Tensor | None,
+        num_images: int | None,
+        quads: Tensor | None = None,
+    ) -> Layout:
         """Measure regions whose tensors are on a CPU."""
         spread, side = spreads(boxes, keypoints), (boxes[:, 2:] - boxes[:, :2]).amax(1)
         if len(boxes) == 0:
@@ -52,6 +65,7 @@ class Layout:
         rows = images.repeat_interleave(per_image)
         in_order = len(rows) == num_images and torch.equal(rows, torch.arange(num_images))
         bare = side[spread == 0]
+        askew = boxes.new_zeros(0, 2) if quads is None else shapes.sides(quads[shapes.known(quads)])
         return cls(
             None if in_order else rows,
             slots,
@@ -60,18 +74,26 @@ class Layout:
             side,
             float(spread.max()),
             float(bare.max()) if len(bare) else 0.0,
+            len(askew) < len(boxes),
+            longest(askew) if len(askew) else None,
         )
 
     @classmethod
     def unknown(
-        cls, boxes: Tensor, image_index: Tensor, keypoints: Tensor | None, image_size: tuple[int, int]
+        cls,
+        boxes: Tensor,
+        image_index: Tensor,
+        keypoints: Tensor | None,
+        image_size: tuple[int, int],
+        quads: Tensor | None = None,
     ) -> Layout:
         """Bound what cannot be read without waiting for the device: any image may hold all regions, of any size."""
-        slots, longest = len(boxes), float(max(image_size))
+        slots = len(boxes)
         slot = image_index * slots + rank_in_image(image_index)
         spread, side = spreads(boxes, keypoints), (boxes[:, 2:] - boxes[:, :2]).amax(1)
         farthest = 0.0 if keypoints is None else math.hypot(*image_size) / 2  # in opposite corners
-        return cls(None, slots, slot, spread, side, farthest, longest)
+        askew = None if quads is None else (math.hypot(*image_size),) * 4
+        return cls(None, slots, slot, spread, side, farthest, float(max(image_size)), True, askew)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Layout:
         """Return the layout with its tensors on another device; its numbers stay on the host."""
@@ -94,6 +116,12 @@ def rank_in_image(image_index: Tensor) -> Tensor:
     starts[1:] = ordered[1:] != ordered[:-1]
     first = torch.where(starts, position, 0).cummax(0).values if len(order) else position
     return torch.empty_like(position).scatter(0, order, position - first)
+
+
+def longest(sides: Tensor) -> tuple[float, float, float, float]:
+    """Return the largest width, height, longer and shorter side of quadrilaterals' sides (N, 2)."""
+    width, height = sides.amax(0).tolist()
+    return width, height, max(width, height), float(sides.amin(1).max())
 
 
 def spreads(boxes: Tensor, keypoints: Tensor | None) -> Tensor:

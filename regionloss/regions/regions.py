@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regionloss.errors import InputError, expected
+from regionloss.regions import quads as shapes
 from regionloss.regions.access import RegionAccess
+from regionloss.regions.fields import BLANK, blank, check_shapes, check_types, check_values
 from regionloss.regions.layout import Layout
-from regionloss.tensors import constants
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,11 +30,15 @@ class Regions(RegionAccess):
         valid: (R,) bool; a region that is not valid weighs zero, and its box is not looked at. None means all are.
         annotated: (B,) bool, whether a detector looked at the image at all; None means all were looked at.
         texts: Transcriptions of the R regions; or None.
+        quads: (R, 4, 2) float, x and y of four corners in pixels, clockwise from the upper left as read, NaN for a
+            region that is its box; or None. They may reach outside the image, as keypoints may.
+        weights: (R,) float, 0 or more, by which a term multiplies what its weighting says; or None.
         layout: Arrangement of the regions for sampling, known on the host; computed anew while the boxes are on a CPU.
 
     Raises:
         InputError: Wrong shapes; and, while the boxes are on a CPU, boxes that are empty, inverted, not finite or
-            outside the image, and an image index outside the batch.
+            outside the image, corners of no convex shape or in another order, an image index outside the batch, and
+            weights that are negative or not finite.
     """
 
     kind: str
@@ -47,6 +51,8 @@ class Regions(RegionAccess):
     valid: Tensor | None = None
     annotated: Tensor | None = None
     texts: tuple[str, ...] | None = None
+    quads: Tensor | None = None
+    weights: Tensor | None = None
     layout: Layout | None = None
 
     def __post_init__(self) -> None:
@@ -60,17 +66,16 @@ class Regions(RegionAccess):
 
     def _blank_invalid(self, valid: Tensor) -> None:
         # Whatever stood there, even NaN, must not reach a crop: zero times NaN is NaN in a gradient.
-        corner = constants((0, 0, 1, 1), self.boxes)
-        object.__setattr__(self, "boxes", torch.where(valid[:, None], self.boxes, corner))
-        if self.keypoints is not None:
-            blank = torch.where(valid[:, None, None], self.keypoints, torch.nan)
-            object.__setattr__(self, "keypoints", blank)
+        for name in ("boxes", "quads", "keypoints", "weights"):
+            if (value := getattr(self, name)) is not None:
+                shown = valid.view(-1, *[1] * (value.ndim - 1))
+                object.__setattr__(self, name, torch.where(shown, value, blank(name, value, len(value))))
 
     def _on_host(self) -> bool:
         return self.boxes.device.type == "cpu" and not torch.compiler.is_compiling()
 
     def _layout(self) -> Layout:
-        return Layout.of(self.boxes, self.image_index, self.keypoints, self.num_images)
+        return Layout.of(self.boxes, self.image_index, self.keypoints, self.num_images, self.quads)
 
     def __len__(self) -> int:
         return self.boxes.shape[0]
@@ -82,11 +87,14 @@ class Regions(RegionAccess):
 
     @property
     def areas(self) -> Tensor:
-        """(R,) area of each box clipped to the image, in square pixels."""
+        """(R,) area of each quadrilateral, or box where there is none, clipped to the image, in square pixels."""
         height, width = self.image_size
         x = self.boxes[:, 0::2].clamp(0, width)
         y = self.boxes[:, 1::2].clamp(0, height)
-        return (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0])
+        boxes = (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0])
+        if self.quads is None:
+            return boxes
+        return torch.where(shapes.known(self.quads), shapes.areas_inside(self.quads, self.image_size), boxes)
 
     @classmethod
     def empty(
@@ -112,10 +120,13 @@ class Regions(RegionAccess):
         keypoints: Tensor | None = None,
         scores: Tensor | None = None,
         texts: tuple[str, ...] | None = None,
+        quads: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> Regions:
         """Return the regions of one image, a batch of one; see the class."""
         index = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
-        return cls(kind, boxes, index, image_size, 1, keypoints=keypoints, scores=scores, texts=texts)
+        given = {"keypoints": keypoints, "scores": scores, "texts": texts, "quads": quads, "weights": weights}
+        return cls(kind, boxes, index, image_size, 1, **given)  # type: ignore[arg-type]  # of their fields
 
     @classmethod
     def trusted(cls, **values: Any) -> Regions:
@@ -131,7 +142,7 @@ class Regions(RegionAccess):
     def changed(self, **values: Any) -> Regions:
         """Return these regions with other values, `trusted`; `dataclasses.replace` checks and lays out."""
         kept = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Regions.trusted(**kept | {"layout": None} | values)
+        return Regions.trusted(**{**kept, "layout": None, **values})
 
     def laid_out(self) -> Regions:
         """Return these regions with their layout, as far as it is known on the host."""
@@ -143,11 +154,12 @@ class Regions(RegionAccess):
         Args:
             device: Device to copy the tensors to.
             non_blocking: Whether not to wait for copies from pinned memory, as in `Tensor.to`.
-            dtype: Precision of boxes, keypoints and scores; None keeps it.
+            dtype: Precision of boxes, quadrilaterals, keypoints and scores; None keeps it.
         """
         moved = {name: value.to(device, non_blocking=non_blocking) for name, value in self.laid_out()._parts().items()}
         if dtype is not None:
-            moved |= {n: v.to(dtype) for n, v in moved.items() if isinstance(v, Tensor) and v.is_floating_point()}
+            kept = {n: v for n, v in moved.items() if isinstance(v, Tensor) and v.is_floating_point()}
+            moved.update({n: v.to(dtype) for n, v in kept.items()})
         return self.changed(**moved)
 
     def pin_memory(self) -> Regions:
@@ -156,15 +168,13 @@ class Regions(RegionAccess):
 
     def _parts(self) -> dict[str, Tensor | Layout]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor | Layout)}
+        return {name: value for name, value in values.items() if isinstance(value, (Tensor, Layout))}
 
     def select(self, index: Tensor) -> Regions:
         """Return the regions that a mask (R,) bool or an index (N,) int64 names, in that order."""
         positions = index.nonzero().flatten() if index.dtype == torch.bool else index
         rows: dict[str, Any] = {
-            name: value[positions]
-            for name in ("boxes", "image_index", "keypoints", "scores", "valid")
-            if (value := getattr(self, name)) is not None
+            name: value[positions] for name in ("image_index", *BLANK) if (value := getattr(self, name)) is not None
         }
         texts = None if self.texts is None else tuple(self.texts[i] for i in positions.tolist())
         return self.changed(**rows, texts=texts)
@@ -183,95 +193,15 @@ class Regions(RegionAccess):
         missing = next((n for n in counts if n >= len(self)), len(self)) - len(self)
         if missing == 0:
             return self
-        pad = {"boxes": self.boxes.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(missing, 4)}
         cycle = torch.arange(missing, device=self.device) % max(len(self), 1)
-        pad["image_index"] = self.image_index[cycle] if len(self) else cycle
-        pad["valid"] = torch.zeros(missing, dtype=torch.bool, device=self.device)
-        if self.keypoints is not None:
-            pad["keypoints"] = self.keypoints.new_full((missing, *self.keypoints.shape[1:]), torch.nan)
-        if self.scores is not None:
-            pad["scores"] = self.scores.new_zeros(missing)
-        whole = {"valid": torch.ones(len(self), dtype=torch.bool, device=self.device)} if self.valid is None else {}
-        rows: dict[str, Any] = {
-            name: torch.cat([whole.get(name, getattr(self, name)), more]) for name, more in pad.items()
-        }
+        images = self.image_index[cycle] if len(self) else cycle
+        rows: dict[str, Any] = {"image_index": torch.cat([self.image_index, images])}
+        whole = torch.ones(len(self), dtype=torch.bool, device=self.device) if self.valid is None else self.valid
+        for name in BLANK:
+            if (value := whole if name == "valid" else getattr(self, name)) is not None:
+                rows[name] = torch.cat([value, blank(name, value, missing)])
         texts = None if self.texts is None else (*self.texts, *[""] * missing)
         return self.changed(**rows, texts=texts)
-
-
-def check_types(regions: Regions) -> None:
-    """Raise InputError for fields that are not tensors, and sizes that are not whole numbers."""
-    needed = ("boxes", "image_index")
-    for name in (*needed, "keypoints", "scores", "valid", "annotated"):
-        value = getattr(regions, name)
-        if not isinstance(value, Tensor) and not (value is None and name not in needed):
-            advice = f"Convert: torch.as_tensor({name})."
-            raise InputError(expected(name, "a tensor", type(value).__name__, advice))
-        if value is not None and (value.layout != torch.strided or value.device != regions.boxes.device):
-            wanted = f"a dense tensor on {regions.boxes.device}, where the boxes are"
-            raise InputError(expected(name, wanted, f"{value.layout} on {value.device}"))
-    if not isinstance(regions.kind, str) or not regions.kind:
-        raise InputError(expected("kind", "a name such as 'text'", repr(regions.kind)))
-    size = regions.image_size
-    if not isinstance(size, tuple | list | torch.Size) or len(size) != 2 or not all(isinstance(n, int) for n in size):
-        raise InputError(expected("image_size", "(H, W) in pixels", str(size)))
-    if regions.texts is not None and not isinstance(regions.texts, tuple | list):
-        got = f"one string, {regions.texts!r}" if isinstance(regions.texts, str) else type(regions.texts).__name__
-        raise InputError(expected("texts", "a tuple of strings", got))
-    if not (regions.num_images is None or isinstance(regions.num_images, int)):
-        raise InputError(expected("num_images", "a whole number or None", repr(regions.num_images)[:60]))
-
-
-def check_shapes(regions: Regions) -> None:
-    """Raise InputError where the shapes of a `Regions` do not fit one another. Reads no values."""
-    boxes = regions.boxes
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or not boxes.is_floating_point():
-        raise InputError(expected("boxes", "a float tensor (R, 4)", f"{boxes.dtype} {tuple(boxes.shape)}"))
-    count = len(boxes)
-    if regions.image_index.shape != (count,) or regions.image_index.dtype != torch.int64:
-        got = f"{regions.image_index.dtype} {tuple(regions.image_index.shape)}"
-        raise InputError(expected("image_index", f"int64 ({count},)", got))
-    keypoints = regions.keypoints
-    if keypoints is not None and (keypoints.ndim != 3 or keypoints.shape[0] != count or keypoints.shape[2] != 2):
-        raise InputError(expected("keypoints", f"({count}, K, 2)", str(tuple(keypoints.shape))))
-    if keypoints is not None and not keypoints.is_floating_point():
-        raise InputError(expected("keypoints", "floating point numbers", str(keypoints.dtype)))
-    for name in ("scores", "valid"):
-        value = getattr(regions, name)
-        if value is not None and value.shape != (count,):
-            raise InputError(expected(name, f"({count},)", str(tuple(value.shape))))
-    if regions.valid is not None and regions.valid.dtype != torch.bool:
-        raise InputError(expected("valid", "bool", str(regions.valid.dtype)))
-    if regions.texts is not None and len(regions.texts) != count:
-        raise InputError(expected("texts", f"{count} of them", str(len(regions.texts))))
-    flags = regions.annotated
-    if flags is not None and (flags.ndim != 1 or regions.num_images not in (None, len(flags))):
-        raise InputError(expected("annotated", f"({regions.num_images or 'B'},)", str(tuple(flags.shape))))
-    if min(regions.image_size) < 1:
-        raise InputError(expected("image_size", "(H, W) in pixels", str(regions.image_size)))
-
-
-def check_values(regions: Regions) -> None:
-    """Raise InputError for boxes that no crop can be cut from. Called while the boxes are on a CPU."""
-    if len(regions) == 0:
-        return
-    boxes, (height, width) = regions.boxes, regions.image_size
-    size = boxes[:, 2:] - boxes[:, :2]
-    outside = (boxes[:, 2:] <= 0).any(1) | (boxes[:, 0] >= width) | (boxes[:, 1] >= height)
-    problems = (
-        (~boxes.isfinite().all(1), "finite numbers", "Drop the region, or mask it with valid=False."),
-        ((size <= 0).any(1), "x1 < x2 and y1 < y2", "Boxes are x1, y1, x2, y2, not x, y, width, height."),
-        (outside, f"a box inside the image of {height} x {width} pixels", "Clip or drop it when collating."),
-    )
-    for mask, wanted, advice in problems:
-        if bool(mask.any()):
-            first = int(mask.nonzero()[0])
-            got = [round(v, 3) for v in boxes[first].tolist()]
-            raise InputError(expected(f"boxes[{first}] ({regions.kind})", wanted, str(got), advice))
-    low, high = int(regions.image_index.min()), int(regions.image_index.max())
-    if low < 0 or (regions.num_images is not None and high >= regions.num_images):
-        limit = "" if regions.num_images is None else f" to {regions.num_images - 1}"
-        raise InputError(expected(f"image_index ({regions.kind})", f"0{limit}", f"{low} to {high}"))
 
 
 # A batch that holds regions is loaded with weights_only=True, too.

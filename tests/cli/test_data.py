@@ -76,6 +76,14 @@ def test_numbers_are_whole(folder: Path) -> None:
     )  # fmt: skip
 
 
+def test_names_and_weights_of_terms_are_those_that_recipes_take(folder: Path) -> None:
+    from regionloss.hooks.catalogue import build_catalogue
+
+    rows = json.loads(run("components", "term", "--json").stdout)
+    wanted = [(term.canonical, term.weight) for term in build_catalogue([]).terms()]
+    assert [(row["name"], row["weight"]) for row in rows] == wanted
+
+
 def test_nothing_found_is_an_empty_list_and_a_head(folder: Path) -> None:
     words = ["detect", "image.png", "--detector", "given", "--option", "boxes=[]"]
     assert json.loads(run(*words, "--json").stdout) == []

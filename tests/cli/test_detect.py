@@ -126,6 +126,18 @@ def test_keypoints_and_scores_are_drawn() -> None:
     assert np.asarray(image).max() == 0, "the image itself is left alone"
 
 
+def test_corners_are_drawn_in_the_place_of_the_box() -> None:
+    import torch
+
+    quads = torch.tensor([[[20.5, 5.5], [40.5, 25.5], [30.5, 35.5], [10.5, 15.5]], [[torch.nan] * 2] * 4])
+    boxes = torch.tensor([[10.0, 5, 41, 36], [44, 2, 58, 20]])
+    regions = Regions("text", boxes, torch.tensor([0, 0]), (40, 60), 1, quads=quads)
+    picture = annotated(Image.new("RGB", (60, 40), "black"), regions, colour="white")
+    assert [picture.getpixel(at) for at in ((30, 15), (35, 30), (20, 25), (15, 10))] == [(255, 255, 255)] * 4
+    assert picture.getpixel((10, 5)) == picture.getpixel((40, 35)) == (0, 0, 0), "no box around it"
+    assert picture.getpixel((44, 2)) == (255, 255, 255), "but where there are no corners"
+
+
 def test_cells_of_a_sheet_do_not_overlap() -> None:
     pictures = [Image.new("RGB", (8, 4), colour) for colour in ("red", "lime", "blue")]
     page = sheet(pictures)

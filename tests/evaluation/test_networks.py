@@ -58,7 +58,7 @@ def test_packaged_networks_serve_where_nothing_is_said(weights) -> None:
     assert not found.problems
     told = general.about["frechet/mobilenet-v2"]
     assert isinstance(told, dict)
-    assert told["weights"]["logo/mobilenet-v2"].startswith("b0353104")
+    assert told["weights"]["core/mobilenet-v2"].startswith("b0353104")
 
 
 @pytest.mark.usefixtures("nothing_here")

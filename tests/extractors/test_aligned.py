@@ -6,7 +6,7 @@ import kornia
 import numpy as np
 import pytest
 import torch
-from skimage.transform import SimilarityTransform
+from skimage.transform import estimate_transform
 
 from regionloss import Regions
 from regionloss.extractors.similarity import fit_similarity
@@ -19,7 +19,7 @@ def test_similarity_equals_scikit_image() -> None:
     template = torch.tensor(TEMPLATE, dtype=torch.float64)
     matrix, offset = fit_similarity(points, template)
     for i in range(20):
-        reference = SimilarityTransform.from_estimate(points[i].numpy(), template.numpy()).params
+        reference = estimate_transform("similarity", points[i].numpy(), template.numpy()).params
         np.testing.assert_allclose(matrix[i].numpy(), reference[:2, :2], atol=1e-10)
         np.testing.assert_allclose(offset[i].numpy(), reference[:2, 2], atol=1e-8)
 

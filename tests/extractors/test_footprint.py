@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from skimage.transform import SimilarityTransform
+from skimage.transform import estimate_transform
 
 from regionloss import Regions, ResizeExtractor
 from tests.helpers import TEMPLATE, aligned, images
@@ -27,20 +27,18 @@ def crop(batch: torch.Tensor, points: np.ndarray) -> np.ndarray:
     return aligned()(batch, regions)[0].numpy()
 
 
-def by_scipy(image: np.ndarray, points: np.ndarray, reads: int = 16) -> np.ndarray:
-    """Bilinear reads by SciPy, 256 a pixel, over what its footprint spans beyond the pixel of one such read."""
-    back = SimilarityTransform.from_estimate(points, np.array(TEMPLATE)).inverse
-    share = max(back.scale - 1, 0) / back.scale
-    steps = ((np.arange(reads) + 0.5) / reads - 0.5) * share
-    centres = np.arange(20) + 0.5
-    along = (centres[:, None] + steps).ravel()
+def by_scipy(image: np.ndarray, points: np.ndarray, reads: int = 24) -> np.ndarray:
+    """The mean over a crop pixel's footprint, by 576 reads of the nearest pixel; enlarged, one bilinear read."""
+    back = estimate_transform("similarity", points, np.array(TEMPLATE)).inverse
+    order, reads = (1, 1) if back.scale <= 1 else (0, reads)
+    along = ((np.arange(20)[:, None]) + (np.arange(reads) + 0.5) / reads).ravel()
     y, x = np.meshgrid(along, along, indexing="ij")
     places = back(np.stack([x.ravel(), y.ravel()], 1))[:, ::-1].T - 0.5
-    read = [ndimage.map_coordinates(channel, places, order=1, mode="nearest") for channel in image]
+    read = [ndimage.map_coordinates(channel, places, order=order, mode="nearest") for channel in image]
     return np.stack(read).reshape(3, 20, reads, 20, reads).mean((2, 4))
 
 
-@pytest.mark.parametrize("shrink", [0.7, 1.3, 2.0, 3.2, 6.0, 8.0])
+@pytest.mark.parametrize("shrink", [0.7, 1.0, 1.2, 1.5, 2.0, 2.7, 3.2, 6.0, 8.0])
 @pytest.mark.parametrize("centre", [100.0, 30.0], ids=["inside", "across the border"])
 def test_noise_is_averaged_over_the_footprint(shrink: float, centre: float) -> None:
     """White noise, which differs from pixel to pixel: reads too few, too near or beside their place are others."""
@@ -49,13 +47,27 @@ def test_noise_is_averaged_over_the_footprint(shrink: float, centre: float) -> N
     assert np.sqrt(np.square(ours - theirs).mean() / np.square(theirs).mean()) < 0.1
 
 
+@pytest.mark.parametrize("shrink", [1.2, 1.5, 2.0, 2.7, 3.2, 5.0])
+@pytest.mark.parametrize("angle", [0.0, 0.4])
+def test_every_pixel_of_the_image_has_its_share_of_the_gradient(shrink: float, angle: float) -> None:
+    """Of the gradient of a crop's sum a pixel's share is the crop pixels' density, whose inverse is their area."""
+    batch = torch.zeros(1, 3, *SIZE, dtype=torch.float64, requires_grad=True)
+    points = torch.from_numpy(keypoints(shrink, angle)[None])
+    regions = Regions("face", torch.tensor([[10.0, 10, 190, 190]]), torch.tensor([0]), SIZE, keypoints=points)
+    aligned()(batch, regions).sum().backward()
+    half = int(4 * shrink)
+    shares = batch.grad[0, 0, 100 - half : 100 + half, 100 - half : 100 + half] * shrink**2
+    assert shares.mean() == pytest.approx(1, abs=0.05)
+    assert 0.6 < shares.min() < shares.max() < 1.5
+
+
 @pytest.mark.parametrize("shrink", [1.0, 1.3, 2.0, 3.2, 6.0, 7.0])
 def test_a_slope_is_read_where_the_transform_says(shrink: float) -> None:
     """Of an image that shows its own coordinates every mean is the coordinate of the pixel's centre, exactly."""
     y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) + 0.5 for n in SIZE), indexing="ij")
     points = keypoints(shrink)
     found = crop(torch.stack([x, y, x + y])[None], points)
-    back = SimilarityTransform.from_estimate(points, np.array(TEMPLATE)).inverse
+    back = estimate_transform("similarity", points, np.array(TEMPLATE)).inverse
     centres = np.stack(np.meshgrid(np.arange(20) + 0.5, np.arange(20) + 0.5), -1)
     expected = back(centres.reshape(-1, 2)).reshape(20, 20, 2)
     np.testing.assert_allclose(found[0], expected[..., 0], atol=1e-6)

@@ -51,6 +51,7 @@ WRONG_VALUES: dict[str, object] = {
     "str": 5,
     "int": "5",
     "bool": "yes",
+    "float": -1.0,
     "Sequence[str]": "abc",
     "Sequence[tuple[int, int]]": "ab",
     "Mapping[str, Mapping[str, object]] | None": {"extractor": 5},

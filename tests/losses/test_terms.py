@@ -221,9 +221,14 @@ def test_ranges_have_their_own_advice() -> None:
         ),
         (lambda: LossTerms({"text": text_loss()}), r"^terms\['text'\]: expected a Term, got RegionPerceptualLoss\."),
         (
-            lambda: LossTerms.from_names(["text"]),
-            r"^terms: expected a path, names of terms, or .*, got list\.",
+            lambda: LossTerms.from_names(3),
+            r"^terms: expected a path, names of terms, or .*, got int\.",
         ),
+        (
+            lambda: LossTerms.from_names(["text", "text"]),
+            r"^terms: expected names of terms, each once, got 'text' twice",
+        ),
+        (lambda: LossTerms.from_names([["text"]]), r"^terms: expected names of terms, each once, got \['text'\]"),
         (lambda: LossTerms.from_names({"text": float("nan")}), r"^terms: text: expected a finite weight"),
     ],
 )

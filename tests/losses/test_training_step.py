@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from regionloss import Regions
+from regionloss.compat.torch import REASONED
 from tests.helpers import CASES, TEMPLATE, images, loss_of, pair, text_loss, text_regions
 
 BOTH = pytest.mark.parametrize("kind", list(CASES))
@@ -22,7 +23,7 @@ def test_torch_compile_gives_the_same_numbers(kind: str) -> None:
     reconstruction, target = pair(dtype=torch.float32)
     loss, regions = loss_of(kind), CASES[kind][1].padded((8,))
     value = loss(reconstruction, target, regions)
-    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=REASONED)  # torch 2.6 breaks graphs at autocast
     torch.testing.assert_close(compiled(reconstruction, target, regions), value)
     ours = torch.autograd.grad(compiled(reconstruction, target, regions), reconstruction)[0]
     torch.testing.assert_close(ours, torch.autograd.grad(value, reconstruction)[0], atol=1e-6, rtol=1e-4)

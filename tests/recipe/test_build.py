@@ -75,7 +75,7 @@ WEIGHTS = {"core/region-lpips": 0.5, "region-st-lpips": 1.0}
 
 @pytest.mark.parametrize(
     "terms",
-    [" core/region-lpips = 0.5, region-st-lpips", WEIGHTS, "terms.yaml", Path("terms.yaml"), "whole.yaml"],
+    [" core/region-lpips = 0.5, region-st-lpips = 1", WEIGHTS, "terms.yaml", Path("terms.yaml"), "whole.yaml"],
     ids=["names", "weights by name", "file", "path", "recipe"],
 )
 def test_one_door_takes_a_file_names_or_weights_by_name(
@@ -98,7 +98,7 @@ def test_one_door_takes_a_file_names_or_weights_by_name(
     [
         ("region-lpips=1,region-lpips=2", {}, r"^terms: expected each term once, got 'region-lpips' twice in"),
         ("region-lpips=much", {}, r"^terms: region-lpips: expected a finite weight of at least 0, got 'much'\."),
-        ({"region-lpips": None}, {}, r"^terms: region-lpips: expected a finite weight of at least 0, got None\."),
+        ({"region-lpips": "1"}, {}, r"^terms: region-lpips: expected a finite weight of at least 0, got '1'\."),
         ({3: 1.0}, {}, r"^terms: expected weights by name, such as .*, got 3\."),
         ("", {}, r"^terms: expected a file of terms, a recipe, or names of terms, got ''\."),
         ("region-lpips", {"overrides": ["seed=1"]}, r"^overrides: expected none beside names of terms, got"),

@@ -47,7 +47,7 @@ def test_seven_planted_mistakes_give_seven_lines(folder: Path) -> None:
         "Known: plugins, seed, terms, trainer, version.",
         "seven.yaml:6: terms.word.use: no term is named 'tinny'. Did you mean 'tiny'? "
         "Known: region-lpips, region-st-lpips, tiny, word.",
-        'seven.yaml:10: terms.other.weight: expected a number, got "heavy".',
+        'seven.yaml:10: terms.other.weight: expected a number or a mapping, got "heavy".',
         "seven.yaml:11: terms.other.extractor.options.sise: expected a known key, got 'sise'. Did you mean 'size'? "
         "Known: size.",
         "seven.yaml:12: terms.other.weighting.name: no weighting is named 'aria'. Did you mean 'area'? "
@@ -66,7 +66,11 @@ def test_seven_planted_mistakes_give_seven_lines(folder: Path) -> None:
         ("seed: 7", "seed: -1", "recipe.yaml:2: seed: expected a number greater than or equal to 0, got -1."),
         ("seed: 7", "seed: 7\nseed: 8", "recipe.yaml:3: seed: expected each key once, got 'seed' again."),
         ("weight: 5e-1", "weight: -1", "recipe.yaml:7: terms.word.weight: expected a number greater than or equal"),
-        ("weight: 5e-1", "weight: .nan", "recipe.yaml:7: terms.word.weight: expected a finite number, got NaN."),
+        (
+            "weight: 5e-1",
+            "weight: .nan",
+            "recipe.yaml:7: terms.word.weight: expected a finite number or a mapping",
+        ),
         ("name: record", "name: recrod", "recipe.yaml:10: trainer.name: no trainer is named 'recrod'. Did you mean"),
         ("    use: tiny\n", "", "recipe.yaml:5: terms.word.use: expected a value, got none."),
         ("./tiny.py", "./tny.py", "recipe.yaml:3: plugins.0: tny: there is no file"),

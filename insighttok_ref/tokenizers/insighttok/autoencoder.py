@@ -1,22 +1,29 @@
-"""Tokenizer files as autoencoders: what `regionloss evaluate` asks of one."""
+"""Tokenizer files as autoencoders: what `regionloss evaluate` asks of one, and what trains and writes it back."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
+from insighttok_ref.tokenizers.insighttok.checkpoints import Found, read_tokenizer, save_tokenizer
 from insighttok_ref.tokenizers.insighttok.codes import Codes
 from insighttok_ref.tokenizers.insighttok.folders import file_of
-from regionloss.autoencoders import Output
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+from regionloss.autoencoders import Encoded, TrainableAutoencoder
 from regionloss.data.shards import is_image
-from regionloss.errors import RegionLossError
+from regionloss.disk import whole
+from regionloss.errors import InputError, NotFiniteError, RegionLossError, expected
 from regionloss.weights import sha256_of
 
+OURS = "tokenizer.safetensors"
+#: The entry under which the published code of each kind looks for its weights.
+ENTRIES = {"official": "model", "llamagen": "model", "taming": "state_dict"}
 
-class TokenizerFile:
+
+class TokenizerFile(TrainableAutoencoder):
     """Ours, the published InsightTok's, a VQGAN of taming-transformers or of LlamaGen.
 
     Args:
@@ -29,12 +36,15 @@ class TokenizerFile:
         WeightsError: The file is broken, or holds something else.
     """
 
+    asked_last = True
+
     def __init__(self, path: Path, device: torch.device, trust: bool = False, codebook: Codes | None = None) -> None:
-        found = read_tokenizer(path, trust=trust, codebook=codebook)
-        self.model, self.device = found.model.to(device).eval(), device
+        self.found = read_tokenizer(path, trust=trust, codebook=codebook)
+        self.model, self.file = self.found.model.to(device).eval().requires_grad_(False), file_of(path)
+        self.module: nn.Module = self.model
         self.multiple, self.codebook_size = self.model.downsampling, len(self.model.codebook)
-        self.weights_sha256 = sha256_of(file_of(path))
-        self.facts: dict[str, object] = {"kind": found.kind, "notes": list(found.notes)}
+        self.weights_sha256 = sha256_of(self.file)
+        self.facts: dict[str, object] = {"kind": self.found.kind, "notes": list(self.found.notes)}
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
@@ -44,8 +54,69 @@ class TokenizerFile:
         except RegionLossError:
             return False
 
-    @torch.no_grad()
-    def reconstruct(self, images: Tensor) -> Output:
-        """Return the images (B, 3, H, W) in [-1, 1] as they come back, on the CPU, with the ids of their codes."""
-        found = self.model(images.to(self.device))
-        return Output(found.reconstruction.float().cpu(), found.ids.cpu())
+    def encode(self, images: Tensor) -> Encoded:
+        """Return the vectors (B, d, h, w) of the codes, and their ids (B, h * w), of images (B, 3, H, W) in [-1, 1]."""
+        if not isinstance(self.model, InsightTokenizer):  # of a plugin: its ids are all that it tells
+            ids = self.model.encode(images)
+            return Encoded(ids.view(len(images), *self.model.grid((images.shape[2], images.shape[3]))), ids)
+        vectors, _, ids = self.model.quantize(self.model.latents(images))
+        return Encoded(vectors, ids)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return images (B, 3, H, W), not clamped, of the vectors that `encode` gives."""
+        if isinstance(self.model, InsightTokenizer):
+            return self.model.decode_latents(latents)
+        return self.model.decode(latents.flatten(1), (latents.shape[1], latents.shape[2]))
+
+    @property
+    def last_layer(self) -> nn.Parameter:
+        """The weight of the decoder's last layer."""
+        weight = self.model.last_layer
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
+    def save(self, path: Path) -> Path:
+        """Write our own file, and beside it one under the published names, as the code of its kind loads it.
+
+        Args:
+            path: A folder, made where it is absent; what else is in it stays. Each file is complete or not there.
+
+        Returns:
+            The file under the published names; ours where it was one of ours.
+
+        Raises:
+            InputError: The folder is that of the file, or the model no longer has the weights that were read.
+            NotFiniteError: A weight is NaN or infinite, or would be in the file's precision.
+            DiskError: The disk takes nothing.
+        """
+        if path.resolve() == self.file.resolve().parent:
+            got = "the one that was read"
+            raise InputError(expected(str(path), "another folder than that of the file", got, "Name another one."))
+        tensors = as_stored(self.found)
+        save_tokenizer(self.model, path / OURS)
+        if self.found.kind not in ENTRIES:
+            return path / OURS
+        name = self.file.name if self.file.name != OURS else "published.safetensors"
+        with whole(path / name) as temporary:
+            if self.file.suffix == ".safetensors":
+                save_file(tensors, temporary, metadata={"format": "pt"})
+            else:
+                torch.save({ENTRIES[self.found.kind]: tensors}, temporary)
+        return path / name
+
+
+def as_stored(found: Found) -> dict[str, Tensor]:
+    """Return the tensors of a model under the names of its file, in their precision there, on the CPU."""
+    held, tensors = found.model.state_dict(), {}
+    missing = found.stored.keys() - held.keys()
+    if missing:
+        advice = "Merge adapters into the weights, and unwrap the module, before it is saved."
+        raise InputError(
+            expected("the tokenizer", "the weights that were read", f"none named '{min(missing)}'", advice)
+        )
+    for name, (other, dtype) in found.stored.items():
+        tensor = held[name].detach().to("cpu", dtype).contiguous()
+        if not bool(torch.isfinite(tensor).all()):
+            raise NotFiniteError(expected(f"weight '{other}'", f"finite numbers in {dtype}", "NaN or infinite ones"))
+        tensors[other] = tensor
+    return tensors

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from insighttok_ref.tokenizers.insighttok.norm_silu import norm_silu
+
 
 def group_norm(channels: int, groups: int) -> nn.GroupNorm:
     """Return the group norm of all blocks: affine, eps 1e-6."""
@@ -31,8 +33,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in, h, w) to (B, out, h, w)."""
-        h: Tensor = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
+        h: Tensor = self.conv1(norm_silu(x, self.norm1))
+        h = self.conv2(self.dropout(norm_silu(h, self.norm2)))
         return h + (x if self.nin_shortcut is None else self.nin_shortcut(x))
 
 

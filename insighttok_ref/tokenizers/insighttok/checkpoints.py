@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -40,13 +41,14 @@ Layout = Literal["ours", "official", "safetensors"]
 
 
 class Found(NamedTuple):
-    """A tokenizer that was read: the model, the kind of its file, what the file lacked and was filled in, and
-    sentences on what was taken where the file leaves a choice."""
+    """A tokenizer that was read: the model, the kind of its file, what the file lacked and was filled in, sentences
+    on what was taken where the file leaves a choice, and name and precision in the file of each tensor of the model."""
 
     model: Tokenizer
     kind: str
     filled: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    stored: Mapping[str, tuple[str, torch.dtype]] = MappingProxyType({})
 
 
 def save_tokenizer(model: Tokenizer, path: Path, layout: Layout = "ours") -> None:
@@ -169,12 +171,14 @@ def _found(
         model = _build(config, tensors, where)
         if codebook not in (None, model.quantize.described()):
             raise WeightsError(expected(where, f"codes that are {codebook}", "others, as its configuration says"))
-        return Found(model, seen, ())
+        return Found(model, seen, (), stored={name: (name, value.dtype) for name, value in tensors.items()})
+    names = renamed({name: name for name in tensors}, seen)
+    stored = {name: (other, tensors[other].dtype) for name, other in names.items()}
     tensors = renamed(tensors, seen)
     normalised, told = choose(codebook, tensors, seen, loaded, where)
     config = configuration(tensors, seen, where, normalised)
     tensors, added = filled(tensors, config, seen)
-    return Found(_build(config, tensors, where), seen, added, (told,) if told else ())
+    return Found(_build(config, tensors, where), seen, added, (told,) if told else (), stored)
 
 
 def _own_config(loaded: Any) -> dict[str, Any] | None:

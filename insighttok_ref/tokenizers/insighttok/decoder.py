@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insighttok_ref.tokenizers.insighttok.blocks import Architecture, group_norm, maybe_checkpointed, upsample
+from insighttok_ref.tokenizers.insighttok.norm_silu import norm_silu
 
 
 class Decoder(nn.Module):
@@ -40,5 +40,5 @@ class Decoder(nn.Module):
         h = maybe_checkpointed(self.mid, self.conv_in(z), self.checkpointing)
         for level in reversed(self.up):
             h = level.get_submodule("upsample")(maybe_checkpointed(level, h, self.checkpointing))
-        images: Tensor = self.conv_out(F.silu(self.norm_out(h)))
+        images: Tensor = self.conv_out(norm_silu(h, self.norm_out))
         return images

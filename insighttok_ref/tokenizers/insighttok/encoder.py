@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from insighttok_ref.tokenizers.insighttok.blocks import Architecture, downsample, group_norm, maybe_checkpointed
+from insighttok_ref.tokenizers.insighttok.norm_silu import norm_silu
 
 
 class Encoder(nn.Module):
@@ -39,5 +39,5 @@ class Encoder(nn.Module):
         for level in self.down:
             h = level.get_submodule("downsample")(maybe_checkpointed(level, h, self.checkpointing))
         h = maybe_checkpointed(self.mid, h, self.checkpointing)
-        latents: Tensor = self.conv_out(F.silu(self.norm_out(h)))
+        latents: Tensor = self.conv_out(norm_silu(h, self.norm_out))
         return latents

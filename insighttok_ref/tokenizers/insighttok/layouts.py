@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from insighttok_ref.quantizers.ema import USAGE_WINDOW
 from regionloss.errors import WeightsError, expected
 
 Tensors = dict[str, Tensor]
+T = TypeVar("T")
 
 KINDS = ("ours", "official", "taming", "llamagen")
 #: Of every group norm of the published models; no shape tells it.
@@ -36,7 +37,7 @@ def kind_of(tensors: Mapping[str, Tensor]) -> str | None:
     return "official" if set(AVERAGED) & tensors.keys() else "taming"
 
 
-def renamed(tensors: Tensors, kind: str) -> Tensors:
+def renamed(tensors: Mapping[str, T], kind: str) -> dict[str, T]:
     """Return the tensors of the tokenizer under the names of the published InsightTok checkpoint.
 
     Sources: taming-transformers (CompVis), `taming/modules/diffusionmodules/model.py`; LlamaGen
@@ -51,7 +52,7 @@ def renamed(tensors: Tensors, kind: str) -> Tensors:
             for name, value in tensors.items()
         }
     if kind != "llamagen":
-        return tensors
+        return dict(tensors)
     last = max((int(m[1]) for name in tensors if (m := re.match(r"decoder\.conv_blocks\.(\d+)\.", name))), default=0)
     return {_from_llamagen(name, last): value for name, value in tensors.items()}
 

@@ -11,6 +11,7 @@ from insighttok_ref.objective.gradient import gradients_at
 from insighttok_ref.objective.objective import Objective, with_absent
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from regionloss.data.batches import Batch
+from regionloss.losses import LAST_STEP
 
 
 def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, float]:
@@ -33,7 +34,8 @@ def gradient_norms(state: PartState, batches: Iterable[Batch]) -> dict[str, floa
             output = output._replace(reconstruction=output.reconstruction.float())
             values = {"objective": objective(output, images, regions).total}
             if terms is not None:
-                values |= terms(output.reconstruction, images, with_absent(regions, terms.kinds, images)).by_term
+                given = with_absent(regions, terms.kinds, images)
+                values |= terms(output.reconstruction, images, given, LAST_STEP).by_term
         for name, value in values.items():
             found.setdefault(name, []).append(gradients_at(value, model.last_layer)[0].norm())
     model.train(was_training)

@@ -138,8 +138,9 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
     record = {name: torch.stack(values).mean() for name, values in found.items()}
     lr = phase.lr * cosine(state.step, phase.steps, phase.warmup)
     record["gradient_norm"] = state.engine.step(lr)
-    if state.adversary_engine is not None and state.turn("learn_from"):
+    if state.adversary is not None and state.adversary_engine is not None and state.turn("learn_from"):
         record["discriminator_gradient_norm"] = state.adversary_engine.step(lr)
+        state.adversary.lecam.update()
     state.watch.note({name: record[name] for name in record if name.endswith("gradient_norm")}, state.run_step)
     state.model.quantize.update()
     if state.average is not None:

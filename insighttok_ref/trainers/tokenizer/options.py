@@ -24,6 +24,7 @@ from insighttok_ref.quantizers.ema import EMAQuantizer
 from insighttok_ref.schema import Strict
 from insighttok_ref.tokenizers.build import TOKENIZER, check_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
+from regionloss.recipe import TermWeight
 
 
 def options_of(target: Callable[..., Any], *without: str, **instead: Any) -> Any:
@@ -72,7 +73,7 @@ class Phase(Strict):
         data: Share of each of the recipe's sources, any scale; empty for the sources' own.
         terms: Names of the recipe's region terms that count; None for all.
         arms: Terms of each arm by its name, instead of `terms`: the phase is run once per arm, from the same weights.
-        term_weights: Weights of terms in this phase, instead of the recipe's.
+        term_weights: Weights of terms in this phase, instead of the recipe's; a schedule counts its steps.
         train: Parts of the tokenizer that learn.
     """
 
@@ -84,7 +85,7 @@ class Phase(Strict):
     data: Mapping[str, NonNegativeFloat] = {}
     terms: tuple[str, ...] | None = None
     arms: Mapping[Name, tuple[str, ...]] = {}
-    term_weights: Mapping[str, NonNegativeFloat] = {}
+    term_weights: Mapping[str, TermWeight] = {}
     train: tuple[Literal["encoder", "quantizer", "decoder"], ...] = ("encoder", "quantizer", "decoder")
 
     @field_validator("name")

@@ -36,6 +36,7 @@ from regionloss.data.batches import BatchSource, Share
 from regionloss.data.shards import write_whole
 from regionloss.disk import to_disk
 from regionloss.errors import InputError, WeightsError, expected
+from regionloss.losses import told
 from regionloss.pictures import sample_grid
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, agree, barrier
@@ -208,11 +209,11 @@ class Session:
         self.metrics.write({"part": part.name, "step": 0, **{f"gradient_at_start/{k}": v for k, v in norms.items()}})
         for name, weight in equal_weights(norms).items():
             used = part.phase.term_weights.get(name, self.terms[name].weight)
-            told = f"has weight {used:g}; equal gradients at {weight:.3g}"
+            said = f"has weight {told(used)}; equal gradients at {weight:.3g}"
             if used and not norms[name]:
                 kind = self.terms[name].kind
-                told = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches. Should there be some? {WHERE}"
-            self.progress.say(f"{part.name}: term '{name}' {told}")
+                said = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches. Should there be some? {WHERE}"
+            self.progress.say(f"{part.name}: term '{name}' {said}")
 
     def _after_step(self, state: PartState, record: dict[str, Tensor | float] | None) -> None:
         ends = state.step == state.part.phase.steps

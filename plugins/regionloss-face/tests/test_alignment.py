@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from regionloss_face.alignment import ARCFACE_POINTS, ARCFACE_TEMPLATE, DLIB_TEMPLATE
-from skimage.transform import SimilarityTransform
+from skimage.transform import estimate_transform
 
 from regionloss import Regions
 from regionloss.extractors.aligned import AlignedExtractor
@@ -36,7 +36,7 @@ def test_transform_equals_scikit_image() -> None:
     matrix, offset = AlignedExtractor(ARCFACE_TEMPLATE).to_image(regions(points, 256), torch.float64)
     corners = np.array([[0.0, 0], [111, 0], [0, 111], [111, 111]])
     for n, five in enumerate(points):
-        theirs = SimilarityTransform.from_estimate(five, np.array(ARCFACE_POINTS)).inverse(corners)
+        theirs = estimate_transform("similarity", five, np.array(ARCFACE_POINTS)).inverse(corners)
         ours = (corners + 0.5) @ matrix[n].numpy().T + offset[n].numpy() - 0.5
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
@@ -52,7 +52,7 @@ def test_crop_equals_opencv(scale: float) -> None:
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].double()
     crops = AlignedExtractor(ARCFACE_TEMPLATE, (112, 112), "black")(tensor, regions(points, 256))
     for five, crop in zip(points, crops, strict=True):
-        transform = SimilarityTransform.from_estimate(five, np.array(ARCFACE_POINTS)).params[:2]
+        transform = estimate_transform("similarity", five, np.array(ARCFACE_POINTS)).params[:2]
         theirs = cv2.warpAffine(image, transform, (112, 112), flags=cv2.INTER_LINEAR)
         # OpenCV rounds where it reads to 1/32 of a pixel.
         np.testing.assert_allclose(crop.permute(1, 2, 0).numpy(), theirs, atol=2e-3)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from regionloss_face.alignment import ARCFACE_POINTS, ARCFACE_TEMPLATE
 from regionloss_face.antelope import AntelopeJudge, norm_crops
-from skimage.transform import SimilarityTransform
+from skimage.transform import estimate_transform
 
 from regionloss import AlignedExtractor, Regions
 from regionloss.errors import InputError, WeightsError
@@ -36,7 +36,7 @@ def test_alignment_is_insightface_s(seed: int, photographs) -> None:
     cv2 = pytest.importorskip("cv2")
     photo = np.ascontiguousarray(photographs["astronaut"][:240, 100:340])
     points = landmarks(seed, 240)
-    matrix = SimilarityTransform.from_estimate(points, np.array(ARCFACE_POINTS)).params[:2]
+    matrix = estimate_transform("similarity", points, np.array(ARCFACE_POINTS)).params[:2]
     theirs = cv2.warpAffine(photo, matrix, (112, 112), borderValue=0.0).astype(float)
     image = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     keypoints = torch.tensor(points + 0.5)[None]  # this SDK counts from the first pixel's corner

@@ -32,6 +32,8 @@ def test_equals_dlib(backbone, cut, golden) -> None:
     for entry in golden["dlib"]:
         ours = backbone.embed(cut(**entry))[0]
         torch.testing.assert_close(ours, torch.tensor(entry["embedding"]), atol=1e-5, rtol=0)
+        head = backbone(cut(**entry), cut(**entry), ("embedding",))[0][-1][0]
+        torch.testing.assert_close(head, torch.tensor(entry["embedding"]), atol=1e-5, rtol=0)
 
 
 def test_tells_two_people_apart(backbone, pair, faces) -> None:

@@ -79,7 +79,10 @@ def test_levels_and_a_block_by_hand(random_file, backbone) -> None:
 
 
 def test_embedding(backbone) -> None:
-    assert backbone.network.embed(torch.zeros(2, 3, 112, 112)).shape == (2, 512)
+    crops = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    expected = backbone.network.embed(crops)
+    assert expected.shape == (2, 512)
+    assert torch.equal(backbone(crops, crops, ("embedding",))[0][-1], expected)
 
 
 def test_checkpoints_of_a_training_are_read(random_file, backbone, tmp_path) -> None:

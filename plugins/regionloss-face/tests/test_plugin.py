@@ -33,7 +33,7 @@ def test_components_name_registered_weights(kind: str, name: str) -> None:
 def test_face_stands_for_the_packaged_term() -> None:
     assert catalogue().term("face").canonical == "face/packaged"
     assert {term.name for term in catalogue().terms() if term.plugin == "face"} == {
-        "packaged", "arcface-ir-se50", "paper",
+        "packaged", "identity", "arcface-ir-se50", "paper",
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from regionloss_hands.alignment import HandExtractor, thumb_side
 from regionloss_hands.keypoints import TEMPLATE
-from skimage.transform import SimilarityTransform
+from skimage.transform import estimate_transform
 
 from regionloss import Regions
 from regionloss.errors import InputError
@@ -49,7 +49,7 @@ def test_transform_equals_scikit_image(both) -> None:
     corners = np.array([[0.0, 0], [224, 0], [0, 224], [224, 224]])
     for n, points in enumerate(both.keypoints.numpy()[:, PALM]):
         side = np.array([1.0 if n < 2 else -1.0, 1.0])
-        theirs = SimilarityTransform.from_estimate(points * side, np.array(TEMPLATE)).inverse(corners) * side
+        theirs = estimate_transform("similarity", points * side, np.array(TEMPLATE)).inverse(corners) * side
         np.testing.assert_allclose(corners @ matrix[n].numpy().T + offset[n].numpy(), theirs, atol=1e-6)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from regionloss_hands.keypoints import TEMPLATE
-from skimage.transform import SimilarityTransform
+from skimage.transform import estimate_transform
 from torch import Tensor
 
 import regionloss as rl
@@ -50,7 +50,7 @@ def by_hand(reconstruction: Tensor, target: Tensor, regions: rl.Regions) -> Tens
     for image, box, points in zip(regions.image_index, regions.boxes, regions.keypoints, strict=True):
         palm, left = points.numpy()[[0, 5, 9, 13, 17]], points[5, 0] < points[17, 0]  # drawn upright
         mirrored = palm if left else palm * [-1, 1] + [size, 0]
-        back = SimilarityTransform.from_estimate(mirrored, np.array(TEMPLATE)).inverse
+        back = estimate_transform("similarity", mirrored, np.array(TEMPLATE)).inverse
         read = torch.from_numpy(back(np.stack([x.ravel(), y.ravel()], 1)).reshape(1, 224, 224, 2))
         levels = []
         for batch in (reconstruction, target):

@@ -16,6 +16,7 @@ WHERE = {
     "english-g2": "crnn:CrnnEnglishG2",
     "nano-ocr": "nano_ocr:NanoOcr",
     "craft-mlt-25k": "craft_trunk:CraftFeatures",
+    "ppocr-v6-rec": "ppocr_features:PPOcrV6",
 }
 
 
@@ -95,7 +96,62 @@ class TestCraftTrunk(Backbone):
     file = "craft-mlt-25k"
 
 
-@pytest.mark.parametrize("file", WHERE)
+@pytest.mark.weights
+class TestPPOcrV6(Backbone):
+    file = "ppocr-v6-rec"
+
+    def test_sizes_of_crops(self) -> None:
+        from regionloss_text.ppocr_features import PPOcrV6
+
+        with pytest.raises(InputError, match=r"ppocr-v6\.size: expected 48 x 16 or wider, got 32 x 128\."):
+            PPOcrV6(size=(32, 128))
+        assert PPOcrV6(size=(48, 320))(torch.zeros(1, 3, 48, 320))[-1].shape == (1, 120, 1, 40)
+
+
+@pytest.mark.weights
+def test_ppocr_v6_is_its_onnx_network(weights) -> None:
+    """Its probabilities and its levels, against onnxruntime, on BGR as its own code gives it."""
+    file = weights("ppocr-v6-rec")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from regionloss_text.ppocr_features import PPOcrV6
+
+    from regionloss.backbones import read_onnx
+
+    session = onnxruntime.InferenceSession(file)
+    for size in ((48, 320), (48, 192), (48, 61)):
+        crops = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(size[1])) * 2 - 1
+        (wanted,) = session.run(None, {"x": crops.flip(1).numpy()})
+        (found,) = read_onnx(file)(crops.flip(1))
+        torch.testing.assert_close(found, torch.from_numpy(wanted), rtol=0, atol=1e-5)
+        *_, last = PPOcrV6(size=size)(crops)
+        weight, bias = (read_onnx(file).floats[f"_linear_8%2E{part}_0"] for part in "wb")
+        read = (last[:, :, 0].transpose(1, 2) @ weight + bias).softmax(2)
+        torch.testing.assert_close(read, torch.from_numpy(wanted), rtol=0, atol=1e-5)
+
+
+@pytest.mark.weights
+def test_no_judge_of_the_same_network_scores_what_was_trained_against_it(weights, tmp_path) -> None:
+    weights("ppocr-v6-rec")
+    from regionloss_text.judge import PPOcrJudge
+    from regionloss_text.page_judge import PPOcrPageJudge
+
+    from regionloss.evaluation.judges import loss_weights, refuse_loss_network
+    from regionloss.recipe.load import load_terms_file
+    from regionloss.recipe.resolved import resolved
+
+    file = tmp_path / "terms.yaml"
+    file.write_text("version: 1\nterms:\n  words: {use: text/ppocr-v6, weight: 1}\n")
+    against = loss_weights(resolved(load_terms_file(file)))
+    for judge in (PPOcrJudge(), PPOcrPageJudge()):
+        with pytest.raises(
+            InputError, match="expected a network that the loss is not computed with, got 'text/ppocr-v6"
+        ):
+            refuse_loss_network("ppocr", judge, against)
+    file.write_text("version: 1\nterms:\n  words: {use: text/packaged, weight: 1}\n")
+    refuse_loss_network("ppocr", PPOcrJudge(), loss_weights(resolved(load_terms_file(file))))
+
+
+@pytest.mark.parametrize("file", [file for file in WHERE if file != "ppocr-v6-rec"])  # its package is installed
 def test_missing_weights_say_how_to_get_them(file, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("REGIONLOSS_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match=f"weights '{file}' not found in .* Run 'regionloss weights fetch {file}'"):

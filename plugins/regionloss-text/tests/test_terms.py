@@ -28,7 +28,7 @@ def test_text_equals_a_plain_loop(weights, scenes) -> None:
     """Crop with `interpolate`, EasyOCR's grey, the network, eq. 4 to 6, region by region."""
     weights("english-g2")
     from regionloss_text.convolutions import ConvChain
-    from regionloss_text.crnn import CONVS, PREFIX
+    from regionloss_text.crnn_network import CONVS, PREFIX
 
     from regionloss.weights import load_state_dict
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,9 +21,9 @@ def lower_bytes(opened: Image.Image) -> Image.Image | None:
     None where nobody asks for them: an opened image has no such colours, or is a PNG file that has no transparent one.
     """
     file = getattr(opened, "fp", None)
-    tiles = [tile._replace(args=_of_other_byte(tile.args)) for tile in getattr(opened, "tile", ())]
+    tiles = [_with_other_byte(tile) for tile in getattr(opened, "tile", ())]
     asked = opened.format == "TIFF" or (opened.format == "PNG" and "transparency" in opened.info)
-    if not asked or file is None or not tiles or not all(tile.args for tile in tiles):
+    if not asked or file is None or not tiles or not all(tile[-1] for tile in tiles):
         return None
     place = file.tell()
     file.seek(0)
@@ -31,6 +32,12 @@ def lower_bytes(opened: Image.Image) -> Image.Image | None:
     lower.seek(opened.tell())
     lower.tile = tiles
     return lower
+
+
+def _with_other_byte(tile: Any) -> Any:
+    """Return a part of a file that is not decoded yet: before Pillow 11 it is a tuple without names."""
+    *before, args = tile
+    return getattr(tile, "_make", tuple)((*before, _of_other_byte(args)))
 
 
 def _of_other_byte(args: object) -> object:

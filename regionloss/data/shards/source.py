@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import tempfile
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from regionloss.data.shards.addresses import address
@@ -63,9 +66,9 @@ def is_folder_shard(path: str) -> bool:
     return not is_tar(path) and is_folder(path)
 
 
-def marks_of(folder: str) -> dict[str, str]:
-    """Return what tells that a file has changed, by key, of the images below a folder."""
-    names = [name for name in names_below(folder) if is_image(name)]
+def marks_of(folder: str, wanted: Callable[[str], bool] = is_image) -> dict[str, str]:
+    """Return what tells that a file has changed, by key, of the images below a folder, or of other files."""
+    names = [name for name in names_below(folder) if wanted(name)]
     if is_local(folder):
         marks = [mark_of_file(os.path.join(folder, name)) for name in names]
     else:
@@ -75,6 +78,17 @@ def marks_of(folder: str) -> dict[str, str]:
         known = ("size", "ETag", "etag", "mtime", "LastModified", "updated", "created")
         marks = ["-".join(str(found[n][fact]) for fact in known if found[n].get(fact) is not None) for n in names]
     return dict(zip(normal(list(map(printable, names))), marks, strict=True))
+
+
+def mark_of_shard(path: str) -> str:
+    """Return what tells that a shard, a tar file or a folder with all its files, has changed.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    if is_folder_shard(path):
+        return sha256(json.dumps(marks_of(path, lambda name: True), sort_keys=True).encode()).hexdigest()[:32]
+    return mark_of(path)
 
 
 def mark_of_file(path: str) -> str:

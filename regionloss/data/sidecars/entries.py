@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import torch
 
 from regionloss.data.sidecars.schema import FARTHEST, schema
 from regionloss.data.sidecars.sidecar import Row, scanned_kinds
+from regionloss.regions import quads as shapes
 from regionloss.regions.regions import Regions
 
 
@@ -44,15 +46,16 @@ def entries_of(found: Regions, detector: str, sizes: Sequence[tuple[int, int]]) 
     inside = torch.minimum(boxes.clamp(min=0), size.repeat(1, 2))
     kept = (inside[:, :2] < inside[:, 2:]).all(1)
     relative = (inside / size.repeat(1, 2)).tolist()
-    points = None
-    if found.keypoints is not None:
-        points = (found.keypoints.detach().cpu().double() / size[:, None]).flatten(1).tolist()
+    points, quads = (
+        None if given is None else (given.detach().cpu().double() / size[:, None]).flatten(1).tolist()
+        for given in (found.keypoints, found.quads)
+    )
     scores = None if found.scores is None else found.scores.tolist()
     for number in kept.nonzero().flatten().tolist():
         entry = {
             "kind": found.kind,
             "box": relative[number],
-            "quad": None,
+            "quad": None if quads is None or not all(map(math.isfinite, quads[number])) else quads[number],
             "keypoints": None if points is None else points[number],
             "score": 1.0 if scores is None else scores[number],
             "text": None if found.texts is None else found.texts[number],
@@ -102,6 +105,7 @@ class Rows:
         self.keypoints = {
             kind: padded(points, int(lengths[self.kinds == kind].max(initial=0))) for kind in set(self.kinds.tolist())
         }
+        self.quads = padded(entries.field("quad").cast(points.type), 8)
         low, high = self.boxes[:, :2], self.boxes[:, 2:]
         near = (np.abs(self.boxes) <= FARTHEST).all(1) & np.isfinite(self.scores)
         self.usable = near & (low < high).all(1) & (low < 1).all(1) & (high > 0).all(1)
@@ -134,6 +138,7 @@ class Rows:
         points, keypoints = self.keypoints.get(kind), None
         if points is not None and points.shape[1]:
             keypoints = torch.from_numpy(points[index].reshape(len(index), points.shape[1] // 2, 2) * scale)
+        quads = shapes.clockwise(torch.from_numpy(self.quads[index].reshape(-1, 4, 2) * scale))
         texts = tuple(self.texts[i] or "" for i in index)
         regions = Regions.trusted(
             kind=kind,
@@ -144,6 +149,7 @@ class Rows:
             keypoints=keypoints,
             scores=torch.from_numpy(self.scores[index]),
             texts=texts if any(texts) else None,
+            quads=quads if bool(shapes.known(quads).any()) else None,
         )
         return regions, len(mine) - len(index)
 

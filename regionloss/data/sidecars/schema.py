@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 FARTHEST = 1000.0
 
 
-def schema() -> pa.Schema:
-    """Return the Arrow schema of version 1."""
+def schema(stored: bool = False) -> pa.Schema:
+    """Return the Arrow schema of version 1.
+
+    Args:
+        stored: As files hold it: before 26, pyarrow does not read back lists of a fixed size that may be null.
+    """
     import pyarrow as pa
 
     text, number = pa.string(), pa.float32()
@@ -23,7 +27,7 @@ def schema() -> pa.Schema:
     region = [
         pa.field("kind", text, nullable=False),
         pa.field("box", pa.list_(number, 4), nullable=False),
-        pa.field("quad", pa.list_(number, 8)),
+        pa.field("quad", pa.list_(number, -1 if stored else 8)),
         pa.field("keypoints", pa.list_(number)),
         pa.field("score", number, nullable=False),
         pa.field("text", text),

@@ -191,6 +191,7 @@ def read_sidecar(path: str) -> Sidecar:
             table = with_normal_keys(opened.read(use_threads=False))
         book = book_of(path, table.schema)
         check_table(table)
+        table = table.cast(schema())
     except InputError:
         raise
     except Exception as error:  # Of a damaged file its readers raise what they like.
@@ -243,7 +244,7 @@ def book_of(path: str, found: pa.Schema) -> Book:
     """Return what a side-car says about its shard, when its version and its columns are ours."""
     notes = found.metadata or {}
     version = notes.get(VERSION_KEY, b"").decode()
-    ours = found.equals(schema(), check_metadata=False)
+    ours = any(found.equals(schema(stored), check_metadata=False) for stored in (True, False))
     if not version.isdigit() and (version or ours or BOOK_KEY in notes):
         raise ValueError("its metadata do not say what it is")
     if version != str(SIDECAR_VERSION):
@@ -276,7 +277,7 @@ def write_sidecar(path: str, sidecar: Sidecar) -> None:
     book = {"scans": scans, "shard": sidecar.shard, "files": files, "keys": sidecar.rule}
     notes = {VERSION_KEY: str(SIDECAR_VERSION), BOOK_KEY: json.dumps(book, sort_keys=True)}
     buffer = pa.BufferOutputStream()
-    table = sidecar.table.replace_schema_metadata(notes)
+    table = sidecar.table.cast(schema(stored=True)).replace_schema_metadata(notes)
     pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     write_whole(str(path), buffer.getvalue().to_pybytes())
 

@@ -34,6 +34,24 @@ def test_regions_of_a_batch_are_written_to_their_images_and_read_again() -> None
         assert (entries.outside, dropped.total()) == (0, 0)
 
 
+def test_corners_are_written_and_read_again_or_are_unknown() -> None:
+    quad = torch.tensor([[20.0, 10], [80, 30], [70, 60], [10, 40]])
+    given = torch.stack([quad, torch.full((4, 2), torch.nan), quad + torch.tensor([140.0, 0])])
+    boxes = torch.tensor([[10.0, 10, 80, 60], [5, 5, 90, 90], [150, 10, 220, 60]])
+    found = Regions("face", boxes, torch.tensor([0, 1, 1]), (100, 200), 2, quads=given)
+    first, second = (entries.rows for entries in entries_of(found, "t", [SIZE, SIZE]))
+    assert [entry["quad"] for entry in first] == [pytest.approx([0.1, 0.1, 0.4, 0.3, 0.35, 0.6, 0.05, 0.4])]
+    assert second[0]["quad"] is None
+    read = row_regions(row(second), SIZE)[0]["face"]
+    torch.testing.assert_close(read.quads, given[1:], equal_nan=True)
+    back, bow, far = quad[[0, 3, 2, 1]], quad[[0, 2, 1, 3]], quad * 1e4
+    odd = [{"box": [0, 0, 1, 1], "quad": (one / torch.tensor(SIZE)).flatten().tolist()} for one in (back, bow, far)]
+    read = row_regions(row(odd), SIZE)[0]["face"]
+    torch.testing.assert_close(read.quads[0], quad)
+    assert read.quads[1:].isnan().all()
+    assert row_regions(row(odd[1:]), SIZE)[0]["face"].quads is None, "nothing but boxes"
+
+
 @pytest.mark.parametrize("bad", [{"box": [0.5, 0.1, 0.5, 0.3]}, {"score": float("nan")}, {"box": [1.2, 0.1, 1.5, 0.3]}])
 def test_one_row_is_read_as_those_of_a_shard_are(bad: dict[str, Any]) -> None:
     given = row([{"box": [0, 0, 1, 1]}, {"box": [0, 0, 1, 1]} | bad])

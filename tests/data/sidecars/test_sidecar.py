@@ -68,8 +68,27 @@ def test_other_tools_read_it_as_a_plain_table(tmp_path: Path) -> None:
     path = tmp_path / "x.regions.parquet"
     write_sidecar(str(path), Sidecar.of([row("a", [region()])]))
     table = pq.ParquetFile(path, pre_buffer=False).read(use_threads=False)
-    assert table.schema.equals(schema(), check_metadata=False)
-    assert table.column("regions").to_pylist()[0][0]["box"] == [0.25, 0.5, 0.75, 1.0]
+    assert table.schema.equals(schema(stored=True), check_metadata=False)
+    found = table.column("regions").to_pylist()[0][0]
+    assert (found["box"], found["quad"]) == ([0.25, 0.5, 0.75, 1.0], None)  # which not every pyarrow reads in others
+
+
+def test_files_whose_quadrilaterals_have_a_fixed_size_are_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "x.regions.parquet"
+    table = pa.Table.from_pylist([row("a", [region() | {"quad": [0.5] * 8, "keypoints": None}])], schema=schema())
+    pq.write_table(table.replace_schema_metadata({"regionloss.sidecar": "1"}), path)
+    read = read_sidecar(str(path))
+    assert read.table.equals(table)
+    write_sidecar(str(path), read)
+    assert read_sidecar(str(path)).table.equals(table)
+
+
+def test_a_quadrilateral_of_three_points_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.regions.parquet"
+    table = pa.Table.from_pylist([row("a", [region() | {"quad": [0.5] * 6}])], schema=schema(stored=True))
+    pq.write_table(table.replace_schema_metadata({"regionloss.sidecar": "1"}), path)
+    with pytest.raises(DamagedError, match=r"x\.regions\.parquet: expected a side-car of regions, got .* size"):
+        read_sidecar(str(path))
 
 
 def test_a_side_car_replaces_another_and_a_failed_write_leaves_the_old_one(tmp_path: Path) -> None:

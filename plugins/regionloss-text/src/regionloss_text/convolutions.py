@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -70,6 +71,13 @@ class ConvChain(nn.Module):
             images = F.relu(images) if conv.relu else images
             outputs.append(images)
         return outputs
+
+
+def unrolled(lstm: nn.LSTM, states: Tensor) -> Tensor:
+    """Return an LSTM's outputs, differentiable in evaluation mode too, which cuDNN's are not."""
+    with torch.backends.cudnn.flags(enabled=False):
+        outputs: Tensor = lstm(states)[0]
+    return outputs
 
 
 def read_conv(conv: Conv, tensors: Mapping[str, Tensor]) -> nn.Conv2d:

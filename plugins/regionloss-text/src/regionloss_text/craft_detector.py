@@ -13,16 +13,17 @@ from torch import Tensor
 from regionloss import Regions
 from regionloss.backbones import Frozen, imagenet_spec
 from regionloss.checks import check_images
-from regionloss_text.boxes import check_options, collect, enlarged
+from regionloss_text.boxes import Found, check_options, collect, enlarged
 from regionloss_text.craft import Craft, craft_tensors
 
 Map = np.ndarray[Any, np.dtype[np.float32]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 STRIDE = 2  # pixels of the image per pixel of the maps
 SMALLEST = 10  # pixels of the maps, below which a spot is noise
 
 
 class CraftDetector:
-    """Finds words; boxes are upright.
+    """Finds words: the smallest rectangles around their characters, and upright boxes.
 
     Low images are enlarged for what stands in them: a strip of 20 x 1600 pixels to 160 x 12800, which takes as long as
     an image of 1280 x 1600. A smaller `max_scale` is quicker there, and finds less.
@@ -69,12 +70,11 @@ class CraftDetector:
         """
         check_images(images, "images")
         larger = enlarged(images, self.short_side, self.max_scale).to(images.device)
-        scale = torch.tensor([larger.shape[3] / images.shape[3], larger.shape[2] / images.shape[2]]).repeat(2)
+        scale = torch.tensor([images.shape[3] / larger.shape[3], images.shape[2] / larger.shape[2]])
         found = []
         for image in larger:
             text, link = self.maps(image[None]).clamp(0, 1).cpu().numpy()
-            boxes, scores = self.words(text, link)
-            found.append((boxes * STRIDE / scale, scores))
+            found.append(self.words(text, link).moved(STRIDE * scale))
         return collect(found, (images.shape[2], images.shape[3]), self.min_side)
 
     def maps(self, image: Tensor) -> Tensor:
@@ -86,12 +86,12 @@ class CraftDetector:
             scores: Tensor = self.network.network_for(padded)(padded)[0]
         return scores[:, : math.ceil(height / STRIDE), : math.ceil(width / STRIDE)]
 
-    def words(self, text: Map, link: Map) -> tuple[Tensor, Tensor]:
-        """Return boxes (N, 4), in pixels of the maps, and scores (N,) of the words in two maps (h, w)."""
+    def words(self, text: Map, link: Map) -> Found:
+        """Return the words in two maps (h, w), in pixels of the maps."""
         characters = text > self.low_text
         joined = (characters | (link > self.link_threshold)).astype(np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=4)
-        boxes, scores = [], []
+        boxes, quads, scores = [], [], []
         for spot in range(1, count):
             inside = labels == spot
             score = float(text[inside].max())
@@ -103,5 +103,29 @@ class CraftDetector:
             rim = math.sqrt(int(stats[spot, cv2.CC_STAT_AREA]) * min(sides) / (sides[0] * sides[1]))
             left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
             boxes.append([left - rim, top - rim, right + rim, bottom + rim])
+            quads.append(rectangle(rows, columns, int(stats[spot, cv2.CC_STAT_AREA])))
             scores.append(score)
-        return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.tensor(scores, dtype=torch.float32)
+        corners = torch.from_numpy(np.array(quads, dtype=np.float32)).reshape(-1, 4, 2)
+        return Found(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), corners, torch.tensor(scores).float())
+
+
+def rectangle(rows: Indices, columns: Indices, area: int) -> Map:
+    """Return the corners (4, 2) of the smallest rectangle around a word's pixels and its rim, from its upper left.
+
+    Which of a nearly square word's sides is the upper one says its upright box (as CRAFT has it).
+
+    Args:
+        rows: (N,) rows of the pixels of its characters.
+        columns: (N,) their columns.
+        area: Pixels of the word, gaps included.
+    """
+    centre, sides, angle = cv2.minAreaRect(np.stack([columns, rows], 1).astype(np.float32))
+    wide, high = (side + 1 for side in sides)
+    if max(wide, high) < 1.1 * min(wide, high):
+        angle, wide, high = 0.0, float(np.ptp(columns) + 1), float(np.ptp(rows) + 1)
+        centre = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
+    rim = 2 * math.sqrt(area * min(wide, high) / (wide * high))
+    corners = cv2.boxPoints((centre, (wide + rim, high + rim), angle)) + 0.5
+    left, right = np.split(corners[corners[:, 0].argsort(kind="stable")], 2)
+    (upper_left, lower_left), (upper_right, lower_right) = (pair[pair[:, 1].argsort()] for pair in (left, right))
+    return np.stack([upper_left, upper_right, lower_right, lower_left]).astype(np.float32)

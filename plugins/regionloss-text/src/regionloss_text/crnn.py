@@ -11,21 +11,10 @@ from regionloss import FeatureBackbone, InputSpec
 from regionloss.checks import size_of
 from regionloss.errors import InputError, expected
 from regionloss.weights import load_state_dict
-from regionloss_text.convolutions import Conv, ConvChain, Pool
+from regionloss_text.crnn_network import CHARACTERS, Crnn
 
-HALF_ROWS = Pool((2, 1), (2, 1))
-CONVS = (
-    Conv("0"),
-    Conv("3", pool=Pool()),
-    Conv("6", pool=Pool()),
-    Conv("8"),
-    Conv("11", "12", pool=HALF_ROWS),
-    Conv("14", "15"),
-    Conv("18", pool=HALF_ROWS, padding=0),
-)
 #: Mean squared length of a feature vector on drawn words, by level (studies/text_levels measures it).
 ENERGY = (3.5, 45.0, 910.0, 3700.0, 370.0, 300.0, 2100.0)
-PREFIX = "module.FeatureExtraction.ConvNet."
 
 
 class CrnnEnglishG2(FeatureBackbone):
@@ -56,6 +45,8 @@ class CrnnEnglishG2(FeatureBackbone):
     Source: Shi et al. 2015 (CRNN); weights of EasyOCR (`english_g2.pth`).
     """
 
+    alphabet = CHARACTERS
+
     def __init__(
         self,
         out_indices: Sequence[int] = (0, 1, 3, 5, 6),
@@ -65,9 +56,9 @@ class CrnnEnglishG2(FeatureBackbone):
         height, width = size_of(size, "crnn-english-g2.size")
         if height < 32 or width < 16:
             raise InputError(expected("crnn-english-g2.size", "at least 32 x 16", f"{height} x {width}"))
-        chain = ConvChain(CONVS, load_state_dict("english-g2", strip_prefix=PREFIX))
+        network = Crnn(load_state_dict("english-g2"), "english-g2")
         super().__init__(
-            chain, InputSpec(size=(height, width), channels="L"), out_indices=out_indices, channels_last=True
+            network, InputSpec(size=(height, width), channels="L"), out_indices=out_indices, channels_last=True
         )
         self.balance = balance
 
@@ -77,3 +68,9 @@ class CrnnEnglishG2(FeatureBackbone):
         if not self.balance:
             return levels
         return [level / math.sqrt(energy) for level, energy in zip(levels, ENERGY, strict=True)]
+
+    def logits(self, network: nn.Module, levels: Sequence[Tensor]) -> Tensor:
+        """Return the recogniser's scores (R, 97, positions), from its last level."""
+        assert isinstance(network, Crnn)
+        last = levels[-1] * math.sqrt(ENERGY[-1]) if self.balance else levels[-1]
+        return network.read(last).transpose(1, 2)

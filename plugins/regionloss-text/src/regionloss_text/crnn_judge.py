@@ -10,15 +10,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from regionloss.backbones import Frozen
-from regionloss.errors import InputError, WeightsError, expected
+from regionloss.errors import InputError, expected
 from regionloss.judges import Reading
 from regionloss.regions import Regions
 from regionloss.weights import load_state_dict
-from regionloss_text.convolutions import ConvChain
-from regionloss_text.crnn import CONVS, PREFIX
+from regionloss_text.crnn_network import CHARACTERS, Crnn
 from regionloss_text.given_file import hash_of
 from regionloss_text.judge import crops_of
 from regionloss_text.rapid import Pixels
@@ -26,8 +25,6 @@ from regionloss_text.rapid import Pixels
 HEIGHT = 64
 #: Widest crop, in heights: wider ones are squeezed.
 WIDEST = 64
-#: Characters of `english_g2`, in the order of its outputs; output 0 is CTC's blank.
-CHARACTERS = "0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ €ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 class CrnnEnglishG2Judge:
@@ -77,52 +74,13 @@ class CrnnEnglishG2Judge:
             groups[line.shape[2]].append((number, line))
         readings = [Reading("", 0.0)] * len(regions)
         network = self.network.network_for(images)
+        assert isinstance(network, Crnn)
         for group in groups.values():
-            logits = network(torch.stack([line for _, line in group]).to(images.device))
+            levels = network(torch.stack([line for _, line in group]).to(images.device))
+            logits = network.read(levels[-1])
             for (number, _), steps in zip(group, logits.softmax(2).cpu(), strict=True):
                 readings[number] = decode(steps)
         return readings
-
-
-class Crnn(nn.Module):
-    """Convolutions, two bidirectional LSTMs, a score for each character at each step.
-
-    Args:
-        tensors: Tensors of `english_g2.pth` by name.
-        weights: Name of the weights, for sentences.
-
-    Raises:
-        WeightsError: They are another network's.
-    """
-
-    def __init__(self, tensors: dict[str, Tensor], weights: str) -> None:
-        super().__init__()
-        self.chain = ConvChain(CONVS, {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()})
-        self.lstms = nn.ModuleList([nn.LSTM(256, 256, bidirectional=True, batch_first=True) for _ in range(2)])
-        self.linears = nn.ModuleList([nn.Linear(512, 256) for _ in range(2)])
-        self.prediction = nn.Linear(256, len(CHARACTERS) + 1)
-        names = {f"SequenceModeling.{i}.{part}": f"{own}.{i}" for i in (0, 1) for part, own in PARTS}
-        names["Prediction"] = "prediction"
-        taken = {f"chain.{name}": tensor for name, tensor in self.chain.state_dict().items()}
-        for theirs, own in names.items():
-            start = f"module.{theirs}."
-            taken |= {f"{own}.{n.removeprefix(start)}": t for n, t in tensors.items() if n.startswith(start)}
-        try:
-            self.load_state_dict(taken)
-        except RuntimeError as error:
-            got = str(error).splitlines()[-1].strip()[:120]
-            raise WeightsError(expected(f"weights '{weights}'", "those of english_g2", got)) from error
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (N, steps, 97) of grey lines (N, 1, 64, W) in [-1, 1]."""
-        states = self.chain(images)[-1].mean(2).transpose(1, 2)
-        for lstm, linear in zip(self.lstms, self.linears, strict=True):
-            states = linear(lstm(states)[0])
-        logits: Tensor = self.prediction(states)
-        return logits
-
-
-PARTS = (("rnn", "lstms"), ("linear", "linears"))
 
 
 def prepare(pixels: Pixels) -> Tensor:

@@ -74,6 +74,13 @@ def register_feature_backbones(register: RegisterComponent) -> None:
         weights=["nano-ocr"],
     )
     register(
+        "ppocr-v6",
+        f"{HERE}.ppocr_features:PPOcrV6",
+        licence="Apache-2.0",
+        summary="PP-OCRv6's recogniser, at 48 x 192: Chinese, Japanese, Latin letters with their accents",
+        weights=["ppocr-v6-rec"],
+    )
+    register(
         "craft-trunk",
         f"{HERE}.craft_trunk:CraftFeatures",
         licence=CRAFT_LICENCE,
@@ -132,18 +139,33 @@ def register_judges(register: RegisterTarget) -> None:
 def register_terms(register: RegisterTerm) -> None:
     """Named text terms."""
     crop = {"extractor": {"size": [32, 128]}}
-    text = partial(register, kind="text", extractor="resize")
+    text = partial(register, kind="text", extractor="rectified")
     easyocr = partial(text, detector="ppocr", backbone="crnn-english-g2", licence=EASYOCR_LICENCE)
     easyocr(
         "packaged",
         options=crop,
+        weight=0.0025,
         default=True,
         summary="text, with weights that ship in packages",
     )
     easyocr(
         "balanced",
         options={**crop, "backbone": {"balance": True}},
+        weight=4.0,
         summary="as packaged, with an equal say for each level (values some 300 times smaller)",
+    )
+    nano = partial(text, detector="ppocr", backbone="nano-ocr", options=crop, licence=NANO_LICENCE)
+    nano(
+        "reading", distance="kl", weight=0.1, summary="what nano-ocr reads in both, letter by letter: its probabilities"
+    )
+    nano("transcription", distance="ctc", weight=0.04, summary="whether nano-ocr reads the known texts of the regions")
+    text(
+        "ppocr-v6",
+        detector="ppocr",
+        backbone="ppocr-v6",
+        options={"extractor": {"size": [48, 192]}},
+        licence="Apache-2.0",
+        summary="text of many scripts, in PP-OCRv6's features; weights in a package",
     )
     text(
         "paper",
@@ -162,6 +184,7 @@ def register_terms(register: RegisterTerm) -> None:
         distance="normalised-l2",
         weighting="uniform",
         options={"distance": {"levels": "sum"}},
+        weight=0.01,
         licence=CRAFT_LICENCE,
         summary="whole images in CRAFT's features, as OCR-VQGAN compares them",
     )
@@ -197,6 +220,15 @@ def register_weights(register: RegisterWeights) -> None:
         source="pip:nano-ocr==0.1.0:nano_ocr/model/nano_ocr_ftr.pth",
         licence=NANO_LICENCE,
         summary="nano-ocr's recogniser (CRNN; its author: trained on MJSynth and IIIT5K)",
+    )
+    packaged(
+        "ppocr-v6-rec",
+        filename="PP-OCRv6_rec_small.onnx",
+        sha256="6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+        size=21_234_383,
+        source="pip:rapidocr==3.10.0:rapidocr/models/PP-OCRv6_rec_small.onnx",
+        licence="Apache-2.0 (PaddleOCR)",
+        summary="PP-OCRv6's small recogniser, which the judges ppocr-v6 and ppocr-v6-page read with, too",
     )
     register(
         "tesseract-eng",

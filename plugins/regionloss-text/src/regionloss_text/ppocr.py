@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from regionloss import Regions
 from regionloss.checks import check_images
-from regionloss_text.boxes import check_options, collect, enlarged
+from regionloss_text.boxes import Found, check_options, collect, enlarged
 from regionloss_text.rapid import DETECTOR_FILE, Pixels, engine, model_file, to_bgr
 
 #: Width by height; a longer strip goes on above and below with what stands at its edge.
@@ -21,7 +21,7 @@ MOST_ASPECT = 8
 
 
 class PPOcrDetector:
-    """Finds lines and words of text; boxes are the upright hulls of its quadrangles.
+    """Finds lines and words of text: quadrangles, and the upright boxes around them.
 
     Small images are enlarged first: the network was trained on photographs, and finds boxes some pixels too large, or
     none, in an image of 64 pixels as it is.
@@ -78,17 +78,16 @@ class PPOcrDetector:
         band = max(0, math.ceil((images.shape[3] / MOST_ASPECT - images.shape[2]) / 2))
         whole = functional.pad(images, (0, 0, band, band), "replicate") if band else images
         larger = enlarged(whole, self.short_side, self.max_scale)
-        scale = torch.tensor([larger.shape[3] / whole.shape[3], larger.shape[2] / whole.shape[2]]).repeat(2)
-        above = torch.tensor([0.0, band]).repeat(2)
-        found = [self.find(pixels) for pixels in to_bgr(larger)]
-        found = [(boxes / scale - above, scores) for boxes, scores in found]
+        scale = torch.tensor([whole.shape[3] / larger.shape[3], whole.shape[2] / larger.shape[2]])
+        above = torch.tensor([0.0, band])
+        found = [self.find(pixels).moved(scale, -above) for pixels in to_bgr(larger)]
         return collect(found, (images.shape[2], images.shape[3]), self.min_side)
 
-    def find(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
-        """Return boxes (N, 4) and scores (N,) of one image (H, W, 3), BGR bytes."""
+    def find(self, pixels: Pixels) -> Found:
+        """Return what is found in one image (H, W, 3), BGR bytes."""
         found = self.engine(pixels, use_det=True, use_cls=False, use_rec=False)
         # Where nothing is found, RapidOCR returns an object of another class, whose boxes are None.
         if not isinstance(found, TextDetOutput) or found.boxes is None or found.scores is None:
-            return torch.zeros(0, 4), torch.zeros(0)
+            return Found.of(torch.zeros(0, 4, 2), torch.zeros(0))
         quads = torch.from_numpy(np.asarray(found.boxes, dtype=np.float32)).reshape(-1, 4, 2)
-        return torch.cat([quads.amin(1), quads.amax(1)], 1), torch.tensor(found.scores, dtype=torch.float32)
+        return Found.of(quads, torch.tensor(found.scores, dtype=torch.float32))

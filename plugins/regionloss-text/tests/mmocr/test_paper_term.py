@@ -26,7 +26,7 @@ def regions() -> rl.Regions:
 @pytest.fixture(scope="module")
 def loss(abinet_theirs: Any) -> rl.RegionPerceptualLoss:
     known, term = catalogue(), catalogue().term("text/paper")
-    assert (term.detector, term.extractor, term.backbone) == ("dbnet", "resize", "abinet")
+    assert (term.detector, term.extractor, term.backbone) == ("dbnet", "rectified", "abinet")
     weights = {"backbone": {"weights": str(abinet_theirs.file)}}
     parts = {
         kind: known.build(kind, getattr(term, kind), {**term.options.get(kind, {}), **weights.get(kind, {})},

@@ -59,13 +59,13 @@ class Company:
 
     def averaged(self, rank: int) -> list[list[float]]:
         """Average gradients in three buckets; return what was sent at once, then the means."""
-        from insighttok_ref.training.engines import average_gradients
+        from insighttok_ref.training.gradient_buckets import GradientBuckets
 
         parameters = [torch.nn.Parameter(torch.zeros(size)) for size in (2, 3, 1, 3, 6, 1)]
         for number, parameter in enumerate(parameters[:-1]):  # one has none: it is frozen
             parameter.grad = torch.arange(len(parameter)) + 10.0 * number + 100.0 * rank
         with mock.patch.object(dist, "all_reduce", wraps=dist.all_reduce) as reduce:
-            average_gradients(parameters, most=4)
+            GradientBuckets(parameters, most=4).average()
         assert parameters[-1].grad is None
         sizes = [len(call.args[0]) for call in reduce.call_args_list]
         return [sizes, *[parameter.grad.tolist() for parameter in parameters[:-1]]]

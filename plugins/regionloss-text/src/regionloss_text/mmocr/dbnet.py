@@ -13,7 +13,7 @@ from regionloss.checks import check_images
 from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
 from regionloss.weights import origin_of, sha256_of
-from regionloss_text.boxes import collect
+from regionloss_text.boxes import Found, collect
 from regionloss_text.mmocr.checkpoints import find_checkpoint, load_parts
 from regionloss_text.mmocr.compat import require_mmocr
 from regionloss_text.mmocr.configs import build, input_spec, read_config
@@ -26,8 +26,8 @@ class DBNet:
     """Finds words with differentiable binarisation. Needs no compiled operation.
 
     An image is resized as MMOCR's config does it (bilinear, aspect kept, as large as `scale` allows), padded to
-    multiples of 32 and normalised; MMOCR's post-processing reads quadrilaterals off the probability map, and the
-    regions are the upright boxes around them, in pixels of the image that was given.
+    multiples of 32 and normalised; MMOCR's post-processing reads quadrilaterals off the probability map; the
+    boxes are the upright ones around them, in pixels of the image that was given.
 
     Args:
         variant: `"r18"` (ResNet-18, 12.3 million parameters) or `"r50"` (ResNet-50, 25.4 million).
@@ -77,11 +77,11 @@ class DBNet:
     def detect(self, images: Tensor) -> Regions:
         """Return the words of images (B, 3, H, W) in [-1, 1], RGB: on the CPU, in continuous pixels, with scores."""
         check_images(images, "images")
-        found: list[tuple[Tensor, Tensor]] = []
+        found: list[Found] = []
         with torch.no_grad():
             for start in range(0, len(images), self.batch_size):
                 maps = self.probability(images[start : start + self.batch_size])
-                found += [self.boxes(one, images.shape[2:]) for one in maps]
+                found += [self.words(one, images.shape[2:]) for one in maps]
         return collect(found, (images.shape[2], images.shape[3]))
 
     def probability(self, images: Tensor) -> Tensor:
@@ -102,8 +102,8 @@ class DBNet:
         factor = min(long / max(size), short / min(size))
         return max(1, int(size[0] * factor + 0.5)), max(1, int(size[1] * factor + 0.5))
 
-    def boxes(self, probability: Tensor, size: Any) -> tuple[Tensor, Tensor]:
-        """Return upright boxes (R, 4), in pixels of an image of this size, and scores (R,), of one map (h, w)."""
+    def words(self, probability: Tensor, size: Any) -> Found:
+        """Return the words of one map (h, w), in pixels of an image of this size."""
         from mmocr.structures import TextDetDataSample
 
         height, width = self.resized(size)
@@ -111,11 +111,11 @@ class DBNet:
         sample = TextDetDataSample(metainfo={"scale_factor": shrink})
         network: Any = self.frozen.network
         (sample,) = network.det_head.postprocessor(probability[None], [sample])
-        polygons = [torch.as_tensor(p, dtype=torch.float32).reshape(-1, 2) for p in sample.pred_instances.polygons]
-        corners = torch.stack([torch.cat([p.amin(0), p.amax(0)]) for p in polygons]) if polygons else torch.zeros(0, 4)
+        quads = [torch.as_tensor(p, dtype=torch.float32).reshape(4, 2) for p in sample.pred_instances.polygons]
         # MMOCR counts in centres of the map's pixels, half a pixel from their corners.
-        half = torch.tensor([0.5 / shrink[0], 0.5 / shrink[1]]).repeat(2)
-        return corners + half, sample.pred_instances.scores.clamp(0, 1)
+        half = torch.tensor([0.5 / shrink[0], 0.5 / shrink[1]])
+        corners = torch.stack(quads) + half if quads else torch.zeros(0, 4, 2)
+        return Found.of(corners, sample.pred_instances.scores.clamp(0, 1))
 
 
 def check_options(variant: str, scale: tuple[int, int] | None, batch_size: int) -> None:

@@ -1,4 +1,4 @@
-"""Features against torchvision's and timm's own forward passes."""
+"""Features against torchvision's own forward passes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.2
 def mobilenet(weights):
     pytest.importorskip("torchvision")
     weights("mobilenet-v2")
-    from regionloss_logo.torchvision_backbone import TorchvisionBackbone
+    from regionloss.backbones.torchvision_network import TorchvisionBackbone
 
     return TorchvisionBackbone()
 
@@ -67,7 +67,7 @@ def test_the_network_knows_what_it_sees(weights) -> None:
 
 def test_another_network_of_torchvision(tmp_path) -> None:
     torchvision = pytest.importorskip("torchvision")
-    from regionloss_logo.torchvision_backbone import TorchvisionBackbone
+    from regionloss.backbones.torchvision_network import TorchvisionBackbone
 
     torch.manual_seed(0)
     network = torchvision.models.resnet18(weights=None).eval()
@@ -88,7 +88,7 @@ def test_another_network_of_torchvision(tmp_path) -> None:
 
 def test_unknown_networks_and_missing_weights(tmp_path, monkeypatch) -> None:
     pytest.importorskip("torchvision")
-    from regionloss_logo.torchvision_backbone import TorchvisionBackbone
+    from regionloss.backbones.torchvision_network import TorchvisionBackbone
 
     with pytest.raises(UnknownNameError, match=r"torchvision has no network named 'mobilnet_v2'\. Did you mean 'mob"):
         TorchvisionBackbone("mobilnet_v2")
@@ -99,48 +99,66 @@ def test_unknown_networks_and_missing_weights(tmp_path, monkeypatch) -> None:
         TorchvisionBackbone("resnet18", str(tmp_path / "gone.pth"), taps=["layer2"])
 
 
-class TestTimm(FeatureBackboneContract):
-    @pytest.fixture(autouse=True)
-    def given(self, timm_network) -> None:
-        self.backbone = timm_network[1]
+def test_layers_of_the_largest_sizes_where_none_are_chosen(tmp_path) -> None:
+    torchvision = pytest.importorskip("torchvision")
+    from regionloss.backbones.torchvision_network import TorchvisionBackbone
 
-    def make(self):
-        return self.backbone
+    file = tmp_path / "net.pth"
+    torch.save(torchvision.models.shufflenet_v2_x0_5(weights=None).state_dict(), file)
+    backbone = TorchvisionBackbone("shufflenet_v2_x0_5", str(file))
+    assert backbone.taps == ("conv1", "maxpool", "stage2", "stage3")
+    assert [tuple(level.shape[2:]) for level in backbone(torch.zeros(1, 3, 64, 96))] == [
+        (32, 48),
+        (16, 24),
+        (8, 12),
+        (4, 6),
+    ]
 
 
-@pytest.fixture(scope="module")
-def timm_network(tmp_path_factory):
-    timm = pytest.importorskip("timm")
-    from regionloss_logo.timm_backbone import TimmBackbone
+def test_a_vision_transformer_gives_maps_without_its_class(tmp_path) -> None:
+    """Against the tokens of the block itself, laid out row by row."""
+    torchvision = pytest.importorskip("torchvision")
+    from regionloss.backbones.token_grid import as_map
+    from regionloss.backbones.torchvision_network import default_taps
 
-    torch.manual_seed(0)
-    network = timm.create_model("resnet18", pretrained=False).eval()
-    file = tmp_path_factory.mktemp("timm") / "resnet18.pth"
+    network = torchvision.models.VisionTransformer(64, 16, 4, 2, 32, 64).eval()
+    assert default_taps(network)[1:] == (
+        "encoder.layers.encoder_layer_1",
+        "encoder.layers.encoder_layer_2",
+        "encoder.layers.encoder_layer_3",
+    )
+    kept = []
+    network.encoder.layers[1].register_forward_hook(lambda *given: kept.append(given[-1].detach()))
+    network(torch.rand(1, 3, 64, 64))
+    level = as_map(kept[0], 1, (64, 64), "vit")
+    for place in range(16):
+        assert torch.equal(level[0, :, place // 4, place % 4], kept[0][0, 1 + place])
+
+
+def test_weights_of_torch_hubs_cache_by_name(tmp_path, monkeypatch) -> None:
+    """`DEFAULT` alone where nothing is said: what is there by chance means nothing."""
+    torchvision = pytest.importorskip("torchvision")
+    from regionloss.backbones.torchvision_network import TorchvisionBackbone
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    network = torchvision.models.mobilenet_v3_small(weights=None)
+    known = torchvision.models.MobileNet_V3_Small_Weights
+    file = tmp_path / "hub" / "checkpoints" / known.DEFAULT.url.rpartition("/")[2]
+    with pytest.raises(
+        WeightsError, match=rf"expected torchvision's file DEFAULT as .*{file.name}, got none\. Set 'weig"
+    ):
+        TorchvisionBackbone("mobilenet_v3_small")
+    file.parent.mkdir(parents=True)
     torch.save(network.state_dict(), file)
-    return network, TimmBackbone("resnet18", str(file), out_indices=(1, 2)), file
+    for weights in ("", "IMAGENET1K_V1"):
+        assert TorchvisionBackbone.weights_of({"network": "mobilenet_v3_small", "weights": weights}) == str(file)
+    assert len(TorchvisionBackbone("mobilenet_v3_small").taps) == 4
 
 
-def test_equals_timms_own_features(timm_network) -> None:
-    """`features_only`, timm's other way to levels, with the same weights."""
-    import timm
+def test_images_are_normalised_as_the_weights_were_trained() -> None:
+    pytest.importorskip("torchvision")
+    from regionloss.backbones.torchvision_network import normalisation
 
-    network, backbone, _ = timm_network
-    other = timm.create_model("resnet18", pretrained=False, features_only=True, out_indices=(1, 2)).eval()
-    other.load_state_dict({name: network.state_dict()[name] for name in other.state_dict()})
-    crops = torch.rand(1, 3, 64, 64) * 2 - 1
-    images = ((crops + 1) / 2 - MEAN.view(3, 1, 1)) / STD.view(3, 1, 1)
-    with torch.no_grad():
-        for ours, wanted in zip(backbone(crops), other(images), strict=True):
-            torch.testing.assert_close(ours, wanted, atol=1e-4, rtol=1e-4)
-
-
-def test_timms_mistakes_are_sentences(timm_network) -> None:
-    from regionloss_logo.timm_backbone import TimmBackbone
-
-    file = str(timm_network[2])
-    with pytest.raises(UnknownNameError, match=r"timm has no network named 'resnet81'\. Did you mean 'resnet18"):
-        TimmBackbone("resnet81", file)
-    with pytest.raises(WeightsError, match=r"expected the \d+ tensors of the network"):
-        TimmBackbone("resnet34", file)
-    with pytest.raises(InputError, match=r"timm\.out_indices: expected numbers of the network's levels, got \[9\]"):
-        TimmBackbone("resnet18", file, out_indices=[9])(torch.zeros(1, 3, 64, 64))
+    assert normalisation("efficientnet_v2_l", "mine.pth") == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    mean, std = normalisation("resnet50", "mine.pth")
+    assert (tuple(mean), tuple(std)) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -1,0 +1,110 @@
+"""`regionloss generate`: images of a caption."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from insighttok_ref.cli.reconstruct import chosen
+from regionloss.errors import InputError, expected
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from insighttok_ref.generator.checkpoints import LoadedGenerator
+
+#: The paper's.
+TOP_K = 4096
+GAP = 8
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="Caption of the images.")],
+    checkpoint: Annotated[Path, typer.Option(help="Folder of a generator, or the file of its model.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many images, drawn together.")] = 4,
+    cfg: Annotated[float, typer.Option("--cfg", help="Weight of the caption (guidance); 1 for none.")] = 5.0,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help=f"How many codes a token is drawn from; {TOP_K}, or all if fewer.", show_default=False),
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Divides the logits; 0 takes the likeliest code.")] = 1.0,
+    decoder: Annotated[
+        Literal["plain", "jacobi", "coupled", "grouped"],
+        typer.Option(help="jacobi and coupled draw as plain does, in fewer forwards; grouped is lossy."),
+    ] = "coupled",
+    window: Annotated[int, typer.Option(help="Drafts that are looked at in one forward.")] = 16,
+    seed: Annotated[int, typer.Option(help="Seed of the first image; the next has the next.")] = 0,
+    out: Annotated[Path, typer.Option(help="Picture to write: the images side by side.")] = Path("generated.png"),
+    save: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the images, each by the number of its seed.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="File of the images' tokenizer, if not in the folder.", show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, ...; a GPU if there is one.", show_default=False)
+    ] = None,
+) -> None:
+    """Draw images of a caption with a generator."""
+    needs_transformers()
+    from insighttok_ref.generator.checkpoints import read_generator
+    from insighttok_ref.generator.sampling import Sampling, sample
+    from regionloss.console import check_suffix, counted, print_table
+    from regionloss.pictures import save as save_picture
+
+    check_suffix(out)
+    generator = read_generator(checkpoint, tokenizer).to(chosen(device))
+    kept = min(TOP_K, generator.model.codes) if top_k is None else top_k
+    how = Sampling(cfg, temperature, kept, decoder, window)
+    prompts = generator.form.encode([prompt]).repeated(n).to(generator.model.codebook.weight.device)
+    seeds, begun = numbered(generator, seed, n), time.monotonic()
+    drawn = sample(generator.model, generator.form, prompts, generator.tokens, seeds, how)
+    seconds, images = time.monotonic() - begun, pictures(generator, drawn.ids)
+    for number, image in zip(seeds.tolist(), images, strict=True):
+        if save is not None:
+            save_picture(image, save / f"{number}.png")
+    save_picture(row_of(images), out)
+    asked = f"{drawn.forwards.double().mean():.1f} an image for {generator.tokens}"
+    each = f"{1000 * seconds / (n * generator.tokens):.2f} ms a token"
+    print_table(counted(n, "image"), ["", ""], [["forwards", asked], ["time", f"{seconds:.1f} s, {each}"]])
+    typer.echo(f"Drawn in {out}." + (f" Saved in {save}." if save else ""))
+
+
+def needs_transformers() -> None:
+    """Raise InputError where the language model's package is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("transformers") is None:
+        advice = "Install it: pip install 'regionloss[generator]'."
+        raise InputError(expected("generate", "the package transformers", "none", advice))
+
+
+def numbered(generator: LoadedGenerator, seed: int, n: int) -> Tensor:
+    """Return the seeds of n images."""
+    import torch
+
+    if not -(2**62) <= seed < 2**62:
+        raise InputError(expected("--seed", "a number of 62 bits", str(seed)))
+    return torch.arange(seed, seed + n, device=generator.model.codebook.weight.device)
+
+
+def pictures(generator: LoadedGenerator, ids: Tensor) -> list[Image.Image]:
+    """Return the images of ids, one at a time: the tokenizer's memory is that of one."""
+    from regionloss.data.images import to_image
+
+    return [to_image(generator.draw(one[None])[0].cpu()) for one in ids]
+
+
+def row_of(images: list[Image.Image]) -> Image.Image:
+    """Return images side by side."""
+    from PIL import Image
+
+    width = sum(image.width + GAP for image in images) + GAP
+    sheet = Image.new("RGB", (width, images[0].height + 2 * GAP), "white")
+    for number, image in enumerate(images):
+        sheet.paste(image, (GAP + number * (image.width + GAP), GAP))
+    return sheet

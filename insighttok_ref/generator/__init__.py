@@ -1,0 +1,1 @@
+"""The generator: a caption -> the ids of a tokenizer, written by a language model -> an image."""

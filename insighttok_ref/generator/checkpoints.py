@@ -1,0 +1,160 @@
+"""A generator on disk: a folder with the model, its text tokenizer, and the tokenizer of its images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from insighttok_ref.generator.model import InsightAR
+from insighttok_ref.generator.prompts import PromptFormat
+from insighttok_ref.tokenizers.base import Tokenizer
+from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer, save_tokenizer
+from regionloss.disk import whole
+from regionloss.errors import InputError, RegionLossError, WeightsError, expected
+from regionloss.weights import read_safetensors
+
+MODEL, TEXT, IMAGES = "generator.safetensors", "text.json", "tokenizer.safetensors"
+WHAT = "a generator"
+#: Digits of a fingerprint that sentences show.
+SHOWN = 12
+
+
+@dataclass(frozen=True)
+class LoadedGenerator:
+    """All that is needed from a caption to an image.
+
+    Args:
+        model: The generator, in eval mode.
+        form: Format of its prompts.
+        tokenizer: The tokenizer of its images, in eval mode.
+        grid: Rows and columns of an image's ids.
+
+    Raises:
+        InputError: The model writes other ids than the tokenizer has.
+    """
+
+    model: InsightAR
+    form: PromptFormat
+    tokenizer: Tokenizer
+    grid: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if self.model.codes != self.tokenizer.codebook_size:
+            wanted, got = f"a tokenizer of {self.model.codes} codes", f"one of {self.tokenizer.codebook_size}"
+            raise InputError(expected(WHAT, wanted, got))
+
+    @property
+    def tokens(self) -> int:
+        """The number n of ids of an image."""
+        return prod(self.grid)
+
+    def to(self, device: torch.device) -> LoadedGenerator:
+        """Return it on a device."""
+        return LoadedGenerator(self.model.to(device), self.form, self.tokenizer.to(device), self.grid)
+
+    @torch.inference_mode()
+    def draw(self, ids: Tensor) -> Tensor:
+        """Return images (B, 3, H, W) in [-1, 1] of ids (B, n)."""
+        return self.tokenizer.decode(ids, self.grid).float().clamp(-1, 1)
+
+
+def save_generator(folder: Path, generator: LoadedGenerator) -> None:
+    """Write a generator; the model comes last, so that a folder that has one is whole.
+
+    Args:
+        folder: Made where it is absent; files of these names are replaced.
+        generator: The generator, on any device.
+
+    Raises:
+        DiskError: The disk is full, or not to be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model, form = generator.model, generator.form
+    save_tokenizer(generator.tokenizer, folder / IMAGES)
+    with whole(folder / TEXT) as temporary:
+        form.text.save(str(temporary))
+    told = {
+        "model": model.config,
+        "prompt": form.names,
+        "tokenizer": generator.tokenizer.fingerprint,
+        "grid": generator.grid,
+    }
+    with whole(folder / MODEL) as temporary:
+        save_file(stored(model), temporary, metadata={"generator": json.dumps(told)})
+
+
+def stored(model: InsightAR) -> dict[str, Tensor]:
+    """Return the weights that a file keeps: those of a text head that is tied to the embeddings are kept once."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if model.tied:
+        del tensors[model.TEXT_HEAD]
+    return tensors
+
+
+def read_generator(path: Path, images: Path | None = None, *, trust: bool = False) -> LoadedGenerator:
+    """Read a generator.
+
+    Args:
+        path: Its folder, or the file of its model in it.
+        images: File of the tokenizer of its images; None for the one in the folder.
+        trust: Whether that file may hold more than tensors.
+
+    Raises:
+        WeightsError: A file is absent, broken, or holds something else.
+        InputError: The tokenizer is another one than the model was trained with.
+    """
+    file = path / MODEL if path.is_dir() or not path.suffix else path
+    if not file.is_file():
+        advice = "Name the folder of a generator." if path.exists() else "Check the path."
+        raise WeightsError(expected(str(path), WHAT, f"no file {file.name} there", advice))
+    tensors, metadata = read_safetensors(file, WHAT)
+    if "generator" not in metadata:
+        raise WeightsError(expected(str(file), WHAT, "a file of tensors that does not say what it is"))
+    told = json.loads(metadata["generator"])
+    model = built(told["model"], tensors, str(file))
+    form = PromptFormat.read(file.with_name(TEXT), **told["prompt"])
+    used = images or file.with_name(IMAGES)
+    tokenizer = read_tokenizer(used, trust=trust).model
+    if tokenizer.fingerprint != told["tokenizer"]:
+        wanted = f"the tokenizer {told['tokenizer'][:SHOWN]}, whose ids {file.name} writes"
+        got = f"the tokenizer {tokenizer.fingerprint[:SHOWN]}"
+        raise InputError(expected(str(used), wanted, got, "Ids of one mean other pictures to the other."))
+    rows, columns = told["grid"]
+    return LoadedGenerator(model, form, tokenizer, (rows, columns))
+
+
+def built(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> InsightAR:
+    """Return a generator in eval mode with these weights; raises WeightsError."""
+    try:
+        with torch.device("meta"):
+            model = InsightAR(**config)
+    except (TypeError, RuntimeError, RegionLossError) as error:
+        raise WeightsError(f"{where}: its configuration does not build a generator ({error}).") from error
+    wanted = model.state_dict()
+    for name in wanted:
+        if name not in tensors and not (model.tied and name == model.TEXT_HEAD):
+            raise WeightsError(expected(where, f"the weights '{name}'", "none", "Is it whole?"))
+        if name in tensors and tensors[name].shape != wanted[name].shape:
+            got = str(tuple(tensors[name].shape))
+            raise WeightsError(expected(f"{where}, '{name}'", f"a shape {tuple(wanted[name].shape)}", got))
+    if odd := sorted(tensors.keys() - wanted.keys()):
+        raise WeightsError(expected(where, "the weights of a generator alone", f"others such as '{odd[0]}'"))
+    return filled(model, tensors)
+
+
+def filled(model: InsightAR, tensors: Mapping[str, Tensor]) -> InsightAR:
+    """Return a model without memory of its own, filled with weights."""
+    model.load_state_dict(dict(tensors), strict=False, assign=True)
+    model.language_model.tie_weights()
+    # What no file keeps: the frequencies of positions.
+    rotary = model.language_model.model.rotary_emb
+    model.language_model.model.rotary_emb = type(rotary)(config=rotary.config)
+    return model.eval()

@@ -1,0 +1,102 @@
+"""Memory of a training step, calculated on the meta device: nothing is computed, and no memory is taken."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from regionloss.autoencoders.base import TrainableAutoencoder
+from regionloss.compat.torch import MostBytes
+
+#: Layers that autocast computes in 16 bits, and in 32, on a CUDA device.
+LOWER = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
+FULL = (nn.GroupNorm, nn.LayerNorm)
+
+
+class StepMemory(NamedTuple):
+    """Bytes that a step takes: weights, the optimizer's two averages, and the most of activations and gradients."""
+
+    weights: int
+    optimizer: int
+    step: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of all of it at once."""
+        return sum(self)
+
+
+def step_memory(
+    autoencoder: TrainableAutoencoder,
+    side: int,
+    batch: int,
+    parts: Iterable[str] = ("decoder",),
+    bf16: bool = True,
+    checkpointing: bool = True,
+) -> StepMemory:
+    """Return what encoding, decoding, an l1 loss and its gradients take, the way Adam trains.
+
+    Other losses and their networks come on top, as do the work space of kernels and what an allocator keeps.
+
+    Args:
+        autoencoder: The autoencoder, on any device; it stays as it is.
+        side: Side of the images, pixels.
+        batch: Images of a step.
+        parts: Names of what learns.
+        bf16: Whether under autocast, as on a CUDA device; weights are as they are.
+        checkpointing: Whether activations are computed again in backward.
+
+    Raises:
+        InputError: The autoencoder does not take such images, or nothing would learn.
+        UnknownNameError: There is no such part.
+    """
+    ghost = of_no_memory(autoencoder)
+    learning = ghost.set_trainable(parts)
+    ghost.set_checkpointing(checkpointing)
+    images = torch.empty(batch, 3, side, side, device="meta", dtype=ghost.last_layer.dtype)
+    weights = size_of(chain(ghost.module.parameters(), ghost.module.buffers(), [images]))
+    optimizer = 2 * size_of(learning)
+    cast = under_autocast(ghost.module) if bf16 else []
+    with MostBytes() as counted:
+        with torch.no_grad():
+            latents = ghost.encode(images).latents
+        (ghost.decode(latents) - images).abs().mean().backward()
+    # Casts are kept beside the weights, and gradients have the weights' own type.
+    halves = size_of(cast) + size_of(one for one in cast if one.requires_grad)
+    return StepMemory(weights, optimizer, counted.most + halves)
+
+
+def size_of(tensors: Iterable[Tensor]) -> int:
+    """Return the bytes of tensors."""
+    return sum(one.nbytes for one in tensors)
+
+
+def of_no_memory(autoencoder: TrainableAutoencoder) -> TrainableAutoencoder:
+    """Return a copy whose tensors have shapes and types, but no values."""
+    known: dict[int, Any] = {}
+    for weight in autoencoder.module.parameters():
+        known[id(weight)] = nn.Parameter(torch.empty_like(weight, device="meta"), requires_grad=False)
+    for buffer in autoencoder.module.buffers():
+        known[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(autoencoder, known)
+
+
+def under_autocast(module: nn.Module) -> list[nn.Parameter]:
+    """Give layers the types that autocast chooses on a CUDA device, which the meta device does not know.
+
+    Returns:
+        The weights that are cast to 16 bits.
+    """
+    cast: list[nn.Parameter] = []
+    for layer in module.modules():
+        if isinstance(layer, LOWER):
+            cast.extend(layer.to(torch.bfloat16).parameters())
+            layer.register_forward_pre_hook(lambda _, given: given[0].to(torch.bfloat16))
+        elif isinstance(layer, FULL):
+            layer.register_forward_pre_hook(lambda _, given: given[0].to(torch.float32))
+    return cast
