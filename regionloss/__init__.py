@@ -13,6 +13,7 @@ __version__ = "0.2.0"
 
 _ROOMS = {
     "backbones": ("FeatureBackbone", "InputSpec"),
+    "calibration": ("calibrate",),
     "data.images": ("read_image", "to_tensor"),
     "detectors": ("Detector",),
     "detectors.detect": ("detect",),
@@ -35,6 +36,7 @@ _ROOMS = {
     "hosts.wrap": ("wrap",),
     "judges": ("Embedding", "Judge", "Reading"),
     "losses": ("LossOutput", "LossTerms", "RegionPerceptualLoss", "Term"),
+    "notebook": ("inspect", "show"),
     "recipe": ("load_terms",),
     "regions": ("RegionFilter", "Regions", "collate_regions"),
     "schedules": ("WeightSchedule",),
@@ -46,6 +48,7 @@ __all__ = sorted(_WHERE)
 if TYPE_CHECKING:
     from regionloss.backbones.base import FeatureBackbone as FeatureBackbone
     from regionloss.backbones.input_spec import InputSpec as InputSpec
+    from regionloss.calibration import calibrate as calibrate
     from regionloss.data.images.files import read_image as read_image
     from regionloss.data.images.files import to_tensor as to_tensor
     from regionloss.detectors.base import Detector as Detector
@@ -74,6 +77,8 @@ if TYPE_CHECKING:
     from regionloss.losses.terms import LossOutput as LossOutput
     from regionloss.losses.terms import LossTerms as LossTerms
     from regionloss.losses.terms import Term as Term
+    from regionloss.notebook import inspect as inspect
+    from regionloss.notebook import show as show
     from regionloss.recipe.build import load_terms as load_terms
     from regionloss.regions.collation import RegionFilter as RegionFilter
     from regionloss.regions.collation import collate_regions as collate_regions

@@ -57,12 +57,15 @@ ARROWS: dict[str, set[str]] = {
     "evaluation/report": BASE
     | {"disk", "judges", "pictures", "evaluation", "evaluation/benchmarks", "evaluation/metrics"}
     | {"data/batches", "data/images", "data/shards"},
+    "calibration": BASE | {"losses", "schedules"},
+    "notebook": BASE | {"data/images", "detectors", "losses", "pictures", "recipe", "schedules"},
     "testing": {"errors", "hooks", "regions"},
     "testing/contracts": BASE | STAGES | {"hooks", "hosts", "judges", "losses", "testing"},
     "testing/check": {"console", "errors", "hooks", "recipe", "weights", "testing", "testing/contracts"},
     "cli": BASE
     | {"console", "disk", "runs", "hooks", "recipe", "weights", "detectors", "losses", "pictures", "autoencoders"}
-    | {"schedules", "judges", "evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
+    | {"schedules", "judges", "notebook"}
+    | {"evaluation", "evaluation/benchmarks", "evaluation/pairs", "evaluation/report"}
     | {"data/annotate", "data/images", "data/shards", "data/sidecars", "testing", "testing/check"},
     "__main__": {"cli"},
 }

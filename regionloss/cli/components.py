@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from regionloss.console.tables import print_table
+from regionloss.console.options import Csv, Json
+from regionloss.console.tables import print_rows, print_table
 from regionloss.errors import UnknownNameError, did_you_mean
 from regionloss.hooks.catalogue import KINDS, Catalogue, catalogue
 from regionloss.hooks.records import Component, TermRecord
@@ -17,7 +18,7 @@ TERM_COLUMNS = ["name", "summary", "weight", "licence", "from", "weights"]
 Kind = Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}, term.", show_default=False)]
 
 
-def components(kind: Kind = "") -> None:
+def components(kind: Kind = "", as_json: Json = False, as_csv: Csv = False) -> None:
     """List what recipes can name."""
     known = catalogue()
     kinds = (*KINDS, "term")
@@ -25,11 +26,29 @@ def components(kind: Kind = "") -> None:
     wanted = kind if kind in kinds else kind.removesuffix("s")
     if kind and wanted not in kinds:
         raise UnknownNameError(f"there is no kind of component '{kind}'. {did_you_mean(kind, kinds)}")
-    for each in kinds if not wanted else (wanted,):
-        rows = term_rows(known) if each == "term" else component_rows(known, each)
+    tables = {
+        each: term_rows(known) if each == "term" else component_rows(known, each)
+        for each in (kinds if not wanted else (wanted,))
+    }
+    data = [row for each, rows in tables.items() for row in as_data(known, each, rows)]
+    if print_rows(data, ["kind", *TERM_COLUMNS], as_json, as_csv):
+        return
+    for each, rows in tables.items():
         if rows or wanted:
             print_table(f"{each}s", TERM_COLUMNS if each == "term" else COLUMNS, rows)
             typer.echo("")
+
+
+def as_data(known: Catalogue, kind: str, rows: list[list[str]]) -> list[dict[str, object]]:
+    """Return the rows of a table by column, with names as recipes take them, and weights of terms as numbers."""
+    columns = TERM_COLUMNS if kind == "term" else COLUMNS
+    plain: list[dict[str, object]] = [
+        {"kind": kind, **dict.fromkeys(TERM_COLUMNS), **dict(zip(columns, row, strict=True))} for row in rows
+    ]
+    if kind == "term":
+        for row, term in zip(plain, known.terms(), strict=True):
+            row |= {"name": term.canonical, "weight": term.weight}
+    return plain
 
 
 def component_rows(known: Catalogue, kind: str) -> list[list[str]]:

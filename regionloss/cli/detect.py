@@ -2,52 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from regionloss.console.options import MOST_PIXELS, MaxPixels, PluginFiles, check_suffix
-from regionloss.console.tables import counted, print_table
+from regionloss.console.options import MOST_PIXELS, Csv, Json, MaxPixels, PluginFiles, check_suffix
+from regionloss.console.tables import check_one_form, counted, print_rows, print_table
 from regionloss.errors import InputError, expected
 from regionloss.hooks.catalogue import build_catalogue, catalogue
+from regionloss.hooks.detector_names import stands_for
 from regionloss.recipe.source import parse_value
 
-if TYPE_CHECKING:
-    from regionloss.regions.regions import Regions
-
-COLUMNS = ["image", "kind", "x1", "y1", "x2", "y2", "score", "text"]
+SIDES = ("x1", "y1", "x2", "y2")
+COLUMNS = ["image", "kind", *SIDES, "score", "text"]
 
 
 def detect(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    detector: Annotated[str, typer.Option(help="Name of a detector: 'regionloss components detector'.")],
+    detector: Annotated[str, typer.Option(help="Name of a detector ('regionloss components detector'), or of a term.")],
     out: Annotated[Path | None, typer.Option(help="Picture to write: the images with what was found.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the detector; repeatable.")] = None,
     plugin: PluginFiles = None,
     max_pixels: MaxPixels = MOST_PIXELS,
+    as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """Run a detector on images; print and draw what it finds."""
     from regionloss.data.images.files import read_image, to_tensor
     from regionloss.detectors.detect import detect as find
+    from regionloss.notebook import rows_of
     from regionloss.pictures.boxes import annotated, save, sheet
 
+    check_one_form(as_json, as_csv)
     if out is not None:
         check_suffix(out)
     where = build_catalogue(files=plugin) if plugin else catalogue()
-    known = where.build("detector", detector, read_options(option or []))
-    rows, pictures = [], []
+    name, preset = stands_for(detector, where, "--detector")
+    known = where.build("detector", name, {**preset, **read_options(option or [])})
+    rows: list[dict[str, Any]] = []
+    pictures = []
     for path in files(images):
         image = read_image(path, max_pixels)
         regions = find(to_tensor([image]), known)
-        rows += rows_of(path, regions)
+        rows += [{"image": str(path)} | row for row in rows_of(regions)]
         if out is not None:
             pictures.append(annotated(image, regions))
-    print_table(counted(len(rows), "region"), COLUMNS, rows)
+    as_data = print_rows(rows, COLUMNS, as_json, as_csv)
+    if not as_data:
+        print_table(counted(len(rows), "region"), COLUMNS, map(cells, rows))
     if out is not None:
         save(sheet(pictures), out)
-        typer.echo(f"Drawn in {out}.")
+        typer.echo(f"Drawn in {out}.", err=as_data)
 
 
 def files(images: list[Path]) -> list[Path]:
@@ -68,11 +75,7 @@ def read_options(given: Sequence[str]) -> dict[str, object]:
     return options
 
 
-def rows_of(path: Path, regions: Regions) -> list[list[str]]:
-    """Return a row for each region of one image."""
-    rows = []
-    for number, box in enumerate(regions.boxes.tolist()):
-        score = "-" if regions.scores is None else f"{float(regions.scores[number]):.2f}"
-        text = "" if regions.texts is None else regions.texts[number]
-        rows.append([str(path), regions.kind, *(f"{side:.1f}" for side in box), score, text])
-    return rows
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """Return a row of a region as a terminal shows it."""
+    score = "-" if row["score"] is None else f"{row['score']:.2f}"
+    return [row["image"], row["kind"], *(f"{row[side]:.1f}" for side in SIDES), score, row["text"]]

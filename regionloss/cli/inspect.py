@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regionloss.cli.detect import rows_of
-from regionloss.console.options import MOST_PIXELS, MaxPixels, check_suffix
-from regionloss.console.tables import counted, print_table
+from regionloss.cli.detect import SIDES
+from regionloss.console.options import MOST_PIXELS, Csv, Json, MaxPixels, check_suffix
+from regionloss.console.tables import check_one_form, counted, print_rows, print_table
 from regionloss.errors import InputError, expected
 from regionloss.recipe.build import build_detectors, build_terms, load_choice
 from regionloss.recipe.load import Loaded
 from regionloss.recipe.schema import Recipe, TermsFile
-from regionloss.schedules import LAST_STEP
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from regionloss.losses.terms import LossTerms
-    from regionloss.pictures.terms import Seen
     from regionloss.regions.regions import Regions
 
-COLUMNS = ["term", "region", "x1", "y1", "x2", "y2", "score", "crop", "distance", "weight", "product", "share", "text"]
+COLUMNS = ["term", "region", *SIDES, "score", "crop", "distance", "weight", "product", "share", "text"]
 
 
 def inspect(
@@ -40,14 +39,16 @@ def inspect(
     max_side: Annotated[int, typer.Option(min=32, help="Longest side at which the image is looked at, pixels.")] = 1600,
     limit: Annotated[int, typer.Option(min=1, help="Most regions of a term in the picture, the heaviest.")] = 12,
     max_pixels: MaxPixels = MOST_PIXELS,
+    as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """Draw what terms see in an image: regions, crops, distance and weight of each."""
     from regionloss.data.images.degrade import parsed
-    from regionloss.data.images.files import to_tensor
+    from regionloss.notebook import drawn_terms, seen_rows
     from regionloss.pictures.boxes import save
-    from regionloss.pictures.terms import colours, framed, page, see
 
     check_suffix(out)
+    check_one_form(as_json, as_csv)
     parsed(degrade)
     if out.resolve() in {path.resolve() for path in (image, reconstruction) if path}:
         raise InputError(expected("--out", "a file that is none of the images", f"'{out}'"))
@@ -55,24 +56,21 @@ def inspect(
     loaded = load_choice(terms)
     built = build_terms(loaded)
     found = from_sidecar(regions, image, target) if regions else from_detectors(loaded, built, target, max_side)
-    seen, values = see(built, to_tensor([copy]), to_tensor([target]), found)
-    lines = [*missing(built, seen), *summary(built, values)]
-    shown = [
-        row
-        for name in built.terms
-        for row in sorted((r for r in seen if r.term == name), key=lambda r: -r.share)[:limit]
-    ]
     title = "reconstruction" if reconstruction else f"degraded copy ({degrade})"
-    colour = colours(built)
-    drawn = page([(framed(target, found, 0, colour), copy)], shown, lines, colour, title)
-    print_regions(seen, found)
+    drawn, seen, lines = drawn_terms(built, target, copy, found, title, limit)
+    rows = seen_rows(seen, found)
+    as_data = print_rows(rows, COLUMNS, as_json, as_csv)
+    if not as_data:
+        print_table(counted(len(seen), "region"), COLUMNS, map(cells, rows))
     for line in lines:
-        typer.echo(line)
+        typer.echo(line, err=as_data)
     if not reconstruction:
-        typer.echo(f"No --reconstruction was given: the target is compared with a degraded copy of it ({degrade}).")
+        compared = f"the target is compared with a degraded copy of it ({degrade})"
+        typer.echo(f"No --reconstruction was given: {compared}.", err=as_data)
     save(drawn, out)
-    more = "" if len(shown) == len(seen) else f" (the {len(shown)} heaviest of {len(seen)} regions)"
-    typer.echo(f"Drawn in {out}{more}.")
+    shown = sum(min(limit, sum(one.term == name for one in seen)) for name in built.terms)
+    more = "" if shown == len(seen) else f" (the {shown} heaviest of {len(seen)} regions)"
+    typer.echo(f"Drawn in {out}{more}.", err=as_data)
 
 
 def pair(
@@ -137,36 +135,9 @@ def from_sidecar(sidecar: str, path: Path, image: Image.Image) -> dict[str, Regi
     return regions
 
 
-def missing(terms: LossTerms, seen: list[Seen]) -> list[str]:
-    """Return a sentence for each term that has nothing to look at."""
-    some = {row.term for row in seen}
-    return [
-        f"{name}: no region of kind '{term.kind}' was found, so the term is 0 here."
-        for name, term in terms.terms.items()
-        if name not in some
-    ]
-
-
-def summary(terms: LossTerms, values: dict[str, float]) -> list[str]:
-    """Return each term's value with its weight, and the sum."""
-    weights = {name: term.weight_at(LAST_STEP) for name, term in terms.terms.items()}
-    products = {name: values[name] * weight for name, weight in weights.items()}
-    what = {name: "weight, in the end" if callable(term.weight) else "weight" for name, term in terms.terms.items()}
-    lines = [
-        f"{name} = {values[name]:.4g}, x {weight:g} (the term's {what[name]}) = {products[name]:.4g}"
-        for name, weight in weights.items()
-    ]
-    return lines if len(lines) == 1 else [*lines, f"total = {sum(products.values()):.4g}"]
-
-
-def print_regions(seen: list[Seen], found: dict[str, Regions]) -> None:
-    """Print a row for each region and term."""
-    places = {kind: rows_of(Path(), regions) for kind, regions in found.items()}
-    rows = []
-    for one in seen:
-        # A term of whole images makes its own region.
-        place = places[one.kind][one.number][2:] if one.kind in places else ["-"] * 5 + [""]
-        numbers = [f"{one.distance:.4g}", f"{one.weight:.4g}", f"{one.distance * one.weight:.4g}", f"{one.share:.1%}"]
-        crop = f"{one.crop.height} x {one.crop.width}"
-        rows.append([one.term, str(one.number), *place[:5], crop, *numbers, place[5]])
-    print_table(counted(len(seen), "region"), COLUMNS, rows)
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """Return a row of a region as a terminal shows it."""
+    sides = ["-" if row[side] is None else f"{row[side]:.1f}" for side in SIDES]
+    score = "-" if row["score"] is None else f"{row['score']:.2f}"
+    numbers = [f"{row[name]:.4g}" for name in ("distance", "weight", "product")]
+    return [row["term"], str(row["region"]), *sides, score, row["crop"], *numbers, f"{row['share']:.1%}", row["text"]]

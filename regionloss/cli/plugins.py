@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 
-from regionloss.console.tables import print_table
+from regionloss.console.options import Csv, Json
+from regionloss.console.tables import print_rows, print_table
 from regionloss.hooks.catalogue import Catalogue, catalogue
 from regionloss.hooks.records import Component, Plugin, TermRecord, WeightRecord
 
+COLUMNS = ["name", "distribution", "version", "state", "brings"]
 
-def plugins() -> None:
+
+def plugins(as_json: Json = False, as_csv: Csv = False) -> None:
     """List the plugins and what each brings."""
     known = catalogue()
     slow = {s.plugin for s in known.slow}
     rows = [[p.name, p.distribution, p.version, "slow" if p in slow else "ok", brings(known, p)] for p in known.plugins]
     rows += [[b.plugin.name, b.plugin.distribution, b.plugin.version, "broken", b.sentence] for b in known.broken]
     rows += [[p.name, p.distribution, p.version, "left out", "not named in REGIONLOSS_PLUGINS"] for p in known.blocked]
-    print_table("Plugins", ["name", "distribution", "version", "state", "brings"], rows)
+    data = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    if not print_rows(data, COLUMNS, as_json, as_csv):
+        print_table("Plugins", COLUMNS, rows)
 
 
 def brings(known: Catalogue, plugin: Plugin) -> str:

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from regionloss.console.options import MOST_PIXELS, MaxPixels, check_suffix
+from regionloss.console.options import MOST_PIXELS, Csv, Json, MaxPixels, check_suffix
 from regionloss.console.sentences import SentenceGroup
-from regionloss.console.tables import counted, print_table
+from regionloss.console.tables import check_one_form, counted, print_rows, print_table
 from regionloss.errors import InputError, expected
 
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Show, count, import and export regions.")
@@ -74,21 +74,26 @@ def stats(
     sidecars: Cars,
     out: Annotated[Path, typer.Option(help="Plot to write.")] = Path("regions-stats.png"),
     crop: Annotated[int, typer.Option(min=8, help="Side of the training crop, pixels.")] = 256,
+    as_json: Json = False,
+    as_csv: Csv = False,
 ) -> None:
     """Count regions, their sizes and scores, and how many survive a training crop."""
     from regionloss.data.sidecars.collection import all_rows
-    from regionloss.data.sidecars.stats import Tally
+    from regionloss.data.sidecars.stats import DATA, Tally
     from regionloss.pictures.histograms import plot
 
     check_suffix(out)
+    check_one_form(as_json, as_csv)
     tally = Tally(crop)
     for row in all_rows(sidecars):
         tally.add(row)
-    print_table(counted(tally.images, "image"), tally.columns, tally.table())
+    as_data = print_rows(tally.data(), DATA, as_json, as_csv)
+    if not as_data:
+        print_table(counted(tally.images, "image"), tally.columns, tally.table())
     if tally.kinds:
         out.parent.mkdir(parents=True, exist_ok=True)
         plot(tally, out)
-        typer.echo(f"Histograms are in {out}.")
+        typer.echo(f"Histograms are in {out}.", err=as_data)
 
 
 @app.command(name="import")

@@ -16,6 +16,8 @@ Overrides = Annotated[
 ]
 
 PluginFiles = Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, a list of rows, instead of a table.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")]
 #: Twice what Pillow warns of, as `regionloss.data.images` has it: options are read before anything heavy is imported.
 MOST_PIXELS = 178_956_970

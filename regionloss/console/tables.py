@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:  # every command imports this room, and few print a table
     from rich.console import Console
@@ -33,6 +38,41 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     screen.print(table)
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], columns: Sequence[str], as_json: bool, as_csv: bool) -> bool:
+    """Print rows by column as data, and return whether it was asked for; NaN is null in JSON, and nothing is in CSV.
+
+    Args:
+        rows: Rows; numbers are not rounded.
+        columns: Heads of the CSV, of which rows may be none.
+        as_json: Whether to print JSON.
+        as_csv: Whether to print CSV.
+
+    Raises:
+        InputError: Both at once.
+    """
+    check_one_form(as_json, as_csv)
+    plain = [{name: None if is_nan(value) else value for name, value in row.items()} for row in rows]
+    if as_json:
+        json.dump(plain, sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+    if as_csv:
+        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(plain)
+    return as_json or as_csv
+
+
+def check_one_form(as_json: bool, as_csv: bool) -> None:
+    """Raise InputError for two forms at once, before a command does its work."""
+    if as_json and as_csv:
+        raise InputError(expected("--json, --csv", "one of them", "both"))
+
+
+def is_nan(value: object) -> bool:
+    """Return whether a value is a number that is none."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 def counted(number: int, noun: str) -> str:

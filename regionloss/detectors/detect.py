@@ -24,13 +24,14 @@ def detect(
 
     Args:
         images: (B, 3, H, W), RGB.
-        detector: A registered name such as `"face/mtcnn"`, or a detector.
+        detector: A registered name such as `"face/mtcnn"`; the name of a term, such as `"face"`, for the detector that
+            annotates for it; or a detector.
         options: Options of the named detector's constructor.
         value_range: Range of the images; detectors are shown them in [-1, 1].
 
     Raises:
         InputError: Images of another shape or range.
-        UnknownNameError: No detector has this name.
+        UnknownNameError: No detector and no term has this name.
         WeightsError: Its weights are not here; the sentence says how to fetch them.
     """
     check_images(images, "images")
@@ -40,8 +41,10 @@ def detect(
         raise InputError(expected("options", "the detector's options by name", type(options).__name__))
     if isinstance(detector, str):
         from regionloss.hooks.catalogue import catalogue
+        from regionloss.hooks.detector_names import stands_for
 
-        detector = cast(Detector, catalogue().build("detector", detector, dict(options or {})))
+        name, preset = stands_for(detector, catalogue(), "detector")
+        detector = cast(Detector, catalogue().build("detector", name, {**preset, **(options or {})}))
     if not isinstance(detector, Detector):
         raise InputError(expected("detector", "a name such as 'face/mtcnn', or a Detector", type(detector).__name__))
     return detector.detect(rescaled(images, value_range))

@@ -26,7 +26,7 @@ class RegionFinder:
     (`regionloss annotate`, `RegionCollate`).
 
     Args:
-        detectors: Names such as `"text/ppocr"`, or detectors; one for each kind.
+        detectors: Names such as `"text/ppocr"`, names of terms such as `"text"`, or detectors; one for each kind.
         images: Place of the images in a batch, (B, 3, H, W), (B, H, W, 3) or (B, 3, T, H, W): a key, a position or an
             attribute; None where the finder is called with the images.
         value_range: Range of the images.
@@ -34,7 +34,7 @@ class RegionFinder:
 
     Raises:
         InputError: No detector, something else than detectors, or two of one kind.
-        UnknownNameError: No detector has this name.
+        UnknownNameError: No detector and no term has this name.
         WeightsError: Weights are not here; the sentence says how to fetch them.
 
     Example:
@@ -128,8 +128,10 @@ def built(detector: Any) -> Any:
     if isinstance(detector, str):
         # Late: a name is looked up here alone.
         from regionloss.hooks.catalogue import catalogue
+        from regionloss.hooks.detector_names import stands_for
 
-        return catalogue().build("detector", detector, {})
+        name, preset = stands_for(detector, catalogue(), "RegionFinder: detectors")
+        return catalogue().build("detector", name, preset)
     if not callable(getattr(detector, "detect", None)) or not isinstance(getattr(detector, "kind", None), str):
         wanted = "a name such as 'text/ppocr', or a Detector"
         raise InputError(expected("RegionFinder: detectors", wanted, type(detector).__name__))

@@ -51,7 +51,9 @@ def load_terms(
     return build_terms(_load_terms(terms, overrides, "terms"), value_range=value_range)
 
 
-def load_choice(choice: str, option: str = "--terms") -> Loaded[Recipe] | Loaded[TermsFile]:
+def load_choice(
+    choice: str | Path | Mapping[str, float], option: str = "--terms"
+) -> Loaded[Recipe] | Loaded[TermsFile]:
     """Load the terms that a command line names, as `load_terms` does, without building them; at least one.
 
     Args:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from regionloss.regions import quads as shapes
+from regionloss.regions.access import RegionAccess
 from regionloss.regions.fields import BLANK, blank, check_shapes, check_types, check_values
-from regionloss.regions.layout import Layout
+from regionloss.regions.layout import Largest, Layout
 
 
-@dataclass(frozen=True, eq=False)
-class Regions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Regions(RegionAccess):
     """R regions of one kind in a batch of images; R may be zero.
 
     Args:
@@ -201,3 +202,7 @@ class Regions:
         texts = None if self.texts is None else (*self.texts, *[""] * missing)
         filled = self.changed(**rows, texts=texts)
         return filled.changed(layout=filled._layout(fixed=True)) if filled._on_host() else filled
+
+
+# A batch that holds regions is loaded with weights_only=True, too.
+torch.serialization.add_safe_globals([Regions, Layout, Largest])

@@ -99,7 +99,7 @@ def test_several_images_come_on_one_sheet_and_a_folder_stands_for_its_images(fol
     [
         (["words.txt", *BOXES], "words.txt: cannot be read as an image"),
         (["absent.png", *BOXES], "absent.png: "),
-        (["plain.png", "--detector", "gven"], "no detector is named 'gven'. Did you mean 'given'?"),
+        (["plain.png", "--detector", "gven"], "no detector and no term is named 'gven'. Did you mean 'given'?"),
         (["plain.png", "--detector", "given"], "detector 'core/given': boxes: expected a value, got none."),
         (["plain.png", "--detector", "given", "--option", "boxes"], "--option: expected KEY=VALUE, got 'boxes'."),
         (["plain.png", *BOXES, "--out", "picture"], "--out: expected a picture such as picture.png, got 'picture'."),

@@ -42,13 +42,26 @@ def test_what_is_advised_of_a_range_can_be_done() -> None:
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("face", "Did you mean 'face/mtcnn' or 'face/retinaface'? Known: "),
-        ("hand", "Did you mean 'hands/mediapipe'? Known: "),
-        ("mtcn", "Did you mean 'mtcnn'? Known: "),
-        ("face/mtccn", "Did you mean 'face/mtcnn'? Known: "),
+        ("hand", "no detector and no term is named 'hand'. Did you mean 'hands'? Known: "),
+        ("mtcn", "no detector and no term is named 'mtcn'. Did you mean 'mtcnn'? Known: "),
+        ("face/mtccn", "no detector is named 'face/mtccn'. Did you mean 'face/mtcnn'? Known: "),
+        ("core/region-lpips", "detector: expected a term with a detector, got 'core/region-lpips', whose regions are"),
     ],
 )
-def test_the_name_of_a_plugin_leads_to_its_detectors(name: str, meant: str) -> None:
-    with pytest.raises(rl.RegionLossError) as caught:
-        rl.detect(torch.zeros(1, 3, 8, 8), name)
-    assert str(caught.value).startswith(f"no detector is named '{name}'. {meant}")
+def test_a_name_that_is_none_leads_to_one(name: str, meant: str) -> None:
+    for look in (lambda: rl.detect(torch.zeros(1, 3, 8, 8), name), lambda: rl.RegionFinder(name)):
+        with pytest.raises(rl.RegionLossError) as caught:
+            look()
+        assert meant in str(caught.value).replace("RegionFinder: detectors", "detector")
+
+
+@pytest.mark.weights
+def test_a_term_stands_for_the_detector_that_annotates_for_it() -> None:
+    images = torch.rand(1, 3, 64, 64) * 2 - 1
+    for term, detector in (("face", "face/mtcnn"), ("text", "text/ppocr")):
+        found, wanted = rl.detect(images, term), rl.detect(images, detector)
+        assert (found.kind, found.boxes.tolist()) == (wanted.kind, wanted.boxes.tolist())
+        assert (
+            type(next(iter(rl.RegionFinder(term).detectors.values()))).__name__
+            == type(next(iter(rl.RegionFinder(detector).detectors.values()))).__name__
+        )

@@ -111,7 +111,7 @@ def test_mistakes_are_sentences() -> None:
         ((), "one detector for each kind, got none"),
         ((Bright(), Bright()), "got those of text"),
         ((nn.Identity(),), "a name such as 'text/ppocr', or a Detector, got Identity"),
-        (("pocr",), "no detector is named"),
+        (("pocr",), "no detector and no term is named"),
     ):
         with pytest.raises(rl.RegionLossError, match=part):
             rl.RegionFinder(*wrong)

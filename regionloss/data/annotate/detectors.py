@@ -11,8 +11,9 @@ from typing import Any
 
 from regionloss.data.sidecars.sidecar import Scan
 from regionloss.detectors.base import Detector
-from regionloss.errors import InputError, UnknownNameError, did_you_mean, expected
+from regionloss.errors import InputError, expected
 from regionloss.hooks.catalogue import Catalogue, build_catalogue, catalogue
+from regionloss.hooks.detector_names import stands_for
 from regionloss.hooks.options import defaults_of
 
 
@@ -56,31 +57,6 @@ def resolve(
     if twice:
         raise InputError(expected("--detectors", "each detector once", f"'{twice[0]}' twice"))
     return found
-
-
-def stands_for(name: str, where: Catalogue) -> tuple[str, Mapping[str, object]]:
-    """Return the canonical name of a detector, and the options that a term gives it."""
-    terms = where.terms()
-    if not any(name == term.plugin and term.default for term in terms):
-        try:
-            return where.find("detector", name).canonical, {}
-        except UnknownNameError:
-            if not any(name in (term.name, term.canonical) for term in terms):
-                check_name(name, where)
-                raise
-    term = where.term(name)
-    if not term.detector:
-        raise InputError(expected("--detectors", "a term with a detector", f"'{name}', whose regions are given"))
-    return where.find("detector", term.detector, plugin=term.plugin).canonical, term.options.get("detector", {})
-
-
-def check_name(name: str, where: Catalogue) -> None:
-    """Raise UnknownNameError, with a guess, for what is neither a detector's name nor a term's."""
-    terms = [term for term in where.terms() if term.detector]
-    known_names = {one.name for one in [*where.components("detector"), *terms]}
-    known_names |= {term.plugin for term in terms if term.default}
-    if "/" not in name and name not in known_names:
-        raise UnknownNameError(f"no detector and no term is named '{name}'. {did_you_mean(name, known_names)}")
 
 
 def scan_of(named: NamedDetector, detector: Detector, max_side: int, where: Catalogue) -> Scan:

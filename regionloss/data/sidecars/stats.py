@@ -9,6 +9,12 @@ from typing import Any
 import numpy as np
 
 LEAST_VISIBLE, LEAST_SIDE = 0.5, 8.0
+DECILES = (10, 50, 90)
+DATA = [
+    *("kind", "looked_at", "with_some", "regions"),
+    *(f"{name}_{n}" for name in ("side", "area", "score") for n in DECILES),
+    "survive",
+]
 
 
 class Tally:
@@ -67,6 +73,18 @@ class Tally:
             rows.append(row + ["-"] * (len(self.columns) - len(row)))
         return rows
 
+    def data(self) -> list[dict[str, object]]:
+        """Return a row for each kind as numbers: `side_50` is half's shorter side in pixels, `area_50` its share."""
+        rows: list[dict[str, object]] = []
+        for kind in sorted({*self.scanned, *self.areas}):
+            row: dict[str, object] = {"kind": kind, "looked_at": self.scanned[kind], "with_some": self.with_some[kind]}
+            row["regions"] = len(self.areas.get(kind, ()))
+            for name, found in (("side", self.sides), ("area", self.areas), ("score", self.scores)):
+                values = found.get(kind) or [float("nan")]
+                row |= {f"{name}_{n}": float(np.percentile(values, n)) for n in DECILES}
+            rows.append(row | {"survive": self.survive[kind]})
+        return rows
+
     def doubts(self, kind: str) -> str:
         """Return the deciles of the scores; "-" where all are 1, which stands for none."""
         return "-" if set(self.scores[kind]) == {1.0} else deciles(self.scores[kind], "{:.2f}")
@@ -74,7 +92,7 @@ class Tally:
 
 def deciles(values: list[float], form: str) -> str:
     """Return the first, the fifth and the ninth decile."""
-    return " / ".join(form.format(value) for value in np.percentile(values, [10, 50, 90]))
+    return " / ".join(form.format(value) for value in np.percentile(values, DECILES))
 
 
 def survives(box: list[float], width: int, height: int, crop: int) -> bool:
