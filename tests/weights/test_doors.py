@@ -36,6 +36,7 @@ ALLOWED = {
     "regionloss/evaluation/parts.py": {"np.load"},  # without pickles
     "regionloss/evaluation/judges.py": {"yaml.safe_load"},
     "insighttok_ref/tokens/files.py": {"np.load"},  # without pickles
+    "regionloss/regions/access.py": {"torch.load"},  # weights_only
 }
 
 
