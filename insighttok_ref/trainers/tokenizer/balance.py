@@ -50,7 +50,7 @@ def norms_of(state: PartState, batch: Batch) -> dict[str, float]:
     return dict(zip(values, torch.stack(norms).tolist(), strict=True))
 
 
-def equal_weights(norms: dict[str, float]) -> dict[str, float]:
+def weights_from_norms(norms: dict[str, float]) -> dict[str, float]:
     """Return by term the weight at which it pulls as strongly as the rest; infinite where it does not pull."""
     return {
         name: norms["objective"] / norm if norm else float("inf") for name, norm in norms.items() if name != "objective"

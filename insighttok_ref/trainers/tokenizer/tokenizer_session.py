@@ -11,7 +11,7 @@ import torch
 from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
-from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_norms
+from insighttok_ref.trainers.tokenizer.balance import gradient_norms, weights_from_norms
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.part_state import PartFolder, matching, start_from
 from insighttok_ref.trainers.tokenizer.plan import Part
@@ -58,7 +58,7 @@ class TokenizerSession(Session):
         if not self.ranks.is_first:
             return
         self.metrics.write({"part": part.name, "step": 0, **{f"gradient_at_start/{k}": v for k, v in norms.items()}})
-        for name, weight in equal_weights(norms).items():
+        for name, weight in weights_from_norms(norms).items():
             used = part.phase.term_weights.get(name, self.terms[name].weight)
             said = f"has weight {told(used)}; equal gradients at {weight:.3g}"
             if used and not norms[name]:

@@ -18,7 +18,7 @@ from insighttok_ref.objective.objective import Objective
 from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
 from insighttok_ref.trainers.parts_run import changed
-from insighttok_ref.trainers.tokenizer.balance import equal_weights, gradient_norms
+from insighttok_ref.trainers.tokenizer.balance import gradient_norms, weights_from_norms
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_step
 from insighttok_ref.trainers.tokenizer.options import Phase
 from insighttok_ref.trainers.tokenizer.plan import plan
@@ -122,8 +122,10 @@ def test_gradient_norms_are_those_of_backward(tiny_run: Prepare, tmp_path: Path)
     terms(output.reconstruction, batch.images, batch.regions).by_term["text"].backward()
     assert norms["objective"] == pytest.approx(float(rest.norm()), rel=1e-5)
     assert norms["text"] == pytest.approx(float(model.last_layer.grad.norm()), rel=1e-5)
-    assert equal_weights(norms)["text"] == pytest.approx(float(rest.norm() / model.last_layer.grad.norm()), rel=1e-5)
-    assert equal_weights({"objective": 1.0, "face": 0.0})["face"] == math.inf
+    assert weights_from_norms(norms)["text"] == pytest.approx(
+        float(rest.norm() / model.last_layer.grad.norm()), rel=1e-5
+    )
+    assert weights_from_norms({"objective": 1.0, "face": 0.0})["face"] == math.inf
 
 
 def test_what_is_watched_is_logged_as_it_is_with_any_number_of_micro_batches(tiny_run: Prepare, tmp_path: Path) -> None:
