@@ -33,4 +33,6 @@ def units_of(module: nn.Module) -> Iterator[nn.Module]:
 
 def _lists_blocks(module: nn.Module) -> bool:
     """Whether a module is a list of others that are made of parts; the projections of an attention are not."""
-    return isinstance(module, nn.ModuleList) and any(next(one.children(), None) is not None for one in module)
+    return isinstance(module, nn.ModuleList) and any(
+        next(one.children(), None) is not None for one in module.children()
+    )

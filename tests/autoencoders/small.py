@@ -16,6 +16,7 @@ WAN = {"base_dim": 8, "z_dim": 4, "dim_mult": [1, 2], "num_res_blocks": 1, "temp
 CODES = {**KL, "num_vq_embeddings": 32, "vq_embed_dim": 4, "latent_channels": 4}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "sd": ("AutoencoderKL", KL),
+    "plain": ("AutoencoderKL", {**KL, "mid_block_add_attention": False}),
     "flux": ("AutoencoderKL", {**KL, "latent_channels": 16, "use_quant_conv": False, "use_post_quant_conv": False}),
     "flux2": ("AutoencoderKLFlux2", {**KL, "latent_channels": 4}),
     "qwen": ("AutoencoderKLQwenImage", WAN),
