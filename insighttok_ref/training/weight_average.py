@@ -11,7 +11,9 @@ from insighttok_ref.training.compat import lerp_each
 
 
 class WeightAverage:
-    """average <- decay average + (1 - decay) weights after each step; codes and counts are copied as they are.
+    """average <- d average + (1 - d) weights after each step; codes and counts are copied as they are.
+
+    d is the decay, but at most (1 + step) / (10 + step): what a run began with is forgotten, however few its steps.
 
     Args:
         model: The model that learns; the average begins as it is.
@@ -23,8 +25,9 @@ class WeightAverage:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, model: Trainee) -> None:
-        """Follow the model's weights, once a step."""
-        lerp_each(list(self.model.parameters()), list(model.parameters()), 1 - self.decay)
+    def update(self, model: Trainee, step: int) -> None:
+        """Follow the model's weights, once a step; steps of the run are counted from 0."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        lerp_each(list(self.model.parameters()), list(model.parameters()), 1 - decay)
         for mine, its in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(its)

@@ -144,7 +144,7 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
     state.watch.note({name: record[name] for name in record if name.endswith("gradient_norm")}, state.run_step)
     state.model.after_step()
     if state.average is not None:
-        state.average.update(state.model)
+        state.average.update(state.model, state.run_step)
     if not logged:
         return {**record, "lr": lr}
     return {**mean_over_ranks(record), **state.model.step_statistics(), **state.objective.costs(), "lr": lr}
