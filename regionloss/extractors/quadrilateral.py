@@ -21,6 +21,7 @@ from regionloss.regions import quads as shapes
 from regionloss.regions.regions import Regions
 from regionloss.tensors import constants, without_autocast, working_dtype
 
+TALL = 1.2  # of what is higher than so many times its width, one reads downwards
 APART = 1.1  # pixels of the image between two reads of a crop pixel, at most
 
 
@@ -50,7 +51,7 @@ class RectifiedExtractor:
         torch.Size([1, 3, 4, 16])
     """
 
-    def __init__(self, size: tuple[int, int] = (32, 128), tall: float | None = 1.2) -> None:
+    def __init__(self, size: tuple[int, int] = (32, 128), tall: float | None = TALL) -> None:
         self.size = size_of(size, "rectified.size")
         if tall is not None:
             number_of(tall, "rectified.tall", "a ratio of 1 or more, or none", 1, sys.float_info.max)
@@ -79,8 +80,7 @@ class RectifiedExtractor:
         if self.tall is None:
             largest = most[:2]
         else:
-            width, height = shapes.sides(quads).unbind(1)
-            quads = torch.where((height > self.tall * width)[:, None, None], quads.roll(-1, 1), quads)
+            quads, _ = shapes.lying(quads, self.tall)
             largest = most[2], min(most[2], self.tall * most[3])
         canvas = self.size[::-1]
         squares = (shapes.sides(quads) / constants(canvas, quads)).clamp(min=1).square()

@@ -20,6 +20,21 @@ def sides(quads: Tensor) -> Tensor:
     return torch.maximum(lengths[:, :2], lengths[:, 2:])
 
 
+def lying(quads: Tensor, tall: float) -> tuple[Tensor, Tensor]:
+    """Return quadrilaterals, those higher than `tall` times their width as if read downwards, and (N,) which ones."""
+    width, height = sides(quads).unbind(1)
+    turned = height > tall * width
+    return torch.where(turned[:, None, None], quads.roll(-1, 1), quads), turned
+
+
+def grown(quads: Tensor, margin: float) -> Tensor:
+    """Return quadrilaterals with a share of their height more on each side, as far as they stay convex."""
+    width, height = sides(quads)[..., None, None].unbind(1)
+    across, down = quads[:, [1, 0, 3, 2]] - quads, quads[:, [3, 2, 1, 0]] - quads
+    wider = clockwise(quads - margin * (height / width * across + down))
+    return torch.where(wider.isnan(), quads, wider)
+
+
 def hulls(quads: Tensor) -> Tensor:
     """Return (N, 4), the upright boxes around quadrilaterals."""
     return torch.cat([quads.amin(1), quads.amax(1)], 1)

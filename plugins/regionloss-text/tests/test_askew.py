@@ -76,13 +76,25 @@ def test_the_same_damage_weighs_the_same_at_any_angle(weights) -> None:
     assert value_at(45, boxes, UniformWeighting()) < 0.2 * expected
 
 
-def read(images: Tensor, regions: Regions) -> list[str]:
-    """What PP-OCRv6 reads in words that are brought upright, each on a strip of its own."""
-    with torch.no_grad():
-        strips = rl.RectifiedExtractor((48, 192))(images, regions)
-    boxes = torch.tensor([[0.0, 0, 192, 48]]).expand(len(strips), 4)
-    whole = Regions("text", boxes, torch.arange(len(strips)), (48, 192), len(strips))
-    return [reading.text for reading in catalogue().build("judge", "text/ppocr-v6").judge(strips, whole)]
+def read(images: Tensor, regions: Regions, judge: str = "text/ppocr-v6") -> list[str]:
+    return [reading.text for reading in catalogue().build("judge", judge).judge(images, regions)]
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("judge", ["text/ppocr-v6", "text/crnn-english-g2"])
+def test_judges_read_words_that_lie_askew(judge: str, weights) -> None:
+    """By their corners; of the upright boxes around them one at most. A box among them is read as it is."""
+    weights("english-g2")
+    words = ["Harbor", "Lantern", "Museum", "Coffee"]
+    found = [written(word, angle) for word, angle in zip(words, (40, -50, 90, 180), strict=True)]
+    images, regions = rl.to_tensor([picture for picture, _ in found]), regions_of([quad for _, quad in found])
+    assert read(images, regions, judge) == words
+    assert len(set(words) & set(read(images, regions.changed(quads=None), judge))) <= 1
+    upright = written("Signal", 0)
+    one = regions_of([upright[1]])
+    some = regions.changed(quads=torch.cat([regions.quads, torch.full((1, 4, 2), math.nan)]))
+    some = some.changed(boxes=torch.cat([regions.boxes, one.boxes]), image_index=torch.arange(5), num_images=5)
+    assert read(torch.cat([images, rl.to_tensor([upright[0]])]), some, judge) == [*words, "Signal"]
 
 
 @pytest.mark.weights

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from regionloss import RectifiedExtractor, Regions
+from regionloss import Regions
 from regionloss.errors import InputError, expected
+from regionloss.extractors import upright_crops
+from regionloss.regions import lying
 from regionloss_text.rapid import engine, model_file, to_bgr
 
 DIRECTION_FILE = "ch_ppocr_mobile_v2.0_cls_mobile.onnx"
 CHOICES = ("none", "vertical", "all")
 #: Higher than so many times its width: read downwards or upwards (`rectified.tall`).
 TALL = 1.2
-#: Pixels of the classifier's input, steps between the widths that crops have in it.
-HEIGHT, WIDTH, STEP = 48, 192, 16
 #: Score from which a line counts as upside down (RapidOCR's own): the rare case wants to be sure.
 SURE = 0.9
 
@@ -45,20 +44,11 @@ class Direction:
         """Return regions of images (B, 3, H, W) in [-1, 1], on the CPU, their quadrilaterals in reading order."""
         if self.words == "none" or regions.quads is None or not len(regions):
             return regions
-        lengths = (regions.quads.roll(-1, 1) - regions.quads).norm(dim=2)
-        width, height = torch.maximum(lengths[:, :2], lengths[:, 2:]).unbind(1)
-        tall = height > TALL * width
-        lying = torch.where(tall[:, None, None], regions.quads.roll(-1, 1), regions.quads)
-        aspect = torch.maximum(width, height) / torch.where(tall, width, height)
-        columns = (aspect * HEIGHT / STEP).ceil().mul(STEP).clamp(STEP, WIDTH)
-        columns[~tall if self.words == "vertical" else columns.isnan()] = 0
-        upside_down = torch.zeros_like(tall)
-        for count in columns[columns > 0].unique().int().tolist():
-            own = (columns == count).nonzero().flatten()
-            some = regions.changed(quads=lying).select(own)
-            crops = RectifiedExtractor((HEIGHT, count), tall=None)(images.detach().float().cpu(), some)
-            _, found = self.engine.cls_and_rotate(list(to_bgr(crops)))
-            said = [label == "180" and score > SURE for label, score in found.cls_res or ()]
-            upside_down[own] = torch.tensor(said)
-        quads = torch.where(upside_down[:, None, None], lying.roll(2, 1), lying)
+        quads, tall = lying(regions.quads, TALL)
+        picked = (tall | (self.words == "all")).nonzero().flatten()
+        if crops := upright_crops(images, regions.select(picked)):
+            _, found = self.engine.cls_and_rotate([to_bgr(crop[None])[0] for crop in crops.values()])
+            said = zip(crops, found.cls_res or (), strict=True)
+            turned = picked[[number for number, (label, score) in said if label == "180" and score > SURE]]
+            quads[turned] = quads[turned].roll(2, 1)
         return regions.changed(quads=quads).laid_out()
