@@ -21,7 +21,6 @@ from regionloss.regions import quads as shapes
 from regionloss.regions.regions import Regions
 from regionloss.tensors import constants, without_autocast, working_dtype
 
-TALL = 1.2  # of what is higher than so many times its width, one reads downwards
 APART = 1.1  # pixels of the image between two reads of a crop pixel, at most
 
 
@@ -51,7 +50,7 @@ class RectifiedExtractor:
         torch.Size([1, 3, 4, 16])
     """
 
-    def __init__(self, size: tuple[int, int] = (32, 128), tall: float | None = TALL) -> None:
+    def __init__(self, size: tuple[int, int] = (32, 128), tall: float | None = shapes.TALL) -> None:
         self.size = size_of(size, "rectified.size")
         if tall is not None:
             number_of(tall, "rectified.tall", "a ratio of 1 or more, or none", 1, sys.float_info.max)

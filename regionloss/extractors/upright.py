@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from regionloss.extractors.quadrilateral import TALL, RectifiedExtractor
+from regionloss.extractors.quadrilateral import RectifiedExtractor
 from regionloss.regions import quads as shapes
 from regionloss.regions.regions import Regions
 
@@ -22,7 +22,7 @@ def upright_crops(images: Tensor, regions: Regions, margin: float = 0.0) -> dict
     if regions.quads is None:
         return {}
     held = regions.to("cpu")
-    quads, _ = shapes.lying(regions.quads.detach().cpu().float(), TALL)
+    quads, _ = shapes.lying(regions.quads.detach().cpu().float(), shapes.TALL)
     quads = shapes.grown(quads, margin)
     crops = {}
     for number in shapes.known(quads).nonzero().flatten().tolist():

@@ -24,7 +24,7 @@ class Windows(torch.autograd.Function):
             images: Images (B, C, H, W).
             corners: Image, first row and first column of each window.
             height: Rows of a window.
-            width: Its columns.
+            width: Columns of a window.
         """
         return torch.stack([window(images, corner, height, width) for corner in corners]), images
 

@@ -8,6 +8,8 @@ from torch import Tensor
 from regionloss.errors import InputError, expected
 from regionloss.tensors import constants
 
+TALL = 1.2  # of what is higher than so many times its width, one reads downwards
+
 
 def edges(quads: Tensor) -> Tensor:
     """Return (N, 4, 2), the top, right, bottom and left edge as vectors, clockwise."""

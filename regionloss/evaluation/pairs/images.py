@@ -19,7 +19,6 @@ from regionloss.data.sidecars.lookup import Sidecars, check_found
 from regionloss.errors import InputError, expected, reason_of
 from regionloss.evaluation.pairs.columns import Columns
 from regionloss.evaluation.pairs.pair import Instance, Original
-from regionloss.extractors.quadrilateral import TALL
 from regionloss.regions import quads as shapes
 from regionloss.regions.regions import Regions
 
@@ -145,7 +144,9 @@ def instances_of(regions: Regions, columns: Sequence[Mapping[str, str]]) -> list
     boxes = regions.boxes
     quads = torch.full((len(boxes), 4, 2), torch.nan) if regions.quads is None else regions.quads
     askew = shapes.known(quads)
-    extents = torch.where(askew[:, None], shapes.sides(shapes.lying(quads, TALL)[0]), boxes[:, 2:] - boxes[:, :2])
+    extents = torch.where(
+        askew[:, None], shapes.sides(shapes.lying(quads, shapes.TALL)[0]), boxes[:, 2:] - boxes[:, :2]
+    )
     found = zip(boxes.tolist(), extents.tolist(), texts, points, columns, quads.tolist(), askew.tolist(), strict=True)
     return [
         Instance(

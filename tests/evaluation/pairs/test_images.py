@@ -129,7 +129,7 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_words_that_lie_askew_keep_their_corners_and_their_own_size() -> None:
-    """A word of 60 x 12 at 90 degrees; one without corners is its box, and its image's mark is that of earlier results."""
+    """A word of 60 x 12 at 90 degrees; one without corners is its box, its image's mark that of earlier results."""
     quad = [[50.0, 20], [50, 80], [38, 80], [38, 20]]
     boxes, none = torch.tensor([[38.0, 20, 50, 80]] * 2), [[math.nan] * 2] * 4
     regions = Regions.single("text", boxes, (100, 200), quads=torch.tensor([quad, none]), texts=("abcde", ""))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from regionloss import Regions
+from regionloss import Regions, upright_crops
 from regionloss.errors import InputError, expected
-from regionloss.extractors import upright_crops
 from regionloss.regions import lying
 from regionloss_text.rapid import engine, model_file, to_bgr
 

@@ -9,9 +9,9 @@ from importlib.metadata import version
 import numpy as np
 from torch import Tensor
 
+from regionloss import upright_crops
 from regionloss.checks import check_images, check_regions
 from regionloss.errors import InputError, expected
-from regionloss.extractors import upright_crops
 from regionloss.judges import Reading
 from regionloss.regions import Regions
 from regionloss.weights import sha256_of

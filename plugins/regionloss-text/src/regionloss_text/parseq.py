@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regionloss import upright_crops
 from regionloss.backbones import Frozen
 from regionloss.checks import check_images, check_regions
 from regionloss.errors import InputError, PluginError, WeightsError, expected
-from regionloss.extractors import upright_crops
 from regionloss.judges import Reading
 from regionloss.regions import Regions
 from regionloss.weights import load_state_dict
