@@ -12,7 +12,7 @@ _FILES = {
     "collectives": ("counts_by_rank", "from_first_rank", "joint", "rank_and_size", "rows_at", "sum_over_ranks"),
     "folders": ("check_folders", "free_folder"),
     "launch": ("Launch", "is_first_process", "read_launch"),
-    "process_group": ("Ranks", "agree", "barrier", "gather_objects", "join", "mean_over_ranks"),
+    "process_group": ("Ranks", "agree", "barrier", "gather_objects", "join", "mean_over_ranks", "over_ranks"),
     "rendezvous": ("Meeting",),
 }
 _WHERE = {name: file for file, names in _FILES.items() for name in names}
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from regionloss.runs.process_group import gather_objects as gather_objects
     from regionloss.runs.process_group import join as join
     from regionloss.runs.process_group import mean_over_ranks as mean_over_ranks
+    from regionloss.runs.process_group import over_ranks as over_ranks
     from regionloss.runs.rendezvous import Meeting as Meeting
 
 

@@ -24,7 +24,7 @@ class UnusualError(ValueError):
     """A header that is damaged, or of a kind that is not read here: `tarfile` knows."""
 
 
-class Member(NamedTuple):
+class ArchivedFile(NamedTuple):
     """A file in a tar file.
 
     Args:
@@ -38,7 +38,7 @@ class Member(NamedTuple):
     size: int
 
 
-def plain_members(handle: IO[bytes], end: int) -> Iterator[Member]:
+def plain_members(handle: IO[bytes], end: int) -> Iterator[ArchivedFile]:
     """Yield the files of a tar file up to the mark of its end; folders are passed over.
 
     Args:
@@ -61,7 +61,7 @@ def plain_members(handle: IO[bytes], end: int) -> Iterator[Member]:
         elif kind in FILES:
             name, size = facts or ("", None)
             own = own if size is None else size
-            member = Member(name or name_of(header), start, own)
+            member = ArchivedFile(name or name_of(header), start, own)
             if member.name.endswith("/") or start + own > end:
                 raise UnusualError
             yield member

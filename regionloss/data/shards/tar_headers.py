@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
 from regionloss.data.shards.paths import is_image, printable, suffix_of
-from regionloss.data.shards.plain_members import Member, UnusualError, plain_members
+from regionloss.data.shards.plain_members import ArchivedFile, UnusualError, plain_members
 
 GZIP = b"\x1f\x8b"
 #: Bytes behind the end in which nothing but zeros is expected: more than any tar program fills up to.
@@ -32,14 +32,14 @@ class Contents:
         problem: What ended the reading too early; empty where nothing did.
     """
 
-    images: dict[str, Member] = field(default_factory=dict)
+    images: dict[str, ArchivedFile] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     twice: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     problem: str = ""
 
-    def add_file(self, member: Member) -> None:
+    def add_file(self, member: ArchivedFile) -> None:
         """Add a file. Hidden ones (a Mac's `._00012.jpg`) are no images."""
         name, base = printable(member.name), posixpath.basename(member.name)
         if not is_shown_image(base):
@@ -54,7 +54,7 @@ class Contents:
     def add(self, member: tarfile.TarInfo) -> None:
         """Add a member of any kind."""
         if member.isfile() and not member.issparse():
-            self.add_file(Member(member.name, member.offset_data, member.size))
+            self.add_file(ArchivedFile(member.name, member.offset_data, member.size))
         elif not member.isdir():
             name, base = printable(member.name), posixpath.basename(member.name)
             self.left += [name] * is_shown_image(base)
