@@ -77,18 +77,21 @@ def save_generator(folder: Path, generator: LoadedGenerator) -> None:
         DiskError: The disk is full, or not to be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model, form = generator.model, generator.form
     save_tokenizer(generator.tokenizer, folder / IMAGES)
     with whole(folder / TEXT) as temporary:
-        form.text.save(str(temporary))
-    told = {
-        "model": model.config,
-        "prompt": form.names,
+        generator.form.text.save(str(temporary))
+    with whole(folder / MODEL) as temporary:
+        save_file(stored(generator.model), temporary, metadata={"generator": json.dumps(told_of(generator))})
+
+
+def told_of(generator: LoadedGenerator) -> dict[str, Any]:
+    """Return what a file says of a generator beside its weights."""
+    return {
+        "model": generator.model.config,
+        "prompt": generator.form.names,
         "tokenizer": generator.tokenizer.fingerprint,
         "grid": generator.grid,
     }
-    with whole(folder / MODEL) as temporary:
-        save_file(stored(model), temporary, metadata={"generator": json.dumps(told)})
 
 
 def stored(model: InsightAR) -> dict[str, Tensor]:
