@@ -20,6 +20,7 @@ from insighttok_ref.training.stop import StoppedError
 from regionloss.errors import InputError, RegionLossError, WeightsError
 from regionloss.recipe import TrainingRun, build_trainer
 from regionloss.runs import join
+from tests.insighttok_ref.generator.test_llama_start import saved_llama
 from tests.insighttok_ref.tokens.images import saved
 from tests.insighttok_ref.trainers.generator.conftest import CODES, write
 
@@ -172,3 +173,19 @@ def test_a_run_goes_on_with_the_same_tokens(trained: Path, tiny_run: Prepare, tm
 def test_a_phase_before_the_last_is_no_generator(trained: Path) -> None:
     with pytest.raises(WeightsError, match=r"adapt: expected a generator, got no file generator\.safetensors there"):
         read_generator(trained / "adapt")
+
+
+def test_a_run_begins_from_a_llama(tiny_run: Prepare, tmp_path: Path) -> None:
+    theirs = saved_llama(tmp_path / "llama", max_position_embeddings=160)
+    model = "trainer.options.model"
+    said = (f"{model}.from={tmp_path / 'llama'}", f"{model}.shape={{}}", f"{model}.shape.attention_dropout=0.1")
+    begun = session(tiny_run(tmp_path / "run", *said))
+    begun.train()
+    adapted = load_file(tmp_path / "run" / "adapt" / HANDED_ON)
+    kept = {f"language_model.{name}": value for name, value in theirs.state_dict().items()}
+    assert all(adapted[name].equal(value) for name, value in kept.items())
+    assert not all(load_file(tmp_path / "run" / GENERATOR)[name].equal(value) for name, value in kept.items())
+    generator = read_generator(tmp_path / "run")
+    assert generator.form.begin == "<s>"
+    assert generator.model.config["shape"]["attention_dropout"] == 0.1
+    refused(tiny_run(tmp_path / "other", said[0]), InputError, r"model\.shape\.intermediate_size: expected 48")
