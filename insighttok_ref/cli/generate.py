@@ -58,6 +58,11 @@ def generate(
 
     check_suffix(out)
     generator = read_generator(checkpoint, tokenizer).to(chosen(device))
+    if generator.untrained:
+        parts = " and ".join(part.replace("_", " ") for part in generator.untrained)
+        typer.echo(
+            f"{checkpoint}: its {parts} was never trained: what it draws has nothing to do with the caption.", err=True
+        )
     kept = min(TOP_K, generator.model.codes) if top_k is None else top_k
     how = Sampling(cfg, temperature, kept, decoder, window)
     prompts = generator.form.encode([prompt]).repeated(n).to(generator.model.codebook.weight.device)

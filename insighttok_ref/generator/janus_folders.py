@@ -98,7 +98,7 @@ def read_janus(path: Path) -> ExchangedGenerator:
     side = config["vq_config"]["num_patches"]
     rows, columns = told.get("grid") or (side, side)
     images, notes = read_images(folder, besides)
-    generator = LoadedGenerator(model, form, images, (rows, columns))
+    generator = LoadedGenerator(model, form, images, (rows, columns), tuple(told.get("untrained", ())))
     others = {name: value for name, value in besides.items() if not name.startswith(VQ)}
     if not any(value.any() for value in others.values()):
         return ExchangedGenerator(generator, notes=notes)

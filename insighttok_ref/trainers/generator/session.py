@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from insighttok_ref.generator.checkpoints import LoadedGenerator, built, save_generator, stored
+from insighttok_ref.generator.checkpoints import HANDED_ON, LoadedGenerator, built, save_generator, stored
 from insighttok_ref.generator.llama_start import LlamaStart
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptFormat
@@ -30,9 +30,6 @@ from regionloss.errors import InputError, expected
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, barrier, rank_and_size
 from regionloss.weights import read_safetensors, readable
-
-#: What a finished phase leaves to the next one. Nothing generates from it: an untrained language model writes noise.
-HANDED_ON = "weights.safetensors"
 
 
 class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
@@ -160,10 +157,16 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
                 with whole(folder / HANDED_ON) as temporary:
                     save_file(stored(state.model), temporary)
             return
-        save_generator(
-            self.folder, LoadedGenerator(state.model.eval(), self.form, self.tokenizer, self.data.header.grid)
-        )
+        grid, untrained = self.data.header.grid, self.untrained()
+        save_generator(self.folder, LoadedGenerator(state.model.eval(), self.form, self.tokenizer, grid, untrained))
         self.progress.say(f"generator: {self.folder}")
+
+    def untrained(self) -> tuple[str, ...]:
+        """Return the parts that begin at random, and learn in no phase."""
+        learning = {name for phase in self.trainer.phases for name in phase.train}
+        return tuple(
+            name for name in ("adapter", "head", *["language_model"] * (not self.start)) if name not in learning
+        )
 
     def measure(self, state: GeneratorState) -> None:
         """Say, and log, the loss of the images that were kept from training."""
