@@ -45,7 +45,7 @@ class LlamaStart:
     """A folder with a language model that has been trained, and what of it a generator takes.
 
     Args:
-        folder: The folder.
+        folder: Where the model lies, with its text tokenizer.
         shape: Its shape, in the words of `transformers.LlamaConfig`, with room for the tokens of `form`.
         form: Format of prompts, with the text tokenizer of the folder.
         words: How many text tokens the folder's model knows.
