@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from insighttok_ref.generator.hub_folders import JANUS, kind_in
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptFormat
 from insighttok_ref.tokenizers.base import Tokenizer
@@ -149,6 +150,11 @@ def none_at(path: Path, file: Path) -> WeightsError:
         advice = "Name the folder of the run, when its last phase is done."
     elif any(file.with_name(name).exists() for name in TO_GO_ON):
         got, advice = "a run whose last phase is not done", "Go on with 'regionloss train RECIPE --resume FOLDER'."
+    elif kind_in(path) == JANUS:
+        got, advice = (
+            "a Janus of transformers",
+            f"Convert it: regionloss checkpoint convert {path} --from janus --to ours.",
+        )
     return WeightsError(expected(str(path), WHAT, got, advice))
 
 

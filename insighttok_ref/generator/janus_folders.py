@@ -126,7 +126,7 @@ def read_images(folder: Path, besides: Mapping[str, Tensor]) -> tuple[Tokenizer,
     if beside.is_file():
         found = read_tokenizer(beside).model
         mine = vq_from_janus(vq_to_janus(found)) if held else {}
-        if mine.keys() == held.keys() and all(held[name].equal(value) for name, value in mine.items()):
+        if mine.keys() == held.keys() and all(held[name].to(one.dtype).equal(one) for name, one in mine.items()):
             return found, ()
     if not held:
         raise WeightsError(expected(str(folder), f"a VQ model, or {IMAGES} beside it", "neither"))
@@ -154,7 +154,8 @@ def save_janus(folder: Path, exchanged: ExchangedGenerator) -> tuple[str, ...]:
     config = config_of(exchanged, {} if odd else vq_config(generator.tokenizer))
     weights = to_janus(stored(generator.model)) | (dict(exchanged.besides) or zeros_beside(config))
     if not odd:
-        weights |= {name: value.cpu().contiguous() for name, value in vq_to_janus(generator.tokenizer).items()}
+        kind = generator.model.codebook.weight.dtype
+        weights |= {name: shortest(value, kind) for name, value in vq_to_janus(generator.tokenizer).items()}
     with whole(folder) as temporary:
         temporary.mkdir()
         save_torch_state_dict(weights, temporary, metadata={"generator": json.dumps(told_of(generator))})
@@ -164,6 +165,13 @@ def save_janus(folder: Path, exchanged: ExchangedGenerator) -> tuple[str, ...]:
         save_tokenizer(generator.tokenizer, temporary / IMAGES)
     no_images = f"Not in it: weights of a VQ model, since the tokenizer cannot be one: {odd}. {IMAGES} draws its ids."
     return (*[NO_VISION] * (not exchanged.besides), *[NO_TEXT] * (not generator.model.tied), *[no_images] * bool(odd))
+
+
+def shortest(value: Tensor, kind: torch.dtype) -> Tensor:
+    """Return weights as the language model's are stored, where that loses nothing: a tokenizer reads all as float32."""
+    value = value.detach().cpu().contiguous()
+    short = value.to(kind)
+    return short if short.to(value.dtype).equal(value) else value
 
 
 def zeros_beside(config: JanusConfig) -> dict[str, Tensor]:

@@ -25,6 +25,10 @@ def test_a_generator_goes_to_janus_and_back_and_draws(here: Path) -> None:
     assert said.endswith("Written to ar-janus.\n")
     assert typed("checkpoint", "convert", "ar/generator.safetensors", "--to", "janus")[0] == 0
     assert Path("ar/generator-janus/config.json").is_file()
+    advice = (
+        "expected a generator, got a Janus of transformers. Convert it: regionloss checkpoint convert ar-janus --from"
+    )
+    assert advice in typed("generate", "a door", "--checkpoint", "ar-janus")[1]
     code, said = typed("checkpoint", "convert", "ar-janus", "--out", "back")  # what lies there is seen
     assert code == 0, said
     assert said.startswith("janus: a generator of ")

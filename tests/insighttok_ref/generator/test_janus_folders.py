@@ -37,12 +37,12 @@ def generator(tied: bool = False) -> LoadedGenerator:
     return LoadedGenerator(model.eval(), PromptFormat.of_bytes(), images.eval(), images.grid((8, 8)))
 
 
-def saved_janus(folder: Path, **options: object) -> JanusForConditionalGeneration:
+def saved_janus(folder: Path, half: bool = False, **options: object) -> JanusForConditionalGeneration:
     """Write a Janus as transformers does, with a tokenizer of bytes."""
     model, form = janus(), PromptFormat.of_bytes()
     for name, value in model.named_parameters():  # those that begin as zeros must be told apart, too
         torch.nn.init.normal_(value, std=0.1) if name.startswith(("model.vq", "model.vision")) else None
-    model.save_pretrained(folder, **options)
+    model.to(torch.bfloat16 if half else torch.float32).save_pretrained(folder, **options)
     form.text.save(str(folder / "tokenizer.json"))
     names = {"bos_token": form.begin, "boi_token": {"content": form.start}, "pad_token": form.pad}
     (folder / "tokenizer_config.json").write_text(json.dumps(names))
@@ -124,23 +124,24 @@ def test_a_vq_model_that_a_tokenizer_cannot_be_is_told_missing(tmp_path: Path) -
     assert all(name.startswith("model.vqmodel.") for name in report["missing_keys"])
 
 
-@pytest.mark.parametrize("options", [{}, {"max_shard_size": "50KB"}])
+@pytest.mark.parametrize("options", [{"half": True}, {"max_shard_size": "50KB"}])
 def test_a_janus_comes_back_whole_and_is_drawn_the_same(tmp_path: Path, options: dict[str, object]) -> None:
     theirs = saved_janus(tmp_path / "hf", **options)
-    assert (len(list((tmp_path / "hf").glob("model-*"))) > 3) == bool(options)
+    assert (len(list((tmp_path / "hf").glob("model-*"))) > 3) == ("max_shard_size" in options)
     said = convert(tmp_path / "hf", "janus", "ours", tmp_path / "ar")
     assert any(line.startswith("Its VQ model becomes the tokenizer") for line in said)
     assert (tmp_path / "ar" / BESIDE).is_file()
     convert(tmp_path / "ar", "ours", "janus", tmp_path / "back")
     before, after = weights(tmp_path / "hf"), weights(tmp_path / "back")
     assert before.keys() == after.keys()
+    assert {name: one.dtype for name, one in before.items()} == {name: one.dtype for name, one in after.items()}
     assert all(before[name].equal(value) for name, value in after.items())
     first, second = (JanusForConditionalGeneration.from_pretrained(tmp_path / name) for name in ("hf", "back"))
     for part in ("vision_config", "vq_config"):
         assert getattr(first.config, part).to_dict() == getattr(second.config, part).to_dict()
     mine, ids = read_generator(tmp_path / "ar"), image_ids(2)
     with torch.no_grad():
-        wanted = theirs.decode_image_tokens(ids).permute(0, 3, 1, 2)
+        wanted = theirs.float().decode_image_tokens(ids).permute(0, 3, 1, 2)
         torch.testing.assert_close(mine.tokenizer.decode(ids, mine.grid), wanted, rtol=0, atol=1e-5)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,18 @@ def test_tokens_of_another_tokenizer_are_refused_by_name(tiny_run: Prepare, tmp_
     other = saved(tmp_path / "other.safetensors", seed=1)
     run = tiny_run(tmp_path / "run", f"trainer.options.data.tokenizer={other}")
     refused(run, InputError, r"near/000.*: expected tokens of the tokenizer \w{12}, got those of the tokenizer \w{12}")
+
+
+def test_tokens_that_are_cut_off_or_lack_captions_are_refused(tiny_run: Prepare, tokens: Path, tmp_path: Path) -> None:
+    key = "trainer.options.data.sources.near.tokens"
+    shutil.copytree(tokens / "near", tmp_path / "near")
+    ids = sorted((tmp_path / "near").glob("*.npy"))[1]
+    ids.write_bytes(ids.read_bytes()[:-7])
+    refused(
+        tiny_run(tmp_path / "run", f"{key}={tmp_path / 'near'}"), InputError, rf"{ids.name}: expected tokens of images"
+    )
+    run = tiny_run(tmp_path / "run", f"{key}={write(tmp_path / 'bare', 4, caption=None)}")
+    refused(run, InputError, r"bare/000.*: expected a caption for each image, got none for 4 of 4")
 
 
 def test_what_does_not_fit_is_refused_before_training(tiny_run: Prepare, tmp_path: Path) -> None:
