@@ -16,11 +16,12 @@ COMMANDS = {
     "reconstruct": ("reconstruct:reconstruct", "Reconstruct images with a tokenizer; draw them side by side."),
     "tokenize": ("tokenize:tokenize", "Write the tokens of images, and their captions, for a generator."),
     "generate": ("generate:generate", "Draw images of a caption with a generator."),
+    "measure": ("measure:measure", "Measure generated images: long text, faces, benchmarks' results."),
     "calibrate": (
         "calibrate:calibrate",
         "Measure how strongly each term pulls beside l1 and LPIPS; propose weights.",
     ),
-    "checkpoint": ("checkpoint:app", "Convert tokenizer checkpoints."),
+    "checkpoint": ("checkpoint:app", "Convert checkpoints of tokenizers and generators."),
 }
 
 

@@ -134,6 +134,20 @@ def read_tokenizer(path: Path, kind: str | None = None, *, trust: bool = False, 
         return _whole(path, kind, trust, codebook)
 
 
+def tokenizer_of(tensors: Tensors, codebook: Codes, where: str) -> Found:
+    """Return the tokenizer whose weights these are, under the names of a published one.
+
+    Args:
+        tensors: Weights by name.
+        codebook: "normalised" or "plain": how codes are compared.
+        where: Where they are from, for sentences.
+
+    Raises:
+        WeightsError: They are no whole tokenizer.
+    """
+    return _found(Candidate("", tensors), tensors, None, None, codebook, where)
+
+
 def _whole(path: Path, kind: str | None, trust: bool, codebook: Codes | None) -> Found:
     """Return the first whole tokenizer of a file."""
     loaded, config = _read(path, trust)
