@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -168,6 +168,21 @@ class PlainEngine:
             self.optimizer.load_state_dict(read_saved(file))
 
 
+def deepspeed_config(
+    options: OptimizerOptions, share: Share, zero_stage: int, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the configuration that DeepSpeed is given; arguments as for `build_engine`, `settings` beside them."""
+    return {
+        "train_micro_batch_size_per_gpu": share.images,
+        "gradient_accumulation_steps": share.accumulation,
+        "gradient_clipping": options.clip,
+        "zero_optimization": {"stage": zero_stage},
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 2**62,
+        **(settings or {}),
+    }
+
+
 class DeepSpeedEngine:
     """DeepSpeed's backward, reduction, clipping and ZeRO step; goes on with as many ranks as it was saved with.
 
@@ -182,14 +197,7 @@ class DeepSpeedEngine:
         device = next(module.parameters()).device
         deepspeed = import_deepspeed(device)
         self.key = key
-        config = {
-            "train_micro_batch_size_per_gpu": share.images,
-            "gradient_accumulation_steps": share.accumulation,
-            "gradient_clipping": options.clip,
-            "zero_optimization": {"stage": zero_stage},
-            "zero_allow_untested_optimizer": True,
-            "steps_per_print": 2**62,
-        }
+        config = deepspeed_config(options, share, zero_stage)
         with local_rank_named():
             self.engine, self.optimizer, *_ = deepspeed.initialize(
                 model=module, optimizer=adam(module, options), config=config, dist_init_required=False
