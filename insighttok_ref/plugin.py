@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 HERE, EXTRA = "insighttok_ref", "regionloss[ref]"
 COMMANDS = {
     "launch": ("launch:launch", "Start a recipe on several GPUs or machines, or print the line that does."),
+    "plan": ("plan:plan", "Calculate what fits: memory by part, micro-batch, accumulation and days, without a GPU."),
     "data": ("data:app", "Make training data: drawn words with exact boxes."),
     "reconstruct": ("reconstruct:reconstruct", "Reconstruct images with a tokenizer; draw them side by side."),
     "tokenize": ("tokenize:tokenize", "Write the tokens of images, and their captions, for a generator."),

@@ -143,8 +143,7 @@ class PlainEngine:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.clip, self.accumulation, self.key = options.clip, accumulation, key
         self.optimizer = adam(module, options)
-        self.buckets = GradientBuckets(self.parameters)
-        self.done = 0
+        self.buckets, self.done = GradientBuckets(self.parameters), 0
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a micro-batch's 0-d loss; see `Engine`."""
@@ -176,6 +175,18 @@ class PlainEngine:
             self.optimizer.load_state_dict(read_saved(file))
 
 
+def deepspeed_config(options: OptimizerOptions, share: Share, zero_stage: int) -> dict[str, Any]:
+    """Return what DeepSpeed is told; arguments as for `build_engine`."""
+    return {
+        "train_micro_batch_size_per_gpu": share.images,
+        "gradient_accumulation_steps": share.accumulation,
+        "gradient_clipping": options.clip,
+        "zero_optimization": {"stage": zero_stage},
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 2**62,
+    }
+
+
 class DeepSpeedEngine:
     """DeepSpeed's backward, reduction, clipping and ZeRO step; goes on with as many ranks as it was saved with.
 
@@ -187,17 +198,8 @@ class DeepSpeedEngine:
     def __init__(
         self, module: nn.Module, options: OptimizerOptions, share: Share, *, key: str, zero_stage: int
     ) -> None:
-        device = next(module.parameters()).device
-        deepspeed = import_deepspeed(device)
-        self.key = key
-        config = {
-            "train_micro_batch_size_per_gpu": share.images,
-            "gradient_accumulation_steps": share.accumulation,
-            "gradient_clipping": options.clip,
-            "zero_optimization": {"stage": zero_stage},
-            "zero_allow_untested_optimizer": True,
-            "steps_per_print": 2**62,
-        }
+        deepspeed = import_deepspeed(next(module.parameters()).device)
+        self.key, config = key, deepspeed_config(options, share, zero_stage)
         with local_rank_named():
             self.engine, self.optimizer, *_ = deepspeed.initialize(
                 model=module, optimizer=adam(module, options), config=config, dist_init_required=False
@@ -279,10 +281,8 @@ def import_deepspeed(device: torch.device) -> Any:
         import deepspeed
         import deepspeed.ops
     except ImportError as error:
-        raise PluginError(
-            f"engine 'deepspeed': expected DeepSpeed, got {error}. Run 'pip install \"regionloss[deepspeed]\"', "
-            "or train with trainer.options.engine.name=plain."
-        ) from error
+        advice = "Run 'pip install \"regionloss[deepspeed]\"', or train with trainer.options.engine.name=plain."
+        raise PluginError(expected("engine 'deepspeed'", "DeepSpeed", str(error), advice)) from error
     # Its shared-memory collective serves inference alone, and would be compiled at start.
     getattr(deepspeed.ops, "__compatible_ops__", {})["deepspeed_shm_comm"] = False
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)

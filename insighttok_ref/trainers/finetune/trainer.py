@@ -20,7 +20,7 @@ from regionloss.errors import InputError, expected
 if TYPE_CHECKING:
     from insighttok_ref.trainers.finetune.pictures import Looked
     from insighttok_ref.trainers.finetune.session import FinetuneSession
-    from regionloss.recipe import TrainingRun
+    from regionloss.recipe import Loaded, Recipe, TrainingNeeds, TrainingRun
     from regionloss.runs import Ranks
 
 #: Share of the gradient that a term has where nothing is said.
@@ -96,6 +96,21 @@ class Finetune:
         yield from self.objective.components()
         for judge in self.evaluation.judges.values():
             yield "judge", judge, {}
+
+    def needs(self, loaded: Loaded[Recipe], gpus: int) -> TrainingNeeds:
+        """Return what tuning on so many GPUs needs; the autoencoder is read.
+
+        Args:
+            loaded: The recipe that it was built from.
+            gpus: Number of processes, a GPU each.
+
+        Raises:
+            InputError: An autoencoder whose layers have no shape without values; what is asked for does not fit it.
+            WeightsError: It is missing or damaged.
+        """
+        from insighttok_ref.trainers.finetune.needs import needs
+
+        return needs(self, loaded, gpus)
 
     def run(self, run: TrainingRun) -> None:
         """Tune into `run.out`, and report; go on from `run.resume` where given.

@@ -94,8 +94,7 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
             model.load_state_dict(self.start.tensors(), strict=False)
         set_trainable(model.to(device), part.phase.train)
         if self.trainer.model.checkpointing:
-            language_model: Any = model.language_model
-            language_model.gradient_checkpointing_enable({"use_reentrant": False})
+            compute_again(model)
         share = self.shares[part.name]
         engine = build_engine(
             options.name, model, self.trainer.optimizer, share, key="generator-engine", zero_stage=options.zero_stage
@@ -208,6 +207,13 @@ def parts_of(phases: Sequence[GeneratorPhase], seed: int) -> tuple[Part[Generato
         parts.append(Part(phase.name, phase, (), before, done, done, seed + number))
         done += phase.steps
     return tuple(parts)
+
+
+def compute_again(model: InsightAR) -> None:
+    """Let activations of the language model be computed again in backward."""
+    language_model: Any = model.language_model
+    newer = getattr(language_model, "activation_checkpointing_enable", None)  # of transformers 5
+    (newer or language_model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def set_trainable(model: InsightAR, parts: Sequence[str]) -> None:
