@@ -16,13 +16,15 @@ from insighttok_ref.quantizers.base import Quantizer
 
 
 class TokenizerOutput(NamedTuple):
-    """What a training step needs of the tokenizer; latents and the vectors in their place for losses that see them."""
+    """What a training step needs of the tokenizer; latents and the vectors in their place for losses that see them; the
+    divergence of latents that have a distribution from a standard normal one, where their encoder learns."""
 
     reconstruction: Tensor
     commit_loss: Tensor
     ids: Tensor
     latents: Tensor | None = None
     quantized: Tensor | None = None
+    kl: Tensor | None = None
 
 
 class Trainee(nn.Module, ABC):
