@@ -39,6 +39,8 @@ def finish(session: FinetuneSession, judges: Mapping[str, Judge], notes: Sequenc
         page = report(session, {"before": before, "after": after}, judges, [told, *session.data.notes, *notes])
         session.progress.say(f"report: {page}")
     session.progress.say(f"autoencoder: {session.folder} (the same files as in {session.folder / RESULT})")
+    if session.trainer.model.adapter is not None:
+        session.progress.say(f"it adds to {session.trainer.source}: keep that file where it is, or beside it")
 
 
 def compared(session: FinetuneSession, before: TrainableAutoencoder, after: TrainableAutoencoder) -> str:

@@ -48,6 +48,7 @@ def test_a_whole_run_says_what_learns_and_proves_that_ids_are_kept(
     said = capsys.readouterr().out
     assert "learns: a second codebook under the same ids, and a residual decoder (" in said
     assert "ids identical: yes (100 images, before and after, bit for bit)" in said
+    assert f"it adds to {vq}: keep that file where it is, or beside it" in said
     assert "GiB at 2 images of 32 x 32" in said
     assert "ids identical: yes" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     x = torch.rand(2, 3, 32, 32) * 2 - 1
