@@ -32,7 +32,7 @@ class Encoded(NamedTuple):
     ids: Tensor | None = None
 
 
-class Moments(NamedTuple):
+class HeldLatents(NamedTuple):
     """What an encoder that learns needs beside `Encoded`, which its latents and ids are.
 
     The logarithm of the variance of the latents (B, ...), where they have a distribution; the loss (0-d) that draws
@@ -159,9 +159,9 @@ class TrainableAutoencoder(ABC):
     def decode(self, latents: Tensor) -> Tensor:
         """Return images (B, 3, H, W) around [-1, 1], not clamped, of the latents that `encode` gives."""
 
-    def moments(self, images: Tensor) -> Moments:
+    def held_latents(self, images: Tensor) -> HeldLatents:
         """Return what `encode` does, and what an encoder that learns is held by; of one that says nothing, nothing."""
-        return Moments(*self.encode(images))
+        return HeldLatents(*self.encode(images))
 
     @abstractmethod
     def save(self, path: Path) -> Path:

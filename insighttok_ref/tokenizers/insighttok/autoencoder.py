@@ -15,7 +15,7 @@ from insighttok_ref.tokenizers.insighttok.codes import Codes
 from insighttok_ref.tokenizers.insighttok.folders import file_of
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.tokenizers.insighttok.residual import RESIDUAL, ResidualTokenizer
-from regionloss.autoencoders import Encoded, Moments, TrainableAutoencoder
+from regionloss.autoencoders import Encoded, HeldLatents, TrainableAutoencoder
 from regionloss.data.shards import is_image
 from regionloss.disk import whole
 from regionloss.errors import InputError, NotFiniteError, RegionLossError, expected
@@ -63,16 +63,16 @@ class TokenizerFile(TrainableAutoencoder):
 
     def encode(self, images: Tensor) -> Encoded:
         """Return the vectors (B, d, h, w) of the codes, and their ids (B, h * w), of images (B, 3, H, W) in [-1, 1]."""
-        found = self.moments(images)
+        found = self.held_latents(images)
         return Encoded(found.latents, found.ids)
 
-    def moments(self, images: Tensor) -> Moments:
+    def held_latents(self, images: Tensor) -> HeldLatents:
         """Return the same, and the quantizer's own loss."""
         if not isinstance(self.model, InsightTokenizer):  # of a plugin, or a repair: its ids are all that it tells
             ids = self.model.encode(images)
-            return Moments(ids.view(len(images), *self.model.grid((images.shape[2], images.shape[3]))), ids)
+            return HeldLatents(ids.view(len(images), *self.model.grid((images.shape[2], images.shape[3]))), ids)
         vectors, commitment, ids = self.model.quantize(self.model.latents(images))
-        return Moments(vectors, ids, commitment=commitment)
+        return HeldLatents(vectors, ids, commitment=commitment)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return images (B, 3, H, W), not clamped, of the vectors that `encode` gives."""

@@ -34,7 +34,7 @@ class Tuned(Trainee):
     def forward(self, x: Tensor) -> TokenizerOutput:
         """Reconstruct images (B, 3, H, W) in [-1, 1]; what holds latents is there if they can change."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encodes_alike):
-            found = self.autoencoder.moments(x)
+            found = self.autoencoder.held_latents(x)
         latents, kl, commitment = found.latents, None, x.new_zeros(())
         if found.logvar is not None and not self.encodes_alike:
             latents, kl = drawn(latents, found.logvar, x.numel())
