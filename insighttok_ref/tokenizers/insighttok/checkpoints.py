@@ -145,7 +145,7 @@ def _whole(path: Path, kind: str | None, trust: bool, codebook: Codes | None) ->
         raise WeightsError(expected(str(path), f"a file of kind '{kind}'", f"one of kind '{RESIDUAL}'"))
     told = config["base"]
     for place in (places := base_places(path, told["file"])):
-        base = _first_whole(place, *_read(place, trust), None, told["codebook"]).model
+        base = _first_whole(place, *_read(place, trust), None, codebook or told["codebook"]).model
         if base.fingerprint == told["fingerprint"] and isinstance(base, InsightTokenizer):
             model = ResidualTokenizer(base, place)
             _check_tensors(model.stored(), loaded, str(path))

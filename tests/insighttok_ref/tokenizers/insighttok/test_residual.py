@@ -105,6 +105,14 @@ def test_a_base_is_found_beside_the_file_in_any_layout_and_nothing_else_is_taken
     assert read_tokenizer(file).kind == "residual"  # where it lay, though another one lies beside
 
 
+def test_how_codes_are_compared_is_the_files_to_say(tmp_path: Path) -> None:
+    found, _ = repair(tmp_path, "llamagen")
+    file = found.save(tmp_path / "after")
+    assert open_trainable(file, CPU, PLAIN).reconstruct(X).images.equal(open_trainable(file, CPU).reconstruct(X).images)
+    with pytest.raises(WeightsError, match="expected the tokenizer that it repairs"):
+        open_trainable(file, CPU, {"codebook": "normalised"})
+
+
 def test_a_repair_of_a_repair_is_tuned_on_instead(tmp_path: Path) -> None:
     found, _ = repair(tmp_path, "ours")
     tuned(found, X)
