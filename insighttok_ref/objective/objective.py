@@ -35,8 +35,9 @@ class ObjectiveOptions(Strict):
         l2: Weight of the mean squared difference of pixels.
         edges: Weight of the difference of neighbouring pixels' differences.
         commitment: Times the quantizer's own beta.
-        kl: Of the divergence of latents from a standard normal distribution, where an encoder that has one learns: its
-            sum over an image's latents, divided by the number of the image's values, as latent diffusion has it.
+        kl: Weight of the divergence of latents from a standard normal distribution, where an encoder that has one
+            learns: its sum over an image's latents, divided by the number of the image's values, as latent diffusion
+            has it.
         perceptual: LPIPS or another; None for none.
         adversarial: PatchGAN or another; None for none.
         extra: Losses that plugins bring, by the name that the log has.
