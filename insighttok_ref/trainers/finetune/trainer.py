@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -136,7 +136,7 @@ class Finetune:
                     finish(session, judges, notes)
 
     def session(self, run: TrainingRun, ranks: Ranks) -> FinetuneSession:
-        """Return what tunes the autoencoder of a run.
+        """Return what tunes the autoencoder of a run; terms of weight 0 are neither built nor looked for.
 
         Args:
             run: The recipe and where to write.
@@ -147,6 +147,9 @@ class Finetune:
         if self.data.images is None:
             advice = "Say data.images=./photos, for example."
             raise InputError(expected("data.images", "a folder of images", "nothing", advice))
+        weighed = {name: use for name, use in run.recipe.terms.items() if use.weight != 0}
+        recipe = run.recipe.model_copy(update={"terms": weighed})
+        run = replace(run, loaded=replace(run.loaded, recipe=recipe))
         return FinetuneSession(self, run, ranks, lambda: self.look(run, ranks))
 
     def look(self, run: TrainingRun, ranks: Ranks) -> Looked:
