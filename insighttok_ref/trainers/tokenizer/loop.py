@@ -15,6 +15,7 @@ from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective
 from insighttok_ref.tokenizers.base import TokenizerOutput, Trainee
 from insighttok_ref.trainers.tokenizer.plan import Part
+from insighttok_ref.training.device_batches import on_device
 from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.learning_rate import cosine
 from insighttok_ref.training.stop import FiniteWatch, TrainingError
@@ -112,7 +113,7 @@ def train_part(state: PartState, source: BatchSource, log_every: int, on_step: O
     """
     steps = state.part.phase.steps
     state.model.train()
-    batches = source.starting_at(state.first_micro_batch)
+    batches = on_device(source.starting_at(state.first_micro_batch), state.model.last_layer.device)
     with watch_gradients(error=False):
         while state.step < steps:
             began = time.monotonic()
