@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -49,6 +49,7 @@ class PartState:
         adversary_engine: The optimizer of the objective's adversary, where it has one.
         average: Moving average of the tokenizer's weights.
         bf16: Whether to compute under autocast, in bfloat16.
+        compiled: Whether `torch.compile` has taken its networks.
         step: Number of steps that are done.
         seconds: Time spent in them, earlier sittings included.
         shown: The last micro-batch of a logged step.
@@ -64,6 +65,7 @@ class PartState:
     adversary_engine: Engine | None = None
     average: WeightAverage | None = None
     bf16: bool = False
+    compiled: bool = False
     step: int = 0
     seconds: float = 0.0
     shown: Shown | None = field(default=None, repr=False)
@@ -87,6 +89,10 @@ class PartState:
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context of every forward."""
         return torch.autocast(self.model.last_layer.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def eager(self) -> AbstractContextManager[Any]:
+        """Return the context of a few forwards in which nothing is compiled anew."""
+        return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
 
     def turn(self, option: str) -> bool:
         """Whether the step is past `learn_from` or `listen_from` of the adversarial options."""

@@ -122,6 +122,10 @@ class EngineOptions(ComputeOptions):
 
     Args:
         adversary_zero_stage: What DeepSpeed shards for the discriminator, as `zero_stage` says of the model.
+        compile: Whether `torch.compile` takes encoder, decoder, discriminator and recognisers. The first steps then
+            wait for minutes; numbers change by rounding.
+        cudnn_benchmark: Whether cuDNN tries its algorithms on each new shape and takes the fastest, on GPUs alone. Two
+            runs may then differ by rounding.
     """
 
     UNSHARDED = (
@@ -130,6 +134,8 @@ class EngineOptions(ComputeOptions):
     )
 
     adversary_zero_stage: int = 1
+    compile: bool = False
+    cudnn_benchmark: bool = True
 
 
 class EvaluationOptions(Strict):
