@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,8 +12,11 @@ from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.options import EngineOptions
 from regionloss.errors import PluginError, expected, reason_of
 
+#: A name that torch knows, or a function of a graph and its inputs.
+Backend = str | Callable[..., Any]
 
-def accelerate(state: PartState, options: EngineOptions, backend: str = "inductor") -> None:
+
+def accelerate(state: PartState, options: EngineOptions, backend: Backend = "inductor") -> None:
     """Make a part's steps as fast as its options say, once its engines have its weights.
 
     Args:
@@ -45,7 +49,7 @@ def networks(state: PartState) -> Iterator[nn.Module]:
         yield term.loss.backbone.network
 
 
-def check_compiler(device: torch.device, backend: str) -> None:
+def check_compiler(device: torch.device, backend: Backend) -> None:
     """Compile next to nothing, before hours of data are looked through.
 
     Raises:
@@ -55,4 +59,6 @@ def check_compiler(device: torch.device, backend: str) -> None:
         torch.compile(torch.neg, backend=backend)(torch.zeros(2, device=device))
     except Exception as error:  # torch has no common class for them
         advice = "Install g++ for a CPU, or triton for a GPU; or train with trainer.options.engine.compile=false."
-        raise PluginError(expected("engine.compile", "a compiler for torch.compile", reason_of(error), advice)) from error
+        raise PluginError(
+            expected("engine.compile", "a compiler for torch.compile", reason_of(error), advice)
+        ) from error

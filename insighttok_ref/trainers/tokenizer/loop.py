@@ -17,7 +17,6 @@ from insighttok_ref.tokenizers.base import TokenizerOutput, Trainee
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.device_batches import on_device
 from insighttok_ref.training.engines import Engine
-from insighttok_ref.training.learning_rate import cosine
 from insighttok_ref.training.stop import FiniteWatch, TrainingError
 from insighttok_ref.training.weight_average import WeightAverage
 from regionloss import watch_gradients
@@ -143,18 +142,20 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
             found.setdefault(name, []).append(value)
     # What is watched is looked at in the last micro-batch alone.
     record = {name: torch.stack(values).mean() for name, values in found.items()}
-    lr = phase.lr * cosine(state.step, phase.steps, phase.warmup)
-    record["gradient_norm"] = state.engine.step(lr)
+    rates = {"lr": phase.lr_at(state.step, phase.steps)}
+    record["gradient_norm"] = state.engine.step(rates["lr"])
     if state.adversary is not None and state.adversary_engine is not None and state.turn("learn_from"):
-        record["discriminator_gradient_norm"] = state.adversary_engine.step(lr)
+        if phase.adversary is not None:
+            rates["discriminator_lr"] = phase.adversary.lr_at(state.step, phase.steps)
+        record["discriminator_gradient_norm"] = state.adversary_engine.step(rates.get("discriminator_lr", rates["lr"]))
         state.adversary.lecam.update()
     state.watch.note({name: record[name] for name in record if name.endswith("gradient_norm")}, state.run_step)
     state.model.after_step()
     if state.average is not None:
         state.average.update(state.model)
     if not logged:
-        return {**record, "lr": lr}
-    return {**mean_over_ranks(record), **state.model.step_statistics(), **state.objective.costs(), "lr": lr}
+        return {**record, **rates}
+    return {**mean_over_ranks(record), **state.model.step_statistics(), **state.objective.costs(), **rates}
 
 
 def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor]:
