@@ -68,8 +68,9 @@ class FeatureBackbone(Frozen):
     ) -> Features | tuple[Features, Features]:
         """Return the chosen levels of crops (R, 3, h, w) in [-1, 1], each (R, C, ...).
 
-        With `target_crops`, of the same shape, return both crops' levels: the target's carry no gradient, and are computed
-        in a call of their own, without a backward pass. What the `heads` say (`backbones/heads.py`) follows behind the levels.
+        With `target_crops`, of the same shape, return both crops' levels: the target's carry no gradient, and are
+        computed in a call of their own, without a backward pass. What the `heads` say (`backbones/heads.py`) follows
+        behind the levels.
         """
         if target_crops is None:
             return self.features(crops)

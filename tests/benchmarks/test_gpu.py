@@ -12,8 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import regionloss as rl
-from benchmarks import table12
-from benchmarks.gpu import step
+from benchmarks.gpu import step, terms
 from benchmarks.gpu.__main__ import PARTS, measure_all, parse
 from benchmarks.gpu.convolutions import shapes
 from benchmarks.gpu.marked_tests import marked_files
@@ -147,10 +146,18 @@ def test_a_variant_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
 def test_table12_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """With small networks: the paper's take minutes on a CPU."""
     small = {"text": rl.Term(text_loss(), "text"), "face": rl.Term(face_loss(), "face")}
-    monkeypatch.setattr(table12, "paper_terms", lambda: rl.LossTerms(small))
+    monkeypatch.setattr(terms, "random_terms", lambda: (rl.LossTerms(small), "small"))
     rows = measured("table12")
     assert {"vanilla", "with terms", "the terms cost"} <= rows.keys()
     assert rows["with terms"]["face model"] > 0
+
+
+def test_without_mmocr_the_network_of_faces_reads_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "regionloss_text.mmocr.abinet", None)
+    made, networks = terms.random_terms()
+    assert networks == "iresnet50 for both"
+    levels = made["text"].loss.backbone(torch.zeros(1, 3, 32, 128))
+    assert [level.shape[2:] for level in levels][-1] == (2, 8)
 
 
 def test_decoders_run() -> None:
