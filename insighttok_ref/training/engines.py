@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -23,7 +24,7 @@ from insighttok_ref.training.checkpoint import WHAT, read_saved
 from insighttok_ref.training.gradient_buckets import GradientBuckets
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, PluginError, expected
-from regionloss.runs import rank_and_size
+from regionloss.runs import Ranks, join, rank_and_size
 from regionloss.weights import readable
 
 
@@ -54,6 +55,8 @@ class ComputeOptions(Strict):
             too.
         threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
             begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
+        timeout: Longest time in minutes for which one rank waits for another in a step, which slow data may need. What
+            comes before training, such as counting the images of shards, may take hours.
     """
 
     #: Why the stage that shards the weights is refused.
@@ -65,6 +68,7 @@ class ComputeOptions(Strict):
     micro_batch: PositiveInt | None = None
     zero_stage: int = 1
     threads: PositiveInt | None = None
+    timeout: PositiveFloat = 10
 
     @field_validator("zero_stage", "adversary_zero_stage", check_fields=False)
     @classmethod
@@ -72,6 +76,10 @@ class ComputeOptions(Strict):
         if stage not in (0, 1, 2):
             raise ValueError(f"expected 0, 1 or 2, got {stage}. {cls.UNSHARDED}")
         return stage
+
+    def join(self) -> AbstractContextManager[Ranks]:
+        """Join the processes of the run; DeepSpeed wants a group of one process, too."""
+        return join(self.device, timeout=timedelta(minutes=self.timeout), group_of_one=self.name == "deepspeed")
 
 
 class Engine(Protocol):
