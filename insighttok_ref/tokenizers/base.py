@@ -39,6 +39,10 @@ class Trainee(nn.Module, ABC):
     def forward(self, x: Tensor) -> TokenizerOutput:
         """Reconstruct images (B, 3, H, W)."""
 
+    def pure_parts(self) -> Iterable[nn.Module]:
+        """Return the modules that are functions of tensors alone, which `torch.compile` may take; none is known."""
+        return ()
+
     def after_step(self) -> None:
         """Learn what is not learnt by gradients, once a step."""
 

@@ -32,7 +32,7 @@ class LPIPSFeatures(FeatureBackbone):
         """Return the five levels."""
         assert isinstance(network, LPIPSTrunk)
         count = len(network.slices) if self.out_indices is None else len(self.out_indices)
-        pairs = zip(network.levels(images), network.head_weights(), strict=True)
+        pairs = zip(network(images), network.head_weights(), strict=True)
         return [unit(level) * (weights * count).sqrt()[:, None, None] for level, weights in pairs]
 
 

@@ -132,7 +132,7 @@ class LPIPSTrunk(nn.Module):
             reason = f"none named {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             raise WeightsError(f"LPIPS trunk: expected {wanted}, got {reason}.") from error
 
-    def levels(self, images: Tensor) -> Sequence[Tensor]:
+    def forward(self, images: Tensor) -> Sequence[Tensor]:
         """Return feature maps (B, C_l, H_l, W_l) of images (B, 3, H, W) in [-1, 1]."""
         features = (images - self.shift) / self.scale
         found = []

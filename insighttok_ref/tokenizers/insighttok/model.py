@@ -227,6 +227,10 @@ class InsightTokenizer(Tokenizer):
                 module.requires_grad_(name in wanted)
         self.quantize.frozen = "quantizer" not in wanted
 
+    def pure_parts(self) -> tuple[nn.Module, ...]:
+        """Return encoder and decoder; what lies between them gathers statistics."""
+        return self.encoder, self.decoder
+
     def _formatted(self, x: Tensor) -> Tensor:
         return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
 

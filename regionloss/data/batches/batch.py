@@ -97,6 +97,11 @@ class Batch:
         regions = {kind: found.to(device, non_blocking) for kind, found in self.regions.items()}
         return replace(self, pixels=self.pixels.to(device, non_blocking=non_blocking), regions=regions)
 
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory, from which copies to a device need not be waited for."""
+        regions = {kind: found.pin_memory() for kind, found in self.regions.items()}
+        return replace(self, pixels=self.pixels.pin_memory(), regions=regions)
+
     @classmethod
     def of(
         cls,
