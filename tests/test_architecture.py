@@ -51,7 +51,7 @@ ARROWS: dict[str, set[str]] = {
     "evaluation/pairs": BASE | {"autoencoders", "data/images", "data/shards", "data/sidecars"},
     "evaluation/benchmarks": BASE | {"judges", "losses", "evaluation/metrics", "evaluation/pairs"},
     "evaluation": BASE
-    | {"backbones", "console", "disk", "hooks", "judges", "losses", "runs", "weights", "data/images"}
+    | {"backbones", "console", "disk", "extractors", "hooks", "judges", "losses", "runs", "weights", "data/images"}
     | {"evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
     "evaluation/generation": BASE | {"evaluation/metrics"},
     "evaluation/report": BASE
@@ -116,6 +116,7 @@ DOORS = PLUGIN_API | {
     "regionloss.distances",
     "regionloss.evaluation",
     "regionloss.evaluation.benchmarks",
+    "regionloss.evaluation.generation",
     "regionloss.evaluation.pairs",
     "regionloss.evaluation.report",
     "regionloss.extractors",

@@ -20,7 +20,7 @@ from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
     from insighttok_ref.trainers.generator.session import GeneratorSession
-    from regionloss.recipe import TrainingRun
+    from regionloss.recipe import Loaded, Recipe, TrainingNeeds, TrainingRun
     from regionloss.runs import Ranks
 
 
@@ -60,6 +60,18 @@ class GeneratorTrainer:
         """Yield kind, name and options of what a run uses beside its terms: nothing."""
         yield from ()
 
+    def needs(self, loaded: Loaded[Recipe], gpus: int) -> TrainingNeeds:
+        """Return what training on so many GPUs needs.
+
+        Args:
+            loaded: The recipe that it was built from.
+            gpus: Number of processes, a GPU each.
+        """
+        check_transformers()
+        from insighttok_ref.trainers.generator.needs import needs
+
+        return needs(self, gpus)
+
     def run(self, run: TrainingRun) -> None:
         """Train into `run.out`; go on from `run.resume` where given.
 
@@ -69,9 +81,8 @@ class GeneratorTrainer:
             StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
             TrainingError: A value is not finite.
         """
-        from regionloss.runs import join
 
-        with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+        with self.engine.join() as ranks:
             session = self.session(run, ranks)
             with session.progress:
                 session.train()
@@ -83,15 +94,20 @@ class GeneratorTrainer:
             run: The recipe and where to write.
             ranks: This process among those of the run.
         """
-        from importlib.util import find_spec
-
         if run.recipe.terms:
             got = ", ".join(f"'{name}'" for name in run.recipe.terms)
             advice = "Terms compare images: the tokenizer is trained with them."
             raise InputError(expected("terms", "none, since a generator writes tokens", got, advice))
-        if find_spec("transformers") is None:
-            advice = "Install it: pip install 'regionloss[generator]'."
-            raise InputError(expected("trainer 'insightar'", "the package transformers", "none", advice))
+        check_transformers()
         from insighttok_ref.trainers.generator.session import GeneratorSession
 
         return GeneratorSession(self, run, ranks)
+
+
+def check_transformers() -> None:
+    """Raise InputError where the package of the language model is absent."""
+    from importlib.util import find_spec
+
+    if find_spec("transformers") is None:
+        advice = "Install it: pip install 'regionloss[generator]'."
+        raise InputError(expected("trainer 'insightar'", "the package transformers", "none", advice))
