@@ -189,7 +189,7 @@ class PartsRun(ABC, Generic[S, P]):
         self.checkpoint = self.checkpoints.newest()
         state = read_history(self.checkpoint)
         before = json.loads(state["recipe"])
-        if before != self._recipe():
+        if before != self._recipe() and (before := decisive(self.run.today(before))) != self._recipe():
             keys = ", ".join(changed(before, self._recipe()))
             advice = "Go on with the recipe it was begun with, or begin a new run."
             raise InputError(expected(str(self.folder), "a run of this recipe", f"one that differs in {keys}", advice))
@@ -208,14 +208,7 @@ class PartsRun(ABC, Generic[S, P]):
             raise InputError(expected(str(self.checkpoint), wanted, f"one of {state['ranks']}", advice))
 
     def _recipe(self) -> dict[str, Any]:
-        """What decides the weights: where and how fast it computes, and what it reports, may change after a stop."""
-        recipe: dict[str, Any] = json.loads(json.dumps(self.resolved["recipe"]))
-        options = recipe["trainer"]["options"]
-        for place, names in PACE.items():
-            for name in names:
-                (options.get(place) or {} if place else options).pop(name, None)
-        options["engine"] = {"precision": self.options.engine.precision}
-        return recipe
+        return decisive(self.resolved["recipe"])
 
     def _begin(self, part: Part[P]) -> S:
         """Return the state at which a part begins, or goes on."""
@@ -285,6 +278,17 @@ class PartsRun(ABC, Generic[S, P]):
         if not found:
             return "Nothing was saved yet. Try a smaller lr."
         return f"{found[-1]} holds the last good state. Try a smaller lr or smaller term weights."
+
+
+def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the weights: where and how fast it computes, and what it reports, may change after a stop."""
+    found: dict[str, Any] = json.loads(json.dumps(recipe))
+    options = found["trainer"]["options"]
+    for place, names in PACE.items():
+        for name in names:
+            (options.get(place) or {} if place else options).pop(name, None)
+    options["engine"] = {"precision": options["engine"]["precision"]}
+    return found
 
 
 def changed(before: Any, now: Any, path: str = "") -> list[str]:
