@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -17,6 +17,7 @@ from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptFormat
 from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer, save_tokenizer
+from insighttok_ref.training.weight_files import Form, write_tensors
 from regionloss.disk import whole
 from regionloss.errors import InputError, RegionLossError, WeightsError, expected
 from regionloss.weights import read_safetensors
@@ -66,29 +67,49 @@ class LoadedGenerator:
         return self.tokenizer.decode(ids, self.grid).float().clamp(-1, 1)
 
 
-def save_generator(folder: Path, generator: LoadedGenerator) -> None:
+def save_generator(
+    folder: Path, generator: LoadedGenerator, weights: Iterable[tuple[str, Tensor]] | None = None
+) -> None:
     """Write a generator; the model comes last, so that a folder that has one is whole.
 
     Args:
         folder: Made where it is absent; files of these names are replaced.
         generator: The generator, on any device.
+        weights: Its weights one after another, float32, where its model does not hold them.
 
     Raises:
         DiskError: The disk is full, or not to be written.
     """
+    save_company(folder, generator.form, generator.tokenizer)
+    told = told_of(generator.model, generator.form, generator.tokenizer, generator.grid)
+    with whole(folder / MODEL) as temporary:
+        save_weights(temporary, generator.model, weights, {"generator": json.dumps(told)})
+
+
+def save_company(folder: Path, form: PromptFormat, tokenizer: Tokenizer) -> None:
+    """Write what goes along with a model: the tokenizers of its text and of its images."""
     folder.mkdir(parents=True, exist_ok=True)
-    model, form = generator.model, generator.form
-    save_tokenizer(generator.tokenizer, folder / IMAGES)
+    save_tokenizer(tokenizer, folder / IMAGES)
     with whole(folder / TEXT) as temporary:
         form.text.save(str(temporary))
-    told = {
-        "model": model.config,
-        "prompt": form.names,
-        "tokenizer": generator.tokenizer.fingerprint,
-        "grid": generator.grid,
-    }
-    with whole(folder / MODEL) as temporary:
-        save_file(stored(model), temporary, metadata={"generator": json.dumps(told)})
+
+
+def told_of(model: InsightAR, form: PromptFormat, tokenizer: Tokenizer, grid: Sequence[int]) -> dict[str, Any]:
+    """Return what a file says of a generator beside its weights."""
+    return {"model": model.config, "prompt": form.names, "tokenizer": tokenizer.fingerprint, "grid": list(grid)}
+
+
+def save_weights(
+    file: Path, model: InsightAR, weights: Iterable[tuple[str, Tensor]] | None, told: Mapping[str, str]
+) -> None:
+    """Write the weights of a model, its own or those that are given one after another, float32."""
+    if weights is None:
+        save_file(stored(model), file, metadata=dict(told))
+        return
+    with torch.device("meta"):
+        like = type(model)(**model.config)
+    forms = {name: Form(torch.float32, tuple(weight.shape)) for name, weight in like.named_parameters()}
+    write_tensors(file, forms, weights, told)
 
 
 def stored(model: InsightAR) -> dict[str, Tensor]:
@@ -120,15 +141,34 @@ def read_generator(path: Path, images: Path | None = None, *, trust: bool = Fals
         raise WeightsError(expected(str(file), WHAT, "a file of tensors that does not say what it is"))
     told = json.loads(metadata["generator"])
     model = built(told["model"], tensors, str(file))
-    form = PromptFormat.read(file.with_name(TEXT), **told["prompt"])
-    used = images or file.with_name(IMAGES)
-    tokenizer = read_tokenizer(used, trust=trust).model
-    if tokenizer.fingerprint != told["tokenizer"]:
-        wanted = f"the tokenizer {told['tokenizer'][:SHOWN]}, whose ids {file.name} writes"
-        got = f"the tokenizer {tokenizer.fingerprint[:SHOWN]}"
-        raise InputError(expected(str(used), wanted, got, "Ids of one mean other pictures to the other."))
+    form, tokenizer = read_company(file.parent, told, images, trust=trust)
     rows, columns = told["grid"]
     return LoadedGenerator(model, form, tokenizer, (rows, columns))
+
+
+def read_company(
+    folder: Path, told: Mapping[str, Any], images: Path | None = None, *, trust: bool = False
+) -> tuple[PromptFormat, Tokenizer]:
+    """Return what goes along with a model: the format of its prompts, and the tokenizer of its images.
+
+    Args:
+        folder: Folder that has them.
+        told: What `told_of` has said of the model.
+        images: File of the tokenizer; None for the one in the folder.
+        trust: Whether that file may hold more than tensors.
+
+    Raises:
+        WeightsError: A file is absent, broken, or holds something else.
+        InputError: The tokenizer is another one than the model was trained with.
+    """
+    form = PromptFormat.read(folder / TEXT, **told["prompt"])
+    used = images or folder / IMAGES
+    tokenizer = read_tokenizer(used, trust=trust).model
+    if tokenizer.fingerprint != told["tokenizer"]:
+        wanted = f"the tokenizer {told['tokenizer'][:SHOWN]}, whose ids the model writes"
+        got = f"the tokenizer {tokenizer.fingerprint[:SHOWN]}"
+        raise InputError(expected(str(used), wanted, got, "Ids of one mean other pictures to the other."))
+    return form, tokenizer
 
 
 def built(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> InsightAR:
