@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -15,7 +17,7 @@ from insighttok_ref.training.checkpoint import WHAT, read_saved
 from insighttok_ref.training.gradient_buckets import GradientBuckets
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected
-from regionloss.runs import rank_and_size
+from regionloss.runs import Ranks, join, rank_and_size
 from regionloss.weights import readable
 
 
@@ -46,6 +48,8 @@ class ComputeOptions(Strict):
             too.
         threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
             begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
+        timeout: Longest time in minutes for which one rank waits for another in a step, which slow data may need. What
+            comes before training, such as counting the images of shards, may take hours.
         options: DeepSpeed's own options, in its words; they go over what it would do by itself, and may not contradict
             the recipe. "auto" leaves a value to the recipe.
     """
@@ -60,6 +64,7 @@ class ComputeOptions(Strict):
     micro_batch: PositiveInt | None = None
     zero_stage: int = 1
     threads: PositiveInt | None = None
+    timeout: PositiveFloat = 10
     options: Mapping[str, Any] = {}
 
     @field_validator("zero_stage", "adversary_zero_stage", check_fields=False)
@@ -69,6 +74,10 @@ class ComputeOptions(Strict):
             *others, last = map(str, cls.STAGES)
             raise ValueError(f"expected {', '.join(others)} or {last}, got {stage}. {cls.UNSHARDED}")
         return stage
+
+    def join(self) -> AbstractContextManager[Ranks]:
+        """Join the processes of the run; DeepSpeed wants a group of one process, too."""
+        return join(self.device, timeout=timedelta(minutes=self.timeout), group_of_one=self.name == "deepspeed")
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:

@@ -108,11 +108,10 @@ class Finetune:
         """
         from insighttok_ref.trainers.finetune.report import finish
         from regionloss.evaluation import build_judges
-        from regionloss.runs import join
 
         names = self.evaluation.judges
         judges, notes = build_judges(names, run.loaded.catalogue, run.resolved) if names else ({}, [])
-        with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+        with self.engine.join() as ranks:
             session = self.session(run, ranks)
             for note in (*session.notes, *session.data.notes, *notes):
                 session.progress.say(note)

@@ -69,9 +69,8 @@ class GeneratorTrainer:
             StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
             TrainingError: A value is not finite.
         """
-        from regionloss.runs import join
 
-        with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+        with self.engine.join() as ranks:
             session = self.session(run, ranks)
             with session.progress:
                 session.train()

@@ -91,11 +91,10 @@ class InsightTok:
             TrainingError: A value is not finite.
         """
         from regionloss.evaluation import build_judges
-        from regionloss.runs import join
 
         names = self.evaluation.judges
         judges, notes = build_judges(names, run.loaded.catalogue, run.resolved) if names else ({}, [])
-        with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+        with self.engine.join() as ranks:
             session = self.session(run, ranks)
             if run.recipe.trainer.name.rpartition("/")[2] == EARLIER:
                 notes = [f"The trainer '{EARLIER}' is a part of 'insighttok': say 'name: insighttok'.", *notes]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -136,6 +136,14 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Remote(Protocol):
+    """What may lie far away, where one file after another would be one wait after another."""
+
+    def read_ahead(self, numbers: Sequence[int]) -> None:
+        """Fetch at once what samples of these numbers need; they are asked for next."""
+
+
 class Samples(Protocol):
     """An endless order of samples; what stands at a position is a pure function of the seed and the position."""
 
@@ -231,6 +239,13 @@ class Blend:
         source, number = self.order.at(position)
         return self.sources[source].sample(number)
 
+    def read_ahead(self, positions: Sequence[int]) -> None:
+        """Let sources whose files are far away fetch what the samples at some positions need, all at once."""
+        drawn = [self.order.at(position) for position in positions]
+        for number, source in enumerate(self.sources):
+            if isinstance(source, Remote):
+                source.read_ahead([sample for which, sample in drawn if which == number])
+
 
 def batch_at(data: Samples, first: int, size: int) -> Batch:
     """Return the samples of `size` positions from `first` on as a batch.
@@ -242,4 +257,6 @@ def batch_at(data: Samples, first: int, size: int) -> Batch:
     if any(rules.drop or rules.choose == "random" for rules in (data.filters or {}).values()):
         seeds = [stream(data.seed, "regions", first + i).getrandbits(63) for i in range(size)]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    if isinstance(data, Remote):
+        data.read_ahead(range(first, first + size))
     return Batch.of([data.at(first + i) for i in range(size)], data.filters, generators)
