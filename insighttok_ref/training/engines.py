@@ -45,7 +45,7 @@ class ComputeOptions(Strict):
         micro_batch: Images in one forward of one rank; None takes a rank's share of the batch at once. Gradients
             are accumulated over micro-batches.
         zero_stage: What DeepSpeed shards over the ranks for the model: 0 nothing, 1 the optimizer's state, 2 gradients
-            too.
+            too, 3 (of generators alone) the weights too.
         threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
             begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
         timeout: Longest time in minutes for which one rank waits for another in a step, which slow data may need. What
