@@ -194,7 +194,11 @@ def filled(model: InsightAR, tensors: Mapping[str, Tensor]) -> InsightAR:
     """Return a model without memory of its own, filled with weights."""
     model.load_state_dict(dict(tensors), strict=False, assign=True)
     model.language_model.tie_weights()
-    # What no file keeps: the frequencies of positions.
+    calculate_positions(model)
+    return model.eval()
+
+
+def calculate_positions(model: InsightAR) -> None:
+    """Give a model, in float32 and on the CPU, what no file keeps: the frequencies of positions."""
     rotary = model.language_model.model.rotary_emb
     model.language_model.model.rotary_emb = type(rotary)(config=rotary.config)
-    return model.eval()

@@ -15,6 +15,7 @@ from insighttok_ref.generator.checkpoints import (
     IMAGES,
     LoadedGenerator,
     built,
+    calculate_positions,
     save_company,
     save_generator,
     save_weights,
@@ -91,6 +92,8 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         )
         with sharded(config, self.ranks.device), drawn_within(partial(gathered, changed=True)):
             model = self.new_model(self.tokenizer.codebook.to("meta"))
+        calculate_positions(model)  # where weights are bfloat16, DeepSpeed has made these so, too
+        model.language_model.model.rotary_emb.to(self.ranks.device)
         with gathered(model.codebook.parameters(), changed=True):
             if self.ranks.is_first:
                 model.codebook.weight.data.copy_(self.tokenizer.codebook)

@@ -113,7 +113,9 @@ def two(rank: int, what, tokens: Path, folder: Path) -> None:
 
 
 def in_two(what, tokens: Path, folder: Path) -> None:
-    torch.multiprocessing.start_processes(two, (what, tokens, folder), nprocs=2, start_method="spawn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")  # what is freed is given back: peaks are those of tensors
+        torch.multiprocessing.start_processes(two, (what, tokens, folder), nprocs=2, start_method="spawn")
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +173,7 @@ def test_what_a_run_has_saved_becomes_a_generator(trained: Path, runs: Path, tmp
             read_run(folder)
 
 
-@pytest.mark.parametrize(("words", "close"), [(["offload_optimizer=true"], 1e-4), (["precision=bf16"], 0.02)])
+@pytest.mark.parametrize(("words", "close"), [(["offload_optimizer=true"], 1e-4), (["precision=bf16"], 0.05)])
 def test_offload_and_bf16(trained: Path, tokens: Path, tmp_path: Path, words: list[str], close: float) -> None:
     with join("cpu", group_of_one=True):
         session = begin(tokens, tmp_path, *(f"trainer.options.engine.{word}" for word in words))
