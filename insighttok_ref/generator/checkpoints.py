@@ -165,7 +165,7 @@ def read_company(
     used = images or folder / IMAGES
     tokenizer = read_tokenizer(used, trust=trust).model
     if tokenizer.fingerprint != told["tokenizer"]:
-        wanted = f"the tokenizer {told['tokenizer'][:SHOWN]}, whose ids the model writes"
+        wanted = f"the tokenizer {told['tokenizer'][:SHOWN]}, whose ids {MODEL} writes"
         got = f"the tokenizer {tokenizer.fingerprint[:SHOWN]}"
         raise InputError(expected(str(used), wanted, got, "Ids of one mean other pictures to the other."))
     return form, tokenizer
