@@ -78,7 +78,7 @@ REFERENCE_ARROWS: dict[str, set[str]] = {
     "objective": {"schema", "tokenizers"},
     "data": {"schema"},
     "calibration": {"objective", "tokenizers"},
-    "generator": {"tokenizers"},
+    "generator": {"tokenizers", "training"},
     "tokens": {"tokenizers"},
     "training": {"schema", "tokenizers"},
     "trainers": {"data", "generator", "objective", "quantizers", "schema", "tokenizers", "tokens", "training"},
