@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from insighttok_ref.quantizers.build import DEFAULT
 from insighttok_ref.tokenizers.base import Tokenizer
@@ -25,11 +24,11 @@ from insighttok_ref.tokenizers.insighttok.layouts import (
     configuration,
     filled,
     kind_of,
-    other_layers,
     renamed,
 )
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.tokenizers.insighttok.residual import RESIDUAL, ResidualTokenizer, base_places, no_base
+from insighttok_ref.tokenizers.insighttok.tensor_checks import check_tensors
 from regionloss.disk import whole
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
 from regionloss.weights import entries, read_pickled, read_safetensors, readable
@@ -162,7 +161,7 @@ def _whole(path: Path, kind: str | None, trust: bool, codebook: Codes | None) ->
         base = _first_whole(place, *_read(place, trust), None, codebook or told["codebook"]).model
         if base.fingerprint == told["fingerprint"] and isinstance(base, InsightTokenizer):
             model = ResidualTokenizer(base, place)
-            _check_tensors(model.stored(), loaded, str(path))
+            check_tensors(model.stored(), loaded, str(path))
             model.load_state_dict(loaded, strict=False)
             return Found(model.eval(), RESIDUAL, (), stored={name: (name, loaded[name].dtype) for name in loaded})
     raise no_base(path, told, places)
@@ -264,7 +263,7 @@ def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> Tokenizer
     except (TypeError, ValueError, RegionLossError) as error:
         raise WeightsError(f"{where}: its configuration does not build a tokenizer ({error}).") from error
     wanted = model.state_dict()
-    _check_tensors(wanted, tensors, where)
+    check_tensors(wanted, tensors, where)
     whole = {name: tensors[name].to(wanted[name].dtype) for name in wanted}
     model.load_state_dict(whole, assign=True)
     if any(buffer.is_meta for buffer in model.buffers()):  # those of a quantizer that no file keeps
@@ -274,41 +273,3 @@ def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> Tokenizer
     if getattr(model, "channels_last", False):
         model.to(memory_format=torch.channels_last)
     return model.eval()
-
-
-def _check_tensors(wanted: Mapping[str, Tensor], tensors: Tensors, where: str) -> None:
-    """Raise WeightsError where a file has not just what is wanted, in its shapes, as numbers."""
-    _same_names(wanted, tensors, where)
-    bad = [name for name in wanted if wanted[name].shape != tensors[name].shape]
-    if bad:
-        shapes = f"{tuple(wanted[bad[0]].shape)}", f"{tuple(tensors[bad[0]].shape)}"
-        more = f" (and {len(bad) - 1} more of a wrong shape)" if bad[1:] else ""
-        raise WeightsError(expected(f"{where}, '{bad[0]}'", f"a shape {shapes[0]}", f"{shapes[1]}{more}"))
-    odd = [name for name in wanted if not _is_number(tensors[name], wanted[name])]
-    if odd:
-        held = tensors[odd[0]]
-        got = "none in the file" if held.is_meta else f"values of {held.dtype}, {held.layout}"
-        raise WeightsError(expected(f"{where}, '{odd[0]}'", f"values of {wanted[odd[0]].dtype}", got))
-
-
-def _is_number(held: Tensor, wanted: Tensor) -> bool:
-    """Whether values are there, dense, and as the model can take them: no integers for weights, nothing complex."""
-    fits = held.is_floating_point() or (not held.is_complex() and not wanted.is_floating_point())
-    return fits and not held.is_meta and held.layout == torch.strided
-
-
-def _same_names(wanted: Mapping[str, Tensor], tensors: Tensors, where: str) -> None:
-    """Raise WeightsError that names what is missing, and what nobody expects."""
-    problems = []
-    for what, names in (
-        ("without", [name for name in wanted if name not in tensors]),
-        ("with the unknown", [name for name in tensors if name not in wanted]),
-    ):
-        if names:
-            more = f", ... ({len(names)} in all)" if len(names) > SHOWN else ""
-            problems.append(f"{what} {', '.join(names[:SHOWN])}{more}")
-    if problems:
-        wanted_of = f"the {len(wanted)} tensors of such a tokenizer"
-        got = f"a file {' and '.join(problems)}"
-        advice = other_layers(wanted, tensors) or ("Is it whole?" if wanted.keys() - tensors.keys() else "")
-        raise WeightsError(expected(where, wanted_of, got, advice))

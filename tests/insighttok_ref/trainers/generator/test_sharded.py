@@ -22,6 +22,7 @@ from insighttok_ref.training.checkpoint import read_saved
 from regionloss.errors import WeightsError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
 from regionloss.runs import join
+from tests.insighttok_ref.generator.test_llama_start import saved_llama
 from tests.insighttok_ref.trainers.generator.conftest import GRID, TINY, places
 from tests.insighttok_ref.trainers.generator.test_run import GENERATOR, metrics
 
@@ -193,3 +194,15 @@ def test_no_process_ever_holds_the_whole_model(runs: Path) -> None:
         peak, model = map(int, (runs / f"peak-{rank}").read_text().split())
         assert model > 400e6
         assert peak < 0.7 * model
+
+
+def test_a_llama_that_has_been_trained_is_shared_out(tokens: Path, tmp_path: Path) -> None:
+    """Its weights are those of a run that is not sharded, after the phase in which only what is new learns."""
+    theirs = saved_llama(tmp_path / "llama", max_position_embeddings=160)
+    model = "trainer.options.model"
+    with join("cpu", group_of_one=True):
+        train(tokens, tmp_path / "run", f"{model}.from={tmp_path / 'llama'}", f"{model}.shape={{}}")
+    adapted = load_file(tmp_path / "run" / "adapt" / HANDED_ON)
+    for name, value in theirs.state_dict().items():
+        assert adapted[f"language_model.{name}"].equal(value), name
+    assert not read_generator(tmp_path / "run").untrained
