@@ -1,5 +1,6 @@
 """What generators are asked for and how they did: prompts and results of GenEval, DPG-Bench and LongText-Bench."""
 
+from regionloss.evaluation.generation.asked import AskedTextBenchmark
 from regionloss.evaluation.generation.outcomes import (
     PromptOutcome,
     long_text_ned,
@@ -10,6 +11,7 @@ from regionloss.evaluation.generation.outcomes import (
 from regionloss.evaluation.generation.prompts import Prompt, read_dpg, read_geneval, read_long_text
 
 __all__ = [
+    "AskedTextBenchmark",
     "Prompt",
     "PromptOutcome",
     "long_text_ned",
