@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -86,7 +86,7 @@ def floor(model: InsightAR, device: str) -> float:
     return size / bandwidth
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
@@ -103,7 +103,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--spread", type=float, default=0.5, help="standard deviation of the logits, about")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.top_k = min(options.top_k, options.codes)
     middle = options.width and options.width * 11 // 4
     options.shape = {

@@ -77,17 +77,23 @@ class Clock:
         module.forward = self.around(module.forward, name)  # type: ignore[method-assign]
 
 
-def paper_terms() -> rl.LossTerms:
-    """Return the paper's terms with random weights."""
-    from regionloss_face.alignment import ARCFACE_TEMPLATE
-    from regionloss_face.iresnet import ARCFACE_INPUT, IResNet
+def abinet() -> rl.FeatureBackbone:
+    """Return ABINet's ResNet stages with random weights; needs MMOCR."""
     from regionloss_text.mmocr.abinet import CONFIG, build_levels
     from regionloss_text.mmocr.configs import input_spec, read_config
 
     config = read_config(CONFIG, "benchmarks.table12")
-    face = rl.FeatureBackbone(IResNet(), ARCFACE_INPUT, channels_last=True)
     text_spec = input_spec(config.model.data_preprocessor, size=(32, 128))
-    text = rl.FeatureBackbone(build_levels(config.model, "resnet"), text_spec, channels_last=True)
+    return rl.FeatureBackbone(build_levels(config.model, "resnet"), text_spec, channels_last=True)
+
+
+def paper_terms(text: rl.FeatureBackbone | None = None) -> rl.LossTerms:
+    """Return the paper's terms with random weights, or with another network for texts."""
+    from regionloss_face.alignment import ARCFACE_TEMPLATE
+    from regionloss_face.iresnet import ARCFACE_INPUT, IResNet
+
+    text = abinet() if text is None else text
+    face = rl.FeatureBackbone(IResNet(), ARCFACE_INPUT, channels_last=True)
     aligned = rl.AlignedExtractor(template=ARCFACE_TEMPLATE, size=(112, 112), padding="black")
     return rl.LossTerms(
         {
@@ -100,7 +106,7 @@ def paper_terms() -> rl.LossTerms:
 class Training:
     """A tokenizer and its adversary, stepped with or without terms."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, terms: rl.LossTerms | None = None) -> None:
         torch.manual_seed(0)
         self.device, self.bf16 = options.device, options.bf16
         self.clock = Clock(self.device)
@@ -108,7 +114,9 @@ class Training:
         self.model.to(self.device).train()
         adversarial = AdversarialOptions()
         self.adversary = Adversary(adversarial).to(self.device)
-        terms = paper_terms() if options.terms == "paper" else rl.LossTerms.from_names({"text": 0.0025, "face": 0.02})
+        if terms is None:
+            packaged = {"text": 0.0025, "face": 0.02}
+            terms = paper_terms() if options.terms == "paper" else rl.LossTerms.from_names(packaged)
         self.terms = terms.to(self.device)
         both = ObjectiveOptions(adversarial=adversarial)
         self.objectives = {

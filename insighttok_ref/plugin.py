@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 HERE, EXTRA = "insighttok_ref", "regionloss[ref]"
 COMMANDS = {
     "launch": ("launch:launch", "Start a recipe on several GPUs or machines, or print the line that does."),
+    "plan": ("plan:plan", "Calculate what fits: memory by part, micro-batch, accumulation and days, without a GPU."),
     "data": ("data:app", "Make training data: drawn words with exact boxes."),
     "reconstruct": ("reconstruct:reconstruct", "Reconstruct images with a tokenizer; draw them side by side."),
     "tokenize": ("tokenize:tokenize", "Write the tokens of images, and their captions, for a generator."),
     "generate": ("generate:generate", "Draw images of a caption with a generator."),
+    "measure": ("measure:measure", "Measure generated images: long text, faces, benchmarks' results."),
     "calibrate": (
         "calibrate:calibrate",
         "Measure how strongly each term pulls beside l1 and LPIPS; propose weights.",
     ),
-    "checkpoint": ("checkpoint:app", "Convert tokenizer checkpoints."),
+    "checkpoint": ("checkpoint:app", "Convert checkpoints of tokenizers and generators."),
 }
 
 

@@ -116,6 +116,7 @@ DOORS = PLUGIN_API | {
     "regionloss.distances",
     "regionloss.evaluation",
     "regionloss.evaluation.benchmarks",
+    "regionloss.evaluation.generation",
     "regionloss.evaluation.pairs",
     "regionloss.evaluation.report",
     "regionloss.extractors",

@@ -37,7 +37,10 @@ def rows_of(schema: Any) -> list[Row]:
     """Return the keys of a schema in the order of its source."""
     meanings = meanings_of(schema)
     keys = list(keys_of(schema))
-    return [Row(name, kind, default, meanings.get(name) or description(kind)) for name, kind, default in keys]
+    return [
+        Row(name.removesuffix("_"), kind, default, meanings.get(name) or description(kind))  # `from_` is typed `from`
+        for name, kind, default in keys
+    ]
 
 
 def description(annotation: Any) -> str:

@@ -1,4 +1,4 @@
-"""`regionloss checkpoint convert`: tokenizer files of one kind as files of another."""
+"""`regionloss checkpoint convert`: files of tokenizers and of generators as files of another kind."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ Codebook = Annotated[
         show_default=False,
     ),
 ]
-app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Convert tokenizer checkpoints.")
+app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Convert checkpoints of tokenizers and generators.")
 
 
 #: Kinds that can be read, and that can be written.
-Source = Literal["official", "taming", "llamagen", "ours"]
-Goal = Literal["ours", "official", "safetensors"]
+Source = Literal["official", "taming", "llamagen", "ours", "janus"]
+Goal = Literal["ours", "official", "safetensors", "janus"]
+#: Those that are of generators alone.
+OF_GENERATORS = {"janus"}
+#: How files of tokenizers end.
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "ours": (".safetensors",),
     "safetensors": (".safetensors",),
@@ -35,12 +38,14 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
 
 @app.callback()
 def checkpoint() -> None:
-    """Convert tokenizer checkpoints."""
+    """Convert checkpoints of tokenizers and generators."""
 
 
 @app.command()
 def convert(
-    file: Annotated[Path, typer.Argument(metavar="IN", help="The file, or folder of a run, to read.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="IN", help="The file, the folder of a run, or of transformers, to read.")
+    ],
     source: Annotated[
         Source | None, typer.Option("--from", help="Its kind; seen by itself if not said.", show_default=False)
     ] = None,
@@ -48,17 +53,23 @@ def convert(
         Goal,
         typer.Option(
             "--to",
-            help="ours: with its configuration; official: the published .pt; safetensors: tensors alone.",
+            help="ours: with its configuration; official: the published .pt; safetensors: tensors alone; janus: a "
+            "generator as a folder that transformers loads.",
         ),
     ] = "ours",
-    out: Annotated[Path | None, typer.Option(help="The file to write; beside IN by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write, a folder of a generator; beside IN by default.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Also read a pickle that holds more than tensors; nothing in it is run.")
     ] = False,
     codebook: Codebook = None,
 ) -> None:
-    """Read a tokenizer of InsightTok, taming-transformers or LlamaGen; write it as another kind."""
+    """Read a tokenizer of InsightTok, taming-transformers or LlamaGen, or a generator; write it as another kind."""
+    if goal == "janus" or is_generator(file, source):
+        convert_generator(file, source, goal, out)
+        return
     target = out or file.with_name(f"{file.stem}-{goal}{SUFFIXES[goal][0]}")
     check_target(file, target, goal, force)
     from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer, save_tokenizer
@@ -69,6 +80,23 @@ def convert(
     if found.filled and goal != "safetensors":
         typer.echo(f"Not in the file: {', '.join(found.filled)}. They begin as if each code had one token: itself.")
     typer.echo(f"Written to {target}.")
+
+
+def is_generator(file: Path, source: Source | None) -> bool:
+    """Whether a generator is read: by its kind, or by what lies there."""
+    from insighttok_ref.generator.hub_folders import kind_in
+
+    return (source or kind_in(file)) in OF_GENERATORS
+
+
+def convert_generator(file: Path, source: Source | None, goal: Goal, out: Path | None) -> None:
+    """Read a generator, and write it as another kind."""
+    from insighttok_ref.generator import conversion
+    from insighttok_ref.generator.hub_folders import kind_in
+
+    found = source or (kind_in(file) if kind_in(file) in OF_GENERATORS else "ours")
+    target = out or file.with_name(f"{file.stem if file.is_file() else file.name}-{goal}")
+    typer.echo("\n".join(conversion.convert(file, found, goal, target)))
 
 
 def check_target(file: Path, target: Path, goal: Goal, force: bool) -> None:

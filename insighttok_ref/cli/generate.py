@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from insighttok_ref.generator.checkpoints import LoadedGenerator
+    from insighttok_ref.generator.decoders import DrawnIds
+    from insighttok_ref.generator.sampling import Sampling
+    from regionloss.evaluation.generation import Prompt
 
 #: The paper's.
 TOP_K = 4096
@@ -23,9 +28,19 @@ GAP = 8
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="Caption of the images.")],
+    prompt: Annotated[str | None, typer.Argument(help="Caption of the images.", show_default=False)] = None,
+    *,
     checkpoint: Annotated[Path, typer.Option(help="Folder of a generator, or the file of its model.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="How many images, drawn together.")] = 4,
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SET",
+            help="In place of a caption: crowd, or quotes=FILE, geneval=FILE, dpg=FOLDER, longtext=FILE. In --save the "
+            "images lie where the program of that benchmark looks for them.",
+            show_default=False,
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many images of a caption, drawn together.")] = 4,
     cfg: Annotated[float, typer.Option("--cfg", help="Weight of the caption (guidance); 1 for none.")] = 5.0,
     top_k: Annotated[
         int | None,
@@ -52,17 +67,27 @@ def generate(
     """Draw images of a caption with a generator."""
     needs_transformers()
     from insighttok_ref.generator.checkpoints import read_generator
-    from insighttok_ref.generator.sampling import Sampling, sample
+    from insighttok_ref.generator.sampling import Sampling
     from regionloss.console import check_suffix, counted, print_table
     from regionloss.pictures import save as save_picture
 
     check_suffix(out)
+    asked_for = None if prompts is None else prompts_of(prompts, prompt, n, save)
+    if asked_for is None and prompt is None:
+        raise InputError(expected("generate", "a caption, or --prompts", "neither"))
     generator = read_generator(checkpoint, tokenizer).to(chosen(device))
+    if generator.untrained:
+        parts = " and ".join(part.replace("_", " ") for part in generator.untrained)
+        typer.echo(
+            f"{checkpoint}: its {parts} was never trained: what it draws has nothing to do with the caption.", err=True
+        )
     kept = min(TOP_K, generator.model.codes) if top_k is None else top_k
     how = Sampling(cfg, temperature, kept, decoder, window)
-    prompts = generator.form.encode([prompt]).repeated(n).to(generator.model.codebook.weight.device)
-    seeds, begun = numbered(generator, seed, n), time.monotonic()
-    drawn = sample(generator.model, generator.form, prompts, generator.tokens, seeds, how)
+    if asked_for is not None and save is not None:
+        typer.echo(draw_set(generator, asked_for, how, n, seed, save))
+        return
+    begun = time.monotonic()
+    seeds, drawn = drawn_of(generator, prompt or "", how, n, seed)
     seconds, images = time.monotonic() - begun, pictures(generator, drawn.ids)
     for number, image in zip(seeds.tolist(), images, strict=True):
         if save is not None:
@@ -72,6 +97,64 @@ def generate(
     each = f"{1000 * seconds / (n * generator.tokens):.2f} ms a token"
     print_table(counted(n, "image"), ["", ""], [["forwards", asked], ["time", f"{seconds:.1f} s, {each}"]])
     typer.echo(f"Drawn in {out}." + (f" Saved in {save}." if save else ""))
+
+
+def drawn_of(generator: LoadedGenerator, caption: str, how: Sampling, n: int, seed: int) -> tuple[Tensor, DrawnIds]:
+    """Return the seeds of n images of a caption, and their ids."""
+    from insighttok_ref.generator.sampling import sample
+
+    told = generator.form.encode([caption]).repeated(n).to(generator.model.codebook.weight.device)
+    seeds = numbered(generator, seed, n)
+    return seeds, sample(generator.model, generator.form, told, generator.tokens, seeds, how)
+
+
+def prompts_of(said: str, caption: str | None, n: int, save: Path | None) -> list[Prompt]:
+    """Return the prompts of a set that is asked for."""
+    from regionloss.evaluation.generation import prompt_set
+
+    if caption is not None:
+        raise InputError(expected("generate", "a caption or --prompts", "both"))
+    if save is None:
+        raise InputError(expected("--save", "a folder for the images of --prompts", "none"))
+    found = prompt_set(said)
+    if found[0].tiled and math.isqrt(n) ** 2 != n:
+        wanted = "1, 4, 9, ..., since the images of a prompt are one square"
+        raise InputError(expected("--n", wanted, str(n)))
+    return found
+
+
+def draw_set(generator: LoadedGenerator, prompts: list[Prompt], how: Sampling, n: int, seed: int, save: Path) -> str:
+    """Draw n images of each prompt where its benchmark looks for them; those that are there already stay."""
+    from regionloss.console import Progress, counted
+    from regionloss.disk import whole
+    from regionloss.pictures import save as save_picture
+
+    fresh = 0
+    with Progress("prompts", len(prompts)) as progress:
+        for number, prompt in enumerate(prompts):
+            progress.advance()
+            places = list(dict.fromkeys(save / place for place in prompt.places(n)))
+            if all(place.is_file() for place in places):
+                continue
+            fresh += 1
+            images = pictures(generator, drawn_of(generator, prompt.text, how, n, seed + n * number)[1].ids)
+            for place, image in zip(places, [tiled(images)] if prompt.tiled else images, strict=True):
+                save_picture(image, place)
+            if prompt.beside:
+                with whole(save / prompt.beside) as temporary:
+                    temporary.write_text(json.dumps(dict(prompt.record), ensure_ascii=False), encoding="utf-8")
+    return f"{counted(fresh, 'prompt')} drawn, {len(prompts) - fresh} drawn already. Saved in {save}."
+
+
+def tiled(images: list[Image.Image]) -> Image.Image:
+    """Return images of one size as a square of them, row by row."""
+    from PIL import Image
+
+    side, (width, height) = math.isqrt(len(images)), images[0].size
+    square = Image.new("RGB", (side * width, side * height))
+    for number, image in enumerate(images):
+        square.paste(image, (number % side * width, number // side * height))
+    return square
 
 
 def needs_transformers() -> None:

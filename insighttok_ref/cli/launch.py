@@ -17,7 +17,7 @@ import typer
 
 from regionloss.console import Overrides, RecipeName, with_folder
 from regionloss.errors import InputError, RegionLossError, expected
-from regionloss.runs import check_folders, free_folder
+from regionloss.runs import AUTO, check_folders, folder_to_resume, free_folder
 
 PORT = 29500
 USUAL_GPUS = 8
@@ -56,7 +56,10 @@ def launch(
         typer.Option(metavar="OPTION", help="slurm: a further option of sbatch, such as --time=24:00:00; repeatable."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to, as for train.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Folder of an earlier run to go on from.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER|auto", help="As for train; auto goes on in the folder that the run has begun."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the line or the script, and run nothing.")] = False,
 ) -> None:
     """Start a recipe on several GPUs or machines, or print the line that does."""
@@ -74,7 +77,7 @@ def launch(
             advice = f"Leave {name} out."
             raise InputError(expected(name, f"--with {' or '.join(use)}", f"--with {launcher}", advice))
     overrides, out = with_folder(overrides, out)
-    check_folders(out, resume)
+    check_folders(out, folder_to_resume(resume, out))
     stem = load_recipe(recipe, overrides).path.stem
     words = ["train", recipe, *overrides]
     if launcher == "slurm":
@@ -82,7 +85,7 @@ def launch(
         job.print() if dry_run else job.submit()
         return
     words += ["--out", str(out)] if out else []
-    words += ["--resume", str(resume)] if resume else []
+    words += ["--resume", resume] if resume else []
     if launcher == "torchrun":
         line = torchrun_line(words, nodes, gpus_per_node, rendezvous, stem)
     else:
@@ -176,7 +179,7 @@ class SlurmJob:
         nodes: Number of machines.
         processes: GPUs of each, a process each; None where it was not said.
         out: Folder to write to.
-        resume: Folder to go on from.
+        resume: Folder to go on from, or `auto`; a job that comes back goes on anyway.
         options: Further options of `sbatch`.
     """
 
@@ -185,7 +188,7 @@ class SlurmJob:
     nodes: int
     processes: int | None
     out: Path | None = None
-    resume: Path | None = None
+    resume: str | None = None
     options: tuple[str, ...] = ()
 
     def script(self) -> str:
@@ -203,10 +206,15 @@ class SlurmJob:
         ]
         values = {
             "asked": "\n".join(f"#SBATCH {option}" for option in asked),
-            "out": shlex.quote(str(self.resume or self.out or free_folder(self.name))),
-            "line": shlex.join([sys.executable, "-m", "regionloss", *self.words]),
+            "line": shlex.join([sys.executable, "-m", "regionloss", *self.words, "--out", str(self.folder())]),
         }
         return SCRIPT.format(**values)
+
+    def folder(self) -> Path:
+        """Return the folder that the job writes to, each time that it comes back."""
+        if self.resume == AUTO:
+            return self.out or Path("runs") / self.name
+        return self.out or (Path(self.resume) if self.resume else free_folder(self.name))
 
     def print(self) -> None:
         """Show the script, and what was guessed."""
@@ -230,15 +238,12 @@ class SlurmJob:
 SCRIPT = """#!/bin/bash
 {asked}
 
-out={out}
-# A job that comes back goes on in the folder that it has begun.
-if [ -n "$(ls -A "$out" 2>/dev/null)" ]; then folder=(--resume "$out"); else folder=(--out "$out"); fi
-
 # Before its time is over Slurm tells this shell, which tells the processes: they save, and the job queues again.
 # (srun itself would pass SIGTERM on as SIGKILL.)
 stopped=
 trap 'stopped=1; scancel --signal=TERM "$SLURM_JOB_ID"' TERM
-srun --kill-on-bad-exit=1 {line} "${{folder[@]}}" &
+# A job that comes back goes on in the folder that it has begun.
+srun --kill-on-bad-exit=1 {line} --resume auto &
 step=$!
 while kill -0 "$step" 2>/dev/null; do wait "$step"; code=$?; done
 if [ -n "$stopped" ] && [ "$code" -ne 0 ]; then scontrol requeue "$SLURM_JOB_ID"; fi

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from regionloss.data.words import TextStyle
 from regionloss.detectors import Detector
 from regionloss.errors import InputError
 from regionloss.hooks.catalogue import catalogue
+from regionloss.runs import over_ranks
 
 MakeSource = Callable[[int], Source]
 
@@ -155,17 +156,32 @@ def build_training_data(
 
 
 def image_source(name: str, source: SourceOptions, options: DataOptions, flip_pairs: FlipPairs) -> Opened:
-    """Return a source of shards or folders; its notes say what is wrong with them."""
-    shards = ShardSet(find_shards(source.images or ""), Progress(f"{name}: shards whose images are counted"))
+    """Return a source of shards or folders, counted by all ranks together; its notes say what is wrong with them."""
+    found = find_shards(source.images or "", cache_of(source.regions))
+    shards = ShardSet(found, Progress(f"{name}: shards whose images are counted"), over_ranks)
     problems, annotations = list(shards.problems), None
     if source.regions is not None:
-        problems += check_found(source.regions, [shard.path for shard in shards.shards], shards.heads)
-        check_kinds(source.regions, source.kinds or (), [shard.path for shard in shards.shards])
+        problems += over_ranks(partial(check_sidecars, shards), [source])[0]
         annotations = Sidecars(source.regions, source.kinds)
     framing = Framing(options.image_size, source.augment or options.augment, flip_pairs)
     make = partial(ImageSource, name, shards, framing, annotations=annotations, max_pixels=options.max_pixels)
     make(0)  # What is wrong is said now.
     return Opened(make, make if source.all_is_test else None, tuple(problems))
+
+
+def cache_of(regions: str | None) -> Path | None:
+    """Return where indices of shards are kept: beside their side-cars, which all machines of a run see, or at home."""
+    return Path(regions) / ".indices" if regions is not None and Path(regions).is_dir() else None
+
+
+def check_sidecars(shards: ShardSet, sources: Sequence[SourceOptions]) -> list[list[str]]:
+    """Return sentences on what is wrong with the side-cars of sources of these shards, for each."""
+    paths, told = [shard.path for shard in shards.shards], []
+    for source in sources:
+        assert source.regions is not None
+        told.append(check_found(source.regions, paths, shards.heads))
+        check_kinds(source.regions, source.kinds or (), paths)
+    return told
 
 
 def folder_source(

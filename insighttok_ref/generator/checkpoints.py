@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from insighttok_ref.generator.hub_folders import JANUS, kind_in
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptFormat
 from insighttok_ref.tokenizers.base import Tokenizer
@@ -23,6 +24,8 @@ from regionloss.weights import read_safetensors
 
 MODEL, TEXT, IMAGES = "generator.safetensors", "text.json", "tokenizer.safetensors"
 WHAT = "a generator"
+#: What a phase before the last one leaves to the next, and what a run keeps to go on from.
+HANDED_ON, TO_GO_ON = "weights.safetensors", ("checkpoints", "state.pt")
 #: Digits of a fingerprint that sentences show.
 SHOWN = 12
 
@@ -36,6 +39,7 @@ class LoadedGenerator:
         form: Format of its prompts.
         tokenizer: The tokenizer of its images, in eval mode.
         grid: Rows and columns of an image's ids.
+        untrained: Parts of the model that are as random as they began.
 
     Raises:
         InputError: The model writes other ids than the tokenizer has.
@@ -45,6 +49,7 @@ class LoadedGenerator:
     form: PromptFormat
     tokenizer: Tokenizer
     grid: tuple[int, int]
+    untrained: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.model.codes != self.tokenizer.codebook_size:
@@ -58,7 +63,7 @@ class LoadedGenerator:
 
     def to(self, device: torch.device) -> LoadedGenerator:
         """Return it on a device."""
-        return LoadedGenerator(self.model.to(device), self.form, self.tokenizer.to(device), self.grid)
+        return replace(self, model=self.model.to(device), tokenizer=self.tokenizer.to(device))
 
     @torch.inference_mode()
     def draw(self, ids: Tensor) -> Tensor:
@@ -77,18 +82,22 @@ def save_generator(folder: Path, generator: LoadedGenerator) -> None:
         DiskError: The disk is full, or not to be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model, form = generator.model, generator.form
     save_tokenizer(generator.tokenizer, folder / IMAGES)
     with whole(folder / TEXT) as temporary:
-        form.text.save(str(temporary))
-    told = {
-        "model": model.config,
-        "prompt": form.names,
+        generator.form.text.save(str(temporary))
+    with whole(folder / MODEL) as temporary:
+        save_file(stored(generator.model), temporary, metadata={"generator": json.dumps(told_of(generator))})
+
+
+def told_of(generator: LoadedGenerator) -> dict[str, Any]:
+    """Return what a file says of a generator beside its weights."""
+    return {
+        "model": generator.model.config,
+        "prompt": generator.form.names,
         "tokenizer": generator.tokenizer.fingerprint,
         "grid": generator.grid,
+        "untrained": generator.untrained,
     }
-    with whole(folder / MODEL) as temporary:
-        save_file(stored(model), temporary, metadata={"generator": json.dumps(told)})
 
 
 def stored(model: InsightAR) -> dict[str, Tensor]:
@@ -112,9 +121,8 @@ def read_generator(path: Path, images: Path | None = None, *, trust: bool = Fals
         InputError: The tokenizer is another one than the model was trained with.
     """
     file = path / MODEL if path.is_dir() or not path.suffix else path
-    if not file.is_file():
-        advice = "Name the folder of a generator." if path.exists() else "Check the path."
-        raise WeightsError(expected(str(path), WHAT, f"no file {file.name} there", advice))
+    if not file.is_file() or file.name == HANDED_ON:
+        raise none_at(path, file)
     tensors, metadata = read_safetensors(file, WHAT)
     if "generator" not in metadata:
         raise WeightsError(expected(str(file), WHAT, "a file of tensors that does not say what it is"))
@@ -123,12 +131,31 @@ def read_generator(path: Path, images: Path | None = None, *, trust: bool = Fals
     form = PromptFormat.read(file.with_name(TEXT), **told["prompt"])
     used = images or file.with_name(IMAGES)
     tokenizer = read_tokenizer(used, trust=trust).model
-    if tokenizer.fingerprint != told["tokenizer"]:
+    if told["tokenizer"] not in tokenizer.writers:
         wanted = f"the tokenizer {told['tokenizer'][:SHOWN]}, whose ids {file.name} writes"
         got = f"the tokenizer {tokenizer.fingerprint[:SHOWN]}"
         raise InputError(expected(str(used), wanted, got, "Ids of one mean other pictures to the other."))
     rows, columns = told["grid"]
-    return LoadedGenerator(model, form, tokenizer, (rows, columns))
+    return LoadedGenerator(model, form, tokenizer, (rows, columns), tuple(told.get("untrained", ())))
+
+
+def none_at(path: Path, file: Path) -> WeightsError:
+    """Return the sentence for a place where there is no generator, or no whole one yet."""
+    got, advice = (
+        f"no file {file.name} there",
+        "Name the folder of a generator." if path.exists() else "Check the path.",
+    )
+    if file.with_name(HANDED_ON).is_file():
+        got = f"what phase '{file.parent.name}' leaves to the next: all that later phases train is untrained in it"
+        advice = "Name the folder of the run, when its last phase is done."
+    elif any(file.with_name(name).exists() for name in TO_GO_ON):
+        got, advice = "a run whose last phase is not done", "Go on with 'regionloss train RECIPE --resume FOLDER'."
+    elif kind_in(path) == JANUS:
+        got, advice = (
+            "a Janus of transformers",
+            f"Convert it: regionloss checkpoint convert {path} --from janus --to ours.",
+        )
+    return WeightsError(expected(str(path), WHAT, got, advice))
 
 
 def built(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> InsightAR:

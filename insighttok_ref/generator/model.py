@@ -68,7 +68,12 @@ class InsightAR(nn.Module):
         """
         if preset not in PRESETS:
             raise UnknownNameError(f"no generator preset is named '{preset}'. {did_you_mean(preset, PRESETS)}")
-        model = cls({**PRESETS[preset], **shape}, *codebook.shape)
+        return cls.for_codebook({**PRESETS[preset], **shape}, codebook)
+
+    @classmethod
+    def for_codebook(cls, shape: Mapping[str, Any], codebook: Tensor) -> Self:
+        """Return a new generator of a shape whose codes begin as those of a tokenizer, vectors (K, d)."""
+        model = cls(shape, *codebook.shape)
         if not model.codebook.weight.is_meta:
             model.codebook.weight.data.copy_(codebook)
         return model

@@ -68,17 +68,21 @@ class PromptFormat:
 
         Raises:
             WeightsError: There is none, or it is none.
+            InputError: It lacks a special token.
         """
-        try:
-            contents = path.read_bytes()
-        except OSError as error:
-            raise WeightsError(f"{path}: cannot be read ({reason_of(error)}).") from error
-        try:
-            return cls(TextTokenizer.from_buffer(contents), **names)
-        except InputError:
-            raise
-        except Exception as error:  # the library raises plain Exception
-            raise WeightsError(expected(str(path), "a text tokenizer", reason_of(error))) from error
+        return cls(text_tokenizer(path), **names)
+
+    @classmethod
+    def completed(cls, path: Path, **names: str) -> Self:
+        """Read a text tokenizer file, and add the special tokens that it lacks behind those it has.
+
+        Raises:
+            WeightsError: There is none, or it is none.
+        """
+        text = text_tokenizer(path)
+        told = {"begin": BEGIN, "start": START, "pad": PAD, **names}
+        text.add_special_tokens([told["begin"], told["start"], told["pad"]])
+        return cls(text, **told)
 
     @classmethod
     def of_bytes(cls) -> Self:
@@ -94,6 +98,11 @@ class PromptFormat:
     def specials(self) -> tuple[str, str, str]:
         """Tokens that no caption may hold."""
         return self.begin, self.start, self.pad
+
+    @property
+    def rows(self) -> int:
+        """How many text embeddings a model needs: one more than the largest id."""
+        return 1 + max(self.text.get_vocab(with_added_tokens=True).values())
 
     @property
     def names(self) -> dict[str, str]:
@@ -135,6 +144,18 @@ class PromptFormat:
         if rows is not None:
             kept |= ~rows[:, None]
         return PromptBatch(prompts.ids.masked_fill(~kept, self.id_of(self.pad)), prompts.pads)
+
+
+def text_tokenizer(path: Path) -> TextTokenizer:
+    """Return the text tokenizer of a file. Raises WeightsError where there is none, or it is none."""
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({reason_of(error)}).") from error
+    try:
+        return TextTokenizer.from_buffer(contents)
+    except Exception as error:  # the library raises plain Exception
+        raise WeightsError(expected(str(path), "a text tokenizer", reason_of(error))) from error
 
 
 def shortened(text: str, most: int = 60) -> str:

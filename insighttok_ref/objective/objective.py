@@ -23,7 +23,7 @@ from regionloss.regions import Regions
 
 PIXELS = {"l1": l1, "l2": l2, "edges": edges}
 #: What the log calls the parts: no region term may have one of these names.
-TAKEN = {*PIXELS, "commitment", "perceptual", "adversarial", "adaptive_weight", "total"}
+TAKEN = {*PIXELS, "commitment", "kl", "perceptual", "adversarial", "adaptive_weight", "total"}
 TAKEN |= {"discriminator", "lecam", "logits_real", "logits_fake"}
 
 
@@ -35,6 +35,9 @@ class ObjectiveOptions(Strict):
         l2: Weight of the mean squared difference of pixels.
         edges: Weight of the difference of neighbouring pixels' differences.
         commitment: Times the quantizer's own beta.
+        kl: Weight of the divergence of latents from a standard normal distribution, where an encoder that has one
+            learns: its sum over an image's latents, divided by the number of the image's values, as latent diffusion
+            has it.
         perceptual: LPIPS or another; None for none.
         adversarial: PatchGAN or another; None for none.
         extra: Losses that plugins bring, by the name that the log has.
@@ -44,6 +47,7 @@ class ObjectiveOptions(Strict):
     l2: NonNegativeFloat = 0.0
     edges: NonNegativeFloat = 0.0
     commitment: NonNegativeFloat = 1.0
+    kl: NonNegativeFloat = 1e-6
     perceptual: PerceptualOptions | None = None
     adversarial: AdversarialOptions | None = None
     extra: Mapping[str, ExtraOptions] = {}
@@ -127,6 +131,8 @@ class Objective:
         for name, loss in self.extra.items():
             parts[name], weights[name] = loss(output, target, regions), options.extra[name].weight
         parts["commitment"] = output.commit_loss
+        if output.kl is not None and options.kl:
+            parts["kl"], weights["kl"] = output.kl, options.kl
         total = sum((weights[name] * value for name, value in parts.items()), output.commit_loss.new_zeros(()))
         if listening and self.adversary is not None:
             pixels_and_lpips = sum((weights[name] * value for name, value in compared.items()), made.new_zeros(()))

@@ -16,13 +16,15 @@ from insighttok_ref.quantizers.base import Quantizer
 
 
 class TokenizerOutput(NamedTuple):
-    """What a training step needs of the tokenizer; latents and the vectors in their place for losses that see them."""
+    """What a training step needs of the tokenizer; latents and the vectors in their place for losses that see them; the
+    divergence of latents that have a distribution from a standard normal one, where their encoder learns."""
 
     reconstruction: Tensor
     commit_loss: Tensor
     ids: Tensor
     latents: Tensor | None = None
     quantized: Tensor | None = None
+    kl: Tensor | None = None
 
 
 class Trainee(nn.Module, ABC):
@@ -36,6 +38,10 @@ class Trainee(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> TokenizerOutput:
         """Reconstruct images (B, 3, H, W)."""
+
+    def pure_parts(self) -> Iterable[nn.Module]:
+        """Return the modules that are functions of tensors alone, which `torch.compile` may take; none is known."""
+        return ()
 
     def after_step(self) -> None:
         """Learn what is not learnt by gradients, once a step."""
@@ -108,12 +114,21 @@ class Tokenizer(Trainee):
         """Options that decide, beside the weights, ids and images."""
         return self.config
 
+    def stored(self) -> dict[str, Tensor]:
+        """Return the tensors that a file of it holds, by name."""
+        return self.state_dict()
+
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """Fingerprints of the tokenizers whose ids it decodes: its own, for one."""
+        return (self.fingerprint,)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the layout and of every weight that decides ids and images."""
         digest = hashlib.sha256(json.dumps(dict(self.layout), sort_keys=True).encode())
         remembered = {f"quantize.{name}" for name in self.quantize.statistics}
-        for key, value in sorted(self.state_dict().items()):
+        for key, value in sorted(self.stored().items()):
             if key not in remembered:
                 digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
                 digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -23,7 +24,7 @@ from insighttok_ref.training.checkpoint import WHAT, read_saved
 from insighttok_ref.training.gradient_buckets import GradientBuckets
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, PluginError, expected
-from regionloss.runs import rank_and_size
+from regionloss.runs import Ranks, join, rank_and_size
 from regionloss.weights import readable
 
 
@@ -54,6 +55,8 @@ class ComputeOptions(Strict):
             too.
         threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
             begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
+        timeout: Longest time in minutes for which one rank waits for another in a step, which slow data may need. What
+            comes before training, such as counting the images of shards, may take hours.
     """
 
     #: Why the stage that shards the weights is refused.
@@ -65,6 +68,7 @@ class ComputeOptions(Strict):
     micro_batch: PositiveInt | None = None
     zero_stage: int = 1
     threads: PositiveInt | None = None
+    timeout: PositiveFloat = 10
 
     @field_validator("zero_stage", "adversary_zero_stage", check_fields=False)
     @classmethod
@@ -72,6 +76,10 @@ class ComputeOptions(Strict):
         if stage not in (0, 1, 2):
             raise ValueError(f"expected 0, 1 or 2, got {stage}. {cls.UNSHARDED}")
         return stage
+
+    def join(self) -> AbstractContextManager[Ranks]:
+        """Join the processes of the run; DeepSpeed wants a group of one process, too."""
+        return join(self.device, timeout=timedelta(minutes=self.timeout), group_of_one=self.name == "deepspeed")
 
 
 class Engine(Protocol):
@@ -135,8 +143,7 @@ class PlainEngine:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.clip, self.accumulation, self.key = options.clip, accumulation, key
         self.optimizer = adam(module, options)
-        self.buckets = GradientBuckets(self.parameters)
-        self.done = 0
+        self.buckets, self.done = GradientBuckets(self.parameters), 0
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a micro-batch's 0-d loss; see `Engine`."""
@@ -168,6 +175,18 @@ class PlainEngine:
             self.optimizer.load_state_dict(read_saved(file))
 
 
+def deepspeed_config(options: OptimizerOptions, share: Share, zero_stage: int) -> dict[str, Any]:
+    """Return what DeepSpeed is told; arguments as for `build_engine`."""
+    return {
+        "train_micro_batch_size_per_gpu": share.images,
+        "gradient_accumulation_steps": share.accumulation,
+        "gradient_clipping": options.clip,
+        "zero_optimization": {"stage": zero_stage},
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 2**62,
+    }
+
+
 class DeepSpeedEngine:
     """DeepSpeed's backward, reduction, clipping and ZeRO step; goes on with as many ranks as it was saved with.
 
@@ -179,17 +198,8 @@ class DeepSpeedEngine:
     def __init__(
         self, module: nn.Module, options: OptimizerOptions, share: Share, *, key: str, zero_stage: int
     ) -> None:
-        device = next(module.parameters()).device
-        deepspeed = import_deepspeed(device)
-        self.key = key
-        config = {
-            "train_micro_batch_size_per_gpu": share.images,
-            "gradient_accumulation_steps": share.accumulation,
-            "gradient_clipping": options.clip,
-            "zero_optimization": {"stage": zero_stage},
-            "zero_allow_untested_optimizer": True,
-            "steps_per_print": 2**62,
-        }
+        deepspeed = import_deepspeed(next(module.parameters()).device)
+        self.key, config = key, deepspeed_config(options, share, zero_stage)
         with local_rank_named():
             self.engine, self.optimizer, *_ = deepspeed.initialize(
                 model=module, optimizer=adam(module, options), config=config, dist_init_required=False
@@ -271,10 +281,8 @@ def import_deepspeed(device: torch.device) -> Any:
         import deepspeed
         import deepspeed.ops
     except ImportError as error:
-        raise PluginError(
-            f"engine 'deepspeed': expected DeepSpeed, got {error}. Run 'pip install \"regionloss[deepspeed]\"', "
-            "or train with trainer.options.engine.name=plain."
-        ) from error
+        advice = "Run 'pip install \"regionloss[deepspeed]\"', or train with trainer.options.engine.name=plain."
+        raise PluginError(expected("engine 'deepspeed'", "DeepSpeed", str(error), advice)) from error
     # Its shared-memory collective serves inference alone, and would be compiled at start.
     getattr(deepspeed.ops, "__compatible_ops__", {})["deepspeed_shm_comm"] = False
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)

@@ -59,7 +59,7 @@ class FiniteWatch:
 
     def __init__(self, device: torch.device, advice: Callable[[], str]) -> None:
         self.device, self.advice = device, advice
-        self._first_bad: dict[str, Tensor] = {}
+        self._first_bad: dict[tuple[str, ...], Tensor] = {}
 
     @torch.no_grad()
     def note(self, values: Mapping[str, Tensor], step: int) -> None:
@@ -68,11 +68,12 @@ class FiniteWatch:
         Raises:
             TrainingError: On a CPU: one is not finite.
         """
-        for name, value in values.items():
-            before = self._first_bad.get(name)
+        if values:
+            names, good = tuple(values), torch.stack(list(values.values())).isfinite()
+            before = self._first_bad.get(names)
             if before is None:
-                before = torch.full((), -1, dtype=torch.int64, device=value.device)
-            self._first_bad[name] = torch.where((before < 0) & ~value.isfinite(), step, before)
+                before = torch.full_like(good, -1, dtype=torch.int64)
+            self._first_bad[names] = torch.where(good | (before >= 0), before, step)
         if self.device.type == "cpu":
             self.check()
 
@@ -84,9 +85,13 @@ class FiniteWatch:
         """
         if not self._first_bad:
             return
-        steps = dict(zip(self._first_bad, torch.stack(list(self._first_bad.values())).tolist(), strict=True))
-        bad = {name: step for name, step in steps.items() if step >= 0}
+        names = [name for together in self._first_bad for name in together]
+        bad = [
+            (step, name == "total", name)
+            for name, step in zip(names, torch.cat(list(self._first_bad.values())).tolist(), strict=True)
+            if step >= 0
+        ]
         if bad:
             # The parts come before their total, and the losses before the gradients.
-            name = min(bad, key=lambda name: (bad[name], name == "total"))
-            raise TrainingError(f"step {bad[name]}: expected a finite '{name}', got NaN or Inf. {self.advice()}")
+            step, _, name = min(bad, key=lambda found: found[:2])
+            raise TrainingError(f"step {step}: expected a finite '{name}', got NaN or Inf. {self.advice()}")

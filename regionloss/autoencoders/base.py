@@ -32,6 +32,19 @@ class Encoded(NamedTuple):
     ids: Tensor | None = None
 
 
+class HeldLatents(NamedTuple):
+    """What an encoder that learns needs beside `Encoded`, which its latents and ids are.
+
+    The logarithm of the variance of the latents (B, ...), where they have a distribution; the loss (0-d) that draws
+    encoder and codes to one another, where there are codes.
+    """
+
+    latents: Tensor
+    ids: Tensor | None = None
+    logvar: Tensor | None = None
+    commitment: Tensor | None = None
+
+
 class Autoencoder(Protocol):
     """An autoencoder that was read from a file or a folder: images in [-1, 1] to codes or latents, and back.
 
@@ -145,6 +158,10 @@ class TrainableAutoencoder(ABC):
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
         """Return images (B, 3, H, W) around [-1, 1], not clamped, of the latents that `encode` gives."""
+
+    def held_latents(self, images: Tensor) -> HeldLatents:
+        """Return what `encode` does, and what an encoder that learns is held by; of one that says nothing, nothing."""
+        return HeldLatents(*self.encode(images))
 
     @abstractmethod
     def save(self, path: Path) -> Path:

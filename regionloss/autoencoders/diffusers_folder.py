@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from regionloss.autoencoders.base import Encoded, TrainableAutoencoder
+from regionloss.autoencoders.base import Encoded, HeldLatents, TrainableAutoencoder
 from regionloss.autoencoders.diffusers_files import CONFIG, STEM, commonest, configuration, folder_of, read_folder
 from regionloss.autoencoders.diffusers_writer import write
 from regionloss.autoencoders.families import family_of
@@ -65,6 +65,11 @@ class DiffusersAutoencoder(TrainableAutoencoder):
 
     def encode(self, images: Tensor) -> Encoded:
         """Return what the decoder takes, of images (B, 3, H, W) in [-1, 1]; no noise is drawn."""
+        found = self.held_latents(images)
+        return Encoded(found.latents, found.ids)
+
+    def held_latents(self, images: Tensor) -> HeldLatents:
+        """Return the same, and the variance of latents that have one, or the model's own loss of its codes."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise InputError(expected("images", "a shape (B, 3, H, W)", str(tuple(images.shape))))
         return self.family.encode(self.model, images)

@@ -9,7 +9,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from regionloss.autoencoders.base import Encoded
+from regionloss.autoencoders.base import HeldLatents
 from regionloss.errors import InputError, expected
 
 
@@ -18,12 +18,12 @@ class Family:
     """How one kind of autoencoder is asked; the fields are those of `AutoencoderKL`.
 
     Attributes:
-        encode: Images (B, 3, H, W) in [-1, 1] to what its decoder takes.
+        encode: Images (B, 3, H, W) in [-1, 1] to what its decoder takes, and what an encoder that learns is held by.
         decode: That to images, not clamped: beyond a clamp no gradient would pass.
         side: The model's attribute that is the one side of images it takes; empty where any serves.
     """
 
-    encode: Callable[[Any, Tensor], Encoded]
+    encode: Callable[[Any, Tensor], HeldLatents]
     decode: Callable[[Any, Tensor], Tensor]
     side: str = ""
 
@@ -33,12 +33,12 @@ def family_of(model: Any) -> Family:
     return FAMILIES.get(type(model).__name__, PLAIN)
 
 
-def plain_latents(model: Any, images: Tensor) -> Encoded:
+def plain_latents(model: Any, images: Tensor) -> HeldLatents:
     """Return the mode of a distribution, or the latents themselves."""
     output = model.encode(images)
     if (distribution := getattr(output, "latent_dist", None)) is not None:
-        return Encoded(distribution.mode())
-    return Encoded(next(getattr(output, name) for name in ("latents", "latent") if hasattr(output, name)))
+        return HeldLatents(distribution.mode(), logvar=distribution.logvar)
+    return HeldLatents(next(getattr(output, name) for name in ("latents", "latent") if hasattr(output, name)))
 
 
 def plain_images(model: Any, latents: Tensor) -> Tensor:
@@ -48,9 +48,10 @@ def plain_images(model: Any, latents: Tensor) -> Tensor:
     return images
 
 
-def frame_latents(model: Any, images: Tensor) -> Encoded:
+def frame_latents(model: Any, images: Tensor) -> HeldLatents:
     """Return the latents (B, c, h, w) of a clip of one frame."""
-    return Encoded(model.encode(images[:, :, None]).latent_dist.mode()[:, :, 0])
+    distribution = model.encode(images[:, :, None]).latent_dist
+    return HeldLatents(distribution.mode()[:, :, 0], logvar=distribution.logvar[:, :, 0])
 
 
 def frame_images(model: Any, latents: Tensor) -> Tensor:
@@ -65,10 +66,10 @@ def wan_images(model: Any, latents: Tensor) -> Tensor:
     return F.pixel_shuffle(images.mT, patch).mT if (patch := model.config.patch_size or 1) > 1 else images
 
 
-def code_vectors(model: Any, images: Tensor) -> Encoded:
+def code_vectors(model: Any, images: Tensor) -> HeldLatents:
     """Return the vectors of the codes (B, d, h, w), and their ids, row by row."""
-    vectors, _, (_, _, ids) = model.quantize(model.encode(images).latents)
-    return Encoded(vectors, ids.reshape(len(images), -1))
+    vectors, commitment, (_, _, ids) = model.quantize(model.encode(images).latents)
+    return HeldLatents(vectors, ids.reshape(len(images), -1), commitment=commitment)
 
 
 def code_images(model: Any, vectors: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ def code_images(model: Any, vectors: Tensor) -> Tensor:
     return images
 
 
-def unit_latents(model: Any, images: Tensor) -> Encoded:
+def unit_latents(model: Any, images: Tensor) -> HeldLatents:
     """Return the latents of a model that takes images in [0, 1], of one size."""
     side = model.decoder_image_size
     if images.shape[2:] != (side, side):

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
 from torch import nn
 
 from regionloss.autoencoders.base import TrainableAutoencoder
+from regionloss.compat.diffusers import pad_like, plain_kind, without_padding
 from regionloss.errors import InputError, expected
 
-#: Layers that take one; of these types alone, since a subclass may pad by itself.
-LAYERS = (nn.Linear, nn.Conv2d, nn.Conv3d)
+#: What peft calls an adapter to which nobody gives a name.
+ADAPTER = "default"
 
 
 def add_lora(
@@ -22,7 +24,8 @@ def add_lora(
     """Let low-rank matrices learn in place of the weights of some parts; return them.
 
     Each layer gives `W x + alpha / rank B A x`; B begins at 0, so that nothing changes before the first step. Done by
-    `peft`. Biases, norms, grouped and transposed convolutions stay as they are.
+    `peft`, whose layers pad as do those of Wan and Qwen that pad by themselves. Biases, norms, grouped and transposed
+    convolutions stay as they are.
 
     Args:
         autoencoder: The autoencoder; its layers are replaced. `merged` makes them plain again.
@@ -41,29 +44,35 @@ def add_lora(
 
     parts = list(parts)
     learning = {id(weight) for weight in autoencoder.set_trainable(parts)}
-    names = [
-        name
+    layers = {
+        name: layer
         for name, layer in autoencoder.module.named_modules()
-        if type(layer) in LAYERS and getattr(layer, "groups", 1) == 1 and id(layer.weight) in learning
-    ]
-    if not names:
+        if plain_kind(layer) is not None and getattr(layer, "groups", 1) == 1 and id(layer.weight) in learning
+    }
+    if not layers:
         got = f"{', '.join(map(repr, parts))} without any"
         raise InputError(expected("lora", "linear layers or convolutions", got, "Let the weights learn: leave it out."))
     config = LoraConfig(
-        r=rank, lora_alpha=rank if alpha is None else alpha, target_modules="|".join(map(re.escape, names))
+        r=rank, lora_alpha=rank if alpha is None else alpha, target_modules="|".join(map(re.escape, layers))
     )
-    inject_adapter_in_model(config, autoencoder.module)
+    with without_padding(layers.values()):
+        inject_adapter_in_model(config, autoencoder.module)
+    for _, layer in adapted(autoencoder.module):
+        pad_like(layer.lora_A[ADAPTER], layer.get_base_layer())
     return autoencoder.set_trainable(parts)
 
 
+@torch.no_grad()
 def merged(autoencoder: TrainableAutoencoder) -> TrainableAutoencoder:
     """Return a copy in which the adapters are added to the weights, with layers as they were read; itself without."""
     if not any(adapted(autoencoder.module)):
         return autoencoder
     plain = copy.deepcopy(autoencoder)
     for name, layer in list(adapted(plain.module)):
-        layer.merge()
-        plain.module.set_submodule(name, layer.get_base_layer())
+        base, low, high = layer.get_base_layer(), layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+        # Not by peft, which takes a convolution over time of one frame and one pixel for one of an image.
+        base.weight += layer.scaling[ADAPTER] * (high.flatten(1) @ low.flatten(1)).view_as(base.weight)
+        plain.module.set_submodule(name, base)
     return plain
 
 

@@ -11,11 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from regionloss.autoencoders.base import TrainableAutoencoder
+from regionloss.autoencoders.cuda_rules import CudaRules
 from regionloss.compat.torch import MostBytes
-
-#: Layers that autocast computes in 16 bits, and in 32, on a CUDA device.
-LOWER = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
-FULL = (nn.GroupNorm, nn.LayerNorm)
 
 
 class StepMemory(NamedTuple):
@@ -61,14 +58,11 @@ def step_memory(
     images = torch.empty(batch, 3, side, side, device="meta", dtype=ghost.last_layer.dtype)
     weights = size_of(chain(ghost.module.parameters(), ghost.module.buffers(), [images]))
     optimizer = 2 * size_of(learning)
-    cast = under_autocast(ghost.module) if bf16 else []
-    with MostBytes() as counted:
+    with MostBytes() as counted, CudaRules(bf16):
         with torch.no_grad():
             latents = ghost.encode(images).latents
         (ghost.decode(latents) - images).abs().mean().backward()
-    # Casts are kept beside the weights, and gradients have the weights' own type.
-    halves = size_of(cast) + size_of(one for one in cast if one.requires_grad)
-    return StepMemory(weights, optimizer, counted.most + halves)
+    return StepMemory(weights, optimizer, counted.most)
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
@@ -84,19 +78,3 @@ def of_no_memory(autoencoder: TrainableAutoencoder) -> TrainableAutoencoder:
     for buffer in autoencoder.module.buffers():
         known[id(buffer)] = torch.empty_like(buffer, device="meta")
     return copy.deepcopy(autoencoder, known)
-
-
-def under_autocast(module: nn.Module) -> list[nn.Parameter]:
-    """Give layers the types that autocast chooses on a CUDA device, which the meta device does not know.
-
-    Returns:
-        The weights that are cast to 16 bits.
-    """
-    cast: list[nn.Parameter] = []
-    for layer in module.modules():
-        if isinstance(layer, LOWER):
-            cast.extend(layer.to(torch.bfloat16).parameters())
-            layer.register_forward_pre_hook(lambda _, given: given[0].to(torch.bfloat16))
-        elif isinstance(layer, FULL):
-            layer.register_forward_pre_hook(lambda _, given: given[0].to(torch.float32))
-    return cast

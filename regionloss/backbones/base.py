@@ -68,25 +68,16 @@ class FeatureBackbone(Frozen):
     ) -> Features | tuple[Features, Features]:
         """Return the chosen levels of crops (R, 3, h, w) in [-1, 1], each (R, C, ...).
 
-        With `target_crops`, of the same shape, return both crops' levels in this one call; the target's carry no
-        gradient. What the `heads` say (`backbones/heads.py`) follows behind the levels.
+        With `target_crops`, of the same shape, return both crops' levels: the target's carry no gradient, and are
+        computed in a call of their own, without a backward pass. What the `heads` say (`backbones/heads.py`) follows
+        behind the levels.
         """
         if target_crops is None:
             return self.features(crops)
         check_direction(crops, target_crops, "crops, target_crops")
-        return (self.apart if crops.device.type == "cpu" else self.together)(crops, target_crops, heads)
-
-    def apart(self, crops: Tensor, target_crops: Tensor, heads: Sequence[str] = ()) -> tuple[Features, Features]:
-        """Return the levels of both in two calls: where arithmetic decides, the target's needs no backward pass."""
         with torch.no_grad():
             target_features = self.described(target_crops, heads)
         return self.described(crops, heads), target_features
-
-    def together(self, crops: Tensor, target_crops: Tensor, heads: Sequence[str] = ()) -> tuple[Features, Features]:
-        """Return the levels of both in one call of the network: on an accelerator launches decide."""
-        both = self.described(torch.cat([crops, target_crops]), heads)
-        count = len(crops)
-        return tuple(level[:count] for level in both), tuple(level[count:].detach() for level in both)
 
     def features(self, crops: Tensor) -> Features:
         """Return the chosen levels of one batch of crops."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from regionloss.backbones.base import FeatureBackbone
 from regionloss.backbones.input_spec import InputSpec
 from regionloss.backbones.lpips_trunks import LPIPSTrunk, ShiftTolerantTrunk, TorchvisionTrunk, unit
-from regionloss.weights import load_state_dict
+from regionloss.weights import load_state_dict, values_matter
 
 
 class LPIPSFeatures(FeatureBackbone):
@@ -32,7 +32,7 @@ class LPIPSFeatures(FeatureBackbone):
         """Return the five levels."""
         assert isinstance(network, LPIPSTrunk)
         count = len(network.slices) if self.out_indices is None else len(self.out_indices)
-        pairs = zip(network.levels(images), network.head_weights(), strict=True)
+        pairs = zip(network(images), network.head_weights(), strict=True)
         return [unit(level) * (weights * count).sqrt()[:, None, None] for level, weights in pairs]
 
 
@@ -58,9 +58,7 @@ class LPIPSVgg(LPIPSFeatures):
         out_indices: Sequence[int] | None = None,
         key: str = "",
     ) -> None:
-        super().__init__(
-            TorchvisionTrunk("vgg", load_state_dict(weights, key=key), load_state_dict(heads)), out_indices
-        )
+        super().__init__(TorchvisionTrunk("vgg", tensors_of(weights, key), tensors_of(heads)), out_indices)
 
 
 class LPIPSAlex(LPIPSFeatures):
@@ -73,9 +71,7 @@ class LPIPSAlex(LPIPSFeatures):
         out_indices: Sequence[int] | None = None,
         key: str = "",
     ) -> None:
-        super().__init__(
-            TorchvisionTrunk("alex", load_state_dict(weights, key=key), load_state_dict(heads)), out_indices
-        )
+        super().__init__(TorchvisionTrunk("alex", tensors_of(weights, key), tensors_of(heads)), out_indices)
 
 
 class ShiftTolerantVgg(LPIPSFeatures):
@@ -93,11 +89,16 @@ class ShiftTolerantVgg(LPIPSFeatures):
     """
 
     def __init__(self, weights: str = "st-lpips-vgg", out_indices: Sequence[int] | None = None, key: str = "") -> None:
-        super().__init__(ShiftTolerantTrunk("vgg", load_state_dict(weights, key=key)), out_indices)
+        super().__init__(ShiftTolerantTrunk("vgg", tensors_of(weights, key)), out_indices)
 
 
 class ShiftTolerantAlex(LPIPSFeatures):
     """Shift-tolerant LPIPS with an AlexNet; arguments as for `ShiftTolerantVgg`."""
 
     def __init__(self, weights: str = "st-lpips-alex", out_indices: Sequence[int] | None = None, key: str = "") -> None:
-        super().__init__(ShiftTolerantTrunk("alex", load_state_dict(weights, key=key)), out_indices)
+        super().__init__(ShiftTolerantTrunk("alex", tensors_of(weights, key)), out_indices)
+
+
+def tensors_of(weights: str, key: str = "") -> dict[str, Tensor] | None:
+    """Return the tensors of a weight file; None where their shapes alone matter."""
+    return load_state_dict(weights, key=key) if values_matter() else None

@@ -88,10 +88,10 @@ class LPIPSTrunk(nn.Module):
 
     Args:
         levels: Layers of each level, from the first level to the last.
-        weights: Weights of the layers, by the names that their file gives them.
+        weights: Weights of the layers, by the names that their file gives them; None where shapes alone matter.
         prefix: Start of a layer's name in `weights`, before its number among all layers; `{}` stands for the level's
             number from 1.
-        heads: Weights of the heads, as the package `lpips` names them.
+        heads: Weights of the heads, as the package `lpips` names them; None as for `weights`.
         wanted: What the weights should be, in words, for sentences.
 
     Raises:
@@ -102,12 +102,22 @@ class LPIPSTrunk(nn.Module):
     scale: Tensor
 
     def __init__(
-        self, levels: Levels, weights: Mapping[str, Tensor], prefix: str, heads: Mapping[str, Tensor], wanted: str
+        self,
+        levels: Levels,
+        weights: Mapping[str, Tensor] | None,
+        prefix: str,
+        heads: Mapping[str, Tensor] | None,
+        wanted: str,
     ) -> None:
         super().__init__()
         self.slices = nn.ModuleList(nn.Sequential(*level) for level in levels)
         self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1))
+        if weights is None or heads is None:
+            for number, part in enumerate(self.slices):
+                width = [one.out_channels for one in part.modules() if isinstance(one, nn.Conv2d)][-1]
+                self.register_buffer(f"head{number}", torch.ones(width))
+            return
         own, first = {}, 0
         try:
             for number, level in enumerate(levels):
@@ -122,7 +132,7 @@ class LPIPSTrunk(nn.Module):
             reason = f"none named {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             raise WeightsError(f"LPIPS trunk: expected {wanted}, got {reason}.") from error
 
-    def levels(self, images: Tensor) -> Sequence[Tensor]:
+    def forward(self, images: Tensor) -> Sequence[Tensor]:
         """Return feature maps (B, C_l, H_l, W_l) of images (B, 3, H, W) in [-1, 1]."""
         features = (images - self.shift) / self.scale
         found = []
@@ -150,7 +160,7 @@ class TorchvisionTrunk(LPIPSTrunk):
     Source: Zhang et al. (2018), "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric".
     """
 
-    def __init__(self, name: str, weights: Mapping[str, Tensor], heads: Mapping[str, Tensor]) -> None:
+    def __init__(self, name: str, weights: Mapping[str, Tensor] | None, heads: Mapping[str, Tensor] | None) -> None:
         levels = {"vgg": vgg, "alex": alex}[name]()
         super().__init__(levels, weights, "features.", heads, f"torchvision's {name} weights")
 
@@ -168,7 +178,7 @@ class ShiftTolerantTrunk(LPIPSTrunk):
     Source: Ghildyal and Liu (2022), "Shift-tolerant Perceptual Similarity Metric".
     """
 
-    def __init__(self, name: str, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, name: str, weights: Mapping[str, Tensor] | None) -> None:
         levels = {"vgg": blurred_vgg, "alex": blurred_alex}[name]()
         super().__init__(levels, weights, "net.slice{}.", weights, "the weights of stlpips-pytorch 0.0.2")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,9 +16,10 @@ from regionloss.disk import guarded
 from regionloss.errors import InputError, expected
 from regionloss.recipe.build import build_trainer
 from regionloss.recipe.load import Loaded, load_begun, load_recipe
+from regionloss.recipe.locate import find_recipe
 from regionloss.recipe.run import TrainingRun, begin, carry_out
 from regionloss.recipe.schema import Recipe
-from regionloss.runs.folders import check_folders, free_folder
+from regionloss.runs.folders import AUTO, check_folders, folder_to_resume, free_folder
 from regionloss.runs.launch import read_launch
 from regionloss.runs.rendezvous import Meeting
 
@@ -36,8 +38,12 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        Path | None,
-        typer.Option(help="Folder of an earlier run to go on from, with the recipe that it has where none is named."),
+        str | None,
+        typer.Option(
+            metavar="FOLDER|auto",
+            help="Folder of an earlier run to go on from, with the recipe that it has where none is named; "
+            "auto: the run's own folder, where it has begun.",
+        ),
     ] = None,
 ) -> None:
     """Run a recipe's trainer."""
@@ -47,21 +53,29 @@ def train(
         typer.echo(launch.note, err=True)
 
     def prepare() -> tuple[Any, TrainingRun]:
-        check_folders(out, resume)
-        loaded = load(recipe, overrides, resume)
+        own = Path("runs") / find_recipe(recipe).stem if resume == AUTO and recipe and not out else out
+        earlier = folder_to_resume(resume, own)
+        check_folders(own, earlier)
+        loaded = load(recipe, overrides, earlier)
         tell_unchecked(loaded.unchecked, err=True)
-        folder = out or resume or free_folder(loaded.path.stem)
+        folder = own or earlier or free_folder(loaded.path.stem)
         held.enter_context(guarded(folder, "training"))
-        return begin(loaded, folder, resume)
+        return begin(loaded, folder, earlier)
 
-    def follow(folder: str) -> tuple[Any, TrainingRun]:
-        loaded = load(recipe, overrides, resume)
-        return build_trainer(loaded), TrainingRun(loaded, Path(folder), resume)
+    def follow(folders: str) -> tuple[Any, TrainingRun]:
+        folder, earlier = json.loads(folders)
+        begun = Path(earlier) if earlier else None
+        loaded = load(recipe, overrides, begun)
+        return build_trainer(loaded), TrainingRun(loaded, Path(folder), begun)
+
+    def folders_of(begun: tuple[Any, TrainingRun]) -> str:
+        run = begun[1]
+        return json.dumps([str(run.out), str(run.resume or "")])
 
     shown = bool(context.find_root().params.get("traceback"))
     with Meeting(launch, traceback=shown) as meeting, ExitStack() as held:
         # Two processes that each looked for a free folder would find two, or the same one twice.
-        trainer, run = meeting.first_decides(prepare, lambda begun: str(begun[1].out), follow)
+        trainer, run = meeting.first_decides(prepare, folders_of, follow)
         carry_out(trainer, run)
 
 

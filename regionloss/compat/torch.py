@@ -32,6 +32,29 @@ def in_backward() -> bool:
     return torch._C._current_graph_task_id() != -1
 
 
+def backward(loss: torch.Tensor, gradient: torch.Tensor | None = None, keep_graph: bool = False) -> None:
+    """Do what `loss.backward(gradient)` does, in the function modes of the caller: torch's own leaves them."""
+    given = torch.ones_like(loss) if gradient is None else gradient
+    engine = torch.autograd.Variable._execution_engine
+    engine.run_backward((loss,), (given,), keep_graph, False, (), allow_unreachable=True, accumulate_grad=True)
+
+
+def fused_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    dropout: float,
+    causal: bool,
+    scale: float | None,
+) -> torch.Tensor:
+    """Return attention (B, heads, n, d) by a kernel that keeps no matrix of weights; the meta device has its shapes."""
+    kernel = torch.ops.aten._scaled_dot_product_efficient_attention
+    given = (query, key, value, mask, torch.is_grad_enabled(), dropout, causal)
+    made: tuple[torch.Tensor, ...] = kernel(*given, scale=scale)
+    return made[0]
+
+
 def abort_process_group() -> None:
     """End the process group at once: `destroy_process_group` waits for collectives, also for those that never end."""
     dist.distributed_c10d._abort_process_group()

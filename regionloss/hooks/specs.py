@@ -238,6 +238,9 @@ def register_trainers(register: RegisterTarget) -> None:
     - `resolved`: what to write beside each checkpoint (versions, plugins, licences), plain data;
     - `out`: the folder to write to, made already;
     - `resume`: the folder of an earlier run to go on from, or None.
+
+    A trainer that has `needs(loaded, gpus) -> regionloss.recipe.TrainingNeeds` can be asked what it needs, by
+    `regionloss plan`.
     """
 
 

@@ -11,16 +11,22 @@ from regionloss.recipe.build import (
 )
 from regionloss.recipe.load import Loaded, load_recipe, load_terms_file
 from regionloss.recipe.locate import find_recipe
+from regionloss.recipe.needs import EngineNeeds, NeedsTable, PhaseNeeds, Plannable, TrainingNeeds
 from regionloss.recipe.options import check_part
 from regionloss.recipe.resolved import resolved
 from regionloss.recipe.run import TrainingRun, train
 from regionloss.recipe.schema import Recipe, TermsFile, TermWeight
 
 __all__ = [
+    "EngineNeeds",
     "Loaded",
+    "NeedsTable",
+    "PhaseNeeds",
+    "Plannable",
     "Recipe",
     "TermWeight",
     "TermsFile",
+    "TrainingNeeds",
     "TrainingRun",
     "build_detector",
     "build_detectors",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 _FILES = {
     "collectives": ("counts_by_rank", "from_first_rank", "joint", "rank_and_size", "rows_at", "sum_over_ranks"),
-    "folders": ("check_folders", "free_folder"),
+    "folders": ("AUTO", "check_folders", "folder_to_resume", "free_folder"),
     "launch": ("Launch", "is_first_process", "read_launch"),
-    "process_group": ("Ranks", "agree", "barrier", "gather_objects", "join", "mean_over_ranks"),
+    "process_group": ("Ranks", "agree", "barrier", "gather_objects", "join", "mean_over_ranks", "over_ranks"),
     "rendezvous": ("Meeting",),
 }
 _WHERE = {name: file for file, names in _FILES.items() for name in names}
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from regionloss.runs.collectives import rank_and_size as rank_and_size
     from regionloss.runs.collectives import rows_at as rows_at
     from regionloss.runs.collectives import sum_over_ranks as sum_over_ranks
+    from regionloss.runs.folders import AUTO as AUTO
     from regionloss.runs.folders import check_folders as check_folders
+    from regionloss.runs.folders import folder_to_resume as folder_to_resume
     from regionloss.runs.folders import free_folder as free_folder
     from regionloss.runs.launch import Launch as Launch
     from regionloss.runs.launch import is_first_process as is_first_process
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from regionloss.runs.process_group import gather_objects as gather_objects
     from regionloss.runs.process_group import join as join
     from regionloss.runs.process_group import mean_over_ranks as mean_over_ranks
+    from regionloss.runs.process_group import over_ranks as over_ranks
     from regionloss.runs.rendezvous import Meeting as Meeting
 
 

@@ -16,32 +16,36 @@ def rank_and_size() -> tuple[int, int]:
     return 0, 1
 
 
-_control: list[tuple[dist.ProcessGroup, dist.ProcessGroup]] = []
+#: Longest time for which one rank waits for another in what may take long, such as counting millions of images.
+PATIENCE = timedelta(hours=6)
+_groups: dict[bool, tuple[dist.ProcessGroup, dist.ProcessGroup]] = {}
 
 
-def control_group(timeout: timedelta | None = None) -> dist.ProcessGroup | None:
+def control_group(timeout: timedelta | None = None, *, patient: bool = False) -> dist.ProcessGroup | None:
     """Return the ranks' group for what the host alone needs to know (gloo: no device is waited for); None alone.
 
-    Every rank must call it at the same place the first time, since it is made then.
+    Every rank must call it at the same place the first time, since it is made then. A rank that ends is noticed at
+    once, whatever the time: its connections break.
 
     Args:
         timeout: Longest time for which one rank waits for another, where the group is made.
+        patient: Whether to return one whose ranks wait for hours instead.
     """
     if rank_and_size()[1] == 1:
         return None
     world = dist.group.WORLD
     assert world is not None
-    if not _control or _control[0][0] is not world:
+    if patient not in _groups or _groups[patient][0] is not world:
         # The group of a world that is gone is void.
-        made = dist.new_group(backend="gloo", timeout=timeout)
+        made = dist.new_group(backend="gloo", timeout=PATIENCE if patient else timeout)
         assert not isinstance(made, int)  # every rank is a member
-        _control[:] = [(world, made)]
-    return _control[0][1]
+        _groups[patient] = (world, made)
+    return _groups[patient][1]
 
 
 def forget_control_group() -> None:
-    """Let go of the group of a world that ends: its threads must not outlive the interpreter."""
-    _control.clear()
+    """Let go of the groups of a world that ends: their threads must not outlive the interpreter."""
+    _groups.clear()
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ import typer
 from regionloss.disk import written
 from regionloss.errors import InputError, expected
 
+AUTO = "auto"
+
 
 def check_folders(out: Path | None, resume: Path | None) -> None:
     """Raise InputError where there is nothing to go on from, or where a run would write over another one."""
@@ -17,6 +19,18 @@ def check_folders(out: Path | None, resume: Path | None) -> None:
     if out is not None and out != resume and occupied(out):
         advice = f"Choose another, delete it, or go on from it with --resume {out}."
         raise InputError(expected("--out", "an empty folder", f"'{out}', which has files", advice))
+
+
+def folder_to_resume(resume: str | None, folder: Path | None) -> Path | None:
+    """Return the folder to go on from: what was named, or for `auto` the run's own where it has begun.
+
+    Args:
+        resume: Path of a folder, or `auto`, so that one line is right for a run's start and for its restart.
+        folder: Folder that the run writes to; None where it is not known yet.
+    """
+    if resume != AUTO:
+        return None if resume is None else Path(resume)
+    return folder if folder is not None and occupied(folder) else None
 
 
 def free_folder(name: str) -> Path:

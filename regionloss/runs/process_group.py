@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,7 @@ from regionloss.errors import InputError, LostProcessError, expected
 from regionloss.runs.collectives import control_group, forget_control_group, rank_and_size
 from regionloss.runs.launch import Launch, read_launch
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 #: How the connections' errors begin, of gloo and of NCCL.
@@ -182,13 +183,41 @@ def agree(flag: bool) -> bool:
     return bool(said)
 
 
-def gather_objects(obj: T) -> list[T]:
-    """Return every rank's (small, picklable) object, by rank."""
-    if (group := control_group()) is None:
+def gather_objects(obj: T, *, patient: bool = False) -> list[T]:
+    """Return every rank's (small, picklable) object, by rank.
+
+    Args:
+        obj: What this rank gives to all.
+        patient: Whether ranks wait for one another for hours, where what comes before takes long on some of them.
+    """
+    if (group := control_group(patient=patient)) is None:
         return [obj]
     found: list[Any] = [None] * rank_and_size()[1]
     dist.all_gather_object(found, obj, group=group)
     return found
+
+
+def over_ranks(work: Callable[[Sequence[S]], Iterable[T]], items: Sequence[S]) -> list[T]:
+    """Return what becomes of each item, of which every rank does its share, and gets all; the ranks wait for hours.
+
+    Args:
+        work: What becomes of some items (small, picklable), in order. What it raises on any rank is raised on all.
+        items: The same on all ranks; a single one is the first rank's.
+    """
+    rank, size = rank_and_size()
+    share: list[T] | Exception
+    try:
+        share = list(work(items[rank::size])) if rank < len(items) else []
+    except Exception as error:
+        if size == 1:
+            raise
+        share = error
+    whole: list[Any] = [None] * len(items)
+    for number, part in enumerate(gather_objects(share, patient=True)):
+        if isinstance(part, Exception):
+            raise part
+        whole[number::size] = part
+    return whole
 
 
 def mean_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

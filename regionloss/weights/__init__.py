@@ -12,6 +12,7 @@ from regionloss.weights.fetch import fetch
 from regionloss.weights.load import SUFFIXES, load_state_dict
 from regionloss.weights.locate import locate
 from regionloss.weights.pickles import broken, read_pickled, readable
+from regionloss.weights.shapes import shapes_alone, values_matter
 from regionloss.weights.strict import load_strictly
 from regionloss.weights.tensor_files import read_safetensors
 
@@ -31,5 +32,7 @@ __all__ = [
     "read_safetensors",
     "readable",
     "sha256_of",
+    "shapes_alone",
+    "values_matter",
     "walk",
 ]

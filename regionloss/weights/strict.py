@@ -12,6 +12,7 @@ from regionloss.hooks.records import WeightRecord
 from regionloss.weights.entries import entries
 from regionloss.weights.load import read_whole
 from regionloss.weights.pickles import readable
+from regionloss.weights.shapes import values_matter
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +27,7 @@ def load_strictly(network: nn.Module, weights: str | os.PathLike[str] | WeightRe
 
     A file may hold more than the network (an optimizer, another network), in entries, and names may begin with what a
     training put there (`module.`, `backbone.`, `_orig_mod.`): the one place in which all weights lie is taken.
-    BatchNorm's counters may be absent.
+    BatchNorm's counters may be absent. Inside `shapes_alone` nothing is read, and nothing given.
 
     Args:
         network: Takes the weights, in its own precision, on its device.
@@ -37,6 +38,8 @@ def load_strictly(network: nn.Module, weights: str | os.PathLike[str] | WeightRe
         WeightsError: The file cannot be read; no place fits (says how many names and shapes differ in the nearest one,
             and the first of each), or several do.
     """
+    if not values_matter():
+        return
     name = weights.canonical if isinstance(weights, WeightRecord) else os.fspath(weights)
     where, own = f"weights '{name}'" + (f", in '{key}'" if key else ""), network.state_dict()
     places = dict(_places(read_whole(weights), _without_counters(own)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,9 @@ class Frozen:
 
 def shown() -> str:
     """The class in the documentation."""
-    docstring = TrainableAutoencoder.__doc__
-    assert docstring is not None
-    block = re.search(r"```python\n(.*?)```", docstring, re.DOTALL)
+    block = re.search(r"```python\n(.*?)```", inspect.getdoc(TrainableAutoencoder) or "", re.DOTALL)
     assert block is not None
-    return "\n".join(line.removeprefix("    ") for line in block[1].splitlines())
+    return block[1]
 
 
 @pytest.fixture

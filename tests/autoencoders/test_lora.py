@@ -39,6 +39,22 @@ def test_every_family_takes_adapters_and_is_saved_without(name: str, tmp_path: P
         assert torch.equal(found.decode(latents), made)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_no_convolution_is_left_out(name: str, tmp_path: Path) -> None:
+    if name == "rae":
+        pytest.importorskip("transformers")
+    model(name).save_pretrained(tmp_path)
+    found = open_trainable(tmp_path, CPU)
+    kinds = (nn.Linear, nn.Conv2d, nn.Conv3d)
+    learning = {id(weight) for weight in found.set_trainable()}
+    whole = [one for one in found.module.modules() if isinstance(one, kinds) and getattr(one, "groups", 1) == 1]
+    wanted = {id(one.weight) for one in whole if id(one.weight) in learning}
+    add_lora(found, rank=2)
+    assert {id(one.get_base_layer().weight) for one in found.module.modules() if hasattr(one, "lora_A")} == wanted
+    classes = {type(one) for one in whole}
+    assert {type(one) for one in found.module.modules() if isinstance(one, kinds)} >= classes  # as they were
+
+
 def test_the_weight_is_that_of_the_formula(tmp_path: Path) -> None:
     model("sd").save_pretrained(tmp_path)
     found = open_trainable(tmp_path, CPU)

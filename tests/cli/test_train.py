@@ -53,6 +53,16 @@ def test_a_run_goes_on_with_its_own_recipe_from_anywhere(folder: Path, monkeypat
     assert sorted(path.name for path in (folder / "run").glob("*.yaml")) == ["resolved.yaml"]
 
 
+def test_one_line_begins_and_goes_on(folder: Path) -> None:
+    """As a launcher that starts a line again needs it; in a folder that is said, or in the one of the recipe's name."""
+    received(folder)
+    for out, own in (["--out", "other"], "other"), ([], "runs/recipe"):
+        for earlier in ("None", own, own):
+            assert train("recipe.yaml", "seed=11", *out, "--resume", "auto") == (0, "")
+            assert (folder / own / "received.txt").read_text().endswith(f"11 {earlier}")
+    assert train("--resume", "auto")[0] == 2
+
+
 def test_the_folder_may_be_said_like_a_key(folder: Path) -> None:
     assert train("recipe.yaml", "out=there", "phases=[{steps: 5}]") == (0, "")
     written = yaml.safe_load((folder / "there" / "resolved.yaml").read_text())

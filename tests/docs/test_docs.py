@@ -132,6 +132,8 @@ def test_the_recipe_page_says_type_default_and_meaning() -> None:
     page = (ROOT / "docs" / "reference" / "recipe.md").read_text(encoding="utf-8")
     for row in (
         "| `zero_stage` | whole number | `1` | What DeepSpeed shards",
+        "| `from` | path | `null` | Folder of a Llama",
+        "| `from` | path | `null` | The folder or the file",
         "| `listen_from` | whole number at least 0 | `0` | First step at which the tokenizer hears it",
         "| `term_weights` | mapping: number at least 0 or keys of `terms.NAME.weight` | `{}` | Weights of terms",
         "| `sources` | mapping: keys of `trainer.options.data.sources.NAME` |  | Sources by the name",
@@ -143,7 +145,7 @@ def test_the_recipe_page_says_type_default_and_meaning() -> None:
 
 def test_the_command_line_page_has_every_command_of_ours() -> None:
     page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-    build = ("calibrate", "checkpoint convert", "data render", "launch", "reconstruct")
+    build = ("calibrate", "checkpoint convert", "data render", "generate", "launch", "measure", "reconstruct")
     for name in (*COMMANDS, *build, "plugin new", "regions show", "weights fetch"):
         assert re.search(rf"^###? `regionloss {name}[` ]", page, re.MULTILINE), name
     for option in ("--tokenizer", "--with", "--checkpoint"):

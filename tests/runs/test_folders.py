@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from regionloss.runs.folders import occupied
+from regionloss.runs.folders import folder_to_resume, occupied
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,12 @@ def test_a_file_is_in_the_way_and_nothing_is_not(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     assert occupied(tmp_path / "run")
     assert not occupied(tmp_path / "other")
+
+
+def test_auto_is_the_run_itself_where_it_has_begun(tmp_path: Path) -> None:
+    assert folder_to_resume("auto", tmp_path) is None
+    assert folder_to_resume("auto", None) is None
+    (tmp_path / "resolved.yaml").touch()
+    assert folder_to_resume("auto", tmp_path) == tmp_path
+    assert folder_to_resume(None, tmp_path) is None
+    assert folder_to_resume("./auto", tmp_path) == Path("auto")

@@ -28,6 +28,8 @@ from insighttok_ref.tokenizers.insighttok.layouts import (
     other_layers,
     renamed,
 )
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
+from insighttok_ref.tokenizers.insighttok.residual import RESIDUAL, ResidualTokenizer, base_places, no_base
 from regionloss.disk import whole
 from regionloss.errors import InputError, RegionLossError, UnknownNameError, WeightsError, did_you_mean, expected
 from regionloss.weights import entries, read_pickled, read_safetensors, readable
@@ -65,7 +67,7 @@ def save_tokenizer(model: Tokenizer, path: Path, layout: Layout = "ours") -> Non
     """
     if layout not in get_args(Layout):
         raise UnknownNameError(f"no layout is named {layout!r}. {did_you_mean(layout, get_args(Layout))}")
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.stored().items()}
     if layout != "ours":
         tensors = _as_published(model, tensors, layout)
     with whole(path) as temporary:
@@ -134,9 +136,42 @@ def read_tokenizer(path: Path, kind: str | None = None, *, trust: bool = False, 
         return _whole(path, kind, trust, codebook)
 
 
+def tokenizer_of(tensors: Tensors, codebook: Codes, where: str) -> Found:
+    """Return the tokenizer whose weights these are, under the names of a published one.
+
+    Args:
+        tensors: Weights by name.
+        codebook: "normalised" or "plain": how codes are compared.
+        where: Where they are from, for sentences.
+
+    Raises:
+        WeightsError: They are no whole tokenizer.
+    """
+    return _found(Candidate("", tensors), tensors, None, None, codebook, where)
+
+
 def _whole(path: Path, kind: str | None, trust: bool, codebook: Codes | None) -> Found:
-    """Return the first whole tokenizer of a file."""
+    """Return the tokenizer of a file, which may need that of another one."""
     loaded, config = _read(path, trust)
+    if config is None or config.get("use") != RESIDUAL:
+        return _first_whole(path, loaded, config, kind, codebook)
+    if kind is not None:
+        raise WeightsError(expected(str(path), f"a file of kind '{kind}'", f"one of kind '{RESIDUAL}'"))
+    told = config["base"]
+    for place in (places := base_places(path, told["file"])):
+        base = _first_whole(place, *_read(place, trust), None, codebook or told["codebook"]).model
+        if base.fingerprint == told["fingerprint"] and isinstance(base, InsightTokenizer):
+            model = ResidualTokenizer(base, place)
+            _check_tensors(model.stored(), loaded, str(path))
+            model.load_state_dict(loaded, strict=False)
+            return Found(model.eval(), RESIDUAL, (), stored={name: (name, loaded[name].dtype) for name in loaded})
+    raise no_base(path, told, places)
+
+
+def _first_whole(
+    path: Path, loaded: Any, config: dict[str, Any] | None, kind: str | None, codebook: Codes | None
+) -> Found:
+    """Return the first whole tokenizer of what a file holds."""
     if config is not None:
         found = [Candidate("", loaded)]
     else:
@@ -229,6 +264,20 @@ def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> Tokenizer
     except (TypeError, ValueError, RegionLossError) as error:
         raise WeightsError(f"{where}: its configuration does not build a tokenizer ({error}).") from error
     wanted = model.state_dict()
+    _check_tensors(wanted, tensors, where)
+    whole = {name: tensors[name].to(wanted[name].dtype) for name in wanted}
+    model.load_state_dict(whole, assign=True)
+    if any(buffer.is_meta for buffer in model.buffers()):  # those of a quantizer that no file keeps
+        with torch.random.fork_rng(devices=[]):
+            model = build_tokenizer(config)
+        model.load_state_dict(whole)
+    if getattr(model, "channels_last", False):
+        model.to(memory_format=torch.channels_last)
+    return model.eval()
+
+
+def _check_tensors(wanted: Mapping[str, Tensor], tensors: Tensors, where: str) -> None:
+    """Raise WeightsError where a file has not just what is wanted, in its shapes, as numbers."""
     _same_names(wanted, tensors, where)
     bad = [name for name in wanted if wanted[name].shape != tensors[name].shape]
     if bad:
@@ -240,15 +289,6 @@ def _build(config: Mapping[str, Any], tensors: Tensors, where: str) -> Tokenizer
         held = tensors[odd[0]]
         got = "none in the file" if held.is_meta else f"values of {held.dtype}, {held.layout}"
         raise WeightsError(expected(f"{where}, '{odd[0]}'", f"values of {wanted[odd[0]].dtype}", got))
-    whole = {name: tensors[name].to(wanted[name].dtype) for name in wanted}
-    model.load_state_dict(whole, assign=True)
-    if any(buffer.is_meta for buffer in model.buffers()):  # those of a quantizer that no file keeps
-        with torch.random.fork_rng(devices=[]):
-            model = build_tokenizer(config)
-        model.load_state_dict(whole)
-    if getattr(model, "channels_last", False):
-        model.to(memory_format=torch.channels_last)
-    return model.eval()
 
 
 def _is_number(held: Tensor, wanted: Tensor) -> bool:

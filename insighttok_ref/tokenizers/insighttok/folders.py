@@ -8,7 +8,8 @@ from regionloss.errors import WeightsError, expected
 
 #: What is read of a folder: the tokenizer of a run, the state of its newest checkpoint, what frameworks write.
 PLACES = (
-    *("tokenizer.safetensors", "state.pt", "step-*[0-9]/state.pt", "checkpoints/step-*[0-9]/state.pt"),
+    *("residual.safetensors", "tokenizer.safetensors"),
+    *("state.pt", "step-*[0-9]/state.pt", "checkpoints/step-*[0-9]/state.pt"),
     *("mp_rank_00_model_states.pt", "*/mp_rank_00_model_states.pt"),
     *("model.safetensors", "pytorch_model.bin"),
 )

@@ -167,7 +167,15 @@ class InsightTokenizer(Tokenizer):
 
     def decode_latents(self, z_q: Tensor) -> Tensor:
         """Return images (B, 3, H, W), not clamped, of quantised latents (B, d, h, w)."""
-        images = self.decoder(self.post_quant_conv(self._formatted(z_q)))
+        return self.unfolded(self.decoder(self.widened(z_q)))
+
+    def widened(self, z_q: Tensor) -> Tensor:
+        """Return what the decoder takes, (B, z, h, w), of quantised latents (B, d, h, w)."""
+        widened: Tensor = self.post_quant_conv(self._formatted(z_q))
+        return widened
+
+    def unfolded(self, images: Tensor) -> Tensor:
+        """Return images (B, 3, H, W) of what the decoder gives, which may be patches in channels."""
         return F.pixel_shuffle(images, self.patch_size) if self.patch_size > 1 else images
 
     def forward(self, x: Tensor) -> TokenizerOutput:
@@ -191,12 +199,7 @@ class InsightTokenizer(Tokenizer):
 
     def decode(self, ids: Tensor, grid: tuple[int, int]) -> Tensor:
         """Return images (B, 3, H, W), not clamped, of ids (B, h * w) on a grid (h, w)."""
-        if ids.ndim != 2 or ids.shape[1] != grid[0] * grid[1]:
-            wanted = f"a shape (B, {grid[0] * grid[1]}) for a grid of {grid[0]} x {grid[1]}"
-            raise InputError(expected("ids", wanted, str(tuple(ids.shape))))
-        if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= self.codebook_size):
-            wanted = f"values from 0 to {self.codebook_size - 1}"
-            raise InputError(expected("ids", wanted, f"{int(ids.min())} to {int(ids.max())}"))
+        check_ids(ids, grid, self.codebook_size)
         return self.decode_latents(self.quantize.lookup(ids, grid))
 
     def set_trainable(self, parts: Iterable[str]) -> None:
@@ -224,8 +227,22 @@ class InsightTokenizer(Tokenizer):
                 module.requires_grad_(name in wanted)
         self.quantize.frozen = "quantizer" not in wanted
 
+    def pure_parts(self) -> tuple[nn.Module, ...]:
+        """Return encoder and decoder; what lies between them gathers statistics."""
+        return self.encoder, self.decoder
+
     def _formatted(self, x: Tensor) -> Tensor:
         return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+
+
+def check_ids(ids: Tensor, grid: tuple[int, int], codebook_size: int) -> None:
+    """Raise InputError for ids that are not (B, h * w) on a grid (h, w), or not those of so many codes."""
+    if ids.ndim != 2 or ids.shape[1] != grid[0] * grid[1]:
+        wanted = f"a shape (B, {grid[0] * grid[1]}) for a grid of {grid[0]} x {grid[1]}"
+        raise InputError(expected("ids", wanted, str(tuple(ids.shape))))
+    if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= codebook_size):
+        wanted = f"values from 0 to {codebook_size - 1}"
+        raise InputError(expected("ids", wanted, f"{int(ids.min())} to {int(ids.max())}"))
 
 
 def _check_widths(ch: int, ch_mult: Sequence[int], norm_groups: int) -> None:

@@ -20,6 +20,8 @@ def norm_silu(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     """
     if x.dtype not in HALF:
         return F.silu(norm(x))
+    if torch.compiler.is_compiling():  # it fuses them in any memory format, and keeps what is least
+        return F.silu(norm(x.float())).to(x.dtype)
     made: Tensor = NormSiLU.apply(x, norm.weight, norm.bias, norm.num_groups, norm.eps)
     return made
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from insighttok_ref.data.options import FILTERS, DataOptions, SourceOptions
 from insighttok_ref.schema import Strict
@@ -15,6 +15,8 @@ from regionloss.regions import RegionFilter
 
 #: The name that the one source of images has in files and logs.
 SOURCE = "photos"
+#: What learns where nothing is said.
+DECODER = ("decoder",)
 DECODER_ONLY = "Decoder only is the default: leave it out. 'model.train=[encoder, decoder]' trains more."
 #: What other scripts call what this trainer has, and what to type.
 ELSEWHERE = {
@@ -72,6 +74,8 @@ class ModelOptions(Strict):
             which its latents are others.
         lora: Rank of low-rank matrices that learn in place of the weights of those parts, or rank and alpha; None lets
             the weights learn.
+        adapter: `residual` leaves the decoder of a discrete tokenizer as it is, too: a second codebook under the same
+            ids and a residual decoder learn what is added to its images.
         checkpointing: Whether to compute activations of the decoder again in backward: less memory, a third more time.
         options: Options of the class that reads it, such as `trust: true` for an old pickle.
     """
@@ -79,10 +83,23 @@ class ModelOptions(Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=False, validate_by_alias=True)
 
     from_: Path | None = Field(default=None, alias="from")
-    train: Annotated[tuple[str, ...], Field(min_length=1)] = ("decoder",)
+    train: Annotated[tuple[str, ...], Field(min_length=1)] = DECODER
     lora: Annotated[int, Field(strict=True, gt=0)] | LoraOptions | None = None
+    adapter: Literal["residual"] | None = None
     checkpointing: bool = False
     options: Mapping[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ModelOptions:
+        if self.adapter is not None:
+            others = {"lora": self.lora, "train": None if self.train == DECODER else ", ".join(self.train)}
+            for name, value in others.items():
+                if value is not None:
+                    raise ValueError(
+                        f"expected 'adapter' without '{name}', got {name} {value}. What it adds learns as a whole, and "
+                        "nothing else: leave one of them out."
+                    )
+        return self
 
     @property
     def low_rank(self) -> LoraOptions | None:

@@ -39,6 +39,8 @@ def finish(session: FinetuneSession, judges: Mapping[str, Judge], notes: Sequenc
         page = report(session, {"before": before, "after": after}, judges, [told, *session.data.notes, *notes])
         session.progress.say(f"report: {page}")
     session.progress.say(f"autoencoder: {session.folder} (the same files as in {session.folder / RESULT})")
+    if session.trainer.model.adapter is not None:
+        session.progress.say(f"it adds to {session.trainer.source}: keep that file where it is, or beside it")
 
 
 def compared(session: FinetuneSession, before: TrainableAutoencoder, after: TrainableAutoencoder) -> str:
@@ -55,17 +57,17 @@ def compared(session: FinetuneSession, before: TrainableAutoencoder, after: Trai
         if count >= COMPARED:
             break
     pixels = torch.cat(images)[:COMPARED]
-    size = session.trainer.evaluation.batch_size
-    pairs = zip(latents(before, pixels, size), latents(after, pixels, size), strict=True)
+    size, repaired = session.trainer.evaluation.batch_size, session.trainer.model.adapter is not None
+    pairs = zip(*(latents(one, pixels, size, ids=repaired) for one in (before, after)), strict=True)
     same = all(one.dtype == other.dtype and torch.equal(bits(one), bits(other)) for one, other in pairs)
     learnt = {"encoder", "quantizer"} & set(session.trainer.model.train)
+    what = "ids" if repaired else "latents"
     if not same and not learnt:
         advice = "This is a mistake of ours: keep the run, and tell us."
-        raise InputError(expected("latents", "those of the original, bit for bit", "others", advice))
+        raise InputError(expected(what, "those of the original, bit for bit", "others", advice))
     counted = f"{len(pixels)} images, before and after, bit for bit"
-    return (
-        f"latents identical: {'yes' if same else 'no, since ' + ' and '.join(sorted(learnt)) + ' learnt'} ({counted})"
-    )
+    said = "yes" if same else f"no, since {' and '.join(sorted(learnt))} learnt"
+    return f"{what} identical: {said} ({counted})"
 
 
 def bits(values: Tensor) -> Tensor:

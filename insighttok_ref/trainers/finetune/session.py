@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from insighttok_ref.tokenizers.insighttok.autoencoder import with_residual
 from insighttok_ref.trainers.finetune.calibration import MOST, calibrated, shares_of
 from insighttok_ref.trainers.finetune.pictures import Looked
 from insighttok_ref.trainers.finetune.trainee import Tuned
@@ -62,7 +63,8 @@ class FinetuneSession(Session):
         self.found: dict[str, float] = dict(self.saved.get("found_weights", {}))
         auto = [name for name, use in self.run.recipe.terms.items() if use.weight == "auto"]
         self.wanted = shares_of(self.trainer.share, auto, SHARE)
-        self.autoencoder = self.open(self.trainer.source)
+        found = self.open(self.trainer.source)
+        self.autoencoder = found if self.trainer.model.adapter is None else with_residual(found)
         before = self.saved.get("weights_sha256", self.autoencoder.weights_sha256)
         if before != self.autoencoder.weights_sha256:
             advice = "Bring back the file that the run was begun with."
@@ -116,6 +118,8 @@ class FinetuneSession(Session):
         every = sum(one.numel() for one in self.autoencoder.module.parameters())
         lora = self.trainer.model.low_rank
         learns = ", ".join(self.trainer.model.train) + (f" by matrices of rank {lora.rank}" if lora else "")
+        if self.trainer.model.adapter is not None:
+            learns = "a second codebook under the same ids, and a residual decoder"
         lines = [f"learns: {learns} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)"]
         lines += [f"term '{name}': {self._of_term(name, kind)}" for name, kind in kinds.items()]
         return [*lines, self._memory(state)]
@@ -188,10 +192,10 @@ def check_size(autoencoder: TrainableAutoencoder, size: int) -> None:
 
 
 @torch.no_grad()
-def latents(autoencoder: TrainableAutoencoder, images: Tensor, batch_size: int) -> list[Tensor]:
-    """Return what an autoencoder encodes images to, on the CPU; ids beside latents, where it has any."""
+def latents(autoencoder: TrainableAutoencoder, images: Tensor, batch_size: int, ids: bool = False) -> list[Tensor]:
+    """Return what an autoencoder encodes images to, on the CPU: its latents and ids, or its ids alone."""
     device, found = autoencoder.last_layer.device, []
     for part in images.split(batch_size):
         encoded = autoencoder.encode(part.to(device))
-        found += [one.cpu() for one in encoded if one is not None]
+        found += [one.cpu() for one in ((encoded.ids,) if ids else encoded) if one is not None]
     return found

@@ -12,7 +12,7 @@ from regionloss.autoencoders import TrainableAutoencoder
 class Tuned(Trainee):
     """Images through the parts that are frozen, which keep no gradients, and through those that learn.
 
-    Everything stays in evaluation mode: no noise is drawn, and no statistics move.
+    Everything stays in evaluation mode: no statistics move, and no noise is drawn but for an encoder that learns.
 
     Args:
         autoencoder: What is tuned, on its device, with the parts that learn chosen.
@@ -32,16 +32,30 @@ class Tuned(Trainee):
         return last if last.requires_grad or not learning else learning[-1]
 
     def forward(self, x: Tensor) -> TokenizerOutput:
-        """Reconstruct images (B, 3, H, W) in [-1, 1]; there is no commitment, since codes do not learn."""
+        """Reconstruct images (B, 3, H, W) in [-1, 1]; what holds latents is there if they can change."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.encodes_alike):
-            encoded = self.autoencoder.encode(x)
-        ids = x.new_empty((len(x), 0), dtype=torch.int64) if encoded.ids is None else encoded.ids
-        return TokenizerOutput(self.autoencoder.decode(encoded.latents), x.new_zeros(()), ids)
+            found = self.autoencoder.held_latents(x)
+        latents, kl, commitment = found.latents, None, x.new_zeros(())
+        if found.logvar is not None and not self.encodes_alike:
+            latents, kl = drawn(latents, found.logvar, x.numel())
+        if found.commitment is not None and not self.encodes_alike:
+            commitment = found.commitment
+        ids = x.new_empty((len(x), 0), dtype=torch.int64) if found.ids is None else found.ids
+        return TokenizerOutput(self.autoencoder.decode(latents), commitment, ids, kl=kl)
 
     def train(self, mode: bool = True) -> Tuned:
         """Stay in evaluation mode."""
         super().train(False)
         return self
+
+
+def drawn(mean: Tensor, logvar: Tensor, values: int) -> tuple[Tensor, Tensor]:
+    """Return latents drawn from normal distributions, and how far these are from standard ones, over so many values.
+
+    Without noise nothing would keep the variance small: the divergence alone would draw it to 1.
+    """
+    kl = 0.5 * (mean.float().square() + logvar.float().exp() - 1 - logvar.float()).sum() / values
+    return mean + (0.5 * logvar).exp() * torch.randn_like(mean), kl
 
 
 def weights(autoencoder: TrainableAutoencoder, part: str) -> list[Tensor]:

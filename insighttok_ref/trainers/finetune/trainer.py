@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -20,7 +20,7 @@ from regionloss.errors import InputError, expected
 if TYPE_CHECKING:
     from insighttok_ref.trainers.finetune.pictures import Looked
     from insighttok_ref.trainers.finetune.session import FinetuneSession
-    from regionloss.recipe import TrainingRun
+    from regionloss.recipe import Loaded, Recipe, TrainingNeeds, TrainingRun
     from regionloss.runs import Ranks
 
 #: Share of the gradient that a term has where nothing is said.
@@ -97,6 +97,21 @@ class Finetune:
         for judge in self.evaluation.judges.values():
             yield "judge", judge, {}
 
+    def needs(self, loaded: Loaded[Recipe], gpus: int) -> TrainingNeeds:
+        """Return what tuning on so many GPUs needs; the autoencoder is read.
+
+        Args:
+            loaded: The recipe that it was built from.
+            gpus: Number of processes, a GPU each.
+
+        Raises:
+            InputError: An autoencoder whose layers have no shape without values; what is asked for does not fit it.
+            WeightsError: It is missing or damaged.
+        """
+        from insighttok_ref.trainers.finetune.needs import needs
+
+        return needs(self, loaded, gpus)
+
     def run(self, run: TrainingRun) -> None:
         """Tune into `run.out`, and report; go on from `run.resume` where given.
 
@@ -108,11 +123,10 @@ class Finetune:
         """
         from insighttok_ref.trainers.finetune.report import finish
         from regionloss.evaluation import build_judges
-        from regionloss.runs import join
 
         names = self.evaluation.judges
         judges, notes = build_judges(names, run.loaded.catalogue, run.resolved) if names else ({}, [])
-        with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+        with self.engine.join() as ranks:
             session = self.session(run, ranks)
             for note in (*session.notes, *session.data.notes, *notes):
                 session.progress.say(note)
@@ -122,7 +136,7 @@ class Finetune:
                     finish(session, judges, notes)
 
     def session(self, run: TrainingRun, ranks: Ranks) -> FinetuneSession:
-        """Return what tunes the autoencoder of a run.
+        """Return what tunes the autoencoder of a run; terms of weight 0 are neither built nor looked for.
 
         Args:
             run: The recipe and where to write.
@@ -133,6 +147,9 @@ class Finetune:
         if self.data.images is None:
             advice = "Say data.images=./photos, for example."
             raise InputError(expected("data.images", "a folder of images", "nothing", advice))
+        weighed = {name: use for name, use in run.recipe.terms.items() if use.weight != 0}
+        recipe = run.recipe.model_copy(update={"terms": weighed})
+        run = replace(run, loaded=replace(run.loaded, recipe=recipe))
         return FinetuneSession(self, run, ranks, lambda: self.look(run, ranks))
 
     def look(self, run: TrainingRun, ranks: Ranks) -> Looked:

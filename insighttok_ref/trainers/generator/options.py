@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from insighttok_ref.data.options import SourceName
 from insighttok_ref.schema import Strict
@@ -21,13 +21,19 @@ class GeneratorOptions(Strict):
     """The model that learns to write tokens; its codebook begins as the tokenizer's.
 
     Args:
-        preset: Shape of the language model: "7B" (DeepSeek-LLM, as in the paper), "1B" or "tiny".
-        shape: What is otherwise than in the preset, in the words of `transformers.LlamaConfig`.
+        from_: Folder of a Llama as transformers writes it, from which the language model begins: its shape, its text
+            embeddings, its layers and norms, and its text tokenizer. Adapter and head are new. None begins untrained.
+        preset: Shape of the language model: "7B" (DeepSeek-LLM, as in the paper), "1B" or "tiny". With `from` the
+            folder says it, and another preset than "tiny" must be its shape.
+        shape: What is otherwise than in the preset or the folder, in the words of `transformers.LlamaConfig`.
         text: Tokenizer of captions, a `tokenizer.json` of Hugging Face that has the tokens of the beginning, of the
-            start of an image and of padding; bytes, if unsaid.
+            start of an image and of padding; bytes, if unsaid. With `from`, the folder's; what it lacks is added.
         checkpointing: Whether to compute activations again in backward: less memory, a third more time.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=False, validate_by_alias=True)
+
+    from_: Path | None = Field(default=None, alias="from")
     preset: Literal["7B", "1B", "tiny"] = "tiny"
     shape: Mapping[str, Any] = {}
     text: Path | None = None

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from insighttok_ref.generator.checkpoints import LoadedGenerator, built, save_generator, stored
+from insighttok_ref.generator.checkpoints import HANDED_ON, LoadedGenerator, built, save_generator, stored
+from insighttok_ref.generator.llama_start import LlamaStart
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptFormat
 from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
 from insighttok_ref.trainers.generator.loop import GeneratorState, check_room, held_out_loss, train_part
-from insighttok_ref.trainers.generator.options import GeneratorPhase
+from insighttok_ref.trainers.generator.options import GeneratorOptions, GeneratorPhase
 from insighttok_ref.trainers.generator.token_batches import TokenBatch, TokenData
 from insighttok_ref.trainers.generator.trainer import GeneratorTrainer
 from insighttok_ref.trainers.parts_run import PartsRun
@@ -29,9 +30,6 @@ from regionloss.errors import InputError, expected
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, barrier, rank_and_size
 from regionloss.weights import read_safetensors, readable
-
-#: What a finished phase leaves to the next one. Nothing generates from it: an untrained language model writes noise.
-HANDED_ON = "weights.safetensors"
 
 
 class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
@@ -50,9 +48,9 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
     def __init__(self, trainer: GeneratorTrainer, run: TrainingRun, ranks: Ranks) -> None:
         self.trainer = trainer
         super().__init__(trainer, run, ranks, parts_of(trainer.phases, run.recipe.seed))
-        data, text = trainer.data, trainer.model.text
+        data, self.start = trainer.data, start_of(trainer.model)
         self.tokenizer = read_tokenizer(data.tokenizer).model
-        self.form = PromptFormat.of_bytes() if text is None else PromptFormat.read(text)
+        self.form = self.start.form if self.start else form_of(trainer.model)
         self.data = TokenData(
             data.sources, self.tokenizer.fingerprint, self.form, data.caption_dropout, run.recipe.seed
         )
@@ -65,6 +63,8 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
     def new_model(self) -> InsightAR:
         """Return a model with weights that are not trained."""
         options = self.trainer.model
+        if self.start is not None:
+            return InsightAR.for_codebook(self.start.shape, self.tokenizer.codebook)
         return InsightAR.from_preset(options.preset, self.tokenizer.codebook, **options.shape)
 
     def _check_same_tokens(self) -> None:
@@ -77,7 +77,7 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
     def _check_fit(self, model: InsightAR) -> None:
         prompts = self.form.encode([self.data.longest])
         check_room(model, TokenBatch(prompts, torch.empty(1, self.data.header.tokens)))
-        known, have = model.language_model.config.vocab_size, self.form.text.get_vocab_size()
+        known, have = model.language_model.config.vocab_size, self.form.rows
         if have > known:
             advice = f"Say model.shape.vocab_size={have}."
             raise InputError(expected("model.text", f"at most {known} text tokens, as the model", str(have), advice))
@@ -90,10 +90,11 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         if part.starts_from and not going_on:
             file = self.folder / part.starts_from / HANDED_ON
             model = built(model.config, read_safetensors(file, "the weights of a phase")[0], str(file))
+        elif self.start is not None and not going_on:
+            model.load_state_dict(self.start.tensors(), strict=False)
         set_trainable(model.to(device), part.phase.train)
         if self.trainer.model.checkpointing:
-            language_model: Any = model.language_model
-            language_model.gradient_checkpointing_enable({"use_reentrant": False})
+            compute_again(model)
         share = self.shares[part.name]
         engine = build_engine(
             options.name, model, self.trainer.optimizer, share, key="generator-engine", zero_stage=options.zero_stage
@@ -155,10 +156,16 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
                 with whole(folder / HANDED_ON) as temporary:
                     save_file(stored(state.model), temporary)
             return
-        save_generator(
-            self.folder, LoadedGenerator(state.model.eval(), self.form, self.tokenizer, self.data.header.grid)
-        )
+        grid, untrained = self.data.header.grid, self.untrained()
+        save_generator(self.folder, LoadedGenerator(state.model.eval(), self.form, self.tokenizer, grid, untrained))
         self.progress.say(f"generator: {self.folder}")
+
+    def untrained(self) -> tuple[str, ...]:
+        """Return the parts that begin at random, and learn in no phase."""
+        learning = {name for phase in self.trainer.phases for name in phase.train}
+        return tuple(
+            name for name in ("adapter", "head", *["language_model"] * (not self.start)) if name not in learning
+        )
 
     def measure(self, state: GeneratorState) -> None:
         """Say, and log, the loss of the images that were kept from training, and of those with unseen captions."""
@@ -172,6 +179,19 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
             what = "images kept from training" if kept == "test" else "captions kept from training"
             told = f"{found.loss:.4g} nats a token, a perplexity of {found.perplexity:.4g} of {state.model.codes} codes"
             self.progress.say(f"{state.part.name}: on {what} {told}")
+
+
+def start_of(options: GeneratorOptions) -> LlamaStart | None:
+    """Return what the language model begins from; None where it begins untrained."""
+    if options.from_ is None:
+        return None
+    preset = "" if options.preset == "tiny" else options.preset
+    return LlamaStart.read(options.from_.expanduser(), options.text, preset, options.shape)
+
+
+def form_of(options: GeneratorOptions) -> PromptFormat:
+    """Return the format of the prompts of a model that begins untrained."""
+    return PromptFormat.of_bytes() if options.text is None else PromptFormat.read(options.text)
 
 
 def parts_of(phases: Sequence[GeneratorPhase], seed: int) -> tuple[Part[GeneratorPhase], ...]:
@@ -189,6 +209,13 @@ def parts_of(phases: Sequence[GeneratorPhase], seed: int) -> tuple[Part[Generato
         parts.append(Part(phase.name, phase, (), before, done, done, seed + number))
         done += phase.steps
     return tuple(parts)
+
+
+def compute_again(model: InsightAR) -> None:
+    """Let activations of the language model be computed again in backward."""
+    language_model: Any = model.language_model
+    newer = getattr(language_model, "activation_checkpointing_enable", None)  # of transformers 5
+    (newer or language_model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def set_trainable(model: InsightAR, parts: Sequence[str]) -> None:

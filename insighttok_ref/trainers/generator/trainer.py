@@ -21,7 +21,7 @@ from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
     from insighttok_ref.trainers.generator.session import GeneratorSession
-    from regionloss.recipe import TrainingRun
+    from regionloss.recipe import Loaded, Recipe, TrainingNeeds, TrainingRun
     from regionloss.runs import Ranks
 
 
@@ -65,6 +65,18 @@ class GeneratorTrainer:
         for judge in self.evaluation.judges.values():
             yield "judge", judge, {}
 
+    def needs(self, loaded: Loaded[Recipe], gpus: int) -> TrainingNeeds:
+        """Return what training on so many GPUs needs.
+
+        Args:
+            loaded: The recipe that it was built from.
+            gpus: Number of processes, a GPU each.
+        """
+        check_transformers()
+        from insighttok_ref.trainers.generator.needs import needs
+
+        return needs(self, gpus)
+
     def run(self, run: TrainingRun) -> None:
         """Train into `run.out`, and report; go on from `run.resume` where given.
 
@@ -76,14 +88,13 @@ class GeneratorTrainer:
             TrainingError: A value is not finite.
         """
         from regionloss.evaluation import judges_of, trained_against
-        from regionloss.runs import join
 
-        needs_transformers()
+        check_transformers()
         from insighttok_ref.trainers.generator.report import Asked, report
 
         names, catalogue = list(self.evaluation.judges.values()), run.loaded.catalogue
         judges = judges_of(names, catalogue, trained_against(self.data.tokenizer)) if names else {}
-        with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+        with self.engine.join() as ranks:
             session = self.session(run, ranks)
             asked = Asked(session.data.held_out(), self.evaluation) if judges else None
             with session.progress:
@@ -102,14 +113,14 @@ class GeneratorTrainer:
             got = ", ".join(f"'{name}'" for name in run.recipe.terms)
             advice = "Terms compare images: the tokenizer is trained with them."
             raise InputError(expected("terms", "none, since a generator writes tokens", got, advice))
-        needs_transformers()
+        check_transformers()
         from insighttok_ref.trainers.generator.session import GeneratorSession
 
         return GeneratorSession(self, run, ranks)
 
 
-def needs_transformers() -> None:
-    """Raise InputError where the language model's package is missing."""
+def check_transformers() -> None:
+    """Raise InputError where the package of the language model is absent."""
     from importlib.util import find_spec
 
     if find_spec("transformers") is None:

@@ -38,7 +38,7 @@ def norms_of(state: PartState, batch: Batch) -> dict[str, float]:
     objective = Objective(state.objective.options, perceptual=state.objective.perceptual)
     batch = batch.to(model.last_layer.device)
     images, regions = batch.images, batch.regions
-    with state.autocast():
+    with state.eager(), state.autocast():
         output = model(images)
         output = output._replace(reconstruction=output.reconstruction.float())
         values = {"objective": objective(output, images, regions).total}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,8 +15,8 @@ from insighttok_ref.objective.adversarial import Adversary
 from insighttok_ref.objective.objective import Objective
 from insighttok_ref.tokenizers.base import TokenizerOutput, Trainee
 from insighttok_ref.trainers.tokenizer.plan import Part
+from insighttok_ref.training.device_batches import on_device
 from insighttok_ref.training.engines import Engine
-from insighttok_ref.training.learning_rate import cosine
 from insighttok_ref.training.stop import FiniteWatch, TrainingError
 from insighttok_ref.training.weight_average import WeightAverage
 from regionloss import watch_gradients
@@ -48,6 +48,7 @@ class PartState:
         adversary_engine: The optimizer of the objective's adversary, where it has one.
         average: Moving average of the tokenizer's weights.
         bf16: Whether to compute under autocast, in bfloat16.
+        compiled: Whether `torch.compile` has taken its networks.
         step: Number of steps that are done.
         seconds: Time spent in them, earlier sittings included.
         shown: The last micro-batch of a logged step.
@@ -63,6 +64,7 @@ class PartState:
     adversary_engine: Engine | None = None
     average: WeightAverage | None = None
     bf16: bool = False
+    compiled: bool = False
     step: int = 0
     seconds: float = 0.0
     shown: Shown | None = field(default=None, repr=False)
@@ -86,6 +88,10 @@ class PartState:
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context of every forward."""
         return torch.autocast(self.model.last_layer.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def eager(self) -> AbstractContextManager[Any]:
+        """Return the context of a few forwards in which nothing is compiled anew."""
+        return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
 
     def turn(self, option: str) -> bool:
         """Whether the step is past `learn_from` or `listen_from` of the adversarial options."""
@@ -112,7 +118,7 @@ def train_part(state: PartState, source: BatchSource, log_every: int, on_step: O
     """
     steps = state.part.phase.steps
     state.model.train()
-    batches = source.starting_at(state.first_micro_batch)
+    batches = on_device(source.starting_at(state.first_micro_batch), state.model.last_layer.device)
     with watch_gradients(error=False):
         while state.step < steps:
             began = time.monotonic()
@@ -136,18 +142,20 @@ def train_step(state: PartState, batches: Iterator[Batch], logged: bool) -> dict
             found.setdefault(name, []).append(value)
     # What is watched is looked at in the last micro-batch alone.
     record = {name: torch.stack(values).mean() for name, values in found.items()}
-    lr = phase.lr * cosine(state.step, phase.steps, phase.warmup)
-    record["gradient_norm"] = state.engine.step(lr)
+    rates = {"lr": phase.lr_at(state.step, phase.steps)}
+    record["gradient_norm"] = state.engine.step(rates["lr"])
     if state.adversary is not None and state.adversary_engine is not None and state.turn("learn_from"):
-        record["discriminator_gradient_norm"] = state.adversary_engine.step(lr)
+        if phase.adversary is not None:
+            rates["discriminator_lr"] = phase.adversary.lr_at(state.step, phase.steps)
+        record["discriminator_gradient_norm"] = state.adversary_engine.step(rates.get("discriminator_lr", rates["lr"]))
         state.adversary.lecam.update()
     state.watch.note({name: record[name] for name in record if name.endswith("gradient_norm")}, state.run_step)
     state.model.after_step()
     if state.average is not None:
         state.average.update(state.model)
     if not logged:
-        return {**record, "lr": lr}
-    return {**mean_over_ranks(record), **state.model.step_statistics(), **state.objective.costs(), "lr": lr}
+        return {**record, **rates}
+    return {**mean_over_ranks(record), **state.model.step_statistics(), **state.objective.costs(), **rates}
 
 
 def micro_step(state: PartState, batch: Batch, logged: bool) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, Self
 
 from pydantic import (
     ConfigDict,
@@ -25,6 +25,7 @@ from insighttok_ref.schema import Strict
 from insighttok_ref.tokenizers.build import TOKENIZER, check_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import PRESETS, InsightTokenizer
 from insighttok_ref.training.engines import ComputeOptions
+from insighttok_ref.training.learning_rate import constant, cosine
 from regionloss.recipe import TermWeight
 
 
@@ -62,15 +63,41 @@ TAKEN = ("checkpoints", "tensorboard", "wandb")
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
-class Phase(Strict):
+class RateOptions(Strict):
+    """A learning rate over the steps of a phase.
+
+    Args:
+        lr: Largest learning rate.
+        min_lr: The one that it rises from, and that a cosine falls to.
+        warmup: Share of the steps over which it rises.
+        schedule: What follows: half a `cosine`, or the largest rate to the end, `constant`.
+    """
+
+    lr: PositiveFloat
+    min_lr: NonNegativeFloat = 0.0
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.05
+    schedule: Literal["cosine", "constant"] = "cosine"
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.min_lr > self.lr:
+            raise ValueError(f"expected min_lr at most lr ({self.lr:g}), got {self.min_lr:g}.")
+        return self
+
+    def lr_at(self, step: int, steps: int) -> float:
+        """Return the learning rate at a step (from 0) of a phase of `steps`."""
+        factor = {"cosine": cosine, "constant": constant}[self.schedule](step, steps, self.warmup)
+        return self.min_lr + (self.lr - self.min_lr) * factor
+
+
+class Phase(RateOptions):
     """One phase: its length, schedule, region terms and the parts that learn.
 
     Args:
         name: Name in logs and folders.
         steps: Number of optimizer steps.
         batch_size: Images a step, over all ranks.
-        lr: Largest learning rate, the peak of the cosine.
-        warmup: Share of the steps over which the learning rate rises.
+        adversary: The discriminator's learning rate; None for the tokenizer's.
         data: Share of each of the recipe's sources, any scale; empty for the sources' own.
         terms: Names of the recipe's region terms that count; None for all.
         arms: Terms of each arm by its name, instead of `terms`: the phase is run once per arm, from the same weights.
@@ -81,8 +108,7 @@ class Phase(Strict):
     name: Name
     steps: PositiveInt
     batch_size: PositiveInt
-    lr: PositiveFloat
-    warmup: Annotated[float, Field(ge=0, le=1)] = 0.05
+    adversary: RateOptions | None = None
     data: Mapping[str, NonNegativeFloat] = {}
     terms: tuple[str, ...] | None = None
     arms: Mapping[Name, tuple[str, ...]] = {}
@@ -122,6 +148,10 @@ class EngineOptions(ComputeOptions):
 
     Args:
         adversary_zero_stage: What DeepSpeed shards for the discriminator, as `zero_stage` says of the model.
+        compile: Whether `torch.compile` takes encoder, decoder, discriminator and recognisers. The first steps then
+            wait for minutes; numbers change by rounding.
+        cudnn_benchmark: Whether cuDNN tries its algorithms on each new shape and takes the fastest, on GPUs alone. Two
+            runs may then differ by rounding.
     """
 
     UNSHARDED = (
@@ -130,6 +160,8 @@ class EngineOptions(ComputeOptions):
     )
 
     adversary_zero_stage: int = 1
+    compile: bool = False
+    cudnn_benchmark: bool = True
 
 
 class EvaluationOptions(Strict):

@@ -20,6 +20,7 @@ from insighttok_ref.objective.perceptual import PerceptualLoss
 from insighttok_ref.quantizers.build import DEFAULT
 from insighttok_ref.tokenizers.base import Tokenizer, Trainee
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
+from insighttok_ref.trainers.tokenizer.acceleration import accelerate
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.checkpoint import STATE, WHAT, read_saved
@@ -118,6 +119,7 @@ def begin(session: Session, part: Part, going_on: bool) -> PartState:
         state.average = WeightAverage(model, trainer.weight_average)
         if before is not None:
             state.average.model.load_state_dict(load_tokenizer(before.average).state_dict())
+    accelerate(state, engine)
     if rank_and_size()[0]:  # the first rank's draws decide where all must agree
         torch.manual_seed(part.seed + rank_and_size()[0])
     return state

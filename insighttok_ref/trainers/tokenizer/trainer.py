@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from insighttok_ref.data.build import TrainingData
     from insighttok_ref.trainers.tokenizer.tokenizer_session import TokenizerSession
     from regionloss.judges import Judge
-    from regionloss.recipe import TrainingRun
+    from regionloss.recipe import Loaded, Recipe, TrainingNeeds, TrainingRun
     from regionloss.runs import Ranks
 
 #: The name that this trainer had as one of two; recipes may say it until 0.3.
@@ -81,6 +81,22 @@ class InsightTok:
         for judge in self.evaluation.judges.values():
             yield "judge", judge, {}
 
+    def needs(self, loaded: Loaded[Recipe], gpus: int) -> TrainingNeeds:
+        """Return what training on so many GPUs needs.
+
+        Args:
+            loaded: The recipe that it was built from.
+            gpus: Number of processes, a GPU each.
+
+        Raises:
+            InputError: What the recipe asks for does not fit together.
+        """
+        from insighttok_ref.trainers.tokenizer.checks import check_fit
+        from insighttok_ref.trainers.tokenizer.needs import needs
+
+        check_fit(self)
+        return needs(self, loaded, gpus)
+
     def run(self, run: TrainingRun) -> None:
         """Train into `run.out`, judge and report; go on from `run.resume` where given.
 
@@ -91,11 +107,10 @@ class InsightTok:
             TrainingError: A value is not finite.
         """
         from regionloss.evaluation import build_judges
-        from regionloss.runs import join
 
         names = self.evaluation.judges
         judges, notes = build_judges(names, run.loaded.catalogue, run.resolved) if names else ({}, [])
-        with join(self.engine.device, group_of_one=self.engine.name == "deepspeed") as ranks:
+        with self.engine.join() as ranks:
             session = self.session(run, ranks)
             if run.recipe.trainer.name.rpartition("/")[2] == EARLIER:
                 notes = [f"The trainer '{EARLIER}' is a part of 'insighttok': say 'name: insighttok'.", *notes]

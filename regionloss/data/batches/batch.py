@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -97,6 +97,11 @@ class Batch:
         regions = {kind: found.to(device, non_blocking) for kind, found in self.regions.items()}
         return replace(self, pixels=self.pixels.to(device, non_blocking=non_blocking), regions=regions)
 
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory, from which copies to a device need not be waited for."""
+        regions = {kind: found.pin_memory() for kind, found in self.regions.items()}
+        return replace(self, pixels=self.pixels.pin_memory(), regions=regions)
+
     @classmethod
     def of(
         cls,
@@ -134,6 +139,14 @@ class Source(Protocol):
     def sample(self, index: int) -> Sample:
         """Return sample `index` (0 or more; there is no last one)."""
         ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """What may lie far away, where one file after another would be one wait after another."""
+
+    def read_ahead(self, numbers: Sequence[int]) -> None:
+        """Fetch at once what samples of these numbers need; they are asked for next."""
 
 
 class Samples(Protocol):
@@ -231,6 +244,13 @@ class Blend:
         source, number = self.order.at(position)
         return self.sources[source].sample(number)
 
+    def read_ahead(self, positions: Sequence[int]) -> None:
+        """Let sources whose files are far away fetch what the samples at some positions need, all at once."""
+        drawn = [self.order.at(position) for position in positions]
+        for number, source in enumerate(self.sources):
+            if isinstance(source, Remote):
+                source.read_ahead([sample for which, sample in drawn if which == number])
+
 
 def batch_at(data: Samples, first: int, size: int) -> Batch:
     """Return the samples of `size` positions from `first` on as a batch.
@@ -242,4 +262,6 @@ def batch_at(data: Samples, first: int, size: int) -> Batch:
     if any(rules.drop or rules.choose == "random" for rules in (data.filters or {}).values()):
         seeds = [stream(data.seed, "regions", first + i).getrandbits(63) for i in range(size)]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    if isinstance(data, Remote):
+        data.read_ahead(range(first, first + size))
     return Batch.of([data.at(first + i) for i in range(size)], data.filters, generators)

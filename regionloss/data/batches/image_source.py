@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from regionloss.data.batches.batch import Sample
@@ -10,6 +11,7 @@ from regionloss.data.batches.order import ShardOrder
 from regionloss.data.batches.random_streams import stream
 from regionloss.data.images.augment import Framing
 from regionloss.data.images.files import MOST_PIXELS, ImageError, decoded, open_image, upright_size
+from regionloss.data.shards.paths import is_local
 from regionloss.data.shards.shards import Shard, ShardSet
 from regionloss.data.sidecars.entries import Joined
 from regionloss.errors import InputError, expected
@@ -18,6 +20,8 @@ from regionloss.errors import InputError, expected
 Lookup = Callable[[str, str, tuple[int, int]], Joined]
 #: How many images in a row may be unreadable, and how many of them are looked for in one shard.
 MOST_ATTEMPTS, NEAR_ATTEMPTS = 20, 3
+#: Files that are fetched at the same time.
+AT_ONCE = 16
 
 
 class ImageSource:
@@ -56,6 +60,7 @@ class ImageSource:
             raise InputError(expected(f"source '{name}'", "one image at least", got.rstrip(".")))
         self.order = ShardOrder(shards.lengths, stream(seed, name, "order").getrandbits(62), window)
         self._open: list[int] = []
+        self._ahead: dict[tuple[int, int], Future[bytes]] = {}
 
     def __len__(self) -> int:
         """Images of an epoch."""
@@ -71,7 +76,7 @@ class ImageSource:
         for attempt in range(MOST_ATTEMPTS):
             number, place = self.place(index, attempt)
             try:
-                return self.made(self.shard(number), place, index, tuple(skipped))
+                return self.made(number, place, index, tuple(skipped))
             except ImageError as error:
                 skipped.append(str(error))
         got = f"{MOST_ATTEMPTS} in a row that cannot be. The last: {skipped[-1]}"
@@ -87,11 +92,21 @@ class ImageSource:
             return number, rng.randrange(self.order.lengths[number])
         return self.order.at(rng.randrange(len(self.order)))
 
-    def made(self, shard: Shard, place: int, index: int, skipped: tuple[str, ...]) -> Sample:
+    def read_ahead(self, indices: Sequence[int]) -> None:
+        """Fetch the files of samples that lie in no folder and tar file of this machine, several at a time."""
+        places = [self.order.at(index) for index in indices]
+        far = [at for at in places if not is_local(self.shards[at[0]].path)]
+        for number in dict.fromkeys(number for number, _ in far):
+            self.shard(number).keys()  # by one thread alone: it reads an index
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            self._ahead = {at: pool.submit(self.shards[at[0]].read, at[1]) for at in dict.fromkeys(far)}
+
+    def made(self, number: int, place: int, index: int, skipped: tuple[str, ...]) -> Sample:
         """Return an image of a shard as sample `index`."""
+        shard = self.shard(number)
         key, rng = shard.keys()[place], stream(self.seed, self.name, index)
-        where = f"{shard.path}: {key}"
-        opened = open_image(contents_of(shard, place, where), where)
+        where, ahead = f"{shard.path}: {key}", self._ahead.pop((number, place), None)
+        opened = open_image(contents_of(ahead.result if ahead else partial(shard.read, place), where), where)
         width, height = upright_size(opened, where)
         size = (width, height)
         regions, dropped, mirrors = self.annotations(shard.path, key, size) if self.annotations else Joined({}, {})
@@ -110,10 +125,10 @@ class ImageSource:
         return self.shards[number]
 
 
-def contents_of(shard: Shard, place: int, where: str) -> bytes:
+def contents_of(read: Callable[[], bytes], where: str) -> bytes:
     """Return an image file's contents; raises ImageError where the file system does not give them."""
     try:
-        return shard.read(place)
+        return read()
     except ImageError:
         raise
     except (InputError, OSError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,8 @@ class FolderShard:
 
 #: Images by number.
 Shard = TarShard | FolderShard
+#: Applies what turns some shards into their heads to all of them.
+Over = Callable[[Callable[[Sequence[Shard]], list[Head]], Sequence[Shard]], list[Head]]
 
 
 def find_shards(patterns: str | list[str], cache: Path | None = None) -> list[Shard]:
@@ -196,8 +199,9 @@ class ShardSet:
     """The shards of a source, counted once, however often the source is made anew.
 
     Args:
-        shards: The shards; those whose index is not known yet are read by several threads.
-        tick: Told how many are counted, of how many.
+        shards: What images are read from, in order.
+        tick: Told how many are counted here, of how many.
+        over: How counting is shared: `regionloss.runs.over_ranks` for the processes of a run.
 
     Attributes:
         heads: What is known of each shard in short, by path.
@@ -207,11 +211,21 @@ class ShardSet:
         InputError: A shard that is not there.
     """
 
-    def __init__(self, shards: Sequence[Shard], tick: Tick = lambda done, of: None) -> None:
-        self.shards, self.lengths = list(shards), list[int]()
-        with ThreadPoolExecutor(THREADS) as pool:
-            for length in pool.map(len, self.shards):
-                self.lengths.append(length)
-                tick(len(self.lengths), len(self.shards))
-            self.heads = dict(zip((s.path for s in self.shards), pool.map(lambda s: s.head, self.shards), strict=True))
+    def __init__(
+        self, shards: Sequence[Shard], tick: Tick = lambda done, of: None, over: Over = lambda work, items: work(items)
+    ) -> None:
+        self.shards = list(shards)
+        heads = over(partial(heads_of, tick=tick), self.shards)
+        self.lengths = [head.images for head in heads]
+        self.heads = {shard.path: head for shard, head in zip(self.shards, heads, strict=True)}
         self.problems = [head.problem for head in self.heads.values() if head.problem] + omissions(self.heads)
+
+
+def heads_of(shards: Sequence[Shard], tick: Tick) -> list[Head]:
+    """Return what is known of shards in short; those whose index is not known yet are read by several threads."""
+    heads: list[Head] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for head in pool.map(lambda shard: shard.head, shards):
+            heads.append(head)
+            tick(len(heads), len(shards))
+    return heads

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
 from regionloss.data.shards.paths import is_image, printable, suffix_of
+from regionloss.data.shards.plain_members import ArchivedFile, UnusualError, plain_members
 
 GZIP = b"\x1f\x8b"
 #: Bytes behind the end in which nothing but zeros is expected: more than any tar program fills up to.
@@ -31,23 +32,32 @@ class Contents:
         problem: What ended the reading too early; empty where nothing did.
     """
 
-    images: dict[str, tarfile.TarInfo] = field(default_factory=dict)
+    images: dict[str, ArchivedFile] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     twice: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     problem: str = ""
 
-    def add(self, member: tarfile.TarInfo) -> None:
-        """Add a member. Hidden files (a Mac's `._00012.jpg`) are no images."""
+    def add_file(self, member: ArchivedFile) -> None:
+        """Add a file. Hidden ones (a Mac's `._00012.jpg`) are no images."""
         name, base = printable(member.name), posixpath.basename(member.name)
-        image = is_image(base) and not base.startswith(".")
-        if image and member.isfile() and not member.issparse():
-            path = "/".join(part for part in name.split("/") if part not in ("", "."))
-            self.twice += [name] * (path in self.images)
-            self.images[path] = member
+        if not is_shown_image(base):
+            self.counts[suffix_of(base)] += 1
+            self.others.append(name)
+            return
+        path = "/".join(part for part in name.split("/") if part not in ("", "."))
+        if path in self.images:
+            self.twice.append(name)
+        self.images[path] = member
+
+    def add(self, member: tarfile.TarInfo) -> None:
+        """Add a member of any kind."""
+        if member.isfile() and not member.issparse():
+            self.add_file(ArchivedFile(member.name, member.offset_data, member.size))
         elif not member.isdir():
-            self.left += [name] * image
+            name, base = printable(member.name), posixpath.basename(member.name)
+            self.left += [name] * is_shown_image(base)
             self.counts[suffix_of(base) if member.isfile() else "link or device"] += 1
             self.others += [name] * member.isfile()
 
@@ -95,6 +105,8 @@ def read_contents(handle: IO[bytes]) -> Contents:
         Exception: What a disk or a network raises where it fails.
     """
     found, headers = Contents(), Headers(handle)
+    if (plain := read_plain(handle, headers.size)) is not None:
+        return plain
     try:
         with tarfile.open(fileobj=cast(Any, headers), mode="r:") as archive:
             for member in archive:
@@ -110,12 +122,31 @@ def read_contents(handle: IO[bytes]) -> Contents:
     return found
 
 
+def read_plain(handle: IO[bytes], size: int) -> Contents | None:
+    """Return what a whole tar file of plain files holds; None where it is not one, and the handle at its beginning."""
+    found = Contents()
+    try:
+        for member in plain_members(handle, size):
+            found.add_file(member)
+        if not any(handle.read(BEHIND)):
+            return found
+    except UnusualError:
+        pass
+    handle.seek(0)
+    return None
+
+
 def check(member: tarfile.TarInfo, following: int, size: int) -> None:
     """Raise ReadError where a member's bytes, or the header that follows them, cannot be where they are said to be."""
     if member.size < 0 or following < member.offset_data:
         raise tarfile.ReadError(f"a member of {member.size} bytes")
     if member.isfile() and not member.issparse() and member.offset_data + member.size > size:
         raise tarfile.ReadError("unexpected end of data")
+
+
+def is_shown_image(base: str) -> bool:
+    """Whether a file's name, without its folder, is that of an image which is not hidden."""
+    return is_image(base) and not base.startswith(".")
 
 
 def check_end(archive: tarfile.TarFile, handle: IO[bytes]) -> None:

@@ -182,7 +182,7 @@ def scan(path: str) -> Index:
     members = [names[name] for name in chosen.values()]
     hidden = [name for key, group in groups.items() for name in group if name != chosen[key]]
     left = {"hidden": hidden, "twice": found.twice, "left out": found.left}
-    keys, offsets, sizes = normal(list(chosen)), [m.offset_data for m in members], [m.size for m in members]
+    keys, offsets, sizes = normal(list(chosen)), [m.start for m in members], [m.size for m in members]
     return Index(keys, offsets, sizes, problem, rule, dict(sorted(found.counts.items())), left)
 
 

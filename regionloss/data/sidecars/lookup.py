@@ -70,7 +70,9 @@ def check_found(folder: str, shards: Sequence[str], heads: Mapping[str, Head] = 
             got = f"'{owners[path]}' and '{shard}'"
             advice = "Make two sources of them, each with its own folder of regions."
             raise InputError(expected(path, "the side-car of one shard", got, advice))
-    missing = [shard for shard in shards if not exists(sidecar_path(folder, shard))]
+    with ThreadPoolExecutor(THREADS) as pool:
+        present = pool.map(exists, [sidecar_path(folder, shard) for shard in shards])
+        missing = [shard for shard, there in zip(shards, present, strict=True) if not there]
     if len(missing) == len(shards):
         wanted = f"'{sidecar_path(folder, shards[0])}' and others like it"
         advice = "Run 'regionloss annotate' on these images, or leave out 'regions'."

@@ -1,4 +1,4 @@
-"""What generators are asked for and how they did: prompts and results of GenEval, DPG-Bench and LongText-Bench."""
+"""What generators are asked for and how they did: the paper's prompts; GenEval's, DPG-Bench's, LongText-Bench's."""
 
 from regionloss.evaluation.generation.asked import AskedTextBenchmark
 from regionloss.evaluation.generation.outcomes import (
@@ -9,16 +9,21 @@ from regionloss.evaluation.generation.outcomes import (
     read_long_text_results,
 )
 from regionloss.evaluation.generation.prompts import Prompt, read_dpg, read_geneval, read_long_text
+from regionloss.evaluation.generation.sets import SETS, crowds, prompt_set, read_quotes
 
 __all__ = [
+    "SETS",
     "AskedTextBenchmark",
     "Prompt",
     "PromptOutcome",
+    "crowds",
     "long_text_ned",
+    "prompt_set",
     "read_dpg",
     "read_dpg_results",
     "read_geneval",
     "read_geneval_results",
     "read_long_text",
     "read_long_text_results",
+    "read_quotes",
 ]

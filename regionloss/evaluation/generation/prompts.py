@@ -23,6 +23,7 @@ class Prompt:
         kind: What the benchmark calls its group; empty where it has none.
         words: Texts that the image is to show.
         record: All that the benchmark says of it.
+        beside: Path of the file in which the benchmark's program looks for `record`; empty where it looks for none.
     """
 
     key: str
@@ -32,6 +33,12 @@ class Prompt:
     kind: str = ""
     words: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
+    beside: str = ""
+
+    @property
+    def tiled(self) -> bool:
+        """Whether the samples of a prompt are one image, side by side."""
+        return "{sample" not in self.pattern
 
     def places(self, samples: int) -> list[str]:
         """Return the paths of so many images of this prompt, where the benchmark's own program looks for them."""
@@ -49,8 +56,9 @@ def read_geneval(path: Path) -> list[Prompt]:
     found = []
     for number, one in enumerate(read_lines(path)):
         key = f"{number:05d}"
-        tag = text_of(path, one, "tag")
-        found.append(Prompt(key, text_of(path, one, "prompt"), f"{key}/samples/{{sample:05d}}.png", 0, tag, record=one))
+        pattern, beside = f"{key}/samples/{{sample:05d}}.png", f"{key}/metadata.jsonl"
+        text, tag = text_of(path, one, "prompt"), text_of(path, one, "tag")
+        found.append(Prompt(key, text, pattern, 0, tag, record=one, beside=beside))
     return found
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import os
 import random
+import threading
 from collections import Counter
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image, ImageDraw
 
 from regionloss.data.batches.batch import Batch, Blend, Sample, batch_at
@@ -55,6 +58,26 @@ def test_pixels_are_the_image_of_the_key(shards: Path) -> None:
         sample = made.sample(i)
         shard, _, number = sample.source.removeprefix("a/").partition("-")
         assert (sample.pixels[0] == 10 * int(shard) + int(number)).all()
+
+
+def test_files_that_lie_far_away_are_fetched_at_the_same_time(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four reads wait for one another here: one after another, none would come back. Samples are the same."""
+    far = fsspec.filesystem("memory")
+    for path in shards.glob("*.tar"):
+        far.pipe(f"/at-once/{path.name}", path.read_bytes())
+    near, cache = Blend({source(shards): 1.0}, seed=0), shards / "far"
+    remote = ImageSource("a", ShardSet(find_shards("memory://at-once/{0..4}.tar", cache)), STILL, 0)
+    together, read = threading.Barrier(4, timeout=20), MemoryFileSystem.cat_file
+
+    def cat_file(self: MemoryFileSystem, path: str, **part: int) -> bytes:
+        together.wait()
+        return read(self, path, **part)
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", cat_file)
+    for first in (0, 8):
+        found, wanted = batch_at(Blend({remote: 1.0}, seed=0), first, 8), batch_at(near, first, 8)
+        assert (found.sources, found.skipped) == (wanted.sources, ())
+        assert torch.equal(found.pixels, wanted.pixels)
 
 
 def odd_files() -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,52 @@ def test_a_caption_that_is_too_long_is_a_sentence(here: Path) -> None:
     assert code != 0
     assert "prompt: expected at most 97 tokens of text, got 118 before the 64 of the image." in said
     assert "The model's context is 160 tokens." in said
+
+
+def test_sets_of_prompts_lie_where_their_programs_look(here: Path) -> None:
+    asked = {"tag": "counting", "include": [{"class": "cow", "count": 2}], "prompt": "a photo of two cows"}
+    (here / "geneval.jsonl").write_text("\n".join(json.dumps(one) for one in (asked | {"prompt": "a bench"}, asked)))
+    (here / "dpg").mkdir()
+    (here / "dpg" / "7.txt").write_text("a red door")
+    (here / "long.jsonl").write_text(json.dumps({"prompt_id": 3, "prompt": "A sign", "text": ["six"]}))
+    words = ("--checkpoint", "ar", "--n", 4, "--cfg", 1, "--seed", 5)
+    for said in ("geneval=geneval.jsonl", "dpg=dpg", "longtext=long.jsonl"):
+        code, told = typed("generate", "--prompts", said, *words, "--save", said.partition("=")[0] + "-images")
+        assert code == 0, told
+    samples = Path("geneval-images/00001/samples")
+    assert sorted(path.name for path in samples.iterdir()) == [f"0000{number}.png" for number in range(4)]
+    assert json.loads(Path("geneval-images/00001/metadata.jsonl").read_text()) == asked
+    assert typed("generate", asked["prompt"], *words[:-1], 5 + 4, "--save", "alone")[0] == 0
+    assert [contents(samples / f"0000{number}.png") for number in range(4)] == [
+        contents(Path(f"alone/{9 + number}.png")) for number in range(4)
+    ]
+    assert typed("generate", "a red door", *words, "--save", "door")[0] == 0
+    with Image.open("dpg-images/7.png") as square:
+        assert square.size == (32, 32)
+        for number in range(4):
+            left, upper = number % 2 * 16, number // 2 * 16
+            part = square.crop((left, upper, left + 16, upper + 16)).tobytes()
+            assert part == contents(Path(f"door/{5 + number}.png"))
+    assert sorted(path.name for path in Path("longtext-images").iterdir()) == [f"0003_{n}.png" for n in (1, 2, 3, 4)]
+    (samples / "00002.png").unlink()
+    code, told = typed("generate", "--prompts", "geneval=geneval.jsonl", *words, "--save", "geneval-images")
+    assert "1 prompt drawn, 1 drawn already. Saved in geneval-images." in told
+    assert (samples / "00002.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "generate: expected a caption, or --prompts, got neither."),
+        (("a door", "--prompts", "crowd"), "generate: expected a caption or --prompts, got both."),
+        (("--prompts", "crowd"), "--save: expected a folder for the images of --prompts, got none."),
+        (("--prompts", "dpg=dpg", "--save", "a", "--n", 3), "--n: expected 1, 4, 9, ..., since the images of a prompt"),
+        (("--prompts", "people", "--save", "a"), "no set of prompts is named 'people'."),
+    ],
+)
+def test_mistakes_in_what_is_asked_for_are_sentences(here: Path, words: tuple[object, ...], sentence: str) -> None:
+    (here / "dpg").mkdir()
+    (here / "dpg" / "7.txt").write_text("a red door")
+    code, said = typed("generate", *words, "--checkpoint", "ar")
+    assert code != 0
+    assert sentence in said

@@ -153,23 +153,21 @@ def test_slurm_guesses_aloud() -> None:
     assert "--gpus-per-node=8" in out
 
 
-@pytest.mark.parametrize("begun", [False, True])
-def test_slurm_begins_and_goes_on(here: Path, begun: bool) -> None:
-    text = script(*ODD, "--gpus-per-node", "2", "--out", "my run")
+def test_slurm_begins_and_goes_on_with_one_line(here: Path) -> None:
     environment = fake_slurm(here)
-    if begun:
-        (here / "my run").mkdir()
-        (here / "my run" / "resolved.yaml").touch()
+    text = script(*ODD, "--gpus-per-node", "2", "--out", "my run")
     assert subprocess.run(["bash", "-c", text], env=environment, check=False).returncode == 0
-    words = [sys.executable, "-m", "regionloss", "train", RECIPE, *ODD, "--resume" if begun else "--out", "my run"]
+    words = [sys.executable, "-m", "regionloss", "train", RECIPE, *ODD, "--out", "my run", "--resume", "auto"]
     assert called(here) == ["--kill-on-bad-exit=1", *words]
     assert not (here / "requeued").exists()
 
 
-def test_slurm_takes_a_folder_that_is_free(here: Path) -> None:
+def test_slurm_takes_a_folder_that_is_free_or_the_one_that_is_said(here: Path) -> None:
     (here / "runs/company").mkdir(parents=True)
     (here / "runs/company/old").touch()
-    assert "out=runs/company-2\n" in script("--gpus-per-node", "1")
+    for words, folder in (([], "runs/company-2"), (["--resume", "auto"], "runs/company")):
+        assert f"--out {folder} --resume auto &\n" in script("--gpus-per-node", "1", *words)
+    assert "--out runs/company --resume auto" in script("--gpus-per-node", "1", "--resume", "runs/company")
 
 
 @pytest.mark.parametrize(("told", "code", "again"), [(True, 1, True), (True, 0, False), (False, 1, False)])

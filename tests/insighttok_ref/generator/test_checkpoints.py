@@ -12,6 +12,8 @@ from safetensors.torch import save_file
 from insighttok_ref.generator.checkpoints import IMAGES, MODEL, TEXT, LoadedGenerator, read_generator, save_generator
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptFormat
+from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer, save_tokenizer
+from insighttok_ref.tokenizers.insighttok.residual import ResidualTokenizer
 from regionloss.errors import InputError, WeightsError
 from tests.insighttok_ref.generator.tiny import SHAPE
 from tests.insighttok_ref.tokens.images import saved, tokenizer
@@ -55,6 +57,19 @@ def test_the_tokenizer_may_lie_elsewhere_but_is_the_same(tmp_path: Path) -> None
         read_generator(tmp_path / "ar", other)
     with pytest.raises(InputError, match=r"a generator: expected a tokenizer of 300 codes, got one of 99"):
         replace(generator(), tokenizer=tokenizer(codes=99))
+
+
+def test_what_repairs_the_tokenizer_draws_its_ids(tmp_path: Path) -> None:
+    written = generator()
+    save_generator(tmp_path / "ar", written)
+    base = read_tokenizer(tmp_path / "ar").model
+    repair = ResidualTokenizer(base, tmp_path / "ar" / IMAGES)
+    torch.nn.init.normal_(repair.last_layer, std=0.1)
+    save_tokenizer(repair, tmp_path / "residual.safetensors")
+    found, ids = read_generator(tmp_path / "ar", tmp_path / "residual.safetensors"), torch.arange(64)[None]
+    with torch.no_grad():
+        assert found.draw(ids).equal(repair.decode(ids, (8, 8)).clamp(-1, 1))
+        assert not found.draw(ids).equal(written.draw(ids))
 
 
 def test_damage_is_a_sentence(tmp_path: Path) -> None:

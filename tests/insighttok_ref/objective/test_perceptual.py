@@ -112,7 +112,7 @@ def test_unknown_names_are_met_with_the_nearest() -> None:
 
 def by_formula(network: TorchvisionTrunk, y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """LPIPS as Zhang et al. write it: sum over levels of the mean over positions of sum_c w_c (f_c(y) - f_c(x))^2."""
-    triples = zip(network.levels(y), network.levels(x), network.head_weights(), strict=True)
+    triples = zip(network(y), network(x), network.head_weights(), strict=True)
     return sum(((unit(a) - unit(b)).square() * w[:, None, None]).sum(1).mean() for a, b, w in triples)
 
 

@@ -51,6 +51,17 @@ def test_a_note_reads_no_value() -> None:
         watch.note({"mse": value}, step)
 
 
+def test_many_values_cost_no_more_than_one() -> None:
+    def launched(count: int) -> int:
+        watch = FiniteWatch(ELSEWHERE, advice)
+        watch.note({f"term {n}": GOOD for n in range(count)}, 0)
+        with torch.profiler.profile() as seen:
+            watch.note({f"term {n}": GOOD for n in range(count)}, 1)
+        return sum(event.cpu_parent is None for event in seen.events())
+
+    assert launched(1) == launched(12) > 0
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_note_does_not_wait_for_a_gpu() -> None:

@@ -57,6 +57,18 @@ def test_half_precision_is_the_plain_formula_to_its_rounding(memory_format: torc
         torch.testing.assert_close(one.double(), other, atol=0.02 * float(other.detach().abs().max()), rtol=0.02)
 
 
+@FORMATS
+def test_a_compiler_sees_one_formula_that_is_no_less_exact(memory_format: torch.memory_format) -> None:
+    x, norm = example(memory_format, torch.bfloat16)
+    torch.compiler.reset()
+    compiled = torch.compile(lambda x: norm_silu(x, norm), backend="eager", fullgraph=True)(x)
+    assert compiled.dtype == torch.bfloat16
+    wide = x.detach().float().requires_grad_()
+    exact = gradients(F.silu(norm(wide)), wide, norm)
+    for ours, wanted in zip(gradients(compiled, x, norm), exact, strict=True):
+        torch.testing.assert_close(ours.float(), wanted, atol=0.02 * float(wanted.detach().abs().max()), rtol=0.01)
+
+
 class CudaAutocast(TorchFunctionMode):
     """What CUDA's autocast does to the functions of the autoencoder: torch/amp's lists of operations."""
 

@@ -143,11 +143,12 @@ def test_a_number_fixes_the_weight_and_a_second_term_may_be_named(prepare: Prepa
     assert session.terms.terms["text"].weight == 0.03
 
 
-def test_a_term_of_weight_0_is_not_computed(prepare: Prepare, tmp_path: Path) -> None:
-    train(prepare(tmp_path / "run", "terms.text=0", "log.costs=true", "steps=1"))
+def test_a_term_of_weight_0_is_not_computed_and_its_detector_does_not_look(prepare: Prepare, tmp_path: Path) -> None:
+    session = train(prepare(tmp_path / "run", "terms.text=0", "log.costs=true", "steps=1"))
     (line,) = metrics(tmp_path / "run")
     assert line["loss/total"] == pytest.approx(line["loss/l1"])
     assert not [key for key in line if "text" in key]
+    assert not session.looked.regions
 
 
 def test_blocks_by_name_and_a_discriminator_from_a_later_step(prepare: Prepare, vae: Path, tmp_path: Path) -> None:

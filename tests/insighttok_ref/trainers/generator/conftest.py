@@ -16,7 +16,7 @@ TINY = Path(__file__).with_name("tiny.yaml")
 CODES, GRID = 300, (4, 4)
 
 
-def write(folder: Path, images: int, shards: int = 2, seed: int = 0, caption: str = "a {} door") -> Path:
+def write(folder: Path, images: int, shards: int = 2, seed: int = 0, caption: str | None = "a {} door") -> Path:
     """Write tokens that repeat: of each image one code stands at all places but the last."""
     draw, count = np.random.RandomState(seed), GRID[0] * GRID[1]
     for shard in range(shards):
@@ -24,7 +24,7 @@ def write(folder: Path, images: int, shards: int = 2, seed: int = 0, caption: st
         ids[:, -1] = draw.randint(0, CODES, images)
         header = TokenHeader(tokenizer(0, CODES).fingerprint, CODES, GRID, 8)
         keys = [f"{folder.name}-{shard}-{image}" for image in range(images)]
-        captions = [caption.format(ids[image, 0]) for image in range(images)]
+        captions = [caption and caption.format(ids[image, 0]) for image in range(images)]
         write_tokens(str(folder / f"{shard:03d}{SUFFIX}"), TokenFile(header, keys, captions, ids))
     return folder
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,14 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from insighttok_ref.generator.checkpoints import read_generator
-from insighttok_ref.trainers.generator.session import HANDED_ON, GeneratorSession
+from insighttok_ref.generator.checkpoints import HANDED_ON, read_generator
+from insighttok_ref.trainers.generator.session import GeneratorSession
 from insighttok_ref.training.stop import StoppedError
 from regionloss.errors import InputError, RegionLossError, WeightsError
 from regionloss.recipe import TrainingRun, build_trainer
 from regionloss.runs import join
+from tests.insighttok_ref.cli.test_reconstruct import typed
+from tests.insighttok_ref.generator.test_llama_start import saved_llama
 from tests.insighttok_ref.tokens.images import saved
 from tests.insighttok_ref.trainers.generator.conftest import CODES, write
 
@@ -162,6 +165,18 @@ def test_tokens_of_another_tokenizer_are_refused_by_name(tiny_run: Prepare, tmp_
     refused(run, InputError, r"near/000.*: expected tokens of the tokenizer \w{12}, got those of the tokenizer \w{12}")
 
 
+def test_tokens_that_are_cut_off_or_lack_captions_are_refused(tiny_run: Prepare, tokens: Path, tmp_path: Path) -> None:
+    key = "trainer.options.data.sources.near.tokens"
+    shutil.copytree(tokens / "near", tmp_path / "near")
+    ids = sorted((tmp_path / "near").glob("*.npy"))[1]
+    ids.write_bytes(ids.read_bytes()[:-7])
+    refused(
+        tiny_run(tmp_path / "run", f"{key}={tmp_path / 'near'}"), InputError, rf"{ids.name}: expected tokens of images"
+    )
+    run = tiny_run(tmp_path / "run", f"{key}={write(tmp_path / 'bare', 4, caption=None)}")
+    refused(run, InputError, r"bare/000.*: expected a caption for each image, got none for 4 of 4")
+
+
 def test_what_does_not_fit_is_refused_before_training(tiny_run: Prepare, tmp_path: Path) -> None:
     data, model = "trainer.options.data", "trainer.options.model"
     refused(
@@ -190,6 +205,41 @@ def test_a_run_goes_on_with_the_same_tokens(trained: Path, tiny_run: Prepare, tm
         begun._check_same_tokens()
 
 
-def test_a_phase_before_the_last_is_no_generator(trained: Path) -> None:
-    with pytest.raises(WeightsError, match=r"adapt: expected a generator, got no file generator\.safetensors there"):
-        read_generator(trained / "adapt")
+def test_a_phase_before_the_last_is_no_generator(trained: Path, tiny_run: Prepare, tmp_path: Path) -> None:
+    got = r"expected a generator, got what phase 'adapt' leaves to the next: all that later phases train is untrained"
+    for path in (trained / "adapt", trained / "adapt" / HANDED_ON, trained / "adapt" / GENERATOR):
+        with pytest.raises(WeightsError, match=got):
+            read_generator(path)
+    begun = session(tiny_run(tmp_path))
+    begun._after_step = lambda state, record: crash()
+    begun.save(begun.begin(begun.parts[0], going_on=False))
+    (step,) = (tmp_path / "checkpoints").iterdir()
+    for path in (tmp_path, step):
+        with pytest.raises(WeightsError, match=r"expected a generator, got a run whose last phase is not done\. Go on"):
+            read_generator(path)
+
+
+def test_a_run_of_the_first_phase_alone_is_told_untrained(tiny_run: Prepare, trained: Path, tmp_path: Path) -> None:
+    phase = "{name: adapt, steps: 1, batch_size: 4, lr: 1e-3, train: [adapter, head]}"
+    session(tiny_run(tmp_path / "run", f"trainer.options.phases=[{phase}]")).train()
+    code, said = typed("generate", "a door", "--checkpoint", tmp_path / "run", "--n", 1, "--out", tmp_path / "a.png")
+    assert code == 0
+    assert "its language model was never trained: what it draws has nothing to do with the caption" in said
+    assert read_generator(trained).untrained == ()
+
+
+def test_a_run_begins_from_a_llama(tiny_run: Prepare, tmp_path: Path) -> None:
+    theirs = saved_llama(tmp_path / "llama", max_position_embeddings=160)
+    model = "trainer.options.model"
+    said = (f"{model}.from={tmp_path / 'llama'}", f"{model}.shape={{}}", f"{model}.shape.attention_dropout=0.1")
+    begun = session(tiny_run(tmp_path / "run", *said))
+    begun.train()
+    adapted = load_file(tmp_path / "run" / "adapt" / HANDED_ON)
+    kept = {f"language_model.{name}": value for name, value in theirs.state_dict().items()}
+    assert all(adapted[name].equal(value) for name, value in kept.items())
+    assert not all(load_file(tmp_path / "run" / GENERATOR)[name].equal(value) for name, value in kept.items())
+    generator = read_generator(tmp_path / "run")
+    assert generator.form.begin == "<s>"
+    assert generator.untrained == ()
+    assert generator.model.config["shape"]["attention_dropout"] == 0.1
+    refused(tiny_run(tmp_path / "other", said[0]), InputError, r"model\.shape\.intermediate_size: expected 48")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from regionloss.backbones import FeatureBackbone
 from regionloss.errors import InputError, expected
+from regionloss.weights import values_matter
 from regionloss_text.mmocr.checkpoints import find_checkpoint, load_parts
 from regionloss_text.mmocr.compat import require_mmocr
 from regionloss_text.mmocr.configs import build, input_spec, read_config
@@ -57,10 +58,10 @@ class ABINet(FeatureBackbone):
         if levels not in LEVELS:
             raise InputError(expected("abinet.levels", f"one of {', '.join(map(repr, LEVELS))}", repr(levels)))
         require_mmocr(NAME)
-        file = find_checkpoint(weights, DEFAULT)
         config = read_config(CONFIG, NAME)
         network = build_levels(config.model, levels)
-        load_parts(network, file)
+        if values_matter():
+            load_parts(network, find_checkpoint(weights, DEFAULT))
         spec = input_spec(config.model.data_preprocessor, size=(32, 128))
         super().__init__(network, spec, out_indices=out_indices, channels_last=True)
 

@@ -1,0 +1,1 @@
+"""All that needs a GPU, measured by one command: `python -m benchmarks.gpu`."""
