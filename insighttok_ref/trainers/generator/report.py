@@ -44,7 +44,7 @@ class Asked:
 
     Args:
         held: Images that were kept from training, by set.
-        options: Which of them are asked for.
+        options: How many of them are asked for, and what their captions look like.
 
     Raises:
         InputError: No caption of them is as the options say.

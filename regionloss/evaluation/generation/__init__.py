@@ -1,6 +1,5 @@
 """What generators are asked for and how they did: the paper's prompts; GenEval's, DPG-Bench's, LongText-Bench's."""
 
-from regionloss.evaluation.generation.asked import AskedTextBenchmark
 from regionloss.evaluation.generation.outcomes import (
     PromptOutcome,
     long_text_ned,
@@ -9,6 +8,7 @@ from regionloss.evaluation.generation.outcomes import (
     read_long_text_results,
 )
 from regionloss.evaluation.generation.prompts import Prompt, read_dpg, read_geneval, read_long_text
+from regionloss.evaluation.generation.requests import AskedTextBenchmark
 from regionloss.evaluation.generation.sets import SETS, crowds, prompt_set, read_quotes
 
 __all__ = [
