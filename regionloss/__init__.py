@@ -25,6 +25,7 @@ _ROOMS = {
         "RectifiedExtractor",
         "RegionExtractor",
         "ResizeExtractor",
+        "upright_crops",
     ),
     "hooks": ("hookimpl",),
     "hosts.bind_batch": ("bind_batch",),
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from regionloss.extractors.letterbox import LetterboxExtractor as LetterboxExtractor
     from regionloss.extractors.quadrilateral import RectifiedExtractor as RectifiedExtractor
     from regionloss.extractors.resize import ResizeExtractor as ResizeExtractor
+    from regionloss.extractors.upright import upright_crops as upright_crops
     from regionloss.hooks import hookimpl as hookimpl
     from regionloss.hosts.bind_batch import bind_batch as bind_batch
     from regionloss.hosts.collate import RegionCollate as RegionCollate

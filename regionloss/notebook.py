@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,8 +65,9 @@ def show(
     Example:
         >>> import torch, regionloss as rl
         >>> boxes = rl.Regions("text", torch.tensor([[2.0, 3, 14, 9]]), torch.tensor([0]), (16, 16), 1)
-        >>> rl.show(torch.zeros(1, 3, 16, 16), boxes).table
-        [{'image': 0, 'kind': 'text', 'x1': 2.0, 'y1': 3.0, 'x2': 14.0, 'y2': 9.0, 'score': None, 'text': ''}]
+        >>> (row,) = rl.show(torch.zeros(1, 3, 16, 16), boxes).table
+        >>> row["kind"], row["x1"], row["y2"], row["quad"]
+        ('text', 2.0, 9.0, None)
     """
     pictures = opened(images, value_range, "show: images")
     drawn, table = [], []
@@ -181,13 +183,15 @@ def summary(terms: LossTerms, values: Mapping[str, float]) -> list[str]:
 
 
 def rows_of(regions: Regions) -> list[Row]:
-    """Return a row for each region of one image."""
+    """Return a row for each region of one image; `quad` is the four corners' x and y, none where it is its box."""
     rows = []
+    quads: list[Any] = [None] * len(regions) if regions.quads is None else regions.quads.flatten(1).tolist()
     for number, box in enumerate(regions.boxes.tolist()):
         score = None if regions.scores is None else float(regions.scores[number])
         text = "" if regions.texts is None else regions.texts[number]
         sides = dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))
-        rows.append({"kind": regions.kind, **sides, "score": score, "text": text})
+        quad = None if quads[number] is None or not all(map(math.isfinite, quads[number])) else quads[number]
+        rows.append({"kind": regions.kind, **sides, "score": score, "quad": quad, "text": text})
     return rows
 
 
@@ -197,13 +201,13 @@ def seen_rows(seen: Sequence[Seen], found: Mapping[str, Regions]) -> list[Row]:
     rows = []
     for one in seen:
         # A term of whole images makes its own region.
-        unknown: Row = {**dict.fromkeys(("x1", "y1", "x2", "y2", "score")), "text": ""}
+        unknown: Row = {**dict.fromkeys(("x1", "y1", "x2", "y2", "score", "quad")), "text": ""}
         place = places[one.kind][one.number] if one.kind in places else unknown
         sides = {name: place[name] for name in ("x1", "y1", "x2", "y2", "score")}
         crop = f"{one.crop.height} x {one.crop.width}"
         numbers = {"distance": one.distance, "weight": one.weight, "product": one.distance * one.weight}
         row = {"term": one.term, "region": one.number, **sides, "crop": crop, **numbers, "share": one.share}
-        rows.append(row | {"text": place["text"]})
+        rows.append(row | {"quad": place["quad"], "text": place["text"]})
     return rows
 
 

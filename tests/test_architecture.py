@@ -51,7 +51,7 @@ ARROWS: dict[str, set[str]] = {
     "evaluation/pairs": BASE | {"autoencoders", "data/images", "data/shards", "data/sidecars"},
     "evaluation/benchmarks": BASE | {"judges", "losses", "evaluation/metrics", "evaluation/pairs"},
     "evaluation": BASE
-    | {"backbones", "console", "disk", "hooks", "judges", "losses", "runs", "weights", "data/images"}
+    | {"backbones", "console", "disk", "extractors", "hooks", "judges", "losses", "runs", "weights", "data/images"}
     | {"evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
     "evaluation/generation": BASE | {"judges", "evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
     "evaluation/report": BASE
@@ -78,7 +78,7 @@ REFERENCE_ARROWS: dict[str, set[str]] = {
     "objective": {"schema", "tokenizers"},
     "data": {"schema"},
     "calibration": {"objective", "tokenizers"},
-    "generator": {"tokenizers"},
+    "generator": {"tokenizers", "training"},
     "tokens": {"tokenizers"},
     "training": {"schema", "tokenizers"},
     "trainers": {"data", "generator", "objective", "quantizers", "schema", "tokenizers", "tokens", "training"},

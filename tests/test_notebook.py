@@ -54,7 +54,17 @@ def test_images_come_as_files_pictures_and_tensors(tmp_path: Path, form: str) ->
 def test_regions_are_looked_for_by_name() -> None:
     figure, table = rl.show(torch.zeros(1, 3, 20, 24), "whole-image")
     assert table == [
-        {"image": 0, "kind": "whole_image", "x1": 0.0, "y1": 0.0, "x2": 24.0, "y2": 20.0, "score": None, "text": ""}
+        {
+            "image": 0,
+            "kind": "whole_image",
+            "x1": 0.0,
+            "y1": 0.0,
+            "x2": 24.0,
+            "y2": 20.0,
+            "score": None,
+            "quad": None,
+            "text": "",
+        }
     ]
     assert figure.size == (24, 20)
     with pytest.raises(UnknownNameError, match="no detector and no term is named 'txt'"):
@@ -112,3 +122,13 @@ def test_terms_and_detectors_are_named_alike() -> None:
     assert {row["term"] for row in table} <= {"text"}
     by_term, by_name = rl.show(small, "text").table, rl.show(small, "text/ppocr").table
     assert by_term == by_name
+
+
+def test_tables_have_the_corners_of_what_lies_askew() -> None:
+    quads = torch.tensor([[[8.0, 2], [14, 8], [8, 14], [2, 8]], [[torch.nan] * 2] * 4])
+    boxes = torch.tensor([[2.0, 2, 14, 14], [3, 4, 9, 8]])
+    regions = rl.Regions("whole_image", boxes, torch.tensor([0, 0]), (20, 24), 1, quads=quads)
+    assert [row["quad"] for row in rl.show(torch.zeros(1, 3, 20, 24), regions).table] == [
+        [8.0, 2.0, 14.0, 8.0, 8.0, 14.0, 2.0, 8.0],
+        None,
+    ]

@@ -24,7 +24,7 @@ app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Convert checkpo
 
 
 #: Kinds that can be read, and that can be written.
-Source = Literal["official", "taming", "llamagen", "ours", "janus"]
+Source = Literal["official", "taming", "llamagen", "ours", "janus", "zero"]
 Goal = Literal["ours", "official", "safetensors", "janus"]
 #: Those that are of generators alone.
 OF_GENERATORS = {"janus"}
@@ -47,7 +47,12 @@ def convert(
         Path, typer.Argument(metavar="IN", help="The file, the folder of a run, or of transformers, to read.")
     ],
     source: Annotated[
-        Source | None, typer.Option("--from", help="Its kind; seen by itself if not said.", show_default=False)
+        Source | None,
+        typer.Option(
+            "--from",
+            help="Its kind; seen by itself if not said. zero: what a run of a generator has saved last.",
+            show_default=False,
+        ),
     ] = None,
     goal: Annotated[
         Goal,
@@ -66,7 +71,13 @@ def convert(
     ] = False,
     codebook: Codebook = None,
 ) -> None:
-    """Read a tokenizer of InsightTok, taming-transformers or LlamaGen, or a generator; write it as another kind."""
+    """Read a tokenizer of InsightTok, taming-transformers or LlamaGen, or a generator; write it as another kind.
+
+    Or write what a run of a generator has saved as a folder to generate from, though no process had all of its weights.
+    """
+    if source == "zero":
+        convert_run(file, goal, out or file.with_name(f"{file.name}-{goal}"), force)
+        return
     if goal == "janus" or is_generator(file, source):
         convert_generator(file, source, goal, out)
         return
@@ -97,6 +108,23 @@ def convert_generator(file: Path, source: Source | None, goal: Goal, out: Path |
     found = source or (kind_in(file) if kind_in(file) in OF_GENERATORS else "ours")
     target = out or file.with_name(f"{file.stem if file.is_file() else file.name}-{goal}")
     typer.echo("\n".join(conversion.convert(file, found, goal, target)))
+
+
+def convert_run(run: Path, goal: Goal, out: Path, force: bool) -> None:
+    """Write what a run of a generator has saved last, weight after weight."""
+    from insighttok_ref.generator.checkpoints import MODEL, save_generator
+    from insighttok_ref.generator.runs import read_run
+
+    if goal != "ours":
+        raise InputError(expected("--to", "ours, which generators are", f"'{goal}', a kind of tokenizers"))
+    if (out / MODEL).exists() and not force:
+        raise InputError(expected("--out", "a new folder", f"'{out}', which has one", "Say --force to replace it."))
+    generator, weights = read_run(run)
+    save_generator(out, generator, weights)
+    millions = sum(weight.numel() for weight in generator.model.parameters()) / 1e6
+    rows, columns = generator.grid
+    typer.echo(f"zero: a generator of {millions:.3g} million weights, {rows} x {columns} ids an image.")
+    typer.echo(f"Written to {out}.")
 
 
 def check_target(file: Path, target: Path, goal: Goal, force: bool) -> None:

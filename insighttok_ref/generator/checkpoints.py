@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -18,6 +18,7 @@ from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptFormat
 from insighttok_ref.tokenizers.base import Tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer, save_tokenizer
+from insighttok_ref.training.weight_files import Form, write_tensors
 from regionloss.disk import whole
 from regionloss.errors import InputError, RegionLossError, WeightsError, expected
 from regionloss.weights import read_safetensors
@@ -71,22 +72,30 @@ class LoadedGenerator:
         return self.tokenizer.decode(ids, self.grid).float().clamp(-1, 1)
 
 
-def save_generator(folder: Path, generator: LoadedGenerator) -> None:
+def save_generator(
+    folder: Path, generator: LoadedGenerator, weights: Iterable[tuple[str, Tensor]] | None = None
+) -> None:
     """Write a generator; the model comes last, so that a folder that has one is whole.
 
     Args:
         folder: Made where it is absent; files of these names are replaced.
         generator: The generator, on any device.
+        weights: Its weights one after another, float32, where its model does not hold them.
 
     Raises:
         DiskError: The disk is full, or not to be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    save_tokenizer(generator.tokenizer, folder / IMAGES)
-    with whole(folder / TEXT) as temporary:
-        generator.form.text.save(str(temporary))
+    save_company(folder, generator.form, generator.tokenizer)
     with whole(folder / MODEL) as temporary:
-        save_file(stored(generator.model), temporary, metadata={"generator": json.dumps(told_of(generator))})
+        save_weights(temporary, generator.model, weights, {"generator": json.dumps(told_of(generator))})
+
+
+def save_company(folder: Path, form: PromptFormat, tokenizer: Tokenizer) -> None:
+    """Write what goes along with a model: the tokenizers of its text and of its images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_tokenizer(tokenizer, folder / IMAGES)
+    with whole(folder / TEXT) as temporary:
+        form.text.save(str(temporary))
 
 
 def told_of(generator: LoadedGenerator) -> dict[str, Any]:
@@ -95,9 +104,22 @@ def told_of(generator: LoadedGenerator) -> dict[str, Any]:
         "model": generator.model.config,
         "prompt": generator.form.names,
         "tokenizer": generator.tokenizer.fingerprint,
-        "grid": generator.grid,
-        "untrained": generator.untrained,
+        "grid": list(generator.grid),
+        "untrained": list(generator.untrained),
     }
+
+
+def save_weights(
+    file: Path, model: InsightAR, weights: Iterable[tuple[str, Tensor]] | None, told: Mapping[str, str]
+) -> None:
+    """Write the weights of a model, its own or those that are given one after another, float32."""
+    if weights is None:
+        save_file(stored(model), file, metadata=dict(told))
+        return
+    with torch.device("meta"):
+        like = type(model)(**model.config)
+    forms = {name: Form(torch.float32, tuple(weight.shape)) for name, weight in like.named_parameters()}
+    write_tensors(file, forms, weights, told)
 
 
 def stored(model: InsightAR) -> dict[str, Tensor]:
@@ -128,13 +150,7 @@ def read_generator(path: Path, images: Path | None = None, *, trust: bool = Fals
         raise WeightsError(expected(str(file), WHAT, "a file of tensors that does not say what it is"))
     told = json.loads(metadata["generator"])
     model = built(told["model"], tensors, str(file))
-    form = PromptFormat.read(file.with_name(TEXT), **told["prompt"])
-    used = images or file.with_name(IMAGES)
-    tokenizer = read_tokenizer(used, trust=trust).model
-    if told["tokenizer"] not in tokenizer.writers:
-        wanted = f"the tokenizer {told['tokenizer'][:SHOWN]}, whose ids {file.name} writes"
-        got = f"the tokenizer {tokenizer.fingerprint[:SHOWN]}"
-        raise InputError(expected(str(used), wanted, got, "Ids of one mean other pictures to the other."))
+    form, tokenizer = read_company(file.parent, told, images, trust=trust)
     rows, columns = told["grid"]
     return LoadedGenerator(model, form, tokenizer, (rows, columns), tuple(told.get("untrained", ())))
 
@@ -156,6 +172,31 @@ def none_at(path: Path, file: Path) -> WeightsError:
             f"Convert it: regionloss checkpoint convert {path} --from janus --to ours.",
         )
     return WeightsError(expected(str(path), WHAT, got, advice))
+
+
+def read_company(
+    folder: Path, told: Mapping[str, Any], images: Path | None = None, *, trust: bool = False
+) -> tuple[PromptFormat, Tokenizer]:
+    """Return what goes along with a model: the format of its prompts, and the tokenizer of its images.
+
+    Args:
+        folder: Folder that has them.
+        told: What `told_of` has said of the model.
+        images: File of the tokenizer; None for the one in the folder.
+        trust: Whether that file may hold more than tensors.
+
+    Raises:
+        WeightsError: A file is absent, broken, or holds something else.
+        InputError: The tokenizer is another one than the model was trained with.
+    """
+    form = PromptFormat.read(folder / TEXT, **told["prompt"])
+    used = images or folder / IMAGES
+    tokenizer = read_tokenizer(used, trust=trust).model
+    if told["tokenizer"] not in tokenizer.writers:
+        wanted = f"the tokenizer {told['tokenizer'][:SHOWN]}, whose ids {MODEL} writes"
+        got = f"the tokenizer {tokenizer.fingerprint[:SHOWN]}"
+        raise InputError(expected(str(used), wanted, got, "Ids of one mean other pictures to the other."))
+    return form, tokenizer
 
 
 def built(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> InsightAR:
@@ -181,7 +222,11 @@ def filled(model: InsightAR, tensors: Mapping[str, Tensor]) -> InsightAR:
     """Return a model without memory of its own, filled with weights."""
     model.load_state_dict(dict(tensors), strict=False, assign=True)
     model.language_model.tie_weights()
-    # What no file keeps: the frequencies of positions.
+    calculate_positions(model)
+    return model.eval()
+
+
+def calculate_positions(model: InsightAR) -> None:
+    """Give a model, in float32 and on the CPU, what no file keeps: the frequencies of positions."""
     rotary = model.language_model.model.rotary_emb
     model.language_model.model.rotary_emb = type(rotary)(config=rotary.config)
-    return model.eval()

@@ -41,7 +41,7 @@ class InsightAR(nn.Module):
 
     def __init__(self, shape: Mapping[str, Any], codes: int, code_dim: int) -> None:
         super().__init__()
-        self.config = {"shape": dict(shape), "codes": codes, "code_dim": code_dim}
+        self.config: dict[str, Any] = {"shape": dict(shape), "codes": codes, "code_dim": code_dim}
         try:
             self.language_model = LlamaForCausalLM(LlamaConfig(**shape))
         except Exception as error:  # of transformers, and of the hub's checks
@@ -60,7 +60,8 @@ class InsightAR(nn.Module):
 
         Args:
             preset: "7B", "1B" or "tiny".
-            codebook: Vectors (K, d) of the tokenizer, from which those of the generator begin.
+            codebook: Vectors (K, d) of the tokenizer, from which those of the generator begin; on the meta device
+                their number and length alone.
             **shape: What is otherwise than in the preset.
 
         Raises:
@@ -74,7 +75,7 @@ class InsightAR(nn.Module):
     def for_codebook(cls, shape: Mapping[str, Any], codebook: Tensor) -> Self:
         """Return a new generator of a shape whose codes begin as those of a tokenizer, vectors (K, d)."""
         model = cls(shape, *codebook.shape)
-        if not model.codebook.weight.is_meta:
+        if not (model.codebook.weight.is_meta or codebook.is_meta):
             model.codebook.weight.data.copy_(codebook)
         return model
 

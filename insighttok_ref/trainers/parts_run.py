@@ -17,11 +17,12 @@ from insighttok_ref.trainers.tokenizer.checks import share_of
 from insighttok_ref.trainers.tokenizer.plan import Part, Stretch
 from insighttok_ref.trainers.tokenizer.progress import RunProgress
 from insighttok_ref.training.checkpoint import Checkpoints, read_history
-from insighttok_ref.training.engines import import_deepspeed
+from insighttok_ref.training.engines import ComputeOptions, OptimizerOptions, deepspeed_config
 from insighttok_ref.training.loggers import LogOptions, build_loggers
 from insighttok_ref.training.metrics_log import MetricsLog
 from insighttok_ref.training.stop import FiniteWatch, StoppedError, StopSignals
 from insighttok_ref.training.threads import threads_for
+from insighttok_ref.training.zero.library import import_deepspeed
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected
 from regionloss.recipe import TrainingRun
@@ -35,31 +36,15 @@ PACE = {
 }
 
 
-class EngineChoice(Protocol):
-    """Where and how a run computes, whatever it trains."""
-
-    @property
-    def name(self) -> str:
-        """`plain` or `deepspeed`."""
-
-    @property
-    def precision(self) -> str:
-        """`fp32` or `bf16`."""
-
-    @property
-    def micro_batch(self) -> int | None:
-        """Images in one forward of one rank."""
-
-    @property
-    def threads(self) -> int | None:
-        """CPU threads."""
-
-
 class Options(Protocol):
     """What the options of all trainers have."""
 
     @property
-    def engine(self) -> EngineChoice:
+    def optimizer(self) -> OptimizerOptions:
+        """AdamW and clipping."""
+
+    @property
+    def engine(self) -> ComputeOptions:
         """Where and how to compute."""
 
     @property
@@ -123,6 +108,8 @@ class PartsRun(ABC, Generic[S, P]):
         torch.set_num_threads(threads_for(options.engine.threads, self.saved.get("threads")))
         if options.engine.name == "deepspeed":
             import_deepspeed(ranks.device)
+            for share in self.shares.values():  # a later phase cuts its batch otherwise
+                deepspeed_config(options.optimizer, share, options.engine.zero_stage, options.engine.settings)
         self.progress = RunProgress(self.todo, quiet=not ranks.is_first)
         self.signals = StopSignals()
 
@@ -171,7 +158,7 @@ class PartsRun(ABC, Generic[S, P]):
 
     @abstractmethod
     def keep(self, state: S) -> None:
-        """Write what a finished part has learnt; the first rank calls it."""
+        """Write what a finished part has learnt; every rank calls it, and the first one writes."""
 
     def _earlier(self) -> dict[str, Any]:
         """The state to go on from; empty for a new run."""
@@ -189,7 +176,7 @@ class PartsRun(ABC, Generic[S, P]):
         self.checkpoint = self.checkpoints.newest()
         state = read_history(self.checkpoint)
         before = json.loads(state["recipe"])
-        if before != self._recipe():
+        if before != self._recipe() and (before := decisive(self.run.today(before))) != self._recipe():
             keys = ", ".join(changed(before, self._recipe()))
             advice = "Go on with the recipe it was begun with, or begin a new run."
             raise InputError(expected(str(self.folder), "a run of this recipe", f"one that differs in {keys}", advice))
@@ -197,25 +184,25 @@ class PartsRun(ABC, Generic[S, P]):
         return state
 
     def _check_engine(self, state: dict[str, Any]) -> None:
-        """Optimizer states belong to an engine, and DeepSpeed's to a number of ranks."""
+        """Optimizer states belong to an engine, and DeepSpeed's to a number of ranks where weights are whole."""
         now, before = self.options.engine.name, state["engine"]
-        if state["part"] and now != before:
+        if not state["part"]:
+            return
+        if now != before:
             advice = f"Go on with trainer.options.engine.name={before}."
             raise InputError(expected(str(self.checkpoint), f"a state of the engine '{now}'", f"'{before}'s", advice))
-        if state["part"] and now == "deepspeed" and state["ranks"] != self.ranks.size:
+        if (sharded := self.options.engine.sharded) != state["sharded"]:
+            kinds = ("whole weights (zero_stage 0 to 2)", "shared weights (zero_stage 3)")
+            advice = f"Go on with trainer.options.engine.zero_stage={'0, 1 or 2' if sharded else 3}."
+            got = f"one of {kinds[not sharded]}"
+            raise InputError(expected(str(self.checkpoint), f"a state of {kinds[sharded]}", got, advice))
+        if now == "deepspeed" and not sharded and state["ranks"] != self.ranks.size:
             wanted = f"a state of {self.ranks.size} ranks"
             advice = f"Start {state['ranks']} processes: DeepSpeed has cut the optimizer's state into as many."
             raise InputError(expected(str(self.checkpoint), wanted, f"one of {state['ranks']}", advice))
 
     def _recipe(self) -> dict[str, Any]:
-        """What decides the weights: where and how fast it computes, and what it reports, may change after a stop."""
-        recipe: dict[str, Any] = json.loads(json.dumps(self.resolved["recipe"]))
-        options = recipe["trainer"]["options"]
-        for place, names in PACE.items():
-            for name in names:
-                (options.get(place) or {} if place else options).pop(name, None)
-        options["engine"] = {"precision": self.options.engine.precision}
-        return recipe
+        return decisive(self.resolved["recipe"])
 
     def _begin(self, part: Part[P]) -> S:
         """Return the state at which a part begins, or goes on."""
@@ -264,8 +251,7 @@ class PartsRun(ABC, Generic[S, P]):
 
     def _finish(self, state: S) -> None:
         self.finished.append(state.part.name)
-        if self.ranks.is_first:
-            self.keep(state)
+        self.keep(state)
         barrier()
         self.checkpoints.save(state.run_step, {"part": "", **self._history()})
 
@@ -275,6 +261,7 @@ class PartsRun(ABC, Generic[S, P]):
             "finished": list(self.finished),
             "recipe": json.dumps(self._recipe()),
             "engine": self.options.engine.name,
+            "sharded": self.options.engine.sharded,
             "ranks": self.ranks.size,
             "threads": torch.get_num_threads(),
         }
@@ -285,6 +272,17 @@ class PartsRun(ABC, Generic[S, P]):
         if not found:
             return "Nothing was saved yet. Try a smaller lr."
         return f"{found[-1]} holds the last good state. Try a smaller lr or smaller term weights."
+
+
+def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the weights: where and how fast it computes, and what it reports, may change after a stop."""
+    found: dict[str, Any] = json.loads(json.dumps(recipe))
+    options = found["trainer"]["options"]
+    for place, names in PACE.items():
+        for name in names:
+            (options.get(place) or {} if place else options).pop(name, None)
+    options["engine"] = {"precision": options["engine"]["precision"]}
+    return found
 
 
 def changed(before: Any, now: Any, path: str = "") -> list[str]:

@@ -23,7 +23,17 @@ MANIFEST = "manifest.json"
 STATE = "state.pt"
 WHAT = "a file of a checkpoint"
 #: What every checkpoint of a run says, with its type.
-HISTORY = {"part": str, "finished": list, "recipe": str, "engine": str, "ranks": int, "threads": int}
+HISTORY = {
+    "part": str,
+    "finished": list,
+    "recipe": str,
+    "engine": str,
+    "sharded": bool,
+    "ranks": int,
+    "threads": int,
+}
+#: What earlier versions did not say.
+UNSAID = {"threads": 0, "sharded": False}
 
 
 class Checkpoints:
@@ -135,7 +145,7 @@ def read_history(checkpoint: Path) -> dict[str, Any]:
     Raises:
         WeightsError: Another version, or somebody else, wrote it.
     """
-    state = {"threads": 0, **read_state(checkpoint)}  # which earlier versions did not keep
+    state = {**UNSAID, **read_state(checkpoint)}
     with readable(checkpoint / STATE, WHAT):
         forms = HISTORY | {"step": int} if state["part"] else HISTORY
         if odd := [name for name, form in forms.items() if not isinstance(state[name], form)]:

@@ -1,29 +1,22 @@
-"""Engines: backward, clipping and optimizer step behind one small protocol. The only file that knows DeepSpeed.
-
-Forward passes go through the modules themselves. DeepSpeed hooks the outputs of its own forward, and then a
-discriminator's pass inside the tokenizer's step, or the adaptive weight's `autograd.grad`, would run its reduction.
-"""
+"""Engines: backward, clipping and optimizer step behind one small protocol; DeepSpeed's are in the room beside."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 from torch import Tensor, nn
-from torch import distributed as dist
 
 from insighttok_ref.schema import Strict
 from insighttok_ref.training.checkpoint import WHAT, read_saved
 from insighttok_ref.training.gradient_buckets import GradientBuckets
 from regionloss.data.batches import Share
-from regionloss.errors import InputError, PluginError, expected
+from regionloss.errors import InputError, expected
 from regionloss.runs import Ranks, join, rank_and_size
 from regionloss.weights import readable
 
@@ -52,14 +45,17 @@ class ComputeOptions(Strict):
         micro_batch: Images in one forward of one rank; None takes a rank's share of the batch at once. Gradients
             are accumulated over micro-batches.
         zero_stage: What DeepSpeed shards over the ranks for the model: 0 nothing, 1 the optimizer's state, 2 gradients
-            too.
+            too, 3 (of generators alone) the weights too.
         threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
             begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
         timeout: Longest time in minutes for which one rank waits for another in a step, which slow data may need. What
             comes before training, such as counting the images of shards, may take hours.
+        options: DeepSpeed's own options, in its words; they go over what it would do by itself, and may not contradict
+            the recipe. "auto" leaves a value to the recipe.
     """
 
-    #: Why the stage that shards the weights is refused.
+    #: The stages that a trainer can do with, and why no other one.
+    STAGES: ClassVar[tuple[int, ...]] = (0, 1, 2)
     UNSHARDED: ClassVar[str]
 
     name: Literal["plain", "deepspeed"] = "plain"
@@ -69,17 +65,118 @@ class ComputeOptions(Strict):
     zero_stage: int = 1
     threads: PositiveInt | None = None
     timeout: PositiveFloat = 10
+    options: Mapping[str, Any] = {}
 
     @field_validator("zero_stage", "adversary_zero_stage", check_fields=False)
     @classmethod
     def _known(cls, stage: int) -> int:
-        if stage not in (0, 1, 2):
-            raise ValueError(f"expected 0, 1 or 2, got {stage}. {cls.UNSHARDED}")
+        if stage not in cls.STAGES:
+            *others, last = map(str, cls.STAGES)
+            raise ValueError(f"expected {', '.join(others)} or {last}, got {stage}. {cls.UNSHARDED}")
         return stage
 
     def join(self) -> AbstractContextManager[Ranks]:
         """Join the processes of the run; DeepSpeed wants a group of one process, too."""
         return join(self.device, timeout=timedelta(minutes=self.timeout), group_of_one=self.name == "deepspeed")
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        if self.options and self.name != "deepspeed":
+            got = f"{', '.join(self.options)} for the engine '{self.name}'"
+            raise ValueError(expected("options", "none, since they are DeepSpeed's", got, "Say name: deepspeed."))
+        for stage in {self.zero_stage, getattr(self, "adversary_zero_stage", self.zero_stage)}:
+            merged({"zero_optimization": {"stage": stage}}, self.settings)
+        return self
+
+    @property
+    def sharded(self) -> bool:
+        """Whether no rank holds all weights."""
+        return self.name == "deepspeed" and self.zero_stage == 3
+
+    @property
+    def decided(self) -> dict[str, Any]:
+        """What the recipe decides in the words of DeepSpeed, whatever the phase."""
+        # Where weights are sharded they are kept in the precision of the forward pass, else autocast casts them.
+        off = {name: {"enabled": False} for name in ("fp16", "torch_autocast")}
+        return {"bf16": {"enabled": self.sharded and self.precision == "bf16"}, **off}
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What DeepSpeed is told besides what a phase decides.
+
+        Raises:
+            InputError: Options that contradict the recipe.
+        """
+        return merged(self.decided, self.options)
+
+
+#: Where a recipe says what DeepSpeed has words for, too.
+SAID = {
+    "train_batch_size": "a phase's batch_size",
+    "train_micro_batch_size_per_gpu": "engine.micro_batch",
+    "gradient_accumulation_steps": "a phase's batch_size and engine.micro_batch",
+    "gradient_clipping": "optimizer.clip",
+    "zero_optimization.stage": "engine.zero_stage",
+    **{f"{name}.enabled": "engine.precision" for name in ("bf16", "fp16", "torch_autocast")},
+    "zero_optimization.offload_optimizer.device": "engine.offload_optimizer",
+}
+#: Options that are none here, and why.
+REFUSED = {
+    "optimizer": "The recipe's optimizer says it.",
+    "scheduler": "The recipe's phases say it, with lr and warmup.",
+    "zero_optimization.mics_shard_size": "A checkpoint holds weights that all processes share.",
+    "tensor_parallel": "Processes share batches here, not layers.",
+    "sequence_parallel_size": "Processes share batches here, not sequences.",
+}
+
+
+def merged(ours: Mapping[str, Any], theirs: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return what DeepSpeed is told: what the recipe decides, and a user's own options.
+
+    Args:
+        ours: What the recipe decides.
+        theirs: Options of the same form; those that are "auto" count as not said.
+        above: The options that hold these, for sentences.
+
+    Raises:
+        InputError: An option that contradicts the recipe, or that is none here.
+    """
+    found = dict(ours)
+    for name, value in theirs.items():
+        key = f"{above}{name}"
+        if value == "auto":
+            continue
+        if key in REFUSED or value == "nvme":
+            advice = REFUSED.get(key, "A checkpoint could not hold what lies there: say 'cpu'.")
+            raise InputError(expected(f"engine.options.{key}", "no such option", f"{value!r}", advice))
+        before = found.get(name, {} if isinstance(value, Mapping) else value)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            found[name] = merged(before, value, f"{key}.")
+        elif before != value:
+            wanted = f"{before!r}, as {SAID.get(key, 'the trainer')} has it"
+            raise InputError(expected(f"engine.options.{key}", wanted, f"{value!r}", "Change it there alone."))
+        else:
+            found[name] = value
+    return found
+
+
+def deepspeed_config(
+    options: OptimizerOptions, share: Share, zero_stage: int, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the configuration that DeepSpeed is given; arguments, and what is raised, as for `build_engine`."""
+    decided = {
+        "train_batch_size": share.batch_size,
+        "train_micro_batch_size_per_gpu": share.images,
+        "gradient_accumulation_steps": share.accumulation,
+        "gradient_clipping": options.clip,
+        "zero_optimization": {"stage": zero_stage},
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 2**62,
+    }
+    found = merged(decided, settings or {})
+    del found["train_batch_size"]  # DeepSpeed multiplies the others
+    return found
 
 
 class Engine(Protocol):
@@ -99,7 +196,14 @@ class Engine(Protocol):
 
 
 def build_engine(
-    name: str, module: nn.Module, options: OptimizerOptions, share: Share, *, key: str, zero_stage: int = 1
+    name: str,
+    module: nn.Module,
+    options: OptimizerOptions,
+    share: Share,
+    *,
+    key: str,
+    zero_stage: int = 1,
+    settings: Mapping[str, Any] | None = None,
 ) -> Engine:
     """Return an engine for the trainable weights of a module.
 
@@ -109,16 +213,23 @@ def build_engine(
         options: Options of AdamW (Adam where `weight_decay` is 0).
         share: Gradients are accumulated over its micro-batches.
         key: Names the files that the engine writes.
-        zero_stage: What DeepSpeed shards over the ranks: 0 nothing, 1 the optimizer's state, 2 gradients too.
+        zero_stage: What DeepSpeed shards over the ranks: 0 nothing, 1 the optimizer's state, 2 gradients too, 3 the
+            weights too, of a module that was made `sharded`.
+        settings: What DeepSpeed is told besides, in its own words.
 
     Raises:
-        InputError: Nothing is trainable.
+        InputError: Nothing is trainable, or settings contradict the other arguments.
         PluginError: DeepSpeed is not installed.
     """
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise InputError(expected(key, "at least one part that learns", "everything frozen", "See a phase's `train`."))
     if name == "deepspeed":
-        return DeepSpeedEngine(module, options, share, key=key, zero_stage=zero_stage)
+        from insighttok_ref.training.zero.engine import DeepSpeedEngine
+        from insighttok_ref.training.zero.shards import ShardedEngine
+
+        config = deepspeed_config(options, share, zero_stage, settings)
+        kind = ShardedEngine if zero_stage == 3 else DeepSpeedEngine
+        return kind(module, adam(module, options), config, key=key)
     return PlainEngine(module, options, share.accumulation, key=key)
 
 
@@ -173,128 +284,3 @@ class PlainEngine:
         file = folder / f"{self.key}.pt"
         with readable(file, WHAT):
             self.optimizer.load_state_dict(read_saved(file))
-
-
-def deepspeed_config(options: OptimizerOptions, share: Share, zero_stage: int) -> dict[str, Any]:
-    """Return what DeepSpeed is told; arguments as for `build_engine`."""
-    return {
-        "train_micro_batch_size_per_gpu": share.images,
-        "gradient_accumulation_steps": share.accumulation,
-        "gradient_clipping": options.clip,
-        "zero_optimization": {"stage": zero_stage},
-        "zero_allow_untested_optimizer": True,
-        "steps_per_print": 2**62,
-    }
-
-
-class DeepSpeedEngine:
-    """DeepSpeed's backward, reduction, clipping and ZeRO step; goes on with as many ranks as it was saved with.
-
-    It needs a process group, also in a single process (`join(group_of_one=True)`).
-
-    Args: as for `build_engine`.
-    """
-
-    def __init__(
-        self, module: nn.Module, options: OptimizerOptions, share: Share, *, key: str, zero_stage: int
-    ) -> None:
-        deepspeed = import_deepspeed(next(module.parameters()).device)
-        self.key, config = key, deepspeed_config(options, share, zero_stage)
-        with local_rank_named():
-            self.engine, self.optimizer, *_ = deepspeed.initialize(
-                model=module, optimizer=adam(module, options), config=config, dist_init_required=False
-            )
-
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a micro-batch's 0-d loss; see `Engine`."""
-        self.engine.backward(loss)
-        if not self.engine.is_gradient_accumulation_boundary():
-            self.engine.step()  # counts the micro-batch
-
-    def step(self, lr: float) -> Tensor:
-        """Average over ranks, clip, step, forget the gradients; see `Engine`."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        norm = self._unsharded_norm()
-        self.engine.step()
-        return self.engine.get_global_grad_norm() if norm is None else norm
-
-    def _unsharded_norm(self) -> Tensor | None:
-        """The norm at stage 0, which DeepSpeed does not report."""
-        if self.engine.zero_optimization_stage():
-            return None
-        return nn.utils.get_total_norm([p.grad for p in self.engine.module.parameters() if p.grad is not None])
-
-    @property
-    def _inner(self) -> torch.optim.Optimizer:
-        """Torch's own optimizer: of the weights at stage 0, else of this rank's share of them, flat."""
-        inner: torch.optim.Optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
-        return inner
-
-    def save(self, folder: Path) -> None:
-        """Write every rank's shard: tensors and numbers, where DeepSpeed's own files hold objects and run them."""
-        if self._shard() == rank_and_size()[0]:
-            state = {"optimizer": self._inner.state_dict(), "weights": self._weights()}
-            torch.save(state, folder / f"{self.key}-{self._shard():05d}.pt")
-
-    def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote."""
-        file = folder / f"{self.key}-{self._shard():05d}.pt"
-        with readable(file, WHAT):
-            state = read_saved(file)
-            self._inner.load_state_dict(state["optimizer"])
-            for weight, saved in zip(self._weights(), state["weights"], strict=True):
-                weight.copy_(saved)
-
-    def _shard(self) -> int:
-        """The rank whose state is this one's: at stage 0 all have the same."""
-        return rank_and_size()[0] if self.engine.zero_optimization_stage() else 0
-
-    def _weights(self) -> list[Tensor]:
-        """The optimizer's own copy of this rank's share, which no module holds; none at stage 0."""
-        if not self.engine.zero_optimization_stage():
-            return []
-        return [weight.detach() for group in self._inner.param_groups for weight in group["params"]]
-
-
-@contextmanager
-def local_rank_named() -> Iterator[None]:
-    """Set LOCAL_RANK where no launcher has: DeepSpeed asks for it when it starts, and nobody afterwards."""
-    missing = "LOCAL_RANK" not in os.environ
-    os.environ.setdefault("LOCAL_RANK", "0")
-    try:
-        yield
-    finally:
-        if missing:
-            del os.environ["LOCAL_RANK"]
-
-
-def import_deepspeed(device: torch.device) -> Any:
-    """Import DeepSpeed for a device.
-
-    Raises:
-        PluginError: It is not installed.
-    """
-    if device.type == "cpu":
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    try:
-        import deepspeed
-        import deepspeed.ops
-    except ImportError as error:
-        advice = "Run 'pip install \"regionloss[deepspeed]\"', or train with trainer.options.engine.name=plain."
-        raise PluginError(expected("engine 'deepspeed'", "DeepSpeed", str(error), advice)) from error
-    # Its shared-memory collective serves inference alone, and would be compiled at start.
-    getattr(deepspeed.ops, "__compatible_ops__", {})["deepspeed_shm_comm"] = False
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    _forget_earlier_runs(deepspeed)
-    return deepspeed
-
-
-def _forget_earlier_runs(deepspeed: Any) -> None:
-    """DeepSpeed keeps the process group of an earlier run in this process, which is void once that has ended."""
-    groups = deepspeed.utils.groups
-    try:
-        if groups._WORLD_GROUP is not None:
-            dist.get_process_group_ranks(groups._WORLD_GROUP)
-    except KeyError:  # torch has forgotten it
-        groups._WORLD_GROUP = deepspeed.comm.comm.cdb = None

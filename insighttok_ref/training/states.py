@@ -123,7 +123,7 @@ def _deepspeed(
 
     def config(micro_batch: int, accumulation: int, own: int = stage) -> dict[str, Any]:
         share = Share(micro_batch * accumulation * ranks, micro_batch, 0, ranks)
-        return deepspeed_config(optimizer, share, own)
+        return deepspeed_config(optimizer, share, own, options.settings)
 
     def states(player: Player) -> dict[str, int]:
         return deepspeed_states(player.size, ranks, config(1, 1, stage if player.stage is None else player.stage))

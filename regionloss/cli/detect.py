@@ -16,7 +16,8 @@ from regionloss.hooks.detector_names import stands_for
 from regionloss.recipe.source import parse_value
 
 SIDES = ("x1", "y1", "x2", "y2")
-COLUMNS = ["image", "kind", *SIDES, "score", "text"]
+SHOWN = ["image", "kind", *SIDES, "score", "text"]
+COLUMNS = [*SHOWN[:-1], "quad", "text"]  # of data
 
 
 def detect(
@@ -51,7 +52,7 @@ def detect(
             pictures.append(annotated(image, regions))
     as_data = print_rows(rows, COLUMNS, as_json, as_csv)
     if not as_data:
-        print_table(counted(len(rows), "region"), COLUMNS, map(cells, rows))
+        print_table(counted(len(rows), "region"), SHOWN, map(cells, rows))
     if out is not None:
         save(sheet(pictures), out)
         typer.echo(f"Drawn in {out}.", err=as_data)

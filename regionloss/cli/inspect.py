@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from regionloss.losses.terms import LossTerms
     from regionloss.regions.regions import Regions
 
-COLUMNS = ["term", "region", *SIDES, "score", "crop", "distance", "weight", "product", "share", "text"]
+SHOWN = ["term", "region", *SIDES, "score", "crop", "distance", "weight", "product", "share", "text"]
+COLUMNS = [*SHOWN[:-1], "quad", "text"]  # of data
 
 
 def inspect(
@@ -61,7 +62,7 @@ def inspect(
     rows = seen_rows(seen, found)
     as_data = print_rows(rows, COLUMNS, as_json, as_csv)
     if not as_data:
-        print_table(counted(len(seen), "region"), COLUMNS, map(cells, rows))
+        print_table(counted(len(seen), "region"), SHOWN, map(cells, rows))
     for line in lines:
         typer.echo(line, err=as_data)
     if not reconstruction:

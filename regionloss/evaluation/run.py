@@ -181,8 +181,8 @@ class Evaluation:
                 "problem": verdict.problem or None,
                 "values": verdict.values,
             },
-            "target": crop(pair.original.image, one.box),
-            "crop": crop(pair.reconstruction.image, one.box),
+            "target": crop(pair.original.image, one),
+            "crop": crop(pair.reconstruction.image, one),
         }
 
     def finish(self, notes: Sequence[str] = ()) -> Results:

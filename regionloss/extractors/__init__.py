@@ -6,6 +6,7 @@ from regionloss.extractors.letterbox import LetterboxExtractor
 from regionloss.extractors.quadrilateral import RectifiedExtractor
 from regionloss.extractors.resize import ResizeExtractor
 from regionloss.extractors.similarity import fit_similarity
+from regionloss.extractors.upright import upright_crops
 from regionloss.extractors.whole_image import WholeImageExtractor
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "ResizeExtractor",
     "WholeImageExtractor",
     "fit_similarity",
+    "upright_crops",
 ]

@@ -58,7 +58,8 @@ class AlignedExtractor:
         spread = ((shrink - 1) / (12 * shrink)).clamp(min=0)
         reads = self.reads(layout_of(regions))
         to_image = torch.cat([matrix, offset[..., None]], 2)
-        return sample_projective(images, regions, to_image, self.size, (reads, reads), spread, self.fill)
+        crops, _ = sample_projective(images, regions, to_image, self.size, (reads, reads), spread, self.fill)
+        return crops
 
     def to_image(self, regions: Regions, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return `T^-1`: matrix (R, 2, 2) and offset (R, 2) from crop pixels to image pixels."""

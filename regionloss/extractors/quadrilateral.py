@@ -9,7 +9,13 @@ from torch import Tensor
 
 from regionloss.checks import size_of
 from regionloss.extractors.resize import ResizeExtractor
-from regionloss.extractors.sampling import cut_apart, layout_of, power_of_two, power_of_two_above, sample_projective
+from regionloss.extractors.sampling import (
+    layout_of,
+    looks_at_values,
+    power_of_two,
+    power_of_two_above,
+    sample_projective,
+)
 from regionloss.limits import number_of
 from regionloss.regions import quads as shapes
 from regionloss.regions.regions import Regions
@@ -44,7 +50,7 @@ class RectifiedExtractor:
         torch.Size([1, 3, 4, 16])
     """
 
-    def __init__(self, size: tuple[int, int] = (32, 128), tall: float | None = 1.2) -> None:
+    def __init__(self, size: tuple[int, int] = (32, 128), tall: float | None = shapes.TALL) -> None:
         self.size = size_of(size, "rectified.size")
         if tall is not None:
             number_of(tall, "rectified.tall", "a ratio of 1 or more, or none", 1, sys.float_info.max)
@@ -56,20 +62,24 @@ class RectifiedExtractor:
         most = layout_of(regions).most
         if regions.quads is None or most.quad is None:
             return self.upright(images, regions)
-        askew = shapes.known(regions.quads)
-        if most.bare and (apart := cut_apart(images, regions, askew.long(), self)) is not None:
-            return apart
-        crops = self.read(images, regions, regions.quads.to(working_dtype(images)), most.quad)
-        return torch.where(askew[:, None, None, None], crops, self.upright(images, regions)) if most.bare else crops
+        askew, quads = shapes.known(regions.quads), regions.quads.to(working_dtype(images))
+        if not most.bare or not looks_at_values(images):
+            crops, _ = self.read(images, regions, quads, most.quad)
+            return torch.where(askew[:, None, None, None], crops, self.upright(images, regions)) if most.bare else crops
+        parts = askew.nonzero().flatten(), (~askew).nonzero().flatten()
+        crops, images = self.read(images, regions.select(parts[0]), quads[parts[0]], most.quad)
+        crops = torch.cat([crops, self.upright(images, regions.select(parts[1]))])
+        return crops.index_select(0, torch.cat(parts).argsort())
 
-    def read(self, images: Tensor, regions: Regions, quads: Tensor, most: tuple[float, float, float, float]) -> Tensor:
-        """Return the crops of quadrilaterals; where there is none, of boxes, for their shape's sake."""
+    def read(
+        self, images: Tensor, regions: Regions, quads: Tensor, most: tuple[float, float, float, float]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the crops of quadrilaterals, where there is none of boxes, for their shape's sake; and the images."""
         quads = torch.where(shapes.known(quads)[:, None, None], quads, shapes.corners(regions.boxes.to(quads.dtype)))
         if self.tall is None:
             largest = most[:2]
         else:
-            width, height = shapes.sides(quads).unbind(1)
-            quads = torch.where((height > self.tall * width)[:, None, None], quads.roll(-1, 1), quads)
+            quads, _ = shapes.lying(quads, self.tall)
             largest = most[2], min(most[2], self.tall * most[3])
         canvas = self.size[::-1]
         squares = (shapes.sides(quads) / constants(canvas, quads)).clamp(min=1).square()

@@ -7,13 +7,14 @@ Regions are laid out as a grid of images x slots (`Layout`). Axis-aligned crops 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regionloss.extractors.windows import Windows
 from regionloss.regions.layout import Largest, Layout
 from regionloss.regions.regions import Regions
 from regionloss.tensors import constants, full_precision, without_autocast
@@ -81,8 +82,8 @@ def sample_projective(
     spread: Tensor,
     fill: float | None = None,
     triangle: bool = False,
-) -> Tensor:
-    """Return crops read through a projective map, each pixel the mean of several bilinear reads.
+) -> tuple[Tensor, Tensor]:
+    """Return crops read through a projective map, each pixel the mean of several bilinear reads; and the images.
 
     Args:
         images: Images (B, C, H, W) that are sampled.
@@ -97,20 +98,20 @@ def sample_projective(
         triangle: Whether the places are dense in the middle, as under a triangle, instead of evenly spaced.
 
     Returns:
-        (R, C, h, w), at least float32.
+        Crops (R, C, h, w), at least float32, and the images, for whoever reads them next (`Windows`).
     """
-    if images.device.type == "cpu" and not torch.compiler.is_compiling() and len(regions):
-        return sample_strips(images, regions, to_image, size, [n for n, _ in reads], spread, fill, triangle)
+    if looks_at_values(images) and len(regions):
+        return sample_windows(images, regions, to_image, size, [n for n, _ in reads], spread, fill, triangle)
     layout = layout_of(regions)
     batch = occupied(images, layout)
     x, y = (read_places(size[1 - i], *reads[i], spread[:, i], triangle) for i in (0, 1))
-    grid = to_grid(project(to_image, x, y), layout, len(batch)).flatten(1, 2)
-    crops = mean_of_reads(batch, grid, (reads[0][1], reads[1][1]), fill)
-    shape = (len(batch), batch.shape[1], layout.slots, *size)
-    return crops.view(shape).transpose(1, 2).flatten(0, 1).index_select(0, layout.slot)
+    points = project(to_canvas(to_image, batch.shape), x, y)
+    grid = to_grid(points.movedim(1, 3), layout, len(batch)).flatten(1, 2)
+    crops = mean_of_reads(batch, grid, size, (reads[0][1], reads[1][1]), fill)
+    return crops.flatten(0, 1).index_select(0, layout.slot), images
 
 
-def sample_strips(
+def sample_windows(
     images: Tensor,
     regions: Regions,
     to_image: Tensor,
@@ -119,67 +120,85 @@ def sample_strips(
     spread: Tensor,
     fill: float | None,
     triangle: bool,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Return the same on a CPU, where a look at values costs nothing and each read counts.
 
-    Each region has those rows of its image that it reads, and regions that need as many reads are read together.
+    Regions that need as many reads are read together, each from the window of its image that it reads.
     """
-    base = 2 * MOST_READS
-    kinds = (reads[0] * base + reads[1]).long()
-    order = kinds.argsort(stable=True)
-    index, to_image, spread = regions.image_index[order], to_image[order], spread[order]
-    across, down = (n[order] for n in reads)
-    x, y = (read_places(size[1 - i], n, MOST_READS, spread[:, i], triangle) for i, n in enumerate((across, down)))
-    # The map takes the outermost reads to the outermost points.
-    heights = project(to_image, x[:, [0, -1]], y[:, [0, -1]])[..., 1].flatten(1).nan_to_num(0)
-    strips, first = rows_read(images, index, heights.amin(1), heights.amax(1))
-    found, counts = kinds.unique(return_counts=True)
-    crops, end = [], 0
-    for strip, kind in zip(strips.split(counts.tolist()), found.tolist(), strict=True):
-        own = slice(end, end := end + len(strip))
-        most = divmod(kind, base)
-        x, y = (
-            read_places(size[1 - i], n[own], most[i], spread[own, i], triangle) for i, n in enumerate((across, down))
-        )
-        points = project(to_image[own], x, y) - torch.stack([first[own] * 0, first[own]], 1)[:, None, None]
-        crops.append(mean_of_reads(strip, points, most, fill))
-    return torch.cat(crops).index_select(0, order.argsort())
+    kinds = torch.stack(list(reads), 1).long()
+    crops, parts = [], [(kinds == kind).all(1).nonzero().flatten() for kind in kinds.unique(dim=0)]
+    for own in parts:
+        most = kinds[own[0]].tolist()
+        x, y = (read_places(size[1 - i], reads[i][own], most[i], spread[own, i], triangle) for i in (0, 1))
+        images, windows, corner = cut_windows(images, regions.image_index[own], outline(to_image[own], x, y))
+        points = project(to_canvas(to_image[own], windows.shape, corner), x, y)
+        crops.append(mean_of_reads(windows, points.movedim(1, 3), size, most, fill).flatten(0, 1))
+    return torch.cat(crops).index_select(0, torch.cat(parts).argsort()), images
 
 
-def rows_read(images: Tensor, index: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rows (R, C, h, W) of images that hold `low` to `high` (R,), and the first of them (R,), pixels."""
-    _, channels, height, width = images.shape
-    first = (low - 0.5).clamp(0, height - 1).floor().long()
-    last = (high + 0.5).clamp(1, height).ceil().long()
-    tall = int((last - first).max())
-    first = first.clamp(max=height - tall)
-    lines = torch.arange(channels)[:, None] * height + torch.arange(tall)
-    lines = lines + (index * channels * height + first)[:, None, None]
-    strips = images.reshape(-1, width).index_select(0, lines.flatten()).view(-1, channels, tall, width)
-    return full_precision(strips), first
+def looks_at_values(images: Tensor) -> bool:
+    """Return whether values may decide what is done: an accelerator would wait for them, a graph would hold them."""
+    return images.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def project(to_image: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Return (R, h, w, 2), where maps (R, 3, 3) or (R, 2, 3) take crop pixels x (R, w) and y (R, h), image pixels."""
-    points = x[:, None, :, None] * to_image[:, None, None, :, 0]
-    points = points + y[:, :, None, None] * to_image[:, None, None, :, 1] + to_image[:, None, None, :, 2]
-    return points[..., :2] / points[..., 2:] if to_image.shape[1] == 3 else points
+def cut_windows(images: Tensor, index: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return images, windows (R, C, h, w) of them that hold points (R, N, 2), and the corner x, y of each (R, 2)."""
+    sides = torch.tensor(images.shape[:1:-1])
+    first = torch.minimum((points.amin(1) - 0.5).clamp(min=0).floor().long(), sides - 1)
+    last = torch.minimum((points.amax(1) + 0.5).clamp(min=1).ceil().long(), sides)
+    extent = (last - first).amax(0)
+    first = torch.minimum(first, sides - extent)
+    corners = torch.cat([index[:, None], first.flip(1)], 1).tolist()
+    windows, images = Windows.apply(images, corners, *extent.flip(0).tolist())
+    return images, full_precision(windows), first
 
 
-def mean_of_reads(images: Tensor, points: Tensor, reads: tuple[int, int], fill: float | None) -> Tensor:
-    """Return means (N, C, h, w) of bilinear reads at points (N, h * down, w * across, 2), `reads` across and down."""
-    scale = constants([2 / images.shape[3], 2 / images.shape[2]], points)
-    grid = (points * scale - 1).to(images.dtype)
+def outline(to_image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return (R, 4, 2), where maps take the outermost reads: they are the outermost points, too."""
+    return project(to_image, x[:, [0, -1]], y[:, [0, -1]]).flatten(2).transpose(1, 2).nan_to_num(0)
+
+
+def to_canvas(to_image: Tensor, shape: Sequence[int], corner: Tensor | None = None) -> Tensor:
+    """Return maps to where `grid_sample` looks, -1 to 1 in windows (R, C, h, w) with corners (R, 2) in images."""
+    below = to_image[:, 2:] if to_image.shape[1] == 3 else constants((0, 0, 1), to_image)[None, None]
+    upper = to_image[:, :2] if corner is None else to_image[:, :2] - corner[..., None] * below
+    scale = constants((2 / shape[3], 2 / shape[2]), to_image)
+    return torch.cat([upper * scale[:, None] - below, to_image[:, 2:]], 1)
+
+
+def project(to_plane: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return (R, 2, h, w), where maps (R, 3, 3) or (R, 2, 3) take crop pixels x (R, w) and y (R, h)."""
+    across = to_plane[:, :, 0, None] * x[:, None]
+    down = to_plane[:, :, 1, None] * y[:, None] + to_plane[:, :, 2, None]
+    points = across[:, :, None] + down[..., None]
+    return points[:, :2] / points[:, 2:] if to_plane.shape[1] == 3 else points
+
+
+def mean_of_reads(
+    images: Tensor, grid: Tensor, size: tuple[int, int], reads: Sequence[int], fill: float | None
+) -> Tensor:
+    """Return crops (N, slots, C, h, w), means of bilinear reads of images (N, C, H, W).
+
+    Args:
+        images: Images that are read.
+        grid: Places (N, slots * down * h, across * w, 2) from -1 to 1: first reads of all pixels, then second ones.
+        size: Height and width of the crops, pixels.
+        reads: How many reads a crop pixel has, across and down.
+        fill: Value outside the image; None repeats the border.
+    """
     with without_autocast(images):
         shifted = images if fill is None else images - fill
         padding = "border" if fill is None else "zeros"
-        crops = F.grid_sample(shifted, grid, mode="bilinear", padding_mode=padding, align_corners=False)
-        crops = F.avg_pool2d(crops, reads[::-1]) if max(reads) > 1 else crops
+        crops = F.grid_sample(shifted, grid.to(images.dtype), "bilinear", padding, align_corners=False)
+        slots = grid.shape[1] // (reads[1] * size[0])
+        crops = crops.view(*images.shape[:2], slots, reads[1], size[0], reads[0], size[1])
+        # One axis after the other: the last one stays whole, and is added in vectors.
+        crops = crops.mean(5).mean(3).transpose(1, 2)
         return crops if fill is None else crops + fill
 
 
 def read_places(count: int, reads: Tensor, most: int, spread: Tensor, triangle: bool) -> Tensor:
-    """Return (R, count * most), where along one axis the pixels of a crop are read, in crop pixels.
+    """Return (R, most * count), where along one axis the pixels of a crop are read: all first reads, then all second.
 
     The n reads of a pixel lie where equal shares of a box's, or a triangle's, mass have their middle, scaled to the
     variance that is wanted.
@@ -191,7 +210,7 @@ def read_places(count: int, reads: Tensor, most: int, spread: Tensor, triangle: 
         places = places.sign() * (1 - (1 - places.abs()).sqrt())
     scale = spread[:, None].sqrt() / places.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
     centres = torch.arange(count, device=spread.device, dtype=spread.dtype) + 0.5
-    return (centres[:, None] + (places * scale)[:, None]).flatten(1)
+    return ((places * scale)[..., None] + centres).flatten(1)
 
 
 def power_of_two(reads: Tensor) -> Tensor:
@@ -217,22 +236,6 @@ def layout_of(regions: Regions) -> Layout:
         most = Largest.inside(size, given.keypoints is not None, given.quads is not None)
         return replace(given.layout, most=most)
     return given.layout
-
-
-def cut_apart(
-    images: Tensor, regions: Regions, kinds: Tensor, cut: Callable[[Tensor, Regions], Tensor]
-) -> Tensor | None:
-    """Return crops that `cut` makes of each kind (R,) int64 of regions alone; None where that is no use.
-
-    On a CPU each read counts, and a look at values costs nothing; an accelerator would wait, and counts launches.
-    """
-    if kinds.device.type != "cpu" or torch.compiler.is_compiling():
-        return None
-    parts = [(kinds == kind).nonzero().flatten() for kind in kinds.unique()]
-    if len(parts) < 2:
-        return None
-    crops = torch.cat([cut(images, regions.select(part)) for part in parts])
-    return crops.index_select(0, torch.cat(parts).argsort())
 
 
 def occupied(images: Tensor, layout: Layout) -> Tensor:

@@ -23,11 +23,13 @@ PAPER, INK = "#1c1c1e", "#f2f2f7"
 
 @dataclass(frozen=True)
 class Found:
-    """A region on the host: its image, its box in image pixels, its known keypoints."""
+    """A region on the host: its image, its box in image pixels, its area there, its known keypoints and corners."""
 
     image: int
     box: tuple[float, float, float, float]
+    area: float
     points: tuple[tuple[float, float], ...] = ()
+    corners: tuple[tuple[float, float], ...] = ()
 
 
 def sample_grid(target: Tensor, reconstruction: Tensor, regions: Mapping[str, Regions], most: int = 8) -> Image.Image:
@@ -60,12 +62,19 @@ def on_host(regions: Regions) -> list[Found]:
     """Return the valid regions."""
     valid = [True] * len(regions) if regions.valid is None else regions.valid.tolist()
     points = [()] * len(regions) if regions.keypoints is None else regions.keypoints.float().tolist()
-    rows = zip(regions.image_index.tolist(), regions.boxes.float().tolist(), points, valid, strict=True)
+    quads = [()] * len(regions) if regions.quads is None else regions.quads.float().tolist()
+    places = zip(regions.image_index.tolist(), regions.boxes.float().tolist(), regions.areas.tolist(), strict=True)
+    rows = zip(places, points, quads, valid, strict=True)
     return [
-        Found(image, tuple(box), tuple((x, y) for x, y in known if math.isfinite(x) and math.isfinite(y)))
-        for image, box, known, counts in rows
+        Found(image, tuple(box), area, finite(known), finite(corners))
+        for (image, box, area), known, corners, counts in rows
         if counts
     ]
+
+
+def finite(points: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    """Return the points that are known."""
+    return tuple((x, y) for x, y in points if math.isfinite(x) and math.isfinite(y))
 
 
 def enlarged(pixels: np.ndarray, factor: int) -> Image.Image:
@@ -75,12 +84,19 @@ def enlarged(pixels: np.ndarray, factor: int) -> Image.Image:
 
 
 def outline(picture: Image.Image, region: Found, factor: int, colour: str) -> None:
-    """Draw a box and its keypoints, on a dark rim so that they show on any picture."""
+    """Draw a box or its quadrilateral, and its keypoints, on a dark rim so that they show on any picture."""
     draw = ImageDraw.Draw(picture)
-    x1, y1, x2, y2 = (round(v * factor) for v in region.box)
-    x2, y2 = max(x1, x2 - 1), max(y1, y2 - 1)
-    draw.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=1)
-    draw.rectangle((x1, y1, x2, y2), outline=colour, width=max(2, round(max(picture.size) / 200)))
+    width = max(2, round(max(picture.size) / 200))
+    if region.corners:
+        # PIL counts from the middle of the first pixel.
+        line = [(x * factor - 0.5, y * factor - 0.5) for x, y in (*region.corners, *region.corners[:2])]
+        draw.line(line, fill="black", width=width + 2, joint="curve")
+        draw.line(line, fill=colour, width=width, joint="curve")
+    else:
+        x1, y1, x2, y2 = (round(v * factor) for v in region.box)
+        x2, y2 = max(x1, x2 - 1), max(y1, y2 - 1)
+        draw.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline="black", width=1)
+        draw.rectangle((x1, y1, x2, y2), outline=colour, width=width)
     for x, y in region.points:
         x, y = x * factor, y * factor
         draw.ellipse((x - 3, y - 3, x + 2, y + 2), fill=colour, outline="black")
@@ -95,7 +111,7 @@ def closeups(pixels: np.ndarray, found: Sequence[Found], size: tuple[int, int]) 
         size: Width and height of a cell, in pixels.
     """
     largest: dict[int, Found] = {}
-    for one in sorted(found, key=lambda one: (one.box[2] - one.box[0]) * (one.box[3] - one.box[1])):
+    for one in sorted(found, key=lambda one: one.area):
         largest[one.image] = one
     cells = [Image.new("RGB", size, PAPER) for _ in pixels[0]]
     height = (size[1] - GAP) // 2

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from pydantic import ValidationError
 
 from regionloss.disk import guarded, whole, written
 from regionloss.errors import RegionLossError
@@ -45,6 +47,21 @@ class TrainingRun:
     def resolved(self) -> Mapping[str, Any]:
         """The recipe with versions, plugins, weights and licences, plain data, to write beside checkpoints."""
         return resolved(self.loaded)
+
+    def today(self, recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what an earlier version resolved, with the defaults of options that are new since.
+
+        Args:
+            recipe: What `resolved["recipe"]` was when the run was begun. One that is no recipe today comes back as it
+                is.
+        """
+        try:
+            loaded = replace(self.loaded, recipe=Recipe.model_validate_json(json.dumps(recipe)))
+        except ValidationError:
+            return recipe
+        with suppress(RegionLossError):
+            recipe = resolved(loaded)["recipe"]
+        return recipe
 
     def build_terms(self, *, value_range: tuple[float, float] = (-1.0, 1.0), auto: float | None = None) -> LossTerms:
         """Build the recipe's terms anew; `auto` is the weight of those whose weight the trainer still has to find."""

@@ -2,7 +2,7 @@
 
 from regionloss.regions.collation import RegionFilter, collate_regions, join
 from regionloss.regions.geometry import crop, hflip, resize
-from regionloss.regions.quads import clockwise
+from regionloss.regions.quads import clockwise, lying
 from regionloss.regions.regions import Regions
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "crop",
     "hflip",
     "join",
+    "lying",
     "resize",
 ]

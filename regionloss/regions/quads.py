@@ -8,6 +8,8 @@ from torch import Tensor
 from regionloss.errors import InputError, expected
 from regionloss.tensors import constants
 
+TALL = 1.2  # of what is higher than so many times its width, one reads downwards
+
 
 def edges(quads: Tensor) -> Tensor:
     """Return (N, 4, 2), the top, right, bottom and left edge as vectors, clockwise."""
@@ -18,6 +20,21 @@ def sides(quads: Tensor) -> Tensor:
     """Return (N, 2) width and height as read, pixels: of two opposite edges the longer one."""
     lengths = edges(quads).square().sum(2).sqrt()
     return torch.maximum(lengths[:, :2], lengths[:, 2:])
+
+
+def lying(quads: Tensor, tall: float) -> tuple[Tensor, Tensor]:
+    """Return quadrilaterals, those higher than `tall` times their width as if read downwards, and (N,) which ones."""
+    width, height = sides(quads).unbind(1)
+    turned = height > tall * width
+    return torch.where(turned[:, None, None], quads.roll(-1, 1), quads), turned
+
+
+def grown(quads: Tensor, margin: float) -> Tensor:
+    """Return quadrilaterals with a share of their height more on each side, as far as they stay convex."""
+    width, height = sides(quads)[..., None, None].unbind(1)
+    across, down = quads[:, [1, 0, 3, 2]] - quads, quads[:, [3, 2, 1, 0]] - quads
+    wider = clockwise(quads - margin * (height / width * across + down))
+    return torch.where(wider.isnan(), quads, wider)
 
 
 def hulls(quads: Tensor) -> Tensor:

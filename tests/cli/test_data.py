@@ -62,7 +62,8 @@ def test_standard_output_is_data_alone_and_both_forms_say_the_same(folder: Path,
 def test_numbers_are_whole(folder: Path) -> None:
     (found,) = json.loads(run(*COMMANDS["detect"], "--json").stdout)
     assert found == {
-        "image": "image.png", "kind": "text", "x1": 10.0, "y1": 10.0, "x2": 30.0, "y2": 20.0, "score": None, "text": ""
+        "image": "image.png", "kind": "text", "x1": 10.0, "y1": 10.0, "x2": 30.0, "y2": 20.0, "score": None,
+        "quad": None, "text": "",
     }  # fmt: skip
     assert (folder / "drawn.png").is_file()
     seen = json.loads(run(*COMMANDS["inspect"], "--json").stdout)
@@ -87,7 +88,7 @@ def test_names_and_weights_of_terms_are_those_that_recipes_take(folder: Path) ->
 def test_nothing_found_is_an_empty_list_and_a_head(folder: Path) -> None:
     words = ["detect", "image.png", "--detector", "given", "--option", "boxes=[]"]
     assert json.loads(run(*words, "--json").stdout) == []
-    assert run(*words, "--csv").stdout == "image,kind,x1,y1,x2,y2,score,text\n"
+    assert run(*words, "--csv").stdout == "image,kind,x1,y1,x2,y2,score,quad,text\n"
 
 
 def test_a_term_stands_for_its_detector(folder: Path) -> None:

@@ -93,3 +93,15 @@ def test_the_same_picture_from_a_gpu() -> None:
     here = sample_grid(target, target / 2, {"text": found})
     there = sample_grid(target.cuda(), target.cuda() / 2, {"text": found.to("cuda")})
     assert np.array_equal(np.asarray(here), np.asarray(there))
+
+
+def test_a_quadrilateral_is_drawn_as_it_lies() -> None:
+    """A diamond: its middle edges are coloured, the corners of the box around it are not; beside it a box."""
+    quad = torch.tensor([[[32.0, 12], [52, 32], [32, 52], [12, 32]], [[torch.nan] * 2] * 4])
+    regions = Regions("text", torch.tensor([[12.0, 12, 52, 52], [2, 2, 9, 9]]), torch.tensor([0, 0]), (64, 64), 1,
+                      quads=quad)  # fmt: skip
+    first = cell(np.asarray(sample_grid(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64), {"text": regions})), 0, 2)
+    marked = (first == np.array(RED, dtype=np.uint8)).all(-1)
+    assert all(marked[y * 4 - 1 : y * 4 + 1, x * 4 - 1 : x * 4 + 1].any() for x, y in ((42, 22), (42, 42), (22, 42)))
+    assert not marked[11 * 4 : 14 * 4, 11 * 4 : 14 * 4].any()
+    assert marked[8, 8:36].all(), "the box"

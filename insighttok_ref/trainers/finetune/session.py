@@ -162,6 +162,8 @@ class FinetuneSession(Session):
 
     def keep(self, state: PartState) -> None:
         """Write the autoencoder as whoever wrote the original has it, averaged where an average is kept."""
+        if not self.ranks.is_first:
+            return
         model = state.average.model if state.average is not None else state.model
         assert isinstance(model, Tuned)
         result = self.folder / RESULT

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -19,9 +20,10 @@ from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.engines import Engine
 from insighttok_ref.training.learning_rate import constant
 from insighttok_ref.training.stop import FiniteWatch
+from insighttok_ref.training.zero.shards import ShardedEngine
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected
-from regionloss.runs import mean_over_ranks
+from regionloss.runs import mean_over_ranks, rank_and_size
 
 
 @dataclass
@@ -57,6 +59,11 @@ class GeneratorState:
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.codebook.weight.device
+
+    @property
+    def shards(self) -> ShardedEngine | None:
+        """The engine, where no rank holds all weights."""
+        return self.engine if isinstance(self.engine, ShardedEngine) else None
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context of every forward."""
@@ -127,13 +134,21 @@ class TokenLoss(NamedTuple):
 
 @torch.no_grad()
 def held_out_loss(state: GeneratorState, batches: Iterable[TokenBatch]) -> TokenLoss | None:
-    """Return the loss of images that were kept from training; None where there are none."""
+    """Return the loss of images that were kept from training; None where there are none.
+
+    The ranks share the images; every one does as many forwards, which sharded weights need.
+    """
+    rank, ranks = rank_and_size()
     state.model.eval()
-    total, count = 0.0, 0
-    for batch in batches:
+    total = torch.zeros(2, dtype=torch.float64, device=state.device)
+    waiting = iter(batches)
+    while turn := list(islice(waiting, ranks)):
+        batch = turn[min(rank, len(turn) - 1)]
         check_room(state.model, batch)
         prompts, ids = batch.to(state.device)
         with state.autocast():
-            total += float(state.model.loss(prompts, ids)) * ids.numel()
-        count += ids.numel()
-    return TokenLoss(total / count) if count else None
+            loss = state.model.loss(prompts, ids)
+        if rank < len(turn):
+            total += torch.stack([loss.double() * ids.numel(), torch.tensor(ids.numel()).to(loss.device)])
+    loss_sum, count = mean_over_ranks({"total": total})["total"].tolist()
+    return TokenLoss(loss_sum / count) if count else None

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from insighttok_ref.data.options import SourceName
 from insighttok_ref.schema import Strict
 from insighttok_ref.trainers.tokenizer.options import Name
 from insighttok_ref.training.engines import ComputeOptions
+from regionloss.errors import expected
 
 #: Parts of the model, by what they are called in it.
 Learning = Literal["codebook", "adapter", "head", "language_model"]
@@ -122,11 +131,32 @@ class WrittenOptions(Strict):
 
 
 class GeneratorEngineOptions(ComputeOptions):
-    """Where and how the training of a generator computes."""
+    """Where and how the training of a generator computes.
 
-    UNSHARDED = (
-        "ZeRO 3, which shards the weights themselves, is not built for this trainer yet: 7B in float32 takes 26 GiB of "
-        "weights on each device at stage 2."
-    )
+    At `zero_stage` 3 DeepSpeed shards the weights, too: no device ever holds them all, and a checkpoint goes on with
+    any number of processes. With `bf16` they are then bfloat16, beside a float32 copy that the optimizer steps.
+
+    Args:
+        offload_optimizer: Whether the optimizer's state lies, and steps, in the CPU's memory; with weights that are
+            sharded.
+    """
+
+    STAGES = (0, 1, 2, 3)
+    UNSHARDED = "DeepSpeed has no other stage."
 
     zero_stage: int = 2
+    offload_optimizer: bool = False
+
+    @model_validator(mode="after")
+    def _offloads(self) -> Self:
+        if self.offload_optimizer and not self.sharded:
+            advice = "Say name: deepspeed and zero_stage: 3."
+            got = f"the engine '{self.name}' at stage {self.zero_stage}"
+            raise ValueError(expected("offload_optimizer", "weights that are sharded", got, advice))
+        return self
+
+    @property
+    def decided(self) -> dict[str, Any]:
+        """What the recipe decides in the words of DeepSpeed, whatever the phase."""
+        offload = {"zero_optimization": {"offload_optimizer": {"device": "cpu"}}} if self.offload_optimizer else {}
+        return {**super().decided, **offload}

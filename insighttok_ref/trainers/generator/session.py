@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from torch import Tensor
 
-from insighttok_ref.generator.checkpoints import HANDED_ON, LoadedGenerator, built, save_generator, stored
+from insighttok_ref.generator.checkpoints import (
+    HANDED_ON,
+    IMAGES,
+    LoadedGenerator,
+    built,
+    calculate_positions,
+    save_company,
+    save_generator,
+    save_weights,
+    told_of,
+)
+from insighttok_ref.generator.compat import drawn_within
 from insighttok_ref.generator.llama_start import LlamaStart
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptFormat
+from insighttok_ref.generator.runs import ENGINE
 from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
 from insighttok_ref.trainers.generator.loop import GeneratorState, check_room, held_out_loss, train_part
 from insighttok_ref.trainers.generator.options import GeneratorOptions, GeneratorPhase
@@ -22,14 +36,19 @@ from insighttok_ref.trainers.parts_run import PartsRun
 from insighttok_ref.trainers.tokenizer.part_state import random_file, random_state, set_random_state
 from insighttok_ref.trainers.tokenizer.plan import Part
 from insighttok_ref.training.checkpoint import STATE, WHAT, read_saved
-from insighttok_ref.training.engines import build_engine
+from insighttok_ref.training.engines import build_engine, deepspeed_config
 from insighttok_ref.training.metrics_log import ROOM
 from insighttok_ref.training.stop import FiniteWatch
+from insighttok_ref.training.weight_files import HeldWeights, WholeWeights
+from insighttok_ref.training.zero.shards import ShardedEngine, gathered, sharded, size_of
+from regionloss.data.batches import Share
 from regionloss.disk import to_disk, whole
 from regionloss.errors import InputError, expected
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, barrier, rank_and_size
 from regionloss.weights import read_safetensors, readable
+
+LEFT = "the weights of a phase"
 
 
 class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
@@ -60,12 +79,27 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         self._check_fit(model)
         barrier()  # whoever begins to write now would make others think that a run is here
 
-    def new_model(self) -> InsightAR:
-        """Return a model with weights that are not trained."""
+    def new_model(self, codebook: Tensor | None = None) -> InsightAR:
+        """Return a model with weights that are not trained; its codes are the tokenizer's if not given."""
         options = self.trainer.model
+        codebook = self.tokenizer.codebook if codebook is None else codebook
         if self.start is not None:
-            return InsightAR.for_codebook(self.start.shape, self.tokenizer.codebook)
-        return InsightAR.from_preset(options.preset, self.tokenizer.codebook, **options.shape)
+            return InsightAR.for_codebook(self.start.shape, codebook)
+        return InsightAR.from_preset(options.preset, codebook, **options.shape)
+
+    def sharded_model(self, share: Share) -> InsightAR:
+        """Return the same model, of which every rank has a part and none ever had all."""
+        config = deepspeed_config(
+            self.trainer.optimizer, share, self.trainer.engine.zero_stage, self.trainer.engine.settings
+        )
+        with sharded(config, self.ranks.device), drawn_within(partial(gathered, changed=True)):
+            model = self.new_model(self.tokenizer.codebook.to("meta"))
+        calculate_positions(model)  # where weights are bfloat16, DeepSpeed has made these so, too
+        model.language_model.model.rotary_emb.to(self.ranks.device)
+        with gathered(model.codebook.parameters(), changed=True):
+            if self.ranks.is_first:
+                model.codebook.weight.data.copy_(self.tokenizer.codebook)
+        return model
 
     def _check_same_tokens(self) -> None:
         """Raise InputError where a run would go on with other images: their order would be another one."""
@@ -84,23 +118,37 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
 
     def begin(self, part: Part[GeneratorPhase], going_on: bool) -> GeneratorState:
         """Return the state at which a part begins."""
-        options, device = self.trainer.engine, self.ranks.device
+        options, share = self.trainer.engine, self.shares[part.name]
+        before = self.folder / part.starts_from / HANDED_ON if part.starts_from and not going_on else None
         torch.manual_seed(part.seed)
-        model = self.new_model()
-        if part.starts_from and not going_on:
-            file = self.folder / part.starts_from / HANDED_ON
-            model = built(model.config, read_safetensors(file, "the weights of a phase")[0], str(file))
-        elif self.start is not None and not going_on:
-            model.load_state_dict(self.start.tensors(), strict=False)
-        set_trainable(model.to(device), part.phase.train)
+        if options.sharded:
+            model = self.sharded_model(share)
+        else:
+            model = self.new_model()
+            if before is not None:
+                model = built(model.config, read_safetensors(before, LEFT)[0], str(before))
+            elif self.start is not None and not going_on:
+                model.load_state_dict(self.start.tensors(), strict=False)
+            model.to(self.ranks.device)
+        set_trainable(model, part.phase.train)
         if self.trainer.model.checkpointing:
             compute_again(model)
-        share = self.shares[part.name]
         engine = build_engine(
-            options.name, model, self.trainer.optimizer, share, key="generator-engine", zero_stage=options.zero_stage
+            options.name,
+            model,
+            self.trainer.optimizer,
+            share,
+            key=ENGINE,
+            zero_stage=options.zero_stage,
+            settings=options.settings,
         )
+        if isinstance(engine, ShardedEngine):
+            if before is not None:
+                engine.start_from(WholeWeights(before, LEFT), str(before))
+            elif self.start is not None and not going_on:
+                engine.start_from(HeldWeights(self.start.tensors()), str(self.start.folder), some=True)
         torch.manual_seed(part.seed + self.ranks.rank)
-        watch = FiniteWatch(device, self.advice)
+        watch = FiniteWatch(self.ranks.device, self.advice)
         return GeneratorState(part, share, model, engine, watch, options.precision == "bf16")
 
     def go_on(self, state: GeneratorState, saved: Mapping[str, Any], folder: Path) -> None:
@@ -108,16 +156,19 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         with readable(folder / STATE, WHAT):
             state.step, state.seconds = int(saved["step"]), float(saved["seconds"])
             state.engine.load(folder)
-            state.model.load_state_dict(saved["model"])
+            if state.shards is None:
+                state.model.load_state_dict(saved["model"])
         mine = folder / random_file(rank_and_size()[0])
         if mine.is_file():  # a rank more than before draws on from its seed
             with readable(mine, WHAT):
                 set_random_state(read_saved(mine))
 
     def ready(self, state: GeneratorState) -> None:
-        """Say what learns."""
-        learning = sum(one.numel() for one in state.model.parameters() if one.requires_grad)
-        every = sum(one.numel() for one in state.model.parameters())
+        """Say what learns; put beside it what a generator needs, for whoever converts what is saved."""
+        if self.ranks.is_first and not (self.folder / IMAGES).is_file():
+            save_company(self.folder, self.form, self.tokenizer)
+        learning = sum(size_of(one) for one in state.model.parameters() if one.requires_grad)
+        every = sum(map(size_of, state.model.parameters()))
         parts = ", ".join(state.part.phase.train)
         self.progress.say(f"learns: {parts} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)")
 
@@ -134,7 +185,8 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
             "part": state.part.name,
             "step": state.step,
             "seconds": state.seconds,
-            "model": state.model.state_dict(),
+            "generator": json.dumps(told_of(self.generator(state))),
+            **({"model": state.model.state_dict()} if state.shards is None else {}),
         }
 
     def write_shards(self, state: GeneratorState, folder: Path) -> None:
@@ -149,16 +201,27 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
     def keep(self, state: GeneratorState) -> None:
         """Measure on the images of the test; write what a part has learnt: of the last one, the generator."""
         self.measure(state)
+        weights = state.shards.whole() if state.shards is not None else None
+        if self.ranks.is_first:
+            self._write(state, weights)
+        for _ in weights or ():  # the first rank cannot bring them together alone
+            pass
+
+    def _write(self, state: GeneratorState, weights: Iterator[tuple[str, Tensor]] | None) -> None:
         if state.part is not self.parts[-1]:
             folder = self.folder / state.part.name
             with to_disk(folder, ROOM):
                 folder.mkdir(exist_ok=True)
                 with whole(folder / HANDED_ON) as temporary:
-                    save_file(stored(state.model), temporary)
+                    save_weights(temporary, state.model, weights, {})
             return
-        grid, untrained = self.data.header.grid, self.untrained()
-        save_generator(self.folder, LoadedGenerator(state.model.eval(), self.form, self.tokenizer, grid, untrained))
+        state.model.eval()
+        save_generator(self.folder, self.generator(state), weights)
         self.progress.say(f"generator: {self.folder}")
+
+    def generator(self, state: GeneratorState) -> LoadedGenerator:
+        """Return what is trained, with all that it needs to draw."""
+        return LoadedGenerator(state.model, self.form, self.tokenizer, self.data.header.grid, self.untrained())
 
     def untrained(self) -> tuple[str, ...]:
         """Return the parts that begin at random, and learn in no phase."""
@@ -171,7 +234,7 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         """Say, and log, the loss of the images that were kept from training, and of those with unseen captions."""
         for kept, rows in self.data.held_out().items():
             found = held_out_loss(state, self.data.batches_of(rows, state.share.images))
-            if found is None:
+            if found is None or not self.ranks.is_first:
                 continue
             numbers = {f"{kept}/loss": found.loss, f"{kept}/perplexity": found.perplexity}
             self.metrics.write({"part": state.part.name, "step": state.step, **numbers})

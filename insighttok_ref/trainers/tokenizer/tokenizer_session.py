@@ -68,6 +68,8 @@ class TokenizerSession(Session):
 
     def keep(self, state: PartState) -> None:
         """Write the part's folder: its tokenizer, and what the next part starts from."""
+        if not self.ranks.is_first:
+            return
         folder = PartFolder(self.folder, state.part.name)
         with to_disk(folder.path, ROOM):
             folder.write(state)

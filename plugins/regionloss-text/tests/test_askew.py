@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from torch import Tensor
 
 import regionloss as rl
+from regionloss.errors import InputError
 from regionloss.extractors import RegionExtractor
 from regionloss.hooks.catalogue import catalogue
 from regionloss.regions import Regions
@@ -75,13 +76,25 @@ def test_the_same_damage_weighs_the_same_at_any_angle(weights) -> None:
     assert value_at(45, boxes, UniformWeighting()) < 0.2 * expected
 
 
-def read(images: Tensor, regions: Regions) -> list[str]:
-    """What PP-OCRv6 reads in words that are brought upright, each on a strip of its own."""
-    with torch.no_grad():
-        strips = rl.RectifiedExtractor((48, 192))(images, regions)
-    boxes = torch.tensor([[0.0, 0, 192, 48]]).expand(len(strips), 4)
-    whole = Regions("text", boxes, torch.arange(len(strips)), (48, 192), len(strips))
-    return [reading.text for reading in catalogue().build("judge", "text/ppocr-v6").judge(strips, whole)]
+def read(images: Tensor, regions: Regions, judge: str = "text/ppocr-v6") -> list[str]:
+    return [reading.text for reading in catalogue().build("judge", judge).judge(images, regions)]
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("judge", ["text/ppocr-v6", "text/crnn-english-g2"])
+def test_judges_read_words_that_lie_askew(judge: str, weights) -> None:
+    """By their corners; of the upright boxes around them one at most. A box among them is read as it is."""
+    weights("english-g2")
+    words = ["Harbor", "Lantern", "Museum", "Coffee"]
+    found = [written(word, angle) for word, angle in zip(words, (40, -50, 90, 180), strict=True)]
+    images, regions = rl.to_tensor([picture for picture, _ in found]), regions_of([quad for _, quad in found])
+    assert read(images, regions, judge) == words
+    assert len(set(words) & set(read(images, regions.changed(quads=None), judge))) <= 1
+    upright = written("Signal", 0)
+    one = regions_of([upright[1]])
+    some = regions.changed(quads=torch.cat([regions.quads, torch.full((1, 4, 2), math.nan)]))
+    some = some.changed(boxes=torch.cat([regions.boxes, one.boxes]), image_index=torch.arange(5), num_images=5)
+    assert read(torch.cat([images, rl.to_tensor([upright[0]])]), some, judge) == [*words, "Signal"]
 
 
 @pytest.mark.weights
@@ -117,5 +130,44 @@ def test_detectors_give_the_corners_of_a_turned_word(name: str, angle: int, weig
     shared = cv2.intersectConvexConvex(ours, theirs)[0]
     assert shared > 0.55 * (cv2.contourArea(ours) + cv2.contourArea(theirs) - shared)
     np.testing.assert_allclose(found.boxes[number], [*ours.min(0), *ours.max(0)], atol=8.0)
-    # What stands on end is named as it is seen; the extractor turns it.
-    assert np.abs(ours[0] - theirs).sum(1).argmin() == (3 if angle == 90 else 0)
+    assert np.abs(ours[0] - theirs).sum(1).argmin() == 0
+
+
+def first_corners(name: str, angle: int, direction: str) -> list[int]:
+    """Which corner of four drawn words, clockwise from where one begins to read, a detector names first."""
+    found = [written(word, angle) for word in ("Lantern", "Harbor", "MUSEUM", "Coffee")]
+    regions = catalogue().build("detector", name, {"direction": direction}).detect(rl.to_tensor([p for p, _ in found]))
+    largest = [one.quads[int(one.areas.argmax())].numpy() for one in map(regions.of_image, range(4))]
+    return [
+        int(np.abs(ours[0] - np.float32(corners)).sum(1).argmin())
+        for ours, (_, corners) in zip(largest, found, strict=True)
+    ]
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", ["text/ppocr", "text/craft"])
+def test_corners_begin_where_one_begins_to_read(name: str, weights) -> None:
+    """Upwards and upside down, too; on its own a detector says where a word lies, not which way it runs."""
+    weights("craft-mlt-25k")
+    for angle, alone, vertical in ((0, 0, 0), (90, 3, 0), (180, 2, 2), (270, 1, 0), (200, 2, 2)):
+        assert first_corners(name, angle, "none") == [alone] * 4, angle
+        assert first_corners(name, angle, "vertical") == [vertical] * 4, angle
+        assert first_corners(name, angle, "all") == [0] * 4, angle
+
+
+def test_directions_leave_what_they_are_not_asked_for() -> None:
+    from regionloss_text.direction import Direction
+
+    picture, corners = written("Lantern", 180)
+    quads = torch.tensor([corners, [[math.nan] * 2] * 4, corners])
+    boxes = torch.tensor([[9.0, 9, 90, 30]]).expand(3, 4)
+    regions = Regions("text", boxes, torch.zeros(3, dtype=torch.int64), (SIDE, SIDE), 1, quads=quads)
+    lying, batch = regions.quads.roll(2, 1), rl.to_tensor([picture])
+    seen = regions.changed(quads=lying)
+    assert Direction("none")(batch, seen) is seen
+    torch.testing.assert_close(Direction("vertical")(batch, seen).quads, lying, equal_nan=True)
+    torch.testing.assert_close(Direction("all")(batch, seen).quads, regions.quads, equal_nan=True)
+    empty = Regions.empty("text", (SIDE, SIDE), 1)
+    assert len(Direction("all")(batch, empty)) == 0
+    with pytest.raises(InputError, match=r"^direction: expected 'none' or 'vertical' or 'all', got 'up'\."):
+        Direction("up")

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from regionloss.data.images.files import MOST_PIXELS, decoded, open_image, to_tensor
@@ -17,6 +19,7 @@ from regionloss.data.sidecars.lookup import Sidecars, check_found
 from regionloss.errors import InputError, expected, reason_of
 from regionloss.evaluation.pairs.columns import Columns
 from regionloss.evaluation.pairs.pair import Instance, Original
+from regionloss.regions import quads as shapes
 from regionloss.regions.regions import Regions
 
 
@@ -67,6 +70,8 @@ class ImageFiles:
             facts.update(repr((base_of(shard), marks)).encode("utf-8", "backslashreplace"))
             rows = None if self.sidecars is None else self.sidecars.rows(shard.path)
             if rows is not None:
+                if np.isfinite(rows.quads).any():
+                    facts.update(rows.quads.tobytes())
                 facts.update(rows.boxes.tobytes() + repr(rows.texts).encode("utf-8", "backslashreplace"))
         facts.update(self.columns.identity.encode())
         return facts.hexdigest()
@@ -136,31 +141,39 @@ def instances_of(regions: Regions, columns: Sequence[Mapping[str, str]]) -> list
     """
     points: list[Any] = [None] * len(regions) if regions.keypoints is None else regions.keypoints.tolist()
     texts: Sequence[str | None] = regions.texts or [None] * len(regions)
+    boxes = regions.boxes
+    quads = torch.full((len(boxes), 4, 2), torch.nan) if regions.quads is None else regions.quads
+    askew = shapes.known(quads)
+    extents = torch.where(
+        askew[:, None], shapes.sides(shapes.lying(quads, shapes.TALL)[0]), boxes[:, 2:] - boxes[:, :2]
+    )
+    found = zip(boxes.tolist(), extents.tolist(), texts, points, columns, quads.tolist(), askew.tolist(), strict=True)
     return [
         Instance(
             regions.kind,
             (x1, y1, x2, y2),
-            share(regions.kind, (x1, y1, x2, y2), regions.image_size, text),
+            share(regions.kind, extent, regions.image_size, text),
             text or None,
             None if keypoints is None else tuple((x, y) for x, y in keypoints),
             own,
+            tuple((x, y) for x, y in quad) if turned else None,
         )
-        for (x1, y1, x2, y2), text, keypoints, own in zip(regions.boxes.tolist(), texts, points, columns, strict=True)
+        for (x1, y1, x2, y2), extent, text, keypoints, own, quad, turned in found
     ]
 
 
-def share(kind: str, box: tuple[float, float, float, float], image_size: tuple[int, int], text: str | None) -> float:
+def share(kind: str, extent: Sequence[float], image_size: tuple[int, int], text: str | None) -> float:
     """Return an instance's size as TokBench counts it: a share of the image's longest side, for texts of a character.
 
-    Where nobody transcribed a text, a character is taken to be half as wide as the box is high.
+    Where nobody transcribed a text, a character is taken to be half as wide as the text is high.
 
     Args:
         kind: Kind of the region.
-        box: Its corners `x1, y1, x2, y2`, pixels.
+        extent: Its width and height as read, pixels.
         image_size: `(H, W)` of the image, pixels.
         text: Transcription, where there is one.
     """
-    width, height = box[2] - box[0], box[3] - box[1]
+    width, height = extent
     if kind != "text":
         return max(width, height) / max(image_size)
     return width / (len(text) if text else max(1, round(2 * width / height))) / max(image_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,6 +26,8 @@ class Instance:
         text: Transcription; None where nobody made one.
         keypoints: Points as (x, y) in pixels of the original; None where there are none.
         columns: What else the data say of it, by column: groups are made from them.
+        quad: Corners as (x, y) in pixels of the original, clockwise from the upper left as read; None where it is its
+            box.
     """
 
     kind: str
@@ -33,6 +36,7 @@ class Instance:
     text: str | None = None
     keypoints: tuple[tuple[float, float], ...] | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    quad: tuple[tuple[float, float], ...] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,8 @@ class Original:
         columns are."""
         pixels = ((self.image + 1) * 127.5).round().to(torch.uint8).numpy().tobytes()
         said = repr((self.key, self.image.shape, [replace(one, columns={}) for one in self.instances]))
+        corners = [one.quad for one in self.instances]
+        said += repr(corners) if any(corners) else ""  # without any, the mark of results that know of none
         return hashlib.sha256(said.encode("utf-8", "backslashreplace") + pixels).hexdigest()
 
 
@@ -161,10 +167,12 @@ def regions_of(instances: Sequence[Instance], kind: str, image_size: tuple[int, 
     boxes = torch.tensor([one.box for one in instances], dtype=torch.float64).reshape(-1, 4)
     points = [one.keypoints for one in instances]
     texts = [one.text for one in instances]
+    quads = [one.quad or ((math.nan, math.nan),) * 4 for one in instances]
     return Regions.single(
         kind,
         boxes,
         image_size,
         keypoints=torch.tensor(points, dtype=torch.float32) if points and all(p is not None for p in points) else None,
         texts=tuple(t for t in texts if t is not None) if None not in texts else None,
+        quads=torch.tensor(quads, dtype=torch.float64) if any(one.quad for one in instances) else None,
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,9 @@ from regionloss.data.images import to_image
 from regionloss.data.sidecars import Scan, Sidecar, sidecar_path, write_sidecar
 from regionloss.errors import InputError
 from regionloss.evaluation.pairs import open_originals, read_columns
+from regionloss.evaluation.pairs.images import instances_of
+from regionloss.evaluation.pairs.pair import Original, regions_of
+from regionloss.regions import Regions
 
 
 def photos(folder: Path, names: list[str]) -> Path:
@@ -120,3 +126,21 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     table.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"labels\.csv"):
         read_columns(table)
+
+
+def test_words_that_lie_askew_keep_their_corners_and_their_own_size() -> None:
+    """A word of 60 x 12 at 90 degrees; one without corners is its box, its image's mark that of earlier results."""
+    quad = [[50.0, 20], [50, 80], [38, 80], [38, 20]]
+    boxes, none = torch.tensor([[38.0, 20, 50, 80]] * 2), [[math.nan] * 2] * 4
+    regions = Regions.single("text", boxes, (100, 200), quads=torch.tensor([quad, none]), texts=("abcde", ""))
+    askew, upright = instances_of(regions, [{}, {}])
+    assert (askew.quad, upright.quad) == (tuple(map(tuple, quad)), None)
+    assert (askew.size, upright.size) == (pytest.approx(60 / 5 / 200), pytest.approx(12 / 200))
+    again = regions_of([askew, upright], "text", (100, 200)).quads
+    torch.testing.assert_close(again, regions.quads, equal_nan=True, check_dtype=False)
+    image = torch.zeros(3, 100, 200)
+    originals = [Original("a", image, (one,)) for one in (upright, askew, replace(askew, quad=None))]
+    assert len({one.mark for one in originals}) == 3
+    said = repr(("a", image.shape, [upright])).encode()
+    assert "quad" not in repr(upright)
+    assert originals[0].mark == hashlib.sha256(said + b"\x80" * 60000).hexdigest()

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from insighttok_ref.trainers.tokenizer.options import EngineOptions
-from insighttok_ref.training.engines import Engine, OptimizerOptions, PlainEngine, build_engine
+from insighttok_ref.training.engines import Engine, OptimizerOptions, PlainEngine, build_engine, deepspeed_config
 from regionloss.data.batches.loader import Share
 from regionloss.errors import InputError, PluginError
 from regionloss.runs.process_group import join
@@ -188,3 +189,46 @@ def test_a_missing_deepspeed_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "deepspeed", None)
     with pytest.raises(PluginError, match=r"pip install \"regionloss\[deepspeed\]\""):
         build_engine("deepspeed", nn.Linear(2, 2), OPTIONS, SHARE, key="tokenizer")
+
+
+def started(options: dict[str, Any]) -> Any:
+    settings = EngineOptions(name="deepspeed", options=options).settings
+    return build_engine("deepspeed", nn.Linear(2, 2), OPTIONS, Share(4, 2), key="tokenizer", settings=settings)
+
+
+def test_own_options_reach_deepspeed() -> None:
+    pytest.importorskip("deepspeed")
+    with join("cpu", group_of_one=True):
+        engine = started({"zero_optimization": {"reduce_bucket_size": 1234, "stage": 1}})
+        assert engine.engine.zero_reduce_bucket_size() == 1234
+        assert engine.engine.gradient_accumulation_steps() == 2
+
+
+CONTRADICTIONS = [
+    ({"zero_optimization": {"stage": 2}}, r"zero_optimization\.stage: expected 1, as engine\.zero_stage has it, got 2"),
+    ({"gradient_clipping": 0.5}, r"gradient_clipping: expected 1\.0, as optimizer\.clip has it, got 0\.5"),
+    ({"train_batch_size": 8}, r"train_batch_size: expected 4, as a phase's batch_size has it, got 8"),
+    ({"bf16": {"enabled": True}}, r"bf16\.enabled: expected False, as engine\.precision has it, got True"),
+    ({"fp16": {"enabled": True}}, r"fp16\.enabled: expected False, as engine\.precision has it"),
+    ({"optimizer": {"type": "Lamb"}}, r"optimizer: expected no such option, got .*The recipe's optimizer says it"),
+    ({"zero_optimization": {"offload_optimizer": {"device": "nvme"}}}, r"offload_optimizer\.device: expected no such"),
+    ({"zero_optimization": 3}, r"zero_optimization: expected .*'stage': 1.*, got 3"),
+    ({"gradient_cliping": 1.0}, r"gradient_cliping: expected an option of DeepSpeed, got none of them\. Did you mean"),
+    ({"zero_optimization": {"bucket": 5}}, r"engine\.options: expected options that DeepSpeed takes, got .*bucket"),
+]
+
+
+@pytest.mark.parametrize(("options", "sentence"), CONTRADICTIONS)
+def test_options_that_contradict_the_recipe_are_sentences(options: dict[str, Any], sentence: str) -> None:
+    pytest.importorskip("deepspeed")
+    with join("cpu", group_of_one=True), pytest.raises(ValueError, match=sentence):
+        started(options)
+
+
+def test_options_need_deepspeed_and_auto_leaves_them_to_the_recipe() -> None:
+    with pytest.raises(
+        ValueError, match=r"options: expected none, since they are DeepSpeed's, got bf16 for the engine"
+    ):
+        EngineOptions(options={"bf16": {"enabled": False}})
+    auto = {"train_batch_size": "auto", "zero_optimization": {"stage": "auto"}, "optimizer": "auto"}
+    assert deepspeed_config(OPTIONS, SHARE, 1, auto) == deepspeed_config(OPTIONS, SHARE, 1)

@@ -15,6 +15,7 @@ from regionloss.backbones import Frozen, imagenet_spec
 from regionloss.checks import check_images
 from regionloss_text.boxes import Found, check_options, collect, enlarged
 from regionloss_text.craft import Craft, craft_tensors
+from regionloss_text.direction import Direction
 
 Map = np.ndarray[Any, np.dtype[np.float32]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -35,10 +36,12 @@ class CraftDetector:
         min_side: Boxes with a shorter side, in pixels of the image, are left out.
         short_side: Images whose shorter side is below this many pixels are enlarged to it.
         max_scale: But never by more than this factor.
+        direction: Words whose corners are named from where one begins to read: `"vertical"` ones, `"all"`, which looks
+            for upside-down ones too (2 ms a word), or `"none"`: from the upper left as seen.
 
     Raises:
-        InputError: A threshold outside [0, 1], or a size that is not positive.
-        WeightsError: The file is not here.
+        InputError: A threshold outside [0, 1], a size that is not positive, or another direction.
+        WeightsError: The file is not here, or the installed rapidocr does not ship the network of directions.
 
     Source: Baek et al. 2019 (CRAFT); weights of EasyOCR (`craft_mlt_25k.pth`).
     """
@@ -53,14 +56,16 @@ class CraftDetector:
         min_side: float = 4.0,
         short_side: int = 256,
         max_scale: float = 8.0,
+        direction: str = "vertical",
     ) -> None:
         shares = {"text_threshold": text_threshold, "link_threshold": link_threshold, "low_text": low_text}
         check_options("craft", shares, {"short_side": short_side, "max_scale": max_scale})
         self.text_threshold, self.link_threshold, self.low_text = text_threshold, link_threshold, low_text
         self.min_side, self.short_side, self.max_scale = min_side, short_side, max_scale
+        self.direction = Direction(direction)
         self.network = Frozen(Craft(craft_tensors()))
         settings = " ".join(f"{name}={value:g}" for name, value in shares.items())
-        self.version = f"craft_mlt_25k {settings} min_side={min_side:g} short_side={short_side}"
+        self.version = f"craft_mlt_25k {settings} min_side={min_side:g} short_side={short_side} direction={direction}"
 
     def detect(self, images: Tensor) -> Regions:
         """Return the words of images (B, 3, H, W) in [-1, 1], on the CPU.
@@ -75,7 +80,7 @@ class CraftDetector:
         for image in larger:
             text, link = self.maps(image[None]).clamp(0, 1).cpu().numpy()
             found.append(self.words(text, link).moved(STRIDE * scale))
-        return collect(found, (images.shape[2], images.shape[3]), self.min_side)
+        return self.direction(images, collect(found, (images.shape[2], images.shape[3]), self.min_side))
 
     def maps(self, image: Tensor) -> Tensor:
         """Return the two score maps (2, h, w) of one image (1, 3, H, W), mirrored up to a multiple of 32."""

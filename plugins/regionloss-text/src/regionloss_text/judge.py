@@ -9,6 +9,7 @@ from importlib.metadata import version
 import numpy as np
 from torch import Tensor
 
+from regionloss import upright_crops
 from regionloss.checks import check_images, check_regions
 from regionloss.errors import InputError, expected
 from regionloss.judges import Reading
@@ -75,12 +76,12 @@ class PPOcrJudge:
 
 
 def crops_of(images: Tensor, regions: Regions, margin: float = 0.0) -> list[Pixels]:
-    """Return what regions show, in their order, (h, w, 3) of BGR bytes each.
+    """Return what regions show, in their order, (h, w, 3) of BGR bytes each; those with corners are brought upright.
 
     Args:
         images: Images (B, 3, H, W) in [-1, 1].
         regions: Regions in them.
-        margin: Added around a box on each side, as a share of its height.
+        margin: Added around a word on each side, as a share of its height.
 
     Raises:
         InputError: Images or regions that do not fit.
@@ -89,7 +90,12 @@ def crops_of(images: Tensor, regions: Regions, margin: float = 0.0) -> list[Pixe
     check_regions(regions, images)
     pixels = to_bgr(images)
     boxes, owners = regions.boxes.detach().cpu().tolist(), regions.image_index.cpu().tolist()
-    return [cut(pixels[owner], box, margin) for owner, box in zip(owners, boxes, strict=True)]
+    upright = upright_crops(images, regions, margin)
+    places = enumerate(zip(owners, boxes, strict=True))
+    return [
+        to_bgr(upright[number][None])[0] if number in upright else cut(pixels[owner], box, margin)
+        for number, (owner, box) in places
+    ]
 
 
 def cut(image: Pixels, box: list[float], margin: float) -> Pixels:

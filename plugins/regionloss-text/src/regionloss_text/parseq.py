@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regionloss import upright_crops
 from regionloss.backbones import Frozen
 from regionloss.checks import check_images, check_regions
 from regionloss.errors import InputError, PluginError, WeightsError, expected
@@ -98,12 +99,12 @@ class ParseqJudge:
     def _read(self, images: Tensor, regions: Regions, lengths: Sequence[int | None]) -> list[Reading]:
         check_images(images, "images")
         check_regions(regions, images)
-        pixels = to_bgr(images)[..., ::-1]
+        pixels, upright = to_bgr(images)[..., ::-1], upright_crops(images, regions)
         readings = [Reading("", 0.0, "empty crop: nothing is left when the box is cut to whole pixels")] * len(regions)
         groups: dict[int | None, list[tuple[int, Tensor]]] = defaultdict(list)
         boxes, owners = regions.boxes.detach().cpu().tolist(), regions.image_index.cpu().tolist()
         for number, (box, owner) in enumerate(zip(boxes, owners, strict=True)):
-            cut = crop(pixels[owner], box)
+            cut = to_bgr(upright[number][None])[0, ..., ::-1] if number in upright else crop(pixels[owner], box)
             if cut.size:
                 groups[lengths[number]].append((number, prepare(cut)))
         network: Any = self.network.network_for(images)

@@ -12,8 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from insighttok_ref.trainers import parts_run
 from insighttok_ref.trainers.tokenizer.session import Session
-from insighttok_ref.training.checkpoint import Checkpoints, read_state
+from insighttok_ref.training.checkpoint import Checkpoints, read_history, read_state
 from insighttok_ref.training.stop import StoppedError
 from regionloss.errors import InputError, WeightsError
 from regionloss.recipe import TrainingRun, build_trainer
@@ -123,6 +124,24 @@ def test_the_sentence_says_how_to_go_on(tiny_run: Prepare, tmp_path: Path) -> No
 def test_another_recipe_is_refused_by_key(trained: Path, tiny_run: Prepare) -> None:
     with pytest.raises(InputError, match=r"differs in terms\.text\.weight, trainer\.options\.phases"):
         session(tiny_run(trained, "terms.text.weight=0.5", "trainer.options.phases.1.steps=7", resume=trained))
+
+
+def test_options_that_are_new_since_have_their_defaults(
+    trained: Path, tiny_run: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of an earlier version goes on: what its recipe could not say is as it was. What it did say still counts."""
+
+    def of_earlier_version(checkpoint: Path) -> dict[str, object]:
+        state = read_history(checkpoint)
+        recipe = json.loads(state["recipe"])
+        options = recipe["trainer"]["options"]
+        del options["optimizer"]["clip"], options["phases"][0]["warmup"]
+        return {**state, "recipe": json.dumps(recipe)}
+
+    monkeypatch.setattr(parts_run, "read_history", of_earlier_version)
+    assert session(tiny_run(trained, resume=trained)).todo == []
+    with pytest.raises(InputError, match=r"differs in trainer\.options\.optimizer\.clip"):
+        session(tiny_run(trained, "trainer.options.optimizer.clip=2", resume=trained))
 
 
 def test_evaluation_may_change_after_a_stop(trained: Path, tiny_run: Prepare) -> None:

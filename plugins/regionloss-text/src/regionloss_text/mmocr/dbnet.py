@@ -14,6 +14,7 @@ from regionloss.errors import InputError, expected
 from regionloss.regions import Regions
 from regionloss.weights import origin_of, sha256_of
 from regionloss_text.boxes import Found, collect
+from regionloss_text.direction import Direction
 from regionloss_text.mmocr.checkpoints import find_checkpoint, load_parts
 from regionloss_text.mmocr.compat import require_mmocr
 from regionloss_text.mmocr.configs import build, input_spec, read_config
@@ -37,6 +38,8 @@ class DBNet:
         min_score: Least mean probability of a region, in [0, 1].
         unclip_ratio: How far the shrunken regions that the network predicts are grown again.
         batch_size: Images that go through the network together.
+        direction: Words whose corners are named from where one begins to read: `"vertical"` ones, `"all"`, which looks
+            for upside-down ones too (2 ms a word), or `"none"`: from the upper left as seen.
 
     Raises:
         PluginError: MMOCR is not installed.
@@ -56,8 +59,10 @@ class DBNet:
         min_score: float = 0.3,
         unclip_ratio: float = 1.5,
         batch_size: int = 8,
+        direction: str = "vertical",
     ) -> None:
         check_options(variant, scale, batch_size)
+        self.direction = Direction(direction)
         require_mmocr(NAME)
         file = find_checkpoint(weights, VARIANTS[variant])
         config = read_config(f"textdet/dbnet/{VARIANTS[variant]}.py", NAME)
@@ -70,7 +75,7 @@ class DBNet:
         self.batch_size = batch_size
         self.version = (
             f"dbnet-{variant}, mmocr 1.0.1, scale {self.scale[0]}x{self.scale[1]}, min_score {min_score:g}, "
-            f"unclip_ratio {unclip_ratio:g}, weights {(origin_of(file) or sha256_of(file))[:8]}"
+            f"unclip_ratio {unclip_ratio:g}, direction {direction}, weights {(origin_of(file) or sha256_of(file))[:8]}"
         )
         self.frozen = Frozen(network)
 
@@ -82,7 +87,7 @@ class DBNet:
             for start in range(0, len(images), self.batch_size):
                 maps = self.probability(images[start : start + self.batch_size])
                 found += [self.words(one, images.shape[2:]) for one in maps]
-        return collect(found, (images.shape[2], images.shape[3]))
+        return self.direction(images, collect(found, (images.shape[2], images.shape[3])))
 
     def probability(self, images: Tensor) -> Tensor:
         """Return the probability maps (B, h, w) of images (B, 3, H, W) in [-1, 1], resized and padded."""

@@ -1,0 +1,1 @@
+"""ZeRO: the one room that knows DeepSpeed."""
