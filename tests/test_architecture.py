@@ -53,7 +53,7 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": BASE
     | {"backbones", "console", "disk", "extractors", "hooks", "judges", "losses", "runs", "weights", "data/images"}
     | {"evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
-    "evaluation/generation": BASE | {"evaluation/metrics"},
+    "evaluation/generation": BASE | {"judges", "evaluation/benchmarks", "evaluation/metrics", "evaluation/pairs"},
     "evaluation/report": BASE
     | {"disk", "judges", "pictures", "evaluation", "evaluation/benchmarks", "evaluation/metrics"}
     | {"data/batches", "data/images", "data/shards"},

@@ -12,6 +12,8 @@ from regionloss.errors import InputError, expected
 
 app = typer.Typer(cls=SentenceGroup, no_args_is_help=True, help="Make training data: drawn words with exact boxes.")
 Sizes = tuple[int, int]
+#: Options that say nothing of one plain word on a white ground.
+NOT_OF_A_PRIMER = ("words_per_image", "paragraphs", "lines", "plain", "grounds")
 
 
 @app.callback()
@@ -21,6 +23,7 @@ def data() -> None:
 
 @app.command()
 def render(
+    typed: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for shards and side-cars.")],
     count: Annotated[int, typer.Option(min=1, help="Images.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of everything: the same seed draws the same images.")] = 0,
@@ -33,6 +36,12 @@ def render(
     grounds: Annotated[Path | None, typer.Option(help="Folder of pictures to write on (the first 1000).")] = None,
     fonts: Annotated[Path | None, typer.Option(help="Folder of font files; each draws the words it has.")] = None,
     words: Annotated[Path | None, typer.Option(help="File of words, one a line.")] = None,
+    letters: Annotated[
+        Sizes | None, typer.Option(help="Shortest and longest words, letters.", show_default="any")
+    ] = None,
+    primer: Annotated[
+        bool, typer.Option("--primer", help="One word an image, black on white in the middle, for a small generator.")
+    ] = False,
     shard_size: Annotated[int, typer.Option(min=1, help="Images of a shard.")] = 1000,
     suffix: Annotated[Literal["png", "jpg", "webp"], typer.Option("--format", help="How images are kept.")] = "png",
     caption: Annotated[
@@ -60,8 +69,10 @@ def render(
         raise InputError(expected("--out", "a folder", f"'{out}', which is a file"))
     if caption is not None and "{words}" not in caption:
         raise InputError(expected("--caption", "a text with {words}, what is drawn", f"'{caption}'"))
+    if primer:
+        check_primer(typed)
     style = TextStyle(font_sizes=font_sizes, words=words_per_image, paragraphs=paragraphs, lines=lines)
-    rendering = Rendering(size, style, seed, grounds, plain, fonts, words)
+    rendering = Rendering(size, style, seed, grounds, plain, fonts, words, letters, primer)
     with guarded(out, "'data render'"), Progress("images drawn", count) as shown:
         paths = render_shards(
             rendering,
@@ -79,3 +90,11 @@ def render(
         samples = [source.sample(number) for number in range(min(count, 16))]
         save(draw([annotated(to_image(sample.image), sample.regions["text"]) for sample in samples]), sheet)
     typer.echo(f"{count} images in {len(paths)} shards: images: {out}/*.tar, regions: {out}")
+
+
+def check_primer(typed: typer.Context) -> None:
+    """Raise InputError where what was typed says of a primer what it does not have."""
+    sources = {name: typed.get_parameter_source(name) for name in NOT_OF_A_PRIMER}
+    if said := [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]:
+        got = f"--{said[0].replace('_', '-')} beside it"
+        raise InputError(expected("--primer", "plain words alone, one an image", got, "Leave one of them out."))

@@ -22,11 +22,15 @@ from regionloss.data.batches import Sample, permutation
 from regionloss.data.images import read_image, to_image
 from regionloss.data.shards import list_images, names_below, write_whole
 from regionloss.data.sidecars import Row, Scan, Sidecar, read_sidecar, sidecar_path, write_sidecar
-from regionloss.data.words import TextRenderer, TextStyle
+from regionloss.data.words import PrimerRenderer, TextRenderer, TextStyle
 from regionloss.errors import InputError, LostProcessError, expected, reason_of
 
 MOST_GROUNDS = 1000
 TEST_SHARE = 0.15
+#: All its letters are as wide.
+PRIMER_FONT = "DejaVuSansMono-Bold.ttf"
+#: What folders of earlier versions do not say.
+UNSAID = {"primer": False}
 T = TypeVar("T")
 
 
@@ -42,6 +46,8 @@ class Rendering:
         plain: Share of plain grounds.
         fonts: Folder of font files; None takes those that packages bring.
         words: File of words, one a line; None takes the list that a package brings.
+        letters: Shortest and longest words that are drawn, in letters; None draws all.
+        primer: Draw plain words alone (`regionloss.data.words.PrimerRenderer`); of the style, the font sizes count.
     """
 
     size: int = 256
@@ -51,6 +57,8 @@ class Rendering:
     plain: float = 0.25
     fonts: Path | None = None
     words: Path | None = None
+    letters: tuple[int, int] | None = None
+    primer: bool = False
 
     def source(self, name: str = "text", use: str = "") -> TextSource:
         """Return the source of such images.
@@ -64,7 +72,11 @@ class Rendering:
             PluginError: A package that brings them is not installed.
         """
         words = self.word_list()
-        renderer = TextRenderer(self.font_files(), split(words, "words")[use] if use else words, self.style)
+        words = split(words, "words")[use] if use else words
+        if self.primer:
+            plain = PrimerRenderer(self.font_files(), words, self.style.font_sizes)
+            return TextSource(plain, [], self.size, self.seed, plain=1.0, name=name)
+        renderer = TextRenderer(self.font_files(), words, self.style)
         if self.grounds is None:
             grounds = [photo.open() for photo in photos(use or "train")]
         else:
@@ -75,7 +87,7 @@ class Rendering:
     def font_files(self) -> list[Path]:
         """Return the font files."""
         if self.fonts is None:
-            return fonts.fonts()
+            return [path for path in fonts.fonts() if not self.primer or path.name == PRIMER_FONT]
         found = [self.fonts / name for name in names_below(str(self.fonts)) if name.lower().endswith((".ttf", ".otf"))]
         if not found:
             raise InputError(expected("fonts", f"font files (.ttf, .otf) in '{self.fonts}'", "none"))
@@ -83,6 +95,14 @@ class Rendering:
 
     def word_list(self) -> list[str]:
         """Return the words."""
+        shortest, longest = self.letters or (1, math.inf)
+        found = [word for word in self.all_words() if shortest <= len(word) <= longest]
+        if not found:
+            raise InputError(expected("words", f"some of {shortest} to {longest} letters", "none"))
+        return found
+
+    def all_words(self) -> list[str]:
+        """Return the words of any length."""
         if self.words is None:
             return fonts.words()
         try:
@@ -220,7 +240,7 @@ def keep_options(out: Path, options: dict[str, Any], count: int) -> None:
     now = json.loads(json.dumps(options | {"count": count}, default=str))
     if path.is_file():
         before = kept_options(path)
-        if differing := [key for key in now if key != "count" and before.get(key) != now[key]]:
+        if differing := [key for key in now if key != "count" and before.get(key, UNSAID.get(key)) != now[key]]:
             got, advice = f"images that differ in {', '.join(differing)}", "Choose another folder."
             raise InputError(expected(str(out), "a folder for these images", got, advice))
         if before.get("count", 0) > count:

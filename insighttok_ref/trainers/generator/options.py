@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from insighttok_ref.data.options import SourceName
 from insighttok_ref.schema import Strict
@@ -48,11 +56,13 @@ class TokensOptions(Strict):
         tokens: Folder that `regionloss tokenize` wrote; any address that fsspec opens.
         share: Its share of the images, any scale.
         test: Images that are kept from training, evenly over the source, to measure the loss on.
+        unseen: Captions that are kept from training with all their images, to measure it on words that were not seen.
     """
 
     tokens: str
     share: PositiveFloat = 1.0
     test: NonNegativeInt = 0
+    unseen: NonNegativeInt = 0
 
 
 class TokenDataOptions(Strict):
@@ -87,6 +97,37 @@ class GeneratorPhase(Strict):
     lr: PositiveFloat
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.0
     train: Annotated[tuple[Learning, ...], Field(min_length=1)] = ("adapter", "head", "language_model")
+
+
+class WrittenOptions(Strict):
+    """What is measured at the end: whether words that are asked for can be read in what is drawn.
+
+    Asked for are captions of the images that sources keep from training, `test` and `unseen` apart.
+
+    Args:
+        judges: The reader, by the kind of region that it reads: `{text: text/ppocr-v6}`. Without one nothing is drawn.
+        caption: What captions look like, with `{words}` where the words stand that images are to show.
+        images: Most images that are drawn of each, a caption after the other.
+        guidance: Weight of the caption.
+        temperature: Divides the logits; 0 takes the likeliest code.
+        top_k: How many codes a token is drawn from; all, if unsaid.
+        crops: Most images that the report shows.
+    """
+
+    judges: Mapping[Literal["text"], str] = {}
+    caption: str = "{words}"
+    images: PositiveInt = 100
+    guidance: float = 1.0
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    top_k: PositiveInt | None = None
+    crops: NonNegativeInt = 200
+
+    @field_validator("caption")
+    @classmethod
+    def _has_words(cls, caption: str) -> str:
+        if "{words}" not in caption:
+            raise ValueError(f"expected a text with {{words}}, what images show, got '{caption}'")
+        return caption
 
 
 class GeneratorEngineOptions(ComputeOptions):

@@ -231,15 +231,17 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         )
 
     def measure(self, state: GeneratorState) -> None:
-        """Say, and log, the loss of the images that were kept from training."""
-        found = held_out_loss(state, self.data.test(state.share.images))
-        if found is None or not self.ranks.is_first:
-            return
-        numbers = {"test/loss": found.loss, "test/perplexity": found.perplexity}
-        self.metrics.write({"part": state.part.name, "step": state.step, **numbers})
-        self.loggers.scalars(state.run_step, numbers)
-        told = f"{found.loss:.4g} nats a token, a perplexity of {found.perplexity:.4g} of {state.model.codes} codes"
-        self.progress.say(f"{state.part.name}: on images kept from training {told}")
+        """Say, and log, the loss of the images that were kept from training, and of those with unseen captions."""
+        for kept, rows in self.data.held_out().items():
+            found = held_out_loss(state, self.data.batches_of(rows, state.share.images))
+            if found is None or not self.ranks.is_first:
+                continue
+            numbers = {f"{kept}/loss": found.loss, f"{kept}/perplexity": found.perplexity}
+            self.metrics.write({"part": state.part.name, "step": state.step, **numbers})
+            self.loggers.scalars(state.run_step, numbers)
+            what = "images kept from training" if kept == "test" else "captions kept from training"
+            told = f"{found.loss:.4g} nats a token, a perplexity of {found.perplexity:.4g} of {state.model.codes} codes"
+            self.progress.say(f"{state.part.name}: on {what} {told}")
 
 
 def start_of(options: GeneratorOptions) -> LlamaStart | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -29,27 +30,31 @@ class TokenBatch(NamedTuple):
 
 
 class SplitTokens:
-    """Tokens of a source, some of them kept from training: every so-many-th image.
+    """Tokens of a source, some of them kept from training: every so-many-th image, and all images of some captions.
 
     Args:
         shards: All tokens of the source.
-        test: How many are kept.
+        test: How many images are kept.
+        unseen: How many captions are kept, a choice that depends on the captions alone.
         where: The source's key, for sentences.
 
     Raises:
         InputError: Nothing would be left to train on.
     """
 
-    def __init__(self, shards: TokenShards, test: int, where: str) -> None:
-        if test >= len(shards):
-            got = f"{test} of {len(shards)}"
-            raise InputError(expected(f"{where}.test", f"fewer than the {len(shards)} images there are", got))
+    def __init__(self, shards: TokenShards, test: int, unseen: int, where: str) -> None:
         self.shards = shards
-        self.kept = [number * len(shards) // test for number in range(test)]
+        self._unseen = with_captions(shards, unseen, where)
+        seen = sorted(set(range(len(shards))).difference(self._unseen)) if unseen else range(len(shards))
+        if test >= len(seen):
+            got = f"{test} of {len(seen)}"
+            raise InputError(expected(f"{where}.test", f"fewer than the {len(seen)} images there are", got))
+        self._test = [seen[number * len(seen) // test] for number in range(test)]
+        left_out = sorted([*self._test, *self._unseen])
         #: How many images are trained on before each that is kept.
-        self._before = [place - number for number, place in enumerate(self.kept)]
+        self._before = [place - number for number, place in enumerate(left_out)]
         starts = (0, *shards.ends)
-        trained = [end - bisect_left(self.kept, end) for end in starts]
+        trained = [end - bisect_left(left_out, end) for end in starts]
         self.starts = trained[:-1]
         self.lengths = [end - start for start, end in pairwise(trained)]
 
@@ -60,8 +65,30 @@ class SplitTokens:
 
     @property
     def test(self) -> Iterator[TokenRow]:
-        """The images that are kept."""
-        return (self.shards[number] for number in self.kept)
+        """The images that are kept evenly."""
+        return (self.shards[number] for number in self._test)
+
+    @property
+    def unseen(self) -> Iterator[TokenRow]:
+        """The images whose captions are kept."""
+        return (self.shards[number] for number in self._unseen)
+
+
+def with_captions(shards: TokenShards, count: int, where: str) -> list[int]:
+    """Return the numbers of all images of so many captions.
+
+    Raises:
+        InputError: There are not more captions than these.
+    """
+    if not count:
+        return []
+    captions = [caption for file in shards.files for caption in file.captions]
+    order = sorted({caption for caption in captions if caption}, key=lambda one: (crc32(one.encode()), one))
+    if count >= len(order):
+        got = f"{count} of {len(order)}"
+        raise InputError(expected(f"{where}.unseen", f"fewer than the {len(order)} captions there are", got))
+    chosen = set(order[:count])
+    return [number for number, caption in enumerate(captions) if caption in chosen]
 
 
 class TokenData:
@@ -90,7 +117,7 @@ class TokenData:
         self.sources: dict[str, SplitTokens] = {}
         for name, source in sources.items():
             shards = TokenShards(source.tokens, tokenizer, captions=caption_dropout < 1)
-            self.sources[name] = SplitTokens(shards, source.test, f"data.sources.{name}")
+            self.sources[name] = SplitTokens(shards, source.test, source.unseen, f"data.sources.{name}")
         first, *others = (source.shards for source in self.sources.values())
         self.header = first.header
         for other in others:
@@ -141,9 +168,16 @@ class TokenData:
             yield self.batch(seen + share.first(number), share.images)
             number += 1
 
-    def test(self, size: int) -> Iterator[TokenBatch]:
-        """Yield the images that are kept from training, all with their captions, at most so many at a time."""
-        rows = [row for source in self.sources.values() for row in source.test]
+    def held_out(self) -> dict[str, list[TokenRow]]:
+        """Return the images that are kept from training, by set; the captions of `unseen` are, too."""
+        each = self.sources.values()
+        return {
+            "test": [row for source in each for row in source.test],
+            "unseen": [row for source in each for row in source.unseen],
+        }
+
+    def batches_of(self, rows: Sequence[TokenRow], size: int) -> Iterator[TokenBatch]:
+        """Yield images with their captions, at most so many at a time."""
         for first in range(0, len(rows), size):
             part = rows[first : first + size]
             prompts = self.form.encode([row.caption or "" for row in part])

@@ -13,6 +13,7 @@ from insighttok_ref.trainers.generator.options import (
     GeneratorOptions,
     GeneratorPhase,
     TokenDataOptions,
+    WrittenOptions,
 )
 from insighttok_ref.training.engines import OptimizerOptions
 from insighttok_ref.training.loggers import LogOptions
@@ -29,7 +30,8 @@ class GeneratorTrainer:
     """Trains a generator on the tokens of a tokenizer, in phases: first what is new in it, then all of it.
 
     The loss is that of image tokens alone. After each phase it is measured on the images that sources keep for the
-    test. The folder of the run is then what `regionloss generate --checkpoint` takes.
+    test. The folder of the run is then what `regionloss generate --checkpoint` takes. Where a judge reads, words that
+    captions ask for are drawn at the end, and `report.html` says how many of them can be read.
 
     Args:
         data: The tokenizer, and tokens with captions.
@@ -39,6 +41,7 @@ class GeneratorTrainer:
         optimizer: AdamW and clipping.
         engine: Where and how to compute.
         log: How often to write, and where to.
+        evaluation: What is drawn and read at the end.
 
     Raises:
         InputError: Options that do not fit together.
@@ -55,10 +58,12 @@ class GeneratorTrainer:
     optimizer: OptimizerOptions = OptimizerOptions(betas=(0.9, 0.95))  # noqa: RUF009
     engine: GeneratorEngineOptions = GeneratorEngineOptions()  # noqa: RUF009
     log: LogOptions = LogOptions()  # noqa: RUF009
+    evaluation: WrittenOptions = WrittenOptions()  # noqa: RUF009
 
     def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        """Yield kind, name and options of what a run uses beside its terms: nothing."""
-        yield from ()
+        """Yield kind, name and options of what a run uses beside its terms: its judges."""
+        for judge in self.evaluation.judges.values():
+            yield "judge", judge, {}
 
     def needs(self, loaded: Loaded[Recipe], gpus: int) -> TrainingNeeds:
         """Return what training on so many GPUs needs.
@@ -73,19 +78,29 @@ class GeneratorTrainer:
         return needs(self, gpus)
 
     def run(self, run: TrainingRun) -> None:
-        """Train into `run.out`; go on from `run.resume` where given.
+        """Train into `run.out`, and report; go on from `run.resume` where given.
 
         Raises:
-            InputError: What the recipe asks for does not fit together, or tokens of another tokenizer.
+            InputError: What the recipe asks for does not fit together, tokens of another tokenizer, or a judge that
+                this one was trained against.
             WeightsError: The tokenizer, or a checkpoint, is missing or damaged.
             StoppedError: Ctrl-C or SIGTERM; the state is saved, and the sentence says how to go on.
             TrainingError: A value is not finite.
         """
+        from regionloss.evaluation import judges_of, trained_against
 
+        check_transformers()
+        from insighttok_ref.trainers.generator.report import Asked, report
+
+        names, catalogue = list(self.evaluation.judges.values()), run.loaded.catalogue
+        judges = judges_of(names, catalogue, trained_against(self.data.tokenizer)) if names else {}
         with self.engine.join() as ranks:
             session = self.session(run, ranks)
+            asked = Asked(session.data.held_out(), self.evaluation) if judges else None
             with session.progress:
                 session.train()
+                if asked and ranks.is_first:
+                    session.progress.say(f"report: {report(session, asked, judges)}")
 
     def session(self, run: TrainingRun, ranks: Ranks) -> GeneratorSession:
         """Return what trains the phases of a run.

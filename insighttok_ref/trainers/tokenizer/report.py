@@ -23,7 +23,7 @@ from regionloss.evaluation.report import Curves, Origin, write_report
 
 if TYPE_CHECKING:
     from insighttok_ref.tokenizers.base import Tokenizer
-    from insighttok_ref.trainers.tokenizer.session import Session
+    from insighttok_ref.trainers.parts_run import PartsRun
     from insighttok_ref.trainers.tokenizer.tokenizer_session import TokenizerSession
     from regionloss.data.batches import Batch
     from regionloss.judges import Judge
@@ -119,7 +119,7 @@ def afterwards(test: Mapping[str, Batch], judges: Mapping[str, Judge], parts: in
     return 2 * parts * SECONDS_A_WORD * sum(len(regions) for regions in found if regions is not None)
 
 
-def seconds(session: Session) -> dict[str, float]:
+def seconds(session: PartsRun[Any, Any]) -> dict[str, float]:
     """Return how long each part trained, sittings before a stop included."""
     spent: dict[str, float] = {}
     for record in session.metrics.read():

@@ -8,10 +8,12 @@ from regionloss.evaluation.generation.outcomes import (
     read_long_text_results,
 )
 from regionloss.evaluation.generation.prompts import Prompt, read_dpg, read_geneval, read_long_text
+from regionloss.evaluation.generation.requests import AskedTextBenchmark
 from regionloss.evaluation.generation.sets import SETS, crowds, prompt_set, read_quotes
 
 __all__ = [
     "SETS",
+    "AskedTextBenchmark",
     "Prompt",
     "PromptOutcome",
     "crowds",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -225,3 +226,34 @@ def test_what_cannot_be_drawn_is_a_sentence(tmp_path: Path, given: list[str], se
     assert result.exit_code == 2
     assert sentence in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_primer_has_one_word_of_the_asked_length_in_each_image(tmp_path: Path) -> None:
+    plain = Rendering(48, TextStyle(font_sizes=(18, 18)), primer=True, letters=(3, 4))
+    render_shards(plain, tmp_path / "images", 12, caption="{words}")
+    with tarfile.open(tmp_path / "images" / "00000.tar") as archive:
+        captions = [archive.extractfile(name).read().decode() for name in archive.getnames() if name.endswith(".txt")]
+        pictures = [Image.open(archive.extractfile(name)) for name in archive.getnames() if name.endswith(".png")]
+        corners = [picture.convert("RGB").getpixel((0, 0)) for picture in pictures]
+    assert {len(caption) for caption in captions} == {3, 4}
+    assert corners == [(255, 255, 255)] * 12
+    with pytest.raises(InputError, match="words: expected some of 40 to 50 letters"):
+        Rendering(letters=(40, 50)).word_list()
+
+
+def test_a_folder_that_says_nothing_of_primers_goes_on_as_it_was(tmp_path: Path) -> None:
+    render(tmp_path, 3)
+    options = json.loads((tmp_path / "render.json").read_text())
+    del options["primer"], options["letters"]
+    (tmp_path / "render.json").write_text(json.dumps(options))
+    render(tmp_path, 6)
+    with pytest.raises(InputError, match="images that differ in primer"):
+        render_shards(Rendering(96, STYLE, 5, primer=True), tmp_path, 7, shard_size=3)
+
+
+def test_what_a_primer_does_not_have_is_refused(tmp_path: Path) -> None:
+    said = ["--out", str(tmp_path / "words"), "--primer", "--font-sizes", "18", "18", "--size", "48", "--count", "2"]
+    assert CliRunner().invoke(app, ["render", *said]).exit_code == 0
+    found = CliRunner().invoke(app, ["render", *said, "--words-per-image", "1", "1"])
+    assert "--primer: expected plain words alone, one an image, got --words-per-image beside it" in found.output
+    assert found.exit_code

@@ -122,6 +122,27 @@ def test_an_epoch_sees_each_image_once_and_none_of_the_test(tiny_run: Prepare, t
     assert 0.27 < dropped / 4000 < 0.33
 
 
+def test_unseen_captions_are_kept_from_training_with_all_their_images(
+    tokens: Path, tiny_run: Prepare, tmp_path: Path
+) -> None:
+    data = session(tiny_run(tmp_path, "trainer.options.data.sources.near.unseen=5")).data
+    near = data.sources["near"]
+    kept = {row.key for row in near.test} | {row.key for row in near.unseen}
+    captions = {row.caption for row in near.unseen}
+    every = [near.shards[number] for number in range(len(near.shards))]
+    assert len(captions) == 5
+    assert {row.key for row in near.unseen} == {row.key for row in every if row.caption in captions}
+    assert len(list(near.test)) == 3
+    assert captions.isdisjoint(row.caption for row in near.test)
+    trained = [near.row(shard, place) for shard, length in enumerate(near.lengths) for place in range(length)]
+    assert [row.key for row in trained] == [row.key for row in every if row.key not in kept]
+    refused(
+        tiny_run(tmp_path / "all", "trainer.options.data.sources.near.unseen=99"),
+        InputError,
+        r"sources\.near\.unseen: expected fewer than the \d+ captions",
+    )
+
+
 @pytest.mark.parametrize("micro_batch", [1, 4])
 def test_micro_batches_change_no_loss(trained: Path, tiny_run: Prepare, tmp_path: Path, micro_batch: int) -> None:
     said = ("trainer.options.phases.0.steps=3", f"trainer.options.engine.micro_batch={micro_batch}")
