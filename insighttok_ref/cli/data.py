@@ -35,7 +35,7 @@ def render(
     plain: Annotated[float, typer.Option(min=0, max=1, help="Share of plain grounds.")] = 0.25,
     grounds: Annotated[Path | None, typer.Option(help="Folder of pictures to write on (the first 1000).")] = None,
     fonts: Annotated[Path | None, typer.Option(help="Folder of font files; each draws the words it has.")] = None,
-    words: Annotated[Path | None, typer.Option(help="File of words, one a line.")] = None,
+    words: Annotated[Path | None, typer.Option(help="File of words, one a line; or japanese, french, ...")] = None,
     letters: Annotated[
         Sizes | None, typer.Option(help="Shortest and longest words, letters.", show_default="any")
     ] = None,

@@ -71,7 +71,7 @@ class TrainingData:
     def credits(self) -> tuple[tuple[str, str], ...]:
         """What the images are made of, with the rights in each part, where packages bring it."""
         brought = any(source.images is None for source in self.options.sources.values())
-        return rights() if brought else ()
+        return rights({str(source.words) for source in self.options.sources.values()}) if brought else ()
 
     def batches(
         self,

@@ -18,6 +18,7 @@ class Asset:
     files: tuple[str, ...]
     licence: str
     summary: str
+    installed_by: str = "regionloss[ref]"
 
     def paths(self) -> list[Path]:
         """Return where the files are.
@@ -25,7 +26,7 @@ class Asset:
         Raises:
             PluginError: The package is missing or lacks a file.
         """
-        return [package_file(self.package, f"{self.folder}/{name}") for name in self.files]
+        return [package_file(self.package, f"{self.folder}/{name}", self.installed_by) for name in self.files]
 
 
 def _styles(family: str, *styles: str) -> tuple[str, ...]:
@@ -64,20 +65,29 @@ FONTS = (
     ),
     Asset("font_caladea", "files", _styles("Caladea-", "Regular", "Bold", "Italic"), "Apache-2.0", "Caladea"),
 )
+#: 65,535 glyphs; 15 MB, so it is installed by whoever asks for it: pip install 'regionloss[scripts]'.
+EASTERN_FONTS = (
+    Asset("noto_cjk_sans_otc", ".", ("NotoSansCJK-Regular.ttc",), "OFL-1.1", "Noto Sans CJK", "regionloss[scripts]"),
+)
+ENGLISH = "english"
 WORDS = Asset("mnemonic", "wordlist", ("english.txt",), "MIT", "2,048 English words of 3 to 8 letters (BIP-39)")
+WESTERN = (ENGLISH, "french", "spanish", "italian", "portuguese", "czech", "turkish", "russian")
+EASTERN = ("japanese", "korean", "chinese_simplified", "chinese_traditional")
+#: What a list of words may be named by, instead of a file.
+LANGUAGES = (*WESTERN, *EASTERN)
 
 
-def fonts() -> list[Path]:
-    """Return the font files, in a fixed order."""
-    return [path for asset in FONTS for path in asset.paths()]
+def fonts(language: str = ENGLISH) -> list[Path]:
+    """Return the font files that draw a language, in a fixed order."""
+    return [path for asset in (EASTERN_FONTS if language in EASTERN else FONTS) for path in asset.paths()]
 
 
-def words() -> list[str]:
-    """Return the word list, in a fixed order."""
-    return WORDS.paths()[0].read_text(encoding="utf-8").split()
+def words(language: str = ENGLISH) -> list[str]:
+    """Return the 2,048 words of a language (BIP-39), in a fixed order; of Chinese, characters."""
+    return package_file(WORDS.package, f"{WORDS.folder}/{language}.txt").read_text(encoding="utf-8").split()
 
 
-def package_file(package: str, name: str) -> Path:
+def package_file(package: str, name: str, installed_by: str = "regionloss[ref]") -> Path:
     """Return a file inside an installed package, without importing the package.
 
     Raises:
@@ -87,6 +97,6 @@ def package_file(package: str, name: str) -> Path:
     folder = Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
     if folder is None or not (folder / name).is_file():
         distribution = package.replace("_", "-")
-        advice = "Install the reference build with what it needs: pip install 'regionloss[ref]'."
+        advice = f"Install the reference build with what it needs: pip install '{installed_by}'."
         raise PluginError(f"{distribution}: expected the file {name} in the installed package, got none. {advice}")
     return folder / name

@@ -39,7 +39,7 @@ class SourceOptions(Strict):
         grounds: Folder of pictures to write on; those that packages bring, if unsaid.
         plain: Share of plain grounds.
         fonts: Folder of font files; those that packages bring, if unsaid.
-        words: File of words; a list that a package brings, if unsaid.
+        words: File of words, or `french`, `japanese` and others of which a package brings a list; English, if unsaid.
         packaged: Images of installed packages: `text`, `face` or `photo`.
         augment: How images are framed, instead of `data.augment`.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -92,9 +92,15 @@ def annotated_folder(
     return {"train": pictures[cut:], "test": pictures[:cut]}, tuple(notes)
 
 
-def rights() -> tuple[tuple[str, str], ...]:
-    """Return what the images are made of, with the rights in each part."""
-    drawn = [(f"{asset.summary} ({asset.package})", asset.licence) for asset in (*fonts.FONTS, fonts.WORDS)]
+def rights(languages: Collection[str] = ()) -> tuple[tuple[str, str], ...]:
+    """Return what the images are made of, with the rights in each part.
+
+    Args:
+        languages: Languages of which words are drawn, besides English.
+    """
+    eastern = fonts.EASTERN_FONTS if set(languages) & set(fonts.EASTERN) else ()
+    assets = (*fonts.FONTS, *eastern, fonts.WORDS)
+    drawn = [(f"{asset.summary} ({asset.package})", asset.licence) for asset in assets]
     uses = ("train", "test", "train face", "test face")
     shown = [(f"photograph '{p.name}' ({p.home[0]}, {p.use})", p.rights) for use in uses for p in photos(use)]
     return tuple(drawn + shown)

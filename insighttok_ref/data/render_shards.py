@@ -29,6 +29,7 @@ MOST_GROUNDS = 1000
 TEST_SHARE = 0.15
 #: All its letters are as wide.
 PRIMER_FONT = "DejaVuSansMono-Bold.ttf"
+FONT_SUFFIXES = (".ttf", ".otf", ".ttc")
 #: What folders of earlier versions do not say.
 UNSAID = {"primer": False}
 T = TypeVar("T")
@@ -44,8 +45,9 @@ class Rendering:
         seed: Seed of everything that is drawn.
         grounds: Folder of pictures to write on; None takes those that packages bring.
         plain: Share of plain grounds.
-        fonts: Folder of font files; None takes those that packages bring.
-        words: File of words, one a line; None takes the list that a package brings.
+        fonts: Folder of font files; None takes those that packages bring for the language.
+        words: File of words, one a line, or a language of which a package brings a list (`fonts.LANGUAGES`); None takes
+            the English one.
         letters: Shortest and longest words that are drawn, in letters; None draws all.
         primer: Draw plain words alone (`regionloss.data.words.PrimerRenderer`); of the style, the font sizes count.
     """
@@ -87,10 +89,11 @@ class Rendering:
     def font_files(self) -> list[Path]:
         """Return the font files."""
         if self.fonts is None:
-            return [path for path in fonts.fonts() if not self.primer or path.name == PRIMER_FONT]
-        found = [self.fonts / name for name in names_below(str(self.fonts)) if name.lower().endswith((".ttf", ".otf"))]
+            found = fonts.fonts(self.language or fonts.ENGLISH)
+            return [path for path in found if path.name == PRIMER_FONT] or found if self.primer else found
+        found = [self.fonts / name for name in names_below(str(self.fonts)) if name.lower().endswith(FONT_SUFFIXES)]
         if not found:
-            raise InputError(expected("fonts", f"font files (.ttf, .otf) in '{self.fonts}'", "none"))
+            raise InputError(expected("fonts", f"font files ({', '.join(FONT_SUFFIXES)}) in '{self.fonts}'", "none"))
         return found
 
     def word_list(self) -> list[str]:
@@ -101,14 +104,23 @@ class Rendering:
             raise InputError(expected("words", f"some of {shortest} to {longest} letters", "none"))
         return found
 
+    @property
+    def language(self) -> str | None:
+        """The language whose packaged words are drawn; None where a file is given."""
+        if self.words is None:
+            return fonts.ENGLISH
+        return str(self.words) if str(self.words) in fonts.LANGUAGES and not self.words.exists() else None
+
     def all_words(self) -> list[str]:
         """Return the words of any length."""
-        if self.words is None:
-            return fonts.words()
+        if self.language is not None:
+            return fonts.words(self.language)
+        assert self.words is not None
         try:
             found = self.words.read_text(encoding="utf-8-sig").split()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(expected("words", "a text file, one word a line", reason_of(error))) from error
+            wanted = f"a text file, one word a line, or one of {', '.join(fonts.LANGUAGES)}"
+            raise InputError(expected("words", wanted, reason_of(error))) from error
         if not found:
             raise InputError(expected("words", f"words in '{self.words}'", "none"))
         return found

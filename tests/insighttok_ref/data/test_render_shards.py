@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tarfile
 import time
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +19,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from insighttok_ref.cli.data import app
+from insighttok_ref.data import fonts
 from insighttok_ref.data.build import build_training_data
 from insighttok_ref.data.options import DataOptions
 from insighttok_ref.data.render_shards import Rendering, render_shards
 from regionloss.data.images.files import to_image
 from regionloss.data.sidecars.lookup import Sidecars
 from regionloss.data.words.render import TextStyle
-from regionloss.errors import InputError
+from regionloss.errors import InputError, PluginError
+from regionloss.hooks.catalogue import catalogue
 
 STYLE = TextStyle(font_sizes=(9, 16), paragraphs=0.5)
 
@@ -183,6 +187,33 @@ def test_words_that_no_font_has_are_said_by_the_command_and_a_recipe_s_data(tmp_
     notes = build_training_data(DataOptions(image_size=64, workers=0, sources={"drawn": source})).notes
     assert f"data.sources.drawn: {said}" in notes
     assert list(Rendering(words=tmp_path / "words.txt").source().renderer.words) == ["harbour"]
+
+
+@pytest.mark.parametrize(
+    ("language", "read"), [("japanese", 18), ("chinese_simplified", 17), ("french", 18), ("korean", 0)]
+)
+@pytest.mark.weights
+def test_words_of_other_scripts_are_drawn_so_that_a_reader_reads_them(language: str, read: int) -> None:
+    """All of them by a reader of these scripts (PP-OCRv6's characters have no Hangul)."""
+    source = Rendering(160, TextStyle(font_sizes=(26, 30), words=(1, 2)), words=Path(language), plain=1.0).source()
+    samples = [source.sample(number) for number in range(16)]
+    known = {unicodedata.normalize("NFC", word) for word in fonts.words(language)}
+    drawn = [word for sample in samples for word in sample.regions["text"].texts]
+    assert sum(word.lower() in known or word.isdecimal() for word in drawn) == len(drawn) >= 20
+    judge = catalogue().build("judge", "text/ppocr-v6", {})
+    found = [one.text for sample in samples for one in judge.judge(sample.image[None], sample.regions["text"])]
+    hits = sum(one == other for one, other in zip(found, drawn, strict=True))
+    assert hits >= read
+    if not read:
+        assert hits == sum(word.isdecimal() for word in drawn)
+
+
+def test_a_language_without_its_glyphs_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "EASTERN_FONTS", (replace(fonts.EASTERN_FONTS[0], package="not_installed"),))
+    with pytest.raises(PluginError, match=r"not-installed: .* pip install 'regionloss\[scripts\]'"):
+        Rendering(words=Path("korean")).source()
+    with pytest.raises(InputError, match="a text file, one word a line, or one of english, french"):
+        Rendering(words=Path("klingon")).source()
 
 
 def test_links_to_folders_of_fonts_are_followed(tmp_path: Path) -> None:
