@@ -77,6 +77,13 @@ EASTERN = ("japanese", "korean", "chinese_simplified", "chinese_traditional")
 LANGUAGES = (*WESTERN, *EASTERN)
 
 
+def language_of(words: Path | None) -> str:
+    """Return the language that a user names instead of a file of words; empty where it is a file."""
+    if words is None:
+        return ENGLISH
+    return str(words) if str(words) in LANGUAGES and not words.exists() else ""
+
+
 def fonts(language: str = ENGLISH) -> list[Path]:
     """Return the font files that draw a language, in a fixed order."""
     return [path for asset in (EASTERN_FONTS if language in EASTERN else FONTS) for path in asset.paths()]

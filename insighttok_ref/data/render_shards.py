@@ -89,7 +89,7 @@ class Rendering:
     def font_files(self) -> list[Path]:
         """Return the font files."""
         if self.fonts is None:
-            found = fonts.fonts(self.language or fonts.ENGLISH)
+            found = fonts.fonts(fonts.language_of(self.words))
             return [path for path in found if path.name == PRIMER_FONT] or found if self.primer else found
         found = [self.fonts / name for name in names_below(str(self.fonts)) if name.lower().endswith(FONT_SUFFIXES)]
         if not found:
@@ -104,18 +104,10 @@ class Rendering:
             raise InputError(expected("words", f"some of {shortest} to {longest} letters", "none"))
         return found
 
-    @property
-    def language(self) -> str | None:
-        """The language whose packaged words are drawn; None where a file is given."""
-        if self.words is None:
-            return fonts.ENGLISH
-        return str(self.words) if str(self.words) in fonts.LANGUAGES and not self.words.exists() else None
-
     def all_words(self) -> list[str]:
         """Return the words of any length."""
-        if self.language is not None:
-            return fonts.words(self.language)
-        assert self.words is not None
+        if self.words is None or fonts.language_of(self.words):
+            return fonts.words(fonts.language_of(self.words))
         try:
             found = self.words.read_text(encoding="utf-8-sig").split()
         except (OSError, UnicodeDecodeError) as error:
