@@ -80,14 +80,15 @@ def test_the_average_is_one_of_the_weights(tmp_path: Path) -> None:
 
     train(prepare(tmp_path, OPTIONS + "phases.1.steps=1", OPTIONS + "phases.2.steps=1"), watch)
     average = seen[0]
-    for weights in seen[1:7]:
-        average = 0.9 * average + 0.1 * weights
+    for step, weights in enumerate(seen[1:7]):
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * weights
     kept = load_file(tmp_path / "pretrain" / "tokenizer-average.safetensors")
     torch.testing.assert_close(kept["decoder.conv_out.weight"], average)
     began, after = seen[7:9]
     assert torch.equal(began, seen[6])
     kept = load_file(tmp_path / "regions" / "tokenizer-average.safetensors")
-    torch.testing.assert_close(kept["decoder.conv_out.weight"], 0.9 * average + 0.1 * after)
+    torch.testing.assert_close(kept["decoder.conv_out.weight"], 7 / 16 * average + 9 / 16 * after)
 
 
 @pytest.mark.parametrize(
