@@ -93,6 +93,9 @@ def report(
     originals = HeldOut(session.data.test)
     there = {kind for batch in originals.test.values() for kind, found in batch.regions.items() if len(found)}
     asked = {kind: judge for kind, judge in judges.items() if kind in there}
+    unseen = [f"No region of kind '{kind}' is on the test images: not judged." for kind in judges if kind not in there]
+    for sentence in unseen:
+        session.progress.say(sentence)
     found: list[Results] = []
     for name, model in models.items():
         session.progress.stage(f"judging {name}", 0.0)
@@ -113,7 +116,7 @@ def report(
         title=f"{session.trainer.source.name}: before and after",
         curves=Curves(list(session.metrics.read()), {part.name: "after"}),
         origin=Origin(command(session.run.loaded.source.name), session.resolved, spent, ()),
-        notes=notes,
+        notes=[*notes, *unseen],
     )
 
 

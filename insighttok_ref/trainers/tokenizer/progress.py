@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -95,7 +96,8 @@ class RunProgress:
         self.current, self.last = part, now
         self.loss = self.loss if loss is None else loss
         left = self.left.seconds(part, done)
-        text = f"{part.name} {done}/{part.phase.steps}  loss {self.loss:.4f}"
+        shown = "" if math.isnan(self.loss) else f"  loss {self.loss:.4f}"  # none was read yet, as after a stop
+        text = f"{part.name} {done}/{part.phase.steps}{shown}"
         if images and (seconds := self.left.rates.get(bool(part.terms))):
             text += f"  {images / seconds:.3g} images/s"
         if self.console.is_terminal:

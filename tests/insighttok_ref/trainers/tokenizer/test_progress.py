@@ -56,6 +56,15 @@ def test_lines_show_phase_step_loss_speed_and_the_time_left_over_all_phases(cloc
     assert lines[-1] == "phase0 20/20  loss 0.0500  32 images/s  about 1 min 50 s left"
 
 
+def test_a_loss_that_was_not_read_yet_is_not_shown(clock: Clock) -> None:
+    """As after a stop, where the first steps are not logged."""
+    shown, todo = console(), parts(20)
+    with RunProgress(todo, shown) as bar:
+        clock.now += 2.0
+        bar.step(todo[0], 2, None, images=64)
+    assert printed(shown).splitlines()[0].startswith("phase0 2/20  about")
+
+
 def test_a_long_part_says_something_every_few_minutes(clock: Clock) -> None:
     shown, todo = console(), parts(10_000)
     with RunProgress(todo, shown) as bar:
