@@ -176,7 +176,9 @@ class PartsRun(ABC, Generic[S, P]):
         self.checkpoint = self.checkpoints.newest()
         state = read_history(self.checkpoint)
         before = json.loads(state["recipe"])
-        if before != self._recipe() and (before := decisive(self.run.today(before))) != self._recipe():
+        if before != self._recipe() and (today := self.run.today(before)) is not before:
+            before = decisive(today)
+        if before != self._recipe():
             keys = ", ".join(changed(before, self._recipe()))
             advice = "Go on with the recipe it was begun with, or begin a new run."
             raise InputError(expected(str(self.folder), "a run of this recipe", f"one that differs in {keys}", advice))

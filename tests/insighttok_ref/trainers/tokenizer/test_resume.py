@@ -144,6 +144,15 @@ def test_options_that_are_new_since_have_their_defaults(
         session(tiny_run(trained, "trainer.options.optimizer.clip=2", resume=trained))
 
 
+@pytest.mark.parametrize("recipe", ["[]", "{}", '"x"', '{"trainer": 1, "version": 1, "terms": {}}'])
+def test_a_recipe_that_is_none_is_another_one(
+    trained: Path, tiny_run: Prepare, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    monkeypatch.setattr(parts_run, "read_history", lambda checkpoint: {**read_history(checkpoint), "recipe": recipe})
+    with pytest.raises(InputError, match="expected a run of this recipe, got one that differs in"):
+        session(tiny_run(trained, resume=trained))
+
+
 def test_evaluation_may_change_after_a_stop(trained: Path, tiny_run: Prepare) -> None:
     assert session(tiny_run(trained, "trainer.options.evaluation.crops=1", resume=trained)).todo == []
 
