@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -271,26 +269,6 @@ def test_a_door_has_what_it_lists_and_the_promise_names_it(door: str) -> None:
     assert {name for name in getattr(module, "__all__", ()) if not hasattr(module, name)} == set()
     promise = (ROOT / "docs" / "explanation" / "stability.md").read_text(encoding="utf-8")
     assert f"`{door}`" in promise or f"`{door.removeprefix('regionloss')}`" in promise
-
-
-def test_the_door_to_runs_imports_no_torch() -> None:
-    program = "import sys; from regionloss.runs import is_first_process; print('torch' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert result.stdout.split() == ["False"], result.stderr
-
-
-def test_importing_regionloss_imports_no_torch() -> None:
-    program = "import regionloss, sys; print(regionloss.__version__, 'torch' in sys.modules, 'numpy' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert result.stdout.split()[1:] == ["False", "False"], result.stderr
-
-
-def test_every_public_name_is_there_and_has_a_docstring() -> None:
-    import regionloss
-
-    assert set(regionloss.__all__) <= set(dir(regionloss))
-    for name in regionloss.__all__:
-        assert getattr(regionloss, name).__doc__, name
 
 
 #: The regions of images become one batch, the processes of a launch one run.

@@ -50,7 +50,7 @@ PARTS: Mapping[str, Part] = {
     "compiled": Part("step", "compiled", 130),
     "terms": Part("terms", "beside_the_loop", 40),
     "tests": Part("marked_tests", "run_tests", 45),
-    "decoding": Part("decoding", "decoders", 70),
+    "decoding": Part("decoders", "decoders", 70),
 }
 
 
