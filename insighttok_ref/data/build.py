@@ -203,9 +203,6 @@ def folder_source(
         sidecar=keep / f"{name}.regions.parquet" if keep is not None else None,
         tick=Progress(f"{name}: files that are looked at"),
     )
-    if source.test > (held_out := len(pictures["test"])):
-        told = f"{name}: {source.test} crops of {held_out} pictures are for the test. Intervals take each for an image"
-        notes = (*notes, f"{told} of its own, and are too narrow: more pictures mend it.")
     around: dict[str, Any] = {"around": 0.7, "scale": (1.2, 3.0)}
     test = partial(PictureSource, name, pictures["test"], size, **around) if source.test else None
     return Opened(partial(PictureSource, name, pictures["train"], size, flip_pairs=flip_pairs, **around), test, notes)

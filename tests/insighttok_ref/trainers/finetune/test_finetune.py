@@ -76,6 +76,8 @@ def test_a_run_says_what_it_found_and_proves_that_latents_are_kept(
     assert "latents identical: yes (100 images, before and after, bit for bit)" in out
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "latents identical: yes" in page
+    assert "<b>4</b> images of 'images that were not trained on', cut from <b>1</b> picture" in page
+    assert '"owner":"photos/' in page
     found = json.loads((tmp_path / "run" / "results.json").read_text())["test"]["photos"]
     assert found["before"]["psnr"]["count"] == found["after"]["psnr"]["count"] == 4
     with Image.open(tmp_path / "run" / "regions.png") as sheet:
