@@ -55,7 +55,7 @@ def test_some_images_smaller_than_the_crop_are_left_out(prepare: Prepare, photos
 
     with join("cpu") as ranks:
         notes = trainer.session(run, ranks).data.notes
-    assert "1 of them are smaller than the crops of 32 x 32 pixels, and left out." in notes
+    assert "1 more are smaller than the crops of 32 x 32 pixels, and left out." in notes
 
 
 def test_no_region_found(prepare: Prepare, tmp_path: Path) -> None:
