@@ -125,6 +125,9 @@ def told(*typed: str, command: str = "train") -> list[str]:
         ("--use_ema", "Say weight_average=0.999, which is the default"),
         ("--gradient_checkpointing", "Say model.checkpointing=true."),
         ("--mixed_precision bf16", "Say engine.precision=bf16."),
+        ("--snr_gamma 5", "Leave it out: it is of a diffusion model"),
+        ("--use_8bit_adam", "Leave it out: the optimizer is AdamW with 32 bits."),
+        ("--report_to wandb", "Say 'log.loggers=[wandb]'"),
     ],
 )
 @pytest.mark.parametrize("before", [True, False])
@@ -159,13 +162,29 @@ def test_a_whole_line_of_another_script_is_answered_flag_by_flag() -> None:
         "a key of the recipe. Say data.image_size=64.",
         "a key of the recipe. Say seed=1.",
     ]
-    assert lines[4].startswith("--no_such: expected an option of 'regionloss train', got another. Known: ")
+    assert lines[4].startswith(
+        "--no_such: expected an option of 'regionloss train', got one that is not known. Leave it out, or change a key "
+        f"of the recipe as KEY=VALUE ('regionloss show {TINY}' prints all). Known: "
+    )
     assert len(lines) == 5
 
 
 @pytest.mark.parametrize("command", ["check", "show", "launch"])
 def test_every_command_with_a_recipe_understands_flags(command: str) -> None:
     assert told(str(TINY), "--use_ema", command=command)[0].endswith("the default; 0 keeps none.")
+
+
+@pytest.mark.parametrize("typed", ["--frobnicate", "--frobnicate=5", "--frobnicate 5"])
+def test_a_flag_that_is_in_no_list_is_answered(typed: str) -> None:
+    (line,) = told(str(TINY), *typed.split())
+    assert line.startswith(
+        "--frobnicate: expected an option of 'regionloss train', got one that is not known. Leave it"
+    )
+
+
+def test_what_is_advised_instead_of_flags_is_understood() -> None:
+    loaded = load_recipe(TINY, ["log.loggers=[wandb]", "objective.adversarial={weight: 0.5}", "objective.kl=1e-6"])
+    assert build_trainer(loaded).log.loggers[0].use == "wandb"
 
 
 @pytest.mark.parametrize("words", [[str(TINY), "--resum", "x"], ["no-such-recipe", "--use_ema"], ["--use_ema"]])
