@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -63,16 +64,18 @@ def look(
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(str(sidecar), read_file(options.regions))
     looking = one_per_kind(detectors)
-    found, notes = annotated_folder(
-        Path(str(options.images)),
-        size,
-        looking,
-        most=options.max_files,
-        test=bool(options.test),
-        sidecar=sidecar,
-        tick=Progress("files that are looked at"),
-        enlarge=False,
-    )
+    tick = Progress("files that are looked at")
+    with tick if draw else nullcontext():
+        found, notes = annotated_folder(
+            Path(str(options.images)),
+            size,
+            looking,
+            most=options.max_files,
+            test=bool(options.test),
+            sidecar=sidecar,
+            tick=tick,
+            enlarge=False,
+        )
     make = partial(CropSource, SOURCE)
     train = partial(make, found["train"], size, flip_pairs=flip_pairs)
     opened = Opened(train, partial(make, found["test"], size) if options.test else None, notes)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from insighttok_ref.tokenizers.insighttok.checkpoints import save_tokenizer
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.finetune.calibration import shares_of
+from insighttok_ref.trainers.finetune.session import other_recipe
+from regionloss.autoencoders import open_trainable
 from regionloss.cli.main import app
 from regionloss.errors import InputError, RegionLossError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
@@ -75,7 +80,7 @@ def test_no_region_found(prepare: Prepare, tmp_path: Path) -> None:
             "lora: expected linear layers or convolutions, got 'decoder.",
         ),
         ("share.txt=0.5", "share: expected terms of weight 'auto', got 'txt', which is none of 'text'"),
-        ("model.from=no-such-vae", "expected a file or a folder, got 'no-such-vae', which is not there"),
+        ("model.from=no-such-vae", "model.from: expected a file or a folder, got 'no-such-vae', which is not there"),
     ],
 )
 def test_what_does_not_fit(prepare: Prepare, tmp_path: Path, override: str, said: str) -> None:
@@ -86,7 +91,38 @@ def test_what_does_not_fit(prepare: Prepare, tmp_path: Path, override: str, said
 def test_a_model_of_another_kind(prepare: Prepare, empty: Path, tmp_path: Path) -> None:
     (empty / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
     said = sentence(prepare(tmp_path / "run", f"model.from={empty}"))
-    assert "UNet2DConditionModel" in said
+    assert said.startswith(
+        f"model.from: {empty / 'config.json'}: expected an autoencoder, got 'UNet2DConditionModel'. In"
+    )
+
+
+def test_a_folder_and_a_file_without_a_model(prepare: Prepare, empty: Path, photos: Path, tmp_path: Path) -> None:
+    """Of `model.from`, and not of options of other commands."""
+    said = sentence(prepare(tmp_path / "run", f"model.from={empty}"))
+    assert said.startswith("model.from: expected a folder that diffusers can load, a tokenizer of ours")
+    assert f"got '{empty}', a folder with nothing in it. Give the folder that 'save_pretrained' wrote, or" in said
+    said = sentence(prepare(tmp_path / "run", f"model.from={photos}"))
+    assert f"got '{photos}', a folder with 0.png, 1.png, 2.png. Give the folder" in said
+    (empty / "diffusion_pytorch_model.safetensors").write_bytes(b"")
+    said = sentence(prepare(tmp_path / "run", f"model.from={empty}"))
+    assert said.startswith(f"model.from: {empty / 'config.json'}: expected the configuration of a model of diffusers")
+    assert "copy it, too" in said
+
+
+def test_a_recipe_that_is_meant_for_others_says_so(vae: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    small = {"ch": 16, "ch_mult": (1, 1), "num_res_blocks": 1, "z_channels": 8, "code_dim": 4, "codebook_size": 16}
+    save_tokenizer(InsightTokenizer(**small, attn_resolutions=(), norm_groups=4), tmp_path / "vq.safetensors")
+    continuous, discrete = (open_trainable(path, torch.device("cpu")) for path in (vae, tmp_path / "vq.safetensors"))
+    vaes, tokenizers = (load_recipe(name).source.name for name in ("finetune-vae", "finetune-tokenizer"))
+    assert (
+        other_recipe(continuous, vaes) == other_recipe(discrete, tokenizers) == other_recipe(discrete, "my.yaml") == []
+    )
+    what = "This is a tokenizer of the kind 'ours', 16 codes"
+    assert other_recipe(discrete, vaes) == [
+        f"{what}: it works so, too, but 'finetune-tokenizer' is the recipe that is meant for it."
+    ]
+    assert "'finetune-vae' is the recipe" in other_recipe(continuous, tokenizers)[0]
 
 
 @pytest.mark.parametrize(
