@@ -121,6 +121,7 @@ class PartsRun(ABC, Generic[S, P]):
             TrainingError: A value is not finite.
         """
         if not self.todo:
+            self.progress.say(f"{self.folder}: this run is trained to its end already")
             return
         going_on = self.saved["step"] if self.saved.get("part") else 0
         first_step = self.todo[0].first_step + going_on

@@ -70,14 +70,22 @@ def test_a_run_says_what_it_found_and_proves_that_latents_are_kept(
     run = prepare(tmp_path / "run")
     build_trainer(run.loaded).run(run)
     out = capsys.readouterr().out
+    assert "looking for regions of kind 'text' in " in out
+    assert "model: AutoencoderKL, continuous latents" in out
     assert "learns: decoder (" in out
     assert "9 regions of kind 'text'" in out
     assert "(25% of the gradient)" in out
     assert "latents identical: yes (100 images, before and after, bit for bit)" in out
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "latents identical: yes" in page
+    assert "<b>4</b> images of 'images that were not trained on', cut from <b>1</b> picture" in page
+    assert '"owner":"photos/' in page
     found = json.loads((tmp_path / "run" / "results.json").read_text())["test"]["photos"]
     assert found["before"]["psnr"]["count"] == found["after"]["psnr"]["count"] == 4
+    assert not any("loss/commitment" in line for line in metrics(tmp_path / "run"))  # it is not computed
+    run = prepare(tmp_path / "run", resume=True)
+    build_trainer(run.loaded).run(run)  # judges anew
+    assert f"{tmp_path / 'run'}: this run is trained to its end already" in capsys.readouterr().out
     with Image.open(tmp_path / "run" / "regions.png") as sheet:
         assert sheet.size == (3 * 6 * 70, 3 * (6 * 60 + 17))  # six times as large, and a name below each
 
