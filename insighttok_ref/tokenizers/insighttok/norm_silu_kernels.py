@@ -18,8 +18,8 @@ BLOCK = 4096
 WORK = 16 * 32
 
 
-@triton.jit
-def forward_kernel(  # type: ignore[no-untyped-def]  # of triton's own types
+@triton.jit  # type: ignore[untyped-decorator]
+def forward_kernel(  # type: ignore[no-untyped-def]  # types are the compiler's
     x, weight, bias, made, mean, scale, groups, channels, positions, eps, block: tl.constexpr
 ):
     """Write `silu(norm(x))`, and mean and inverse deviation of the group."""
@@ -63,7 +63,7 @@ def at_norm(gradient, x, at, inside, m, r, w, b):  # type: ignore[no-untyped-def
     return whitened, tl.load(gradient + at, inside, 0.0).to(tl.float32) * gate * (1.0 + normed * (1.0 - gate))
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def backward_kernel(  # type: ignore[no-untyped-def]
     gradient, x, weight, bias, mean, scale, own, of_weight, of_bias, groups, channels, positions, block: tl.constexpr
 ):
