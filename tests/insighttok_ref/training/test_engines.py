@@ -204,6 +204,12 @@ def test_own_options_reach_deepspeed() -> None:
         assert engine.engine.gradient_accumulation_steps() == 2
 
 
+def test_a_bucket_is_a_tenth_of_deepspeed_s_own_unless_the_recipe_says_it() -> None:
+    own = {"zero_optimization": {"reduce_bucket_size": 1234}}
+    for settings, wanted in (({}, 5 * 10**7), (own, 1234)):
+        assert deepspeed_config(OPTIONS, SHARE, 1, settings)["zero_optimization"]["reduce_bucket_size"] == wanted
+
+
 CONTRADICTIONS = [
     ({"zero_optimization": {"stage": 2}}, r"zero_optimization\.stage: expected 1, as engine\.zero_stage has it, got 2"),
     ({"gradient_clipping": 0.5}, r"gradient_clipping: expected 1\.0, as optimizer\.clip has it, got 0\.5"),
