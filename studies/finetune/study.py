@@ -97,7 +97,7 @@ def draw_earlier(folder: Path) -> None:
     folder.mkdir(parents=True)
     for photo in (*photos("train face"), *photos("test face")):
         photo.open().save(folder / f"{photo.name.replace(' ', '-')}.png")
-    words = Rendering(80, TextStyle(font_sizes=(12, 20), words=(1, 2))).source(use="train").seeded("x", 0)
+    words = Rendering(80, TextStyle(font_sizes=(12, 20), words=(1, 2))).source(use="train").changed("x", 80, 0)
     for number in range(EARLIER):
         to_image(words.sample(number).image).save(folder / f"word{number:03d}.png")
 

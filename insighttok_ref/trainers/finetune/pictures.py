@@ -78,8 +78,8 @@ def look(
     if small:
         notes = (*notes, f"{small} of them are smaller than the crops of {size} x {size} pixels, and left out.")
     make = partial(CropSource, SOURCE)
-    train = partial(make, kept["train"], size, flip_pairs=flip_pairs)
-    opened = Opened(train, partial(make, kept["test"], size) if options.test else None, notes)
+    train = partial(make, kept["train"], flip_pairs=flip_pairs)
+    opened = Opened(train, partial(make, kept["test"]) if options.test else None, notes)
     counts: Counter[str] = Counter()
     for one in kept["train"]:
         counts.update({kind: len(regions) for kind, regions in one.regions.items()})
