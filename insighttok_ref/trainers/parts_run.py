@@ -103,6 +103,9 @@ class PartsRun(ABC, Generic[S, P]):
         self.metrics = MetricsLog(self.folder / "metrics.jsonl")
         self.checkpoints = Checkpoints(self.folder / "checkpoints", options.log.keep)
         self.saved = self._earlier()
+        # What a run of an earlier version could not say is as it was.
+        decayed = self.saved.get("decayed", "all") if self.saved else options.optimizer.decayed
+        self.optimizer = options.optimizer.model_copy(update={"decayed": decayed})
         self.finished: list[str] = list(self.saved.get("finished", []))
         self.todo = [part for part in self.parts if part.name not in self.finished]
         torch.set_num_threads(threads_for(options.engine.threads, self.saved.get("threads")))
@@ -265,6 +268,7 @@ class PartsRun(ABC, Generic[S, P]):
             "engine": self.options.engine.name,
             "sharded": self.options.engine.sharded,
             "ranks": self.ranks.size,
+            "decayed": self.optimizer.decayed,
             "threads": torch.get_num_threads(),
         }
 
