@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from insighttok_ref.schema import Strict
 from insighttok_ref.training.checkpoint import WHAT, read_saved
+from insighttok_ref.training.decay_groups import decay_groups
 from insighttok_ref.training.gradient_buckets import GradientBuckets
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected
@@ -27,11 +28,14 @@ class OptimizerOptions(Strict):
     Args:
         betas: Decays of the first and second moments.
         weight_decay: AdamW's, decoupled from the gradients.
+        decayed: What decays: `matrices`, kernels among them, but neither biases and norms nor tables of codes or
+            tokens; or `all`, as in runs of earlier versions, which go on so.
         clip: Largest norm of the gradients of a step.
     """
 
     betas: tuple[NonNegativeFloat, NonNegativeFloat] = (0.5, 0.9)
     weight_decay: NonNegativeFloat = 0.0
+    decayed: Literal["matrices", "all"] = "matrices"
     clip: PositiveFloat = 1.0
 
 
@@ -238,11 +242,9 @@ def build_engine(
 
 def adam(module: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
     """Return the optimizer of a module's trainable weights; engines set the learning rate at each step."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    fused = parameters[0].device.type == "cuda"
-    return torch.optim.AdamW(
-        parameters, lr=0.0, betas=options.betas, weight_decay=options.weight_decay, fused=fused or None
-    )
+    groups = decay_groups(module, options.weight_decay, all_decay=options.decayed == "all")
+    fused = groups[0]["params"][0].device.type == "cuda"
+    return torch.optim.AdamW(groups, lr=0.0, betas=options.betas, fused=fused or None)
 
 
 class PlainEngine:
