@@ -25,7 +25,7 @@ from insighttok_ref.trainers.tokenizer.session import Session
 from insighttok_ref.training.metrics_log import ROOM
 from regionloss.autoencoders import TrainableAutoencoder, add_lora, merged, open_trainable, step_memory
 from regionloss.disk import to_disk
-from regionloss.errors import InputError, WeightsError, expected
+from regionloss.errors import InputError, UnknownNameError, WeightsError, expected
 from regionloss.hooks.catalogue import Catalogue
 from regionloss.losses import told
 from regionloss.recipe import TrainingRun
@@ -56,6 +56,8 @@ class FinetuneSession(Session):
 
     def __init__(self, trainer: Finetune, run: TrainingRun, ranks: Ranks, look: Callable[[], Looked]) -> None:
         def open_data() -> Any:
+            for note in self.notes:
+                self.progress.say(note)
             if kinds := {*self.terms.kinds} - {"whole_image"}:
                 told = f"looking for regions of kind {' and '.join(sorted(map(repr, kinds)))} in {trainer.data.images}"
                 self.progress.say(f"{told}, once: {self.folder} keeps what is found")
@@ -76,7 +78,7 @@ class FinetuneSession(Session):
             advice = "Bring back the file that the run was begun with."
             raise InputError(expected(str(self.trainer.source), f"weights of SHA-256 {before[:12]}", "others", advice))
         check_size(self.autoencoder, self.trainer.data.image_size)
-        self.autoencoder.set_trainable(self.trainer.model.train)
+        choose(self.autoencoder, self.trainer)
         if self.trainer.model.low_rank is not None:
             self.adapt(copy.deepcopy(self.autoencoder))  # what it refuses is said before images are looked at
         self.notes = [str(note) for note in self.autoencoder.facts.get("notes", ())]  # type: ignore[attr-defined]
@@ -193,6 +195,14 @@ def read_source(trainer: Finetune, device: torch.device, where: Catalogue) -> Tr
         return open_trainable(trainer.source, device, trainer.model.options, where, key=KEY)
     except (InputError, WeightsError) as error:
         raise type(error)(f"{KEY}: {str(error).removeprefix(f'{KEY}: ')}") from error
+
+
+def choose(autoencoder: TrainableAutoencoder, trainer: Finetune) -> None:
+    """Let the parts learn that are asked for. Raises InputError or UnknownNameError, of `model.train`."""
+    try:
+        autoencoder.set_trainable(trainer.model.train)
+    except (InputError, UnknownNameError) as error:
+        raise type(error)(f"model.train: {error}") from error
 
 
 def described(autoencoder: TrainableAutoencoder) -> str:

@@ -128,7 +128,7 @@ class Finetune:
         judges, notes = build_judges(names, run.loaded.catalogue, run.resolved) if names else ({}, [])
         with self.engine.join() as ranks:
             session = self.session(run, ranks)
-            for note in (*session.notes, *session.data.notes, *notes):
+            for note in (*session.data.notes, *notes):
                 session.progress.say(note)
             with session.progress:
                 session.train()
