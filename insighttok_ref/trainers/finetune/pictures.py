@@ -25,8 +25,8 @@ from regionloss.detectors import Detector
 from regionloss.errors import InputError, expected, reason_of
 from regionloss.pictures import annotated, save, sheet
 
-#: Pictures on the sheet, and the longest side up to which small ones are enlarged there, pixels.
-SHOWN, SIDE = 16, 480
+#: Pictures on the sheet; the longest side up to which small ones are enlarged there, and that of large ones, pixels.
+SHOWN, SIDE, LARGEST = 16, 480, 640
 COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ffcc00", "#bf5af2", "#ff9f0a")
 
 
@@ -111,8 +111,10 @@ def sheet_of(pictures: Sequence[Annotated]) -> Image.Image:
     drawn = []
     for one in chosen:
         width, height = one.image.size
-        factor = max(1, SIDE // max(width, height))  # labels would cover what is small
-        image, found = cropped(one.image, one.regions, (0, 0, height, width), (factor * height, factor * width))
+        # Labels would cover what is small, and could not be read where the sheet makes what is large smaller.
+        factor = max(1, SIDE // max(width, height)) * min(1.0, LARGEST / max(width, height))
+        size = max(1, round(factor * height)), max(1, round(factor * width))
+        image, found = cropped(one.image, one.regions, (0, 0, height, width), size)
         for kind, colour in zip(kinds, COLOURS * len(kinds), strict=False):
             if kind in found and len(found[kind]):
                 image = annotated(image, found[kind], [kind] * len(found[kind]), colour)

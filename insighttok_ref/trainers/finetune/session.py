@@ -24,6 +24,7 @@ from insighttok_ref.trainers.tokenizer.progress import minutes
 from insighttok_ref.trainers.tokenizer.session import Session
 from insighttok_ref.training.metrics_log import ROOM
 from regionloss.autoencoders import TrainableAutoencoder, add_lora, merged, open_trainable, step_memory
+from regionloss.console import counted
 from regionloss.disk import to_disk
 from regionloss.errors import InputError, UnknownNameError, WeightsError, expected
 from regionloss.hooks.catalogue import Catalogue
@@ -141,7 +142,7 @@ class FinetuneSession(Session):
             where = f"{MOST} batches, and {count} in all" if count else f"{self.looked.pictures} images"
             return f"left out, since there is no region of kind '{kind}' in {where}"
         how = f"{self.wanted[name]:.0%} of the gradient" if name in self.wanted else "as given"
-        seen = "" if kind == "whole_image" else f", {count} regions of kind '{kind}'"
+        seen = "" if kind == "whole_image" else f", {counted(count, 'region')} of kind '{kind}'"
         return f"weight {told(weight) if callable(weight) else format(weight, '.3g')} ({how}){seen}"
 
     def _memory(self, state: PartState) -> str:
