@@ -96,7 +96,7 @@ class DataOptions(Strict):
     """What is trained and tested on.
 
     Args:
-        image_size: Side of the square training images, pixels.
+        image_size: Side of the square images of phases that do not say theirs, pixels.
         sources: Sources by the name that a phase's mix gives them.
         epoch: Samples that are drawn from the sources once, kept in memory and shuffled for each epoch; None draws
             without end, each image of a source once in an epoch of its own.

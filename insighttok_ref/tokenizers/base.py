@@ -45,6 +45,13 @@ class Trainee(nn.Module, ABC):
         """Return the modules that are functions of tensors alone, which `torch.compile` may take; none is known."""
         return ()
 
+    def begin(self, images: Iterable[Tensor]) -> None:
+        """Choose where it begins what is not drawn, once before the first step, on all ranks.
+
+        Args:
+            images: Those (B, 3, H, W) of the step's micro-batches, each read when it is asked for.
+        """
+
     def after_step(self) -> None:
         """Learn what is not learnt by gradients, once a step."""
 

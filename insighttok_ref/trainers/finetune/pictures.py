@@ -77,8 +77,8 @@ def look(
             enlarge=False,
         )
     make = partial(CropSource, SOURCE)
-    train = partial(make, found["train"], size, flip_pairs=flip_pairs)
-    opened = Opened(train, partial(make, found["test"], size) if options.test else None, notes)
+    train = partial(make, found["train"], flip_pairs=flip_pairs)
+    opened = Opened(train, partial(make, found["test"]) if options.test else None, notes)
     counts: Counter[str] = Counter()
     for one in found["train"]:
         counts.update({kind: len(regions) for kind, regions in one.regions.items()})

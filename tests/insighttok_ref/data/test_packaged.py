@@ -73,7 +73,7 @@ def test_words_of_training_and_testing_are_all_the_words_and_have_none_in_common
 def test_words_are_kept_for_the_test_where_there_is_one_and_all_are_drawn_where_there_is_none():
     parts = split(words(), "words")
     for test, known in ((30, parts["train"]), (0, words())):
-        source = data(text={"render": {}, "test": test}).opened["text"].train(0)
+        source = data(text={"render": {}, "test": test}).opened["text"].train(64, 0)
         assert set(source.renderer.words) == set(known)
     with pytest.raises(InputError, match=r"words: expected 4 or more, of which some are kept for the test, got 3"):
         split(["a", "b", "c"], "words")

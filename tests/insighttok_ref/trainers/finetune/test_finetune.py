@@ -159,6 +159,17 @@ def test_a_term_of_weight_0_is_not_computed_and_its_detector_does_not_look(prepa
     assert not session.looked.regions
 
 
+def test_regions_of_a_term_of_weight_0_are_looked_for_where_a_judge_looks_at_them(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    judged = ("terms.text=0", "evaluation.judges={text: text/ppocr-v6}")
+    session = train(prepare(tmp_path / "run", *judged, "log.costs=true", "steps=1"))
+    (line,) = metrics(tmp_path / "run")
+    assert not [key for key in line if "text" in key]
+    assert session.looked.regions["text"]
+    assert (tmp_path / "run" / "photos.regions.parquet").exists()
+
+
 def test_blocks_by_name_and_a_discriminator_from_a_later_step(prepare: Prepare, vae: Path, tmp_path: Path) -> None:
     blocks = [name for name in open_trainable(vae, CPU).parts if name.startswith("decoder.")]
     adversarial = "{learn_from: 1, listen_from: 2, ndf: 4, layers: 1, norm: group}"
