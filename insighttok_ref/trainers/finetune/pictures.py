@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ def look(
     detectors: Mapping[Scan, Detector],
     flip_pairs: FlipPairs,
     folder: Path,
+    say: Callable[[str], None] = lambda sentence: None,
     *,
     draw: bool = True,
 ) -> Looked:
@@ -53,6 +54,7 @@ def look(
         detectors: Detectors by what side-cars say of each; the first of each kind looks.
         flip_pairs: Keypoints that swap in a mirror image, by kind.
         folder: Folder of the run: the regions are kept there for the next time, and a sheet of what was found.
+        say: Told what is looked for, before it takes long.
         draw: Whether to draw that sheet.
 
     Raises:
@@ -64,6 +66,9 @@ def look(
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(str(sidecar), read_file(options.regions))
     looking = one_per_kind(detectors)
+    if looking:
+        kinds = " and ".join(sorted(repr(one.kind) for one in looking.values()))
+        say(f"looking for regions of kind {kinds} in {options.images}, once: {folder} keeps what is found")
     tick = Progress("files that are looked at")
     with tick if draw else nullcontext():
         found, notes = annotated_folder(

@@ -37,6 +37,7 @@ RESULT = "autoencoder"
 GIB = 2**30
 #: What a user calls the autoencoder that is tuned, and the recipes for the two sorts.
 KEY, TOKENIZER, VAE = "model.from", "finetune-tokenizer", "finetune-vae"
+Say = Callable[[str], None]
 #: Steps after which the pace is told.
 FIRST_STEPS = 10
 CHANGES = "The encoder, or its codes, learn too: latents change, and what was trained on the old ones no longer fits."
@@ -49,20 +50,17 @@ class FinetuneSession(Session):
         trainer: The options of the run.
         run: The recipe and where to write.
         ranks: This process among those of the run.
-        look: Looks at the images, when all else is known to fit: it may take hours.
+        look: Looks at the images, when all else is known to fit, and tells of it: it may take hours.
     """
 
     trainer: Finetune
     finds_weights = True
 
-    def __init__(self, trainer: Finetune, run: TrainingRun, ranks: Ranks, look: Callable[[], Looked]) -> None:
+    def __init__(self, trainer: Finetune, run: TrainingRun, ranks: Ranks, look: Callable[[Say], Looked]) -> None:
         def open_data() -> Any:
             for note in self.notes:
                 self.progress.say(note)
-            if kinds := {*self.terms.kinds} - {"whole_image"}:
-                told = f"looking for regions of kind {' and '.join(sorted(map(repr, kinds)))} in {trainer.data.images}"
-                self.progress.say(f"{told}, once: {self.folder} keeps what is found")
-            self.looked = look()
+            self.looked = look(self.progress.say)
             return self.looked.data
 
         super().__init__(trainer, run, ranks, open_data)
