@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -24,6 +25,8 @@ from regionloss.errors import InputError
 from regionloss.hooks.catalogue import catalogue
 from regionloss.runs import over_ranks
 
+#: Processes that make batches, where nobody says how many and there are processors enough.
+MOST_WORKERS = 4
 #: From the side of its images (pixels) and a seed.
 MakeSource = Callable[[int, int], Source]
 
@@ -108,7 +111,7 @@ class TrainingData:
         return BatchLoader(
             self.order({n: share for n, share in shares.items() if share}, seed, image_size or options.image_size),
             Share(batch_size, micro_batch, rank, size),
-            workers=options.workers,
+            workers=min(MOST_WORKERS, processors()) if options.workers is None else options.workers,
             prefetch=options.prefetch,
             start=options.start_workers,
         )
@@ -121,6 +124,11 @@ class TrainingData:
             return Blend(chosen, seed, options.filters)
         key = (seed, image_size, tuple(shares.items()))
         return self._kept.setdefault(key, Mixture(chosen, options.epoch, seed, options.filters))
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def build_training_data(
@@ -217,9 +225,6 @@ def folder_source(
         sidecar=keep / f"{name}.regions.parquet" if keep is not None else None,
         tick=Progress(f"{name}: files that are looked at"),
     )
-    if source.test > (held_out := len(pictures["test"])):
-        told = f"{name}: {source.test} crops of {held_out} pictures are for the test. Intervals take each for an image"
-        notes = (*notes, f"{told} of its own, and are too narrow: more pictures mend it.")
     assert source.augment is not None  # such sources have one of their own
     make = partial(PictureSource, name, augment=source.augment)
     test = partial(make, pictures["test"]) if source.test else None

@@ -95,7 +95,9 @@ class PartsRun(ABC, Generic[S, P]):
             part.name: share_of(part, options.engine.micro_batch, ranks.rank, ranks.size) for part in self.parts
         }
         self.metrics = MetricsLog(self.folder / "metrics.jsonl")
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", options.log.keep)
+        self.checkpoints = Checkpoints(
+            self.folder / "checkpoints", options.log.keep, background=options.log.save_in_background
+        )
         self.saved = self._earlier()
         # What a run of an earlier version could not say is as it was.
         decayed = self.saved.get("decayed", "all") if self.saved else options.optimizer.decayed
@@ -120,12 +122,13 @@ class PartsRun(ABC, Generic[S, P]):
             TrainingError: A value is not finite.
         """
         if not self.todo:
+            self.progress.say(f"{self.folder}: this run is trained to its end already")
             return
         going_on = self.saved["step"] if self.saved.get("part") else 0
         first_step = self.todo[0].first_step + going_on
         active = self.options.log if self.ranks.is_first else LogOptions(loggers=())
         self.loggers = build_loggers(active, self.folder, first_step, self.resolved)
-        with self.signals, closing(self.loggers), closing(self.profiler):
+        with self.signals, closing(self.loggers), closing(self.profiler), closing(self.checkpoints):
             for part in self.todo:
                 state = self._begin(part)
                 self.profiler.before(state.run_step)
@@ -150,11 +153,11 @@ class PartsRun(ABC, Generic[S, P]):
 
     @abstractmethod
     def snapshot(self, state: S) -> dict[str, Any]:
-        """Return what an exact continuation needs besides what engines and ranks write themselves."""
+        """Return what an exact continuation needs besides the ranks' own files."""
 
     @abstractmethod
-    def write_shards(self, state: S, folder: Path) -> None:
-        """Write what engines and this rank need to go on."""
+    def shards(self, state: S) -> Mapping[str, Any]:
+        """Return what engines and this rank need to go on: this rank's own files of a checkpoint, by name."""
 
     @abstractmethod
     def keep(self, state: S) -> None:
@@ -223,7 +226,7 @@ class PartsRun(ABC, Generic[S, P]):
     def _after_step(self, state: S, record: dict[str, Tensor | float] | None) -> None:
         self.profiler.before(state.run_step)
         ends = state.step == state.part.phase.steps
-        stopping = agree(self.signals.requested)
+        stopping = agree(self.signals.requested or self.checkpoints.failed)
         saving = stopping or (state.step % self.options.log.save_every == 0 and not ends)
         if record is not None or saving or ends:
             state.watch.check()
@@ -232,6 +235,7 @@ class PartsRun(ABC, Generic[S, P]):
         if saving:
             self.save(state)
         if stopping:
+            self.checkpoints.finish()
             raise StoppedError(
                 f"stopped after step {state.step} of {state.part.name}; its state is saved. "
                 f"Go on with the same command and --resume {self.folder}"
@@ -245,18 +249,15 @@ class PartsRun(ABC, Generic[S, P]):
         return numbers["loss/total"]
 
     def save(self, state: S) -> None:
-        """Write a checkpoint; every rank calls it."""
-        self.checkpoints.save(
-            state.run_step,
-            {**self.snapshot(state), **self._history()},
-            lambda folder: self.write_shards(state, folder),
-        )
+        """Save a checkpoint, once the one before is whole; every rank calls it."""
+        self.checkpoints.save(state.run_step, {**self.snapshot(state), **self._history()}, self.shards(state))
 
     def _finish(self, state: S) -> None:
         self.finished.append(state.part.name)
         self.keep(state)
         barrier()
         self.checkpoints.save(state.run_step, {"part": "", **self._history()})
+        self.checkpoints.finish()
 
     def _history(self) -> dict[str, Any]:
         """What every checkpoint holds beside its part's state."""
@@ -272,6 +273,7 @@ class PartsRun(ABC, Generic[S, P]):
 
     def advice(self) -> str:
         """Return the end of the sentence that reports a value that is not finite."""
+        self.checkpoints.close()
         found = self.checkpoints.all()
         if not found:
             return "Nothing was saved yet. Try a smaller lr."

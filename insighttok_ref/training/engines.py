@@ -114,6 +114,8 @@ class ComputeOptions(Strict):
         return merged(self.decided, self.options)
 
 
+#: Gradients that DeepSpeed sends at once, where nobody says: 200 MB of float32, a tenth of what it would itself take.
+BUCKET = 50_000_000
 #: Where a recipe says what DeepSpeed has words for, too.
 SAID = {
     "train_batch_size": "a phase's batch_size",
@@ -179,6 +181,7 @@ def deepspeed_config(
         "steps_per_print": 2**62,
     }
     found = merged(decided, settings or {})
+    found["zero_optimization"].setdefault("reduce_bucket_size", BUCKET)
     del found["train_batch_size"]  # DeepSpeed multiplies the others
     return found
 
@@ -192,11 +195,11 @@ class Engine(Protocol):
     def step(self, lr: float) -> Tensor:
         """Average over ranks, clip, step, forget the gradients; return their norm before clipping, 0-d."""
 
-    def save(self, folder: Path) -> None:
-        """Write what an exact continuation needs; every rank calls it."""
+    def shards(self) -> Mapping[str, Any]:
+        """Return what an exact continuation needs: this rank's own files of a checkpoint, by name."""
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote; every rank calls it."""
+        """Go on from a folder with the files of all ranks; every rank calls it."""
 
 
 def build_engine(
@@ -216,7 +219,7 @@ def build_engine(
         module: Module on its device, with the weights to start from.
         options: Options of AdamW (Adam where `weight_decay` is 0).
         share: Gradients are accumulated over its micro-batches.
-        key: Names the files that the engine writes.
+        key: Names the engine's files.
         zero_stage: What DeepSpeed shards over the ranks: 0 nothing, 1 the optimizer's state, 2 gradients too, 3 the
             weights too, of a module that was made `sharded`.
         settings: What DeepSpeed is told besides, in its own words.
@@ -276,13 +279,12 @@ class PlainEngine:
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def save(self, folder: Path) -> None:
-        """Write the optimizer's state, which is the same on every rank."""
-        if rank_and_size()[0] == 0:
-            torch.save(self.optimizer.state_dict(), folder / f"{self.key}.pt")
+    def shards(self) -> Mapping[str, Any]:
+        """Return the optimizer's state, which is the same on every rank; see `Engine`."""
+        return {} if rank_and_size()[0] else {f"{self.key}.pt": self.optimizer.state_dict()}
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote."""
+        """Go on from a checkpoint; see `Engine`."""
         file = folder / f"{self.key}.pt"
         with readable(file, WHAT):
             self.optimizer.load_state_dict(read_saved(file))

@@ -57,6 +57,8 @@ class LogOptions(Strict):
         every: Numbers: lines of metrics.jsonl, scalars of the loggers.
         save_every: Checkpoints to go on from.
         keep: Number of checkpoints that are kept.
+        save_in_background: Whether a thread writes checkpoints while training goes on, from a copy in the host's
+            memory; otherwise the step waits until all is written.
         images_every: Pictures: targets, reconstructions, regions.
         images: Most images in a picture.
         profile: Steps that torch's profiler watches; None for none.
@@ -67,6 +69,7 @@ class LogOptions(Strict):
     every: PositiveInt = 5
     save_every: PositiveInt = 200
     keep: PositiveInt = 2
+    save_in_background: bool = True
     images_every: PositiveInt = 500
     images: PositiveInt = 8
     costs: bool = False

@@ -72,7 +72,7 @@ class RunProgress:
         self.left = TimeLeft(parts)
         self.began = self.last = self.told = time.monotonic()
         self.current: Part[Stretch] | None = None
-        self.loss = float("nan")
+        self.loss, self.read = float("nan"), 0
         bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
         self.bar = Progress(*bar, console=self.console, disable=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("", total=1.0, left="")
@@ -101,9 +101,10 @@ class RunProgress:
         if self.current == part:  # the first step of a part also waits for its preparation
             self.left.note(part, now - self.last)
         self.current, self.last = part, now
-        self.loss = self.loss if loss is None else loss
+        self.loss, self.read = (self.loss, self.read) if loss is None else (loss, done)
         left = self.left.seconds(part, done)
         shown = "" if math.isnan(self.loss) else f"  loss {self.loss:.4f}"  # none was read yet, as after a stop
+        shown += f" at {self.read}" if shown and self.read != done else ""
         text = f"{part.name} {done}/{part.phase.steps}{shown}"
         if images and (seconds := self.left.rates.get(kind_of(part))):
             text += f"  {images / seconds:.3g} images/s"

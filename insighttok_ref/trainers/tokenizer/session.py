@@ -19,7 +19,7 @@ from insighttok_ref.tokenizers.base import Trainee
 from insighttok_ref.trainers.parts_run import PartsRun
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
 from insighttok_ref.trainers.tokenizer.options import EngineOptions, Phase
-from insighttok_ref.trainers.tokenizer.part_state import begin, go_on, snapshot, write_shards
+from insighttok_ref.trainers.tokenizer.part_state import begin, go_on, shards, snapshot
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
 from insighttok_ref.training.engines import OptimizerOptions
 from insighttok_ref.training.loggers import LogOptions
@@ -129,12 +129,12 @@ class Session(PartsRun[PartState, Phase]):
         train_part(state, self.batches(state.part, state.share), self.trainer.log.every, self._after_step)
 
     def snapshot(self, state: PartState) -> dict[str, Any]:
-        """Return what an exact continuation needs besides what engines and ranks write themselves."""
+        """Return what an exact continuation needs besides the ranks' own files."""
         return snapshot(state)
 
-    def write_shards(self, state: PartState, folder: Path) -> None:
-        """Write what engines and this rank need to go on."""
-        write_shards(state, folder)
+    def shards(self, state: PartState) -> dict[str, Any]:
+        """Return this rank's own files of a checkpoint, by name."""
+        return shards(state)
 
     def _log(self, state: PartState, record: dict[str, Tensor | float]) -> float:
         """Write a step's numbers, and now and then a picture; return its loss."""

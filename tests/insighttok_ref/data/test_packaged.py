@@ -238,7 +238,6 @@ def test_the_user_s_folder_is_annotated_split_and_its_bad_files_are_named(tmp_pa
     made = build_training_data(options, detectors={"face": face_detector}, keep=tmp_path / "run")
     assert "3 images used, 1 of them for testing only" in made.notes[0]
     assert any("bad.jpg" in note for note in made.notes)
-    assert any(note.startswith("mine: 4 crops of 1 pictures are for the test. Intervals") for note in made.notes)
     assert len(list(read_sidecar(str(tmp_path / "run" / "mine.regions.parquet")).rows())) == 3
     batch = batches(made, size=12).batch(0)
     assert len(set(batch.sources)) == 2

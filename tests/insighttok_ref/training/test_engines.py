@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from insighttok_ref.trainers.tokenizer.options import EngineOptions
+from insighttok_ref.training.checkpoint import write_files
 from insighttok_ref.training.engines import Engine, OptimizerOptions, PlainEngine, build_engine, deepspeed_config
 from regionloss.data.batches.loader import Share
 from regionloss.errors import InputError, PluginError
@@ -136,8 +137,7 @@ def test_engines_go_on_bit_for_bit(name: str, stage: int, tmp_path: Path) -> Non
     broken = Game()
     begun = engines(broken, name, stage)
     broken.play(begun, range(2))
-    for engine in begun:
-        engine.save(tmp_path)
+    write_files(tmp_path, begun[0].shards() | begun[1].shards())
     resumed = Game()
     again = engines(resumed, name, stage)
     for engine in again:
@@ -159,8 +159,7 @@ def rank_main(rank: int, folder: str) -> None:
         begun = engines(whole, name, stage)
         whole.play(begun, range(2), seed=100 * rank)
         dist.barrier()
-        for engine in begun:
-            engine.save(place)
+        write_files(place, begun[0].shards() | begun[1].shards())
         dist.barrier()
         resumed.generator.load_state_dict(whole.generator.state_dict())
         resumed.discriminator.load_state_dict(whole.discriminator.state_dict())
@@ -207,6 +206,12 @@ def test_own_options_reach_deepspeed() -> None:
         engine = started({"zero_optimization": {"reduce_bucket_size": 1234, "stage": 1}})
         assert engine.engine.zero_reduce_bucket_size() == 1234
         assert engine.engine.gradient_accumulation_steps() == 2
+
+
+def test_a_bucket_is_a_tenth_of_deepspeed_s_own_unless_the_recipe_says_it() -> None:
+    own = {"zero_optimization": {"reduce_bucket_size": 1234}}
+    for settings, wanted in (({}, 5 * 10**7), (own, 1234)):
+        assert deepspeed_config(OPTIONS, SHARE, 1, settings)["zero_optimization"]["reduce_bucket_size"] == wanted
 
 
 CONTRADICTIONS = [
