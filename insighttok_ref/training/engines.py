@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from insighttok_ref.schema import Strict
 from insighttok_ref.training.checkpoint import WHAT, read_saved
 from insighttok_ref.training.gradient_buckets import GradientBuckets
+from insighttok_ref.training.optimizer_states import load_optimizer
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected
 from regionloss.runs import Ranks, join, rank_and_size
@@ -282,4 +283,4 @@ class PlainEngine:
         """Go on from a checkpoint; see `Engine`."""
         file = folder / f"{self.key}.pt"
         with readable(file, WHAT):
-            self.optimizer.load_state_dict(read_saved(file))
+            load_optimizer(self.optimizer, read_saved(file))
