@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from insighttok_ref.schema import Strict
 from insighttok_ref.training.checkpoint import WHAT, read_saved
+from insighttok_ref.training.decay_groups import decay_groups
 from insighttok_ref.training.gradient_buckets import GradientBuckets
 from insighttok_ref.training.optimizer_states import WeightShares, by_name, files_of, load_optimizer, names_in
 from insighttok_ref.training.zero.options import merged
@@ -29,11 +31,14 @@ class OptimizerOptions(Strict):
     Args:
         betas: Decays of the first and second moments.
         weight_decay: AdamW's, decoupled from the gradients.
+        decayed: What decays: `matrices`, kernels among them, but neither biases and norms nor tables of codes or
+            tokens; or `all`, as in runs of earlier versions, which go on so.
         clip: Largest norm of the gradients of a step.
     """
 
     betas: tuple[NonNegativeFloat, NonNegativeFloat] = (0.5, 0.9)
     weight_decay: NonNegativeFloat = 0.0
+    decayed: Literal["matrices", "all"] = "matrices"
     clip: PositiveFloat = 1.0
 
 
@@ -120,6 +125,10 @@ class ComputeOptions(Strict):
         return merged(self.decided, self.options)
 
 
+#: Gradients that DeepSpeed sends at once, where nobody says: 200 MB of float32, a tenth of what it would itself take.
+BUCKET = 50_000_000
+
+
 def deepspeed_config(
     options: OptimizerOptions, share: Share, zero_stage: int, settings: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -135,6 +144,7 @@ def deepspeed_config(
         "steps_per_print": 2**62,
     }
     found = merged(decided, settings or {})
+    found["zero_optimization"].setdefault("reduce_bucket_size", BUCKET)
     del found["train_batch_size"]  # DeepSpeed multiplies the others
     return found
 
@@ -197,11 +207,9 @@ def build_engine(
 
 def adam(module: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
     """Return the optimizer of a module's trainable weights; engines set the learning rate at each step."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    fused = parameters[0].device.type == "cuda"
-    return torch.optim.AdamW(
-        parameters, lr=0.0, betas=options.betas, weight_decay=options.weight_decay, fused=fused or None
-    )
+    groups = decay_groups(module, options.weight_decay, all_decay=options.decayed == "all")
+    fused = groups[0]["params"][0].device.type == "cuda"
+    return torch.optim.AdamW(groups, lr=0.0, betas=options.betas, fused=fused or None)
 
 
 class PlainEngine:
@@ -224,6 +232,7 @@ class PlainEngine:
         self.parameters = list(self.names)
         self.clip, self.accumulation, self.key = options.clip, accumulation, key
         self.optimizer = adam(module, options)
+        self.all_names = names_in(self.optimizer, self.names)
         rank, ranks = rank_and_size()
         self.shares = WeightShares(self.parameters, ranks) if shard and ranks > 1 else None
         if self.shares is not None:
@@ -264,7 +273,9 @@ class PlainEngine:
         states: dict[str, Any] = {}
         for file in files_of(folder, self.key):
             with readable(file, WHAT):
-                states |= by_name(read_saved(file), self.names.values())
-        mine = {n: states[name] for n, name in enumerate(names_in(self.optimizer, self.names)) if name in states}
+                states |= by_name(read_saved(file), self.all_names)
+        mine = {
+            n: states[name] for n, name in enumerate(chain(*names_in(self.optimizer, self.names))) if name in states
+        }
         with readable(folder / self.key, WHAT):
             load_optimizer(self.optimizer, {**self.optimizer.state_dict(), "state": mine})

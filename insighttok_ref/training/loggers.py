@@ -16,6 +16,7 @@ from PIL import Image
 from pydantic import PositiveInt, field_validator, model_validator
 
 from insighttok_ref.schema import Strict
+from insighttok_ref.training.profiler import ProfileOptions
 from regionloss.errors import InputError, PluginError, did_you_mean, expected
 
 LOGGERS = {
@@ -60,6 +61,7 @@ class LogOptions(Strict):
             memory; otherwise the step waits until all is written.
         images_every: Pictures: targets, reconstructions, regions.
         images: Most images in a picture.
+        profile: Steps that torch's profiler watches; None for none.
         costs: Whether to write what each region term's forward pass costs, `cost/NAME_ms`.
         loggers: Beside metrics.jsonl, which is always written.
     """
@@ -71,6 +73,7 @@ class LogOptions(Strict):
     images_every: PositiveInt = 500
     images: PositiveInt = 8
     costs: bool = False
+    profile: ProfileOptions | None = None
     loggers: tuple[LoggerUse, ...] = (LoggerUse(use="tensorboard"),)
 
     @field_validator("loggers")

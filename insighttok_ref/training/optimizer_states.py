@@ -40,9 +40,9 @@ class WeightShares:
             broadcast_each([one.data for one in parameters], rank)
 
 
-def names_in(optimizer: torch.optim.Optimizer, names: Mapping[nn.Parameter, str]) -> list[str]:
-    """Return the names of an optimizer's weights, in the order in which it numbers them."""
-    return [names[one] for group in optimizer.param_groups for one in group["params"]]
+def names_in(optimizer: torch.optim.Optimizer, names: Mapping[nn.Parameter, str]) -> list[list[str]]:
+    """Return the names of an optimizer's weights by its groups, in the order in which it numbers them."""
+    return [[names[one] for one in group["params"]] for group in optimizer.param_groups]
 
 
 def files_of(folder: Path, key: str) -> Sequence[Path]:
@@ -51,15 +51,16 @@ def files_of(folder: Path, key: str) -> Sequence[Path]:
     return [whole] if whole.is_file() else sorted(folder.glob(f"{key}-*.pt")) or [whole]
 
 
-def by_name(saved: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def by_name(saved: Mapping[str, Any], names: Sequence[Sequence[str]]) -> dict[str, Any]:
     """Return what a file holds of each weight.
 
     Args:
-        saved: An optimizer's `state_dict`, with the `names` of its weights where these are not all.
-        names: The names of all weights that learn.
+        saved: An optimizer's `state_dict`, with the `names` of its weights by group where these are not all.
+        names: The names of all weights that learn, by group.
     """
-    numbers = [number for group in saved["param_groups"] for number in group["params"]]
-    known = dict(zip(numbers, saved.get("names", names), strict=True))
+    known: dict[int, str] = {}
+    for group, of_group in zip(saved["param_groups"], saved.get("names", names), strict=True):
+        known |= zip(group["params"], of_group, strict=True)
     return {known[number]: state for number, state in saved["state"].items()}
 
 

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from insighttok_ref.training.engines import ComputeOptions, OptimizerOptions, deepspeed_config
+from insighttok_ref.training.engines import BUCKET, ComputeOptions, OptimizerOptions, deepspeed_config
 from regionloss.data.batches import Share
 from regionloss.recipe import EngineNeeds
 
 FLOAT, HALF = 4, 2
 #: Adam's two moving averages, float32.
 AVERAGES = 2 * FLOAT
-#: DeepSpeed's own values, where a configuration says nothing.
-BUCKET, GATHERED = 500_000_000, 1_000_000_000
+#: DeepSpeed's own value, where a configuration says nothing.
+GATHERED = 1_000_000_000
 STAGES = (0, 1, 2, 3)
 WEIGHTS, GRADIENTS, OPTIMIZER, COMMUNICATION = "weights", "gradients", "optimizer", "communication"
 

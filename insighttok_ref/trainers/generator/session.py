@@ -136,7 +136,7 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         engine = build_engine(
             options.name,
             model,
-            self.trainer.optimizer,
+            self.optimizer,
             share,
             key=ENGINE,
             zero_stage=options.zero_stage,

@@ -103,7 +103,7 @@ def begin(session: Session, part: Part, going_on: bool) -> PartState:
     adversary, engine = objective.adversary, trainer.engine
     if before is not None and adversary is not None:
         before.load_adversary(adversary)
-    build = partial(build_engine, engine.name, options=trainer.optimizer, share=share, settings=engine.settings)
+    build = partial(build_engine, engine.name, options=session.optimizer, share=share, settings=engine.settings)
     build = partial(build, shard_optimizer=engine.shard_optimizer)
     state = PartState(
         part,

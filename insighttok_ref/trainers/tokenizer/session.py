@@ -29,12 +29,24 @@ from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, barrier
 
 
+class Images(Protocol):
+    """The options of a run's images, as far as they are the same whatever is trained."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images of phases that do not say theirs, pixels."""
+
+
 class Trainer(Protocol):
     """The options of a run, as far as they are the same whatever is trained."""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         """Phases in order."""
+
+    @property
+    def data(self) -> Images:
+        """Images to train on."""
 
     @property
     def objective(self) -> ObjectiveOptions:
@@ -76,7 +88,8 @@ class Session(PartsRun[PartState, Phase]):
 
     def __init__(self, trainer: Trainer, run: TrainingRun, ranks: Ranks, open_data: Callable[[], TrainingData]) -> None:
         self.trainer = trainer
-        super().__init__(trainer, run, ranks, plan(trainer.phases, run.recipe.terms, run.recipe.seed))
+        parts = plan(trainer.phases, run.recipe.terms, run.recipe.seed, trainer.data.image_size)
+        super().__init__(trainer, run, ranks, parts)
         # 1 stands for a weight that is found when training begins, where the trainer does so.
         self.terms = run.build_terms(auto=1.0 if self.finds_weights else None)
         use = trainer.objective.perceptual
@@ -87,7 +100,8 @@ class Session(PartsRun[PartState, Phase]):
 
     def batches(self, part: Part, share: Share) -> BatchSource:
         """Return a part's batches, for this rank."""
-        return Told(self.data.batches(part.phase.data or None, seed=self.run.recipe.seed, **asdict(share)))
+        seed, side = self.run.recipe.seed, part.image_size
+        return Told(self.data.batches(part.phase.data or None, seed=seed, image_size=side, **asdict(share)))
 
     @abstractmethod
     def check_start(self) -> None:

@@ -84,10 +84,14 @@ class Game:
 
 
 def reference(steps: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The same game written with torch alone: mean over micro-batches, clipping, AdamW."""
+    """The same game written with torch alone: mean over micro-batches, clipping, AdamW that spares biases."""
     game, norms = Game(), []
     players = [game.generator, game.discriminator]
-    adams = [torch.optim.AdamW(p.parameters(), betas=(0.5, 0.9), weight_decay=0.05) for p in players]
+    adams = []
+    for player in players:
+        kernels, biases = ([one for one in player.parameters() if one.ndim == size] for size in (4, 1))
+        groups = [{"params": kernels, "weight_decay": 0.05}, {"params": biases, "weight_decay": 0.0}]
+        adams.append(torch.optim.AdamW(groups, betas=(0.5, 0.9)))
     for step in range(steps):
         for micro in range(SHARE.accumulation):
             x = torch.randn(SHARE.images, 3, 8, 8, generator=torch.Generator().manual_seed(10 * step + micro))
@@ -95,7 +99,8 @@ def reference(steps: int) -> tuple[list[Tensor], list[Tensor]]:
                 (loss / SHARE.accumulation).backward()
         for player, adam in zip(players, adams, strict=True):
             norms.append(nn.utils.clip_grad_norm_(player.parameters(), 1.0))
-            adam.param_groups[0]["lr"] = 1e-2 / (1 + step)
+            for group in adam.param_groups:
+                group["lr"] = 1e-2 / (1 + step)
             adam.step()
             adam.zero_grad()
     return game.weights(), norms
@@ -201,6 +206,12 @@ def test_own_options_reach_deepspeed() -> None:
         engine = started({"zero_optimization": {"reduce_bucket_size": 1234, "stage": 1}})
         assert engine.engine.zero_reduce_bucket_size() == 1234
         assert engine.engine.gradient_accumulation_steps() == 2
+
+
+def test_a_bucket_is_a_tenth_of_deepspeed_s_own_unless_the_recipe_says_it() -> None:
+    own = {"zero_optimization": {"reduce_bucket_size": 1234}}
+    for settings, wanted in (({}, 5 * 10**7), (own, 1234)):
+        assert deepspeed_config(OPTIONS, SHARE, 1, settings)["zero_optimization"]["reduce_bucket_size"] == wanted
 
 
 CONTRADICTIONS = [

@@ -146,9 +146,9 @@ def test_a_file_is_mapped_and_let_go(tmp_path: Path) -> None:
     ("file", "content"),
     [
         ("module.pt", {"state": {}, "param_groups": []}),
-        ("module-00000.pt", {"state": {5: {}}, "param_groups": [{"params": [0]}], "names": ["0.weight"]}),
-        ("module-00000.pt", {"state": {}, "param_groups": [{"params": [0]}], "names": []}),
-        ("module-00000.pt", {"state": {0: 3}, "param_groups": [{"params": [0]}], "names": ["0.weight"]}),
+        ("module-00000.pt", {"state": {5: {}}, "param_groups": [{"params": [0]}], "names": [["0.weight"]]}),
+        ("module-00000.pt", {"state": {}, "param_groups": [{"params": [0]}], "names": [[]]}),
+        ("module-00000.pt", {"state": {0: 3}, "param_groups": [{"params": [0]}], "names": [["0.weight"]]}),
     ],
 )
 def test_odd_files_are_sentences(tmp_path: Path, file: str, content: dict[str, object]) -> None:
