@@ -96,14 +96,15 @@ class DataOptions(Strict):
     """What is trained and tested on.
 
     Args:
-        image_size: Side of the square training images, pixels.
+        image_size: Side of the square images of phases that do not say theirs, pixels.
         sources: Sources by the name that a phase's mix gives them.
         epoch: Samples that are drawn from the sources once, kept in memory and shuffled for each epoch; None draws
             without end, each image of a source once in an epoch of its own.
         test_seed: Seed of the test images; runs with other seeds are tested on the same ones.
         augment: How images are framed.
         filters: Rules for the regions that are kept, by kind; limits and random drops too.
-        workers: Processes that make batches; 0 makes them in the training process.
+        workers: Processes that make batches; 0 makes them in the training process, None takes one a processor, 4 at
+            most.
         prefetch: Batches that each worker makes ahead.
         start_workers: How workers are started; `spawn` where a library of the file system does not bear a fork.
         max_pixels: Most pixels of an image that is decoded; decoding takes 4 to 8 bytes for each.
@@ -115,7 +116,7 @@ class DataOptions(Strict):
     test_seed: int = 2026
     augment: Augment = Augment()
     filters: Mapping[str, RegionFilter] = Field(default=FILTERS)
-    workers: NonNegativeInt = 4
+    workers: NonNegativeInt | None = None
     prefetch: PositiveInt = 2
     start_workers: Literal["fork", "spawn", "forkserver"] | None = None
     max_pixels: PositiveInt = MOST_PIXELS

@@ -50,9 +50,9 @@ class TextSource:
         self.renderer, self.size, self.seed, self.plain = renderer, size, seed, plain
         self.grounds = [shrunk(Annotated("", ground, {}), 4 * size).image for ground in grounds]
 
-    def seeded(self, name: str, seed: int) -> TextSource:
-        """Return the same source under another name, with another seed."""
-        return TextSource(self.renderer, self.grounds, self.size, seed, self.plain, name)
+    def changed(self, name: str, size: int, seed: int) -> TextSource:
+        """Return the same source under another name, with images of another side and another seed."""
+        return TextSource(self.renderer, self.grounds, size, seed, self.plain, name)
 
     def sample(self, index: int) -> Sample:
         """Return an image with its words as `"text"` regions, transcribed."""

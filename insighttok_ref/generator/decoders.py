@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from insighttok_ref.generator.acceptance import Rule, exact, grouped, residual
@@ -82,11 +81,11 @@ def windows(step: Step, start: Tensor, count: int, seeds: Tensor, width: int, ru
     rows, offsets = torch.arange(len(start), device=start.device), torch.arange(width, device=start.device)
     ids = start[:, None].repeat(1, count + width)
     done, turn, forwards = torch.ones_like(start), 1, torch.ones_like(start)
-    drafts, q = start[:, None].repeat(1, width), None
+    drafts, q, noise = start[:, None].repeat(1, width), None, None
     while bool((done < count).any()):
         here, forwards = done[:, None] + offsets, forwards + (done < count)
         p = step(torch.cat([ids[rows, done - 1, None], drafts[:, :-1]], 1), done - 1)
-        q = F.one_hot(drafts, p.shape[-1]).to(p) if q is None else q
+        q = certain(drafts, p) if q is None else q
         luck = uniforms(seeds[:, None], here, ACCEPT, 0, 1).squeeze(-1).to(p)
         kept = (luck < rule(p, q, drafts)).long().cumprod(1).sum(1)
         fallen = kept.clamp(max=width - 1)
@@ -97,28 +96,42 @@ def windows(step: Step, start: Tensor, count: int, seeds: Tensor, width: int, ru
         found = torch.where((offsets == kept[:, None]), anew[:, None], drafts)
         decided = torch.minimum((kept + 1).clamp(max=width), (count - done))
         ids.scatter_(1, torch.where(offsets < decided[:, None], here, count + offsets), found)
-        noise = exponentials(seeds[:, None], here, 0 if coupled else turn, p.shape[-1])
-        drafts, q = moved(draw(p, noise), p, found, decided)
+        if noise is None or not coupled:
+            noise = exponentials(seeds[:, None], here, 0 if coupled else turn, p.shape[-1])
+        drafts, (q, noise), new = moved(draw(p, noise), (p, noise), found, decided)
         done, turn = done + decided, turn + 1
+        q[new] = certain(drafts[new], p)
+        if coupled:
+            noise[new] = exponentials(seeds[new[0]], done[new[0]] + new[1], 0, p.shape[-1])
     return DrawnIds(ids[:, :count], forwards)
 
 
-def moved(drafts: Tensor, p: Tensor, found: Tensor, decided: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the window's drafts and their distributions, moved on by the number (B,) of those decided.
+def moved(
+    drafts: Tensor, of_each: tuple[Tensor, ...], found: Tensor, decided: Tensor
+) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Return the window's drafts and what belongs to each, moved on by the number (B,) of those decided.
 
     Args:
-        drafts: New drafts (B, W), drawn from `p`.
-        p: (B, W, K).
+        drafts: New drafts (B, W).
+        of_each: What belongs to each, tensors (B, W, K).
         found: (B, W): what the decided positions are.
         decided: How far each row's window moves.
+
+    Returns:
+        The drafts, what belongs to them, and the rows and places of those that have just entered the window.
     """
     width = drafts.shape[1]
     there = torch.arange(width, device=drafts.device) + decided[:, None]
     last = torch.where(decided == width, found[:, -1], drafts[:, -1])[:, None]
     inside, at = there < width, there.clamp(max=width - 1)
     drafts = torch.where(inside, drafts.gather(1, at), last)
-    q = p.gather(1, at[..., None].expand(-1, -1, p.shape[-1]))
-    return drafts, torch.where(inside[..., None], q, F.one_hot(drafts, p.shape[-1]).to(p))
+    shifted = tuple(one.gather(1, at[..., None].expand_as(one)) for one in of_each)
+    return drafts, shifted, (~inside).nonzero(as_tuple=True)
+
+
+def certain(ids: Tensor, like: Tensor) -> Tensor:
+    """Return the distribution (..., K) of each of ids (...) that is sure to be drawn."""
+    return like.new_zeros(*ids.shape, like.shape[-1]).scatter_(-1, ids[..., None], 1)
 
 
 def draw(p: Tensor, noise: Tensor) -> Tensor:

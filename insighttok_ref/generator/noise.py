@@ -25,25 +25,24 @@ def uniforms(seeds: Tensor, positions: Tensor, purpose: int, turn: int, size: in
     key = mixed(seeds)
     for part in (positions, torch.as_tensor(purpose), torch.as_tensor(turn)):
         key = mixed(key + part.to(key.device))
-    counter = torch.arange(1, size + 1, device=key.device)
-    hashed = mixed(key[..., None] + counter * STEP)
-    top = (hashed >> (64 - BITS)) & ((1 << BITS) - 1)
-    return (top.double() + 0.5) * 2.0**-BITS
+    counter = torch.arange(1, size + 1, device=key.device) * STEP
+    hashed = shifted_(mixed(key[..., None] + counter), 64 - BITS)
+    return hashed.double().add_(0.5).mul_(2.0**-BITS)
 
 
 def exponentials(seeds: Tensor, positions: Tensor, turn: int, size: int, purpose: int = TOKEN) -> Tensor:
     """Return standard exponential numbers e (..., size): `argmax(p / e)` is a draw from p, as Gumbel's is."""
-    return -torch.log1p(-uniforms(seeds, positions, purpose, turn, size)).float()
+    return uniforms(seeds, positions, purpose, turn, size).neg_().log1p_().float().neg_()
 
 
 def mixed(keys: Tensor) -> Tensor:
     """Return keys of 64 bits in which each bit depends on all bits of those given (SplitMix64's last step)."""
     keys = keys + STEP
-    keys = (keys ^ shifted(keys, 30)) * FIRST
-    keys = (keys ^ shifted(keys, 27)) * SECOND
-    return keys ^ shifted(keys, 31)
+    keys.bitwise_xor_(shifted_(keys.clone(), 30)).mul_(FIRST)
+    keys.bitwise_xor_(shifted_(keys.clone(), 27)).mul_(SECOND)
+    return keys.bitwise_xor_(shifted_(keys.clone(), 31))
 
 
-def shifted(keys: Tensor, bits: int) -> Tensor:
-    """Return keys shifted to the right, as if they had no sign."""
-    return (keys >> bits) & ((1 << (64 - bits)) - 1)
+def shifted_(keys: Tensor, bits: int) -> Tensor:
+    """Shift keys to the right in place, as if they had no sign."""
+    return keys.bitwise_right_shift_(bits).bitwise_and_((1 << (64 - bits)) - 1)

@@ -71,10 +71,11 @@ class CachedReader:
         self.cache.at, self.cache.limit = slots, int(slots.max()) + 1
         positions = (slots - self.pads[:, None]).clamp(min=0)
         states = self.model.hidden(vectors, self.cache.mask(self.pads), positions, self.cache)
-        logits = self.model.head(states[:, -keep:]).float()
+        features = self.model.head[:-1](states[:, -keep:])
         if self.times == 2:
-            conditional, unconditional = logits.chunk(2)
-            logits = guided(conditional, unconditional, self.sampling.guidance)
+            conditional, unconditional = features.float().chunk(2)
+            features = guided(conditional, unconditional, self.sampling.guidance).to(features)
+        logits = self.model.head[-1](features)
         return probabilities(logits, self.sampling.temperature, self.sampling.top_k)
 
 

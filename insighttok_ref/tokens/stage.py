@@ -49,6 +49,15 @@ class Tokenize:
     trust: bool = False
     codebook: Codes | None = None
 
+    @property
+    def processors(self) -> int:
+        """Most processors that a process has use for."""
+        return THREADS + 1
+
+    def placed(self, device: str, processors: int, threads: int = 0) -> Tokenize:
+        """Return the same for a process with this device and so many processors."""
+        return replace(self, device=device, threads=threads)
+
     def __call__(self) -> TokenStage:
         """Read the tokenizer.
 
@@ -92,6 +101,11 @@ class TokenStage:
             except (RegionLossError, OSError) as error:
                 told = str(error) if isinstance(error, RegionLossError) else f"{job.shard}: {reason_of(error)}."
                 yield Report(job, failed=told)
+
+    @property
+    def does(self) -> tuple[str, ...]:
+        """What made the tokens, in words."""
+        return (described(self.header),)
 
     def close(self) -> None:
         """End the threads that decode."""

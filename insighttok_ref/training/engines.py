@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from insighttok_ref.schema import Strict
 from insighttok_ref.training.checkpoint import WHAT, read_saved
+from insighttok_ref.training.decay_groups import decay_groups
 from insighttok_ref.training.gradient_buckets import GradientBuckets
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected
@@ -27,11 +28,14 @@ class OptimizerOptions(Strict):
     Args:
         betas: Decays of the first and second moments.
         weight_decay: AdamW's, decoupled from the gradients.
+        decayed: What decays: `matrices`, kernels among them, but neither biases and norms nor tables of codes or
+            tokens; or `all`, as in runs of earlier versions, which go on so.
         clip: Largest norm of the gradients of a step.
     """
 
     betas: tuple[NonNegativeFloat, NonNegativeFloat] = (0.5, 0.9)
     weight_decay: NonNegativeFloat = 0.0
+    decayed: Literal["matrices", "all"] = "matrices"
     clip: PositiveFloat = 1.0
 
 
@@ -191,11 +195,11 @@ class Engine(Protocol):
     def step(self, lr: float) -> Tensor:
         """Average over ranks, clip, step, forget the gradients; return their norm before clipping, 0-d."""
 
-    def save(self, folder: Path) -> None:
-        """Write what an exact continuation needs; every rank calls it."""
+    def shards(self) -> Mapping[str, Any]:
+        """Return what an exact continuation needs: this rank's own files of a checkpoint, by name."""
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote; every rank calls it."""
+        """Go on from a folder with the files of all ranks; every rank calls it."""
 
 
 def build_engine(
@@ -215,7 +219,7 @@ def build_engine(
         module: Module on its device, with the weights to start from.
         options: Options of AdamW (Adam where `weight_decay` is 0).
         share: Gradients are accumulated over its micro-batches.
-        key: Names the files that the engine writes.
+        key: Names the engine's files.
         zero_stage: What DeepSpeed shards over the ranks: 0 nothing, 1 the optimizer's state, 2 gradients too, 3 the
             weights too, of a module that was made `sharded`.
         settings: What DeepSpeed is told besides, in its own words.
@@ -238,11 +242,9 @@ def build_engine(
 
 def adam(module: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
     """Return the optimizer of a module's trainable weights; engines set the learning rate at each step."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    fused = parameters[0].device.type == "cuda"
-    return torch.optim.AdamW(
-        parameters, lr=0.0, betas=options.betas, weight_decay=options.weight_decay, fused=fused or None
-    )
+    groups = decay_groups(module, options.weight_decay, all_decay=options.decayed == "all")
+    fused = groups[0]["params"][0].device.type == "cuda"
+    return torch.optim.AdamW(groups, lr=0.0, betas=options.betas, fused=fused or None)
 
 
 class PlainEngine:
@@ -277,13 +279,12 @@ class PlainEngine:
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def save(self, folder: Path) -> None:
-        """Write the optimizer's state, which is the same on every rank."""
-        if rank_and_size()[0] == 0:
-            torch.save(self.optimizer.state_dict(), folder / f"{self.key}.pt")
+    def shards(self) -> Mapping[str, Any]:
+        """Return the optimizer's state, which is the same on every rank; see `Engine`."""
+        return {} if rank_and_size()[0] else {f"{self.key}.pt": self.optimizer.state_dict()}
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote."""
+        """Go on from a checkpoint; see `Engine`."""
         file = folder / f"{self.key}.pt"
         with readable(file, WHAT):
             self.optimizer.load_state_dict(read_saved(file))

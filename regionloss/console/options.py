@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,22 @@ Overrides = Annotated[
 PluginFiles = Annotated[list[Path] | None, typer.Option(exists=True, help="File of a plugin; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, a list of rows, instead of a table.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")]
+
+
+class Runner(enum.StrEnum):
+    """Where shards are worked on."""
+
+    local = "local"
+    ray = "ray"
+    slurm = "slurm"
+
+
+RunnerName = Annotated[
+    Runner, typer.Option("--engine", help="This machine, a Ray cluster, or a task of a Slurm array.")
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto takes what is there.")]
+Task = Annotated[int | None, typer.Option(min=0, help="Number of this task, from 0; slurm knows it.")]
+Tasks = Annotated[int | None, typer.Option(min=1, help="How many tasks share the shards; slurm knows it.")]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Most pixels of an image that is decoded.")]
 #: Twice what Pillow warns of, as `regionloss.data.images` has it: options are read before anything heavy is imported.
 MOST_PIXELS = 178_956_970

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from regionloss.errors import InputError, RecipeError, all_made, expected
-from regionloss.hooks.catalogue import Catalogue, catalogue
+from regionloss.hooks.catalogue import Catalogue, catalogue, load_target
 from regionloss.hooks.records import TermRecord
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
 from regionloss.limits import is_number
@@ -256,6 +256,22 @@ def build_detectors(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any
         if kind not in detectors and (detector := build_detector(loaded, name)) is not None:
             detectors[kind] = detector
     return detectors
+
+
+def check_trainer(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> None:
+    """Let a recipe's trainer see whether its options fit one another, where it has a method `check_fit()`.
+
+    Raises:
+        RecipeError: They do not.
+    """
+    if not isinstance(loaded.recipe, Recipe):
+        return
+    if hasattr(load_target(loaded.catalogue.find("trainer", loaded.recipe.trainer.name)), "check_fit"):
+        try:
+            with loaded.catalogue.in_use():
+                build_trainer(loaded).check_fit()
+        except InputError as error:
+            raise RecipeError(f"{loaded.source.place(('trainer',))}: trainer: {error}") from error
 
 
 def build_trainer(loaded: Loaded[Recipe]) -> Any:

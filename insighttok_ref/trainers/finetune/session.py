@@ -25,7 +25,8 @@ from insighttok_ref.trainers.tokenizer.session import Session
 from insighttok_ref.training.metrics_log import ROOM
 from regionloss.autoencoders import TrainableAutoencoder, add_lora, merged, open_trainable, step_memory
 from regionloss.disk import to_disk
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, WeightsError, expected
+from regionloss.hooks.catalogue import Catalogue
 from regionloss.losses import told
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks
@@ -33,6 +34,8 @@ from regionloss.runs import Ranks
 #: Folder of a run in which the autoencoder lies by itself; its files stand beside it, too.
 RESULT = "autoencoder"
 GIB = 2**30
+#: What a user calls the autoencoder that is tuned, and the recipes for the two sorts.
+KEY, TOKENIZER, VAE = "model.from", "finetune-tokenizer", "finetune-vae"
 #: Steps after which the pace is told.
 FIRST_STEPS = 10
 CHANGES = "The encoder, or its codes, learn too: latents change, and what was trained on the old ones no longer fits."
@@ -53,6 +56,9 @@ class FinetuneSession(Session):
 
     def __init__(self, trainer: Finetune, run: TrainingRun, ranks: Ranks, look: Callable[[], Looked]) -> None:
         def open_data() -> Any:
+            if kinds := {*self.terms.kinds} - {"whole_image"}:
+                told = f"looking for regions of kind {' and '.join(sorted(map(repr, kinds)))} in {trainer.data.images}"
+                self.progress.say(f"{told}, once: {self.folder} keeps what is found")
             self.looked = look()
             return self.looked.data
 
@@ -63,7 +69,7 @@ class FinetuneSession(Session):
         self.found: dict[str, float] = dict(self.saved.get("found_weights", {}))
         auto = [name for name, use in self.run.recipe.terms.items() if use.weight == "auto"]
         self.wanted = shares_of(self.trainer.share, auto, SHARE)
-        found = self.open(self.trainer.source)
+        found = read_source(self.trainer, self.ranks.device, self.run.loaded.catalogue)
         self.autoencoder = found if self.trainer.model.adapter is None else with_residual(found)
         before = self.saved.get("weights_sha256", self.autoencoder.weights_sha256)
         if before != self.autoencoder.weights_sha256:
@@ -78,6 +84,7 @@ class FinetuneSession(Session):
             self.notes.append("model.checkpointing: this autoencoder cannot compute its activations again.")
         if not Tuned(self.autoencoder).encodes_alike:
             self.notes.append(CHANGES)
+        self.notes += other_recipe(self.autoencoder, self.run.loaded.source.name)
 
     def open(self, path: Path) -> TrainableAutoencoder:
         """Return an autoencoder on this process's device."""
@@ -120,7 +127,8 @@ class FinetuneSession(Session):
         learns = ", ".join(self.trainer.model.train) + (f" by matrices of rank {lora.rank}" if lora else "")
         if self.trainer.model.adapter is not None:
             learns = "a second codebook under the same ids, and a residual decoder"
-        lines = [f"learns: {learns} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)"]
+        lines = [f"model: {described(self.autoencoder)}"]
+        lines += [f"learns: {learns} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)"]
         lines += [f"term '{name}': {self._of_term(name, kind)}" for name, kind in kinds.items()]
         return [*lines, self._memory(state)]
 
@@ -172,6 +180,34 @@ class FinetuneSession(Session):
             merged(model.autoencoder).save(result)
             for file in sorted(result.iterdir()):
                 beside(file, self.folder / file.name)
+
+
+def read_source(trainer: Finetune, device: torch.device, where: Catalogue) -> TrainableAutoencoder:
+    """Return the autoencoder that is tuned, on a device.
+
+    Raises:
+        InputError: There is none, or none that can be trained.
+        WeightsError: It is missing or damaged. Both say that it is `model.from` which is wrong.
+    """
+    try:
+        return open_trainable(trainer.source, device, trainer.model.options, where, key=KEY)
+    except (InputError, WeightsError) as error:
+        raise type(error)(f"{KEY}: {str(error).removeprefix(f'{KEY}: ')}") from error
+
+
+def described(autoencoder: TrainableAutoencoder) -> str:
+    """Return what an autoencoder is, in a few words."""
+    facts, codes = autoencoder.facts, autoencoder.codebook_size
+    kind = facts.get("class", f"a tokenizer of the kind '{facts.get('kind', type(autoencoder).__name__)}'")
+    return f"{kind}, {f'{codes} codes' if codes is not None else 'continuous latents'}"
+
+
+def other_recipe(autoencoder: TrainableAutoencoder, recipe: str) -> list[str]:
+    """Return a sentence where a recipe of ours is run on an autoencoder that the other one is meant for."""
+    meant = TOKENIZER if autoencoder.codebook_size is not None else VAE
+    if Path(recipe).stem not in {TOKENIZER, VAE} - {meant}:
+        return []
+    return [f"This is {described(autoencoder)}: it works so, too, but '{meant}' is the recipe that is meant for it."]
 
 
 def beside(file: Path, place: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -136,7 +136,10 @@ class Finetune:
                     finish(session, judges, notes)
 
     def session(self, run: TrainingRun, ranks: Ranks) -> FinetuneSession:
-        """Return what tunes the autoencoder of a run; terms of weight 0 are neither built nor looked for.
+        """Return what tunes the autoencoder of a run; terms of weight 0 are not built.
+
+        Their regions are looked for where a judge looks at them: a run without the terms has the same pictures and the
+        same report.
 
         Args:
             run: The recipe and where to write.
@@ -147,10 +150,8 @@ class Finetune:
         if self.data.images is None:
             advice = "Say data.images=./photos, for example."
             raise InputError(expected("data.images", "a folder of images", "nothing", advice))
-        weighed = {name: use for name, use in run.recipe.terms.items() if use.weight != 0}
-        recipe = run.recipe.model_copy(update={"terms": weighed})
-        run = replace(run, loaded=replace(run.loaded, recipe=recipe))
-        return FinetuneSession(self, run, ranks, lambda: self.look(run, ranks))
+        seen = weighed(run, self.evaluation.judges)
+        return FinetuneSession(self, weighed(run), ranks, lambda: self.look(seen, ranks))
 
     def look(self, run: TrainingRun, ranks: Ranks) -> Looked:
         """Return what was found in the images: by the first process, whose side-car the others read."""
@@ -166,3 +167,12 @@ class Finetune:
         if ranks.is_first:
             barrier()
         return found
+
+
+def weighed(run: TrainingRun, kinds: Collection[str] = ()) -> TrainingRun:
+    """Return a run without the terms of weight 0, but those of some kinds."""
+    from regionloss.recipe import kind_of
+
+    find = run.loaded.catalogue.term
+    terms = {n: use for n, use in run.recipe.terms.items() if use.weight != 0 or kind_of(use, find(use.use)) in kinds}
+    return replace(run, loaded=replace(run.loaded, recipe=run.recipe.model_copy(update={"terms": terms})))

@@ -80,11 +80,19 @@ def check_fit(trainer: InsightTok) -> None:
         InputError: Images that the tokenizer or the discriminator cannot take, or an adaptive weight in a phase whose
             last layer does not learn.
     """
-    adversarial, size = trainer.objective.adversarial, trainer.data.image_size
+    adversarial = trainer.objective.adversarial
     with torch.device("meta"):
-        build_tokenizer(trainer.model).grid((size, size))
-        if adversarial is not None:
-            build_discriminator(adversarial)(torch.empty(2, 3, size, size))
+        model = build_tokenizer(trainer.model)
+        discriminator = None if adversarial is None else build_discriminator(adversarial)
+        for number, size in enumerate(trainer.image_sizes):
+            own = trainer.phases[number].image_size
+            try:
+                model.grid((size, size))
+                if discriminator is not None:
+                    discriminator(torch.empty(2, 3, size, size))
+            except InputError as error:
+                key = f"phases[{number}].image_size" if own else "data.image_size"
+                raise InputError(f"{key}: {error}") from error
     for phase in trainer.phases:
         if adversarial is not None and adversarial.adaptive and "decoder" not in phase.train:
             wanted, got = "a decoder that learns", f"phase '{phase.name}' with train {list(phase.train)}"

@@ -20,7 +20,7 @@ from insighttok_ref.trainers.parts_run import PartsRun
 from insighttok_ref.trainers.tokenizer.checks import slowness
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
 from insighttok_ref.trainers.tokenizer.options import EngineOptions, Phase
-from insighttok_ref.trainers.tokenizer.part_state import begin, go_on, snapshot, write_shards
+from insighttok_ref.trainers.tokenizer.part_state import begin, go_on, shards, snapshot
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
 from insighttok_ref.training.engines import OptimizerOptions
 from insighttok_ref.training.loggers import LogOptions
@@ -31,12 +31,24 @@ from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, barrier
 
 
+class Images(Protocol):
+    """The options of a run's images, as far as they are the same whatever is trained."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images of phases that do not say theirs, pixels."""
+
+
 class Trainer(Protocol):
     """The options of a run, as far as they are the same whatever is trained."""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         """Phases in order."""
+
+    @property
+    def data(self) -> Images:
+        """Images to train on."""
 
     @property
     def objective(self) -> ObjectiveOptions:
@@ -78,7 +90,8 @@ class Session(PartsRun[PartState, Phase]):
 
     def __init__(self, trainer: Trainer, run: TrainingRun, ranks: Ranks, open_data: Callable[[], TrainingData]) -> None:
         self.trainer = trainer
-        super().__init__(trainer, run, ranks, plan(trainer.phases, run.recipe.terms, run.recipe.seed))
+        parts = plan(trainer.phases, run.recipe.terms, run.recipe.seed, trainer.data.image_size)
+        super().__init__(trainer, run, ranks, parts)
         # 1 stands for a weight that is found when training begins, where the trainer does so.
         terms = partial(run.build_terms, auto=1.0 if self.finds_weights else None)
         use = trainer.objective.perceptual
@@ -90,7 +103,8 @@ class Session(PartsRun[PartState, Phase]):
 
     def batches(self, part: Part, share: Share) -> BatchSource:
         """Return a part's batches, for this rank."""
-        return Told(self.data.batches(part.phase.data or None, seed=self.run.recipe.seed, **asdict(share)))
+        seed, side = self.run.recipe.seed, part.image_size
+        return Told(self.data.batches(part.phase.data or None, seed=seed, image_size=side, **asdict(share)))
 
     @abstractmethod
     def check_start(self) -> None:
@@ -121,12 +135,12 @@ class Session(PartsRun[PartState, Phase]):
         train_part(state, self.batches(state.part, state.share), self.trainer.log.every, self._after_step)
 
     def snapshot(self, state: PartState) -> dict[str, Any]:
-        """Return what an exact continuation needs besides what engines and ranks write themselves."""
+        """Return what an exact continuation needs besides the ranks' own files."""
         return snapshot(state)
 
-    def write_shards(self, state: PartState, folder: Path) -> None:
-        """Write what engines and this rank need to go on."""
-        write_shards(state, folder)
+    def shards(self, state: PartState) -> dict[str, Any]:
+        """Return this rank's own files of a checkpoint, by name."""
+        return shards(state)
 
     def _log(self, state: PartState, record: dict[str, Tensor | float]) -> float:
         """Write a step's numbers, and now and then a picture; return its loss."""

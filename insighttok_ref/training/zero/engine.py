@@ -28,7 +28,7 @@ class DeepSpeedEngine:
         module: Module on its device, with the weights to start from.
         optimizer: The optimizer of its trainable weights.
         config: What DeepSpeed is told.
-        key: Names the files that the engine writes.
+        key: Names the engine's files.
 
     Raises:
         InputError: Options that DeepSpeed refuses, or does not know.
@@ -71,14 +71,15 @@ class DeepSpeedEngine:
         inner: torch.optim.Optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
         return inner
 
-    def save(self, folder: Path) -> None:
-        """Write every rank's shard: tensors and numbers, where DeepSpeed's own files hold objects and run them."""
-        if self._shard() == rank_and_size()[0]:
-            state = {"optimizer": self._inner.state_dict(), "weights": self._weights()}
-            torch.save(state, folder / f"{self.key}-{self._shard():05d}.pt")
+    def shards(self) -> Mapping[str, Any]:
+        """Return this rank's shard: tensors and numbers, where DeepSpeed's own files hold objects and run them."""
+        if self._shard() != rank_and_size()[0]:
+            return {}
+        state = {"optimizer": self._inner.state_dict(), "weights": self._weights()}
+        return {f"{self.key}-{self._shard():05d}.pt": state}
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote."""
+        """Go on from a checkpoint; see `Engine`."""
         file = folder / f"{self.key}-{self._shard():05d}.pt"
         with readable(file, WHAT):
             state = read_saved(file)

@@ -4,12 +4,11 @@ from regionloss.data.annotate.annotator import Annotate
 from regionloss.data.annotate.decode import Picture, decode
 from regionloss.data.annotate.detect import to_batch
 from regionloss.data.annotate.detectors import NamedDetector, resolve, scan_of
+from regionloss.data.annotate.executor import Executor
 from regionloss.data.annotate.job import Advance, Build, Job, Report
 from regionloss.data.annotate.jobs import jobs_of
 from regionloss.data.annotate.pictures import Annotated, annotate, annotate_files
-from regionloss.data.annotate.progress import Following
 from regionloss.data.annotate.run_local import run_apart, run_here
-from regionloss.data.annotate.run_slurm import share
 from regionloss.data.shards.shards import Tick
 
 __all__ = [
@@ -17,7 +16,7 @@ __all__ = [
     "Annotate",
     "Annotated",
     "Build",
-    "Following",
+    "Executor",
     "Job",
     "NamedDetector",
     "Picture",
@@ -31,6 +30,5 @@ __all__ = [
     "run_apart",
     "run_here",
     "scan_of",
-    "share",
     "to_batch",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from itertools import groupby
 
 import torch
@@ -36,6 +36,7 @@ from regionloss.errors import DiskError, InputError, RegionLossError, reason_of
 
 MAX_SIDE = 1600
 CHUNK = 8
+MOST_DECODERS = 8
 FEW, NEARLY_ALL = 4, 0.9
 
 Chunk = tuple["Work", list[int]]
@@ -51,7 +52,7 @@ class Annotate:
         plugins: Files of plugins that they may come from.
         max_side: Longest side at which images are shown to them, pixels.
         batch: Most images of a batch.
-        decoders: Number of processes that decode.
+        decoders: Number of processes that decode; 0 for what the processors serve, when it is placed.
         device: Device on which detectors are shown the images.
         threads: Threads of torch in this process; 0 leaves their number as it is.
         max_pixels: Most pixels of an image that is decoded.
@@ -65,6 +66,16 @@ class Annotate:
     device: str = "cpu"
     threads: int = 0
     max_pixels: int = MOST_PIXELS
+
+    @property
+    def processors(self) -> int:
+        """Most processors that a process has use for."""
+        return (self.decoders or MOST_DECODERS) + 1
+
+    def placed(self, device: str, processors: int, threads: int = 0) -> Annotate:
+        """Return the same for a process with this device and so many processors."""
+        decoders = self.decoders or min(max(1, processors - 1), MOST_DECODERS)
+        return replace(self, device=device, decoders=decoders, threads=threads)
 
     def __call__(self) -> Annotator:
         """Build the detectors and start the decoding processes.
@@ -107,6 +118,11 @@ class Annotator:
                 self.look(work, missing, pictures)
                 tick(len(pictures))
             yield self.finish(work)
+
+    @property
+    def does(self) -> tuple[str, ...]:
+        """What is known of each detector, in words."""
+        return tuple(" ".join(astuple(scan)) for scan in self.scans)
 
     def close(self) -> None:
         """End the decoding processes, also those that are at work."""

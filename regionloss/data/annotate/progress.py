@@ -21,10 +21,11 @@ class Following:
     Args:
         shards: Number of shards of the run.
         todo: Number of shards that are not done yet.
+        does: What the run does with them, in words.
     """
 
-    def __init__(self, shards: int, todo: int) -> None:
-        self.shards, self.todo, self.done, self.images = shards, todo, 0, 0
+    def __init__(self, shards: int, todo: int, does: tuple[str, ...] = ()) -> None:
+        self.shards, self.todo, self.does, self.done, self.images = shards, todo, does, 0, 0
         self.begun = time.monotonic()
         self.failed: list[Report] = []
         self.totals: Counter[str] = Counter()
@@ -67,15 +68,20 @@ class Following:
         done = self.shards - self.todo + self.done - len(self.failed)
         return f"Stopped: {done} of {counted(self.shards, 'shard')} done. The same command goes on from there."
 
-    def summary(self) -> None:
-        """Print what was done and what is worth a look."""
-        kept = self.shards - self.todo
-        rows = [["shards", f"{self.done - len(self.failed)} annotated, {kept} done already, {len(self.failed)} failed"]]
-        rows += [["images", f"{self.totals['images']}, {self.totals['rows']} of them with a row"]]
+    def summary(self, done: str, made: str, named_in: str, *more: list[str]) -> None:
+        """Print what was done and what is worth a look.
+
+        Args:
+            done: What was done with the shards.
+            made: What images have now.
+            named_in: Where images are named of which there is something to say.
+            *more: Further rows of the table.
+        """
+        kept, count = self.shards - self.todo, self.done - len(self.failed)
+        rows = [["shards", f"{count} {done}, {kept} done already, {len(self.failed)} failed"]]
+        rows += [["images", f"{self.totals['images']}, {self.totals['rows']} of them with {made}"]]
         rows += [[f"{kind} regions", str(count)] for kind, count in sorted(self.regions.items())]
-        rows += [[reason, f"{count}, named in the stats"] for reason, count in sorted(self.named.items())]
-        print_table("annotated", ["", ""], rows)
+        rows += [[reason, f"{count}, named in {named_in}"] for reason, count in sorted(self.named.items())]
+        print_table(done, ["", ""], [*rows, *more])
         for sentence in omissions(self.heads):
             typer.echo(sentence)
-        if self.named["not looked at"]:
-            typer.echo("What could not be looked at, the same command looks at again.")

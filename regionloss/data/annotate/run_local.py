@@ -1,4 +1,4 @@
-"""Jobs on one machine: in this process, or in several, each with detectors of its own."""
+"""Jobs on one machine: in this process, or in several, each with a stage of its own."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def lost(worker: Worker) -> Iterator[Report]:
     """Yield reports of the jobs that a process has left undone."""
     worker.process.join(GRACE)
     for job in worker.under_way:
-        reason = f"the process that annotated it came to a sudden end ({worker.process.exitcode})"
+        reason = f"the process that was at it came to a sudden end ({worker.process.exitcode})"
         yield Report(job, failed=f"{job.shard}: {reason}. Run the command again.")
 
 

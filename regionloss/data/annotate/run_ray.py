@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster: actors hold the detectors, and Ray says where they are."""
+"""Jobs on a Ray cluster: actors hold the stages, and Ray says where they are."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Handout:
 
 
 class Actor:
-    """Does jobs as it is asked for reports; the next shard is read while the detectors are at one.
+    """Does jobs as it is asked for reports; the next shard is read while the stage is at one.
 
     Args:
         build: Makes the actor's stage, which does the jobs.
@@ -169,7 +169,7 @@ class Crew:
             raise LostProcessError(expected("--engine ray", "actors that start", got))
         self.hire()
         for job in given_up:
-            reason = f"each of {TRIES} actors that annotated it came to a sudden end"
+            reason = f"each of {TRIES} actors that were at it came to a sudden end"
             yield Report(job, failed=f"{job.shard}: {reason}. {AGAIN}")
 
     def dismiss(self) -> None:
@@ -187,7 +187,7 @@ def run_on_ray(
         build: Makes the stage of an actor; it is pickled.
         jobs: Jobs that are to be done; their paths must be seen from all nodes.
         workers: Actors; 0 takes one a GPU of the cluster, or as many as its processors serve.
-        cpus: Processors that an actor has use for: its detectors' and its decoding processes'.
+        cpus: Processors that an actor has use for.
         gpus: Whether an actor has a GPU; None for where the cluster has some.
 
     Raises:

@@ -20,19 +20,19 @@ import torch
 from shards import PLUGIN, random_shard
 from typer.testing import CliRunner
 
-from regionloss.cli.annotate import There
 from regionloss.cli.main import app
 from regionloss.data.annotate.annotator import Annotate
 from regionloss.data.annotate.detectors import NamedDetector
+from regionloss.data.annotate.executor import There
 from regionloss.data.annotate.job import Job, Report
 from regionloss.data.annotate.run_ray import TRIES, Handout, room, run_on_ray
-from regionloss.data.sidecars.sidecar import Scan, read_sidecar
+from regionloss.data.sidecars.sidecar import read_sidecar
 from regionloss.errors import InputError, LostProcessError, WeightsError
 from tests.patience import patience
 
 JOBS = [Job(f"{n}.tar", f"{n}.regions.parquet") for n in range(11)]
-HOW = Annotate((NamedDetector("spots/red"),), (PLUGIN,), threads=1)
-SCANS = (Scan("spots/red", "1", "", '{"max_side": 1600, "pause": 0.0, "refuse": 0, "score": 0.75}', "sign"),)
+HOW = Annotate((NamedDetector("spots/red"),), (PLUGIN,), decoders=0)
+DOES = ('spots/red 1  {"max_side": 1600, "pause": 0.0, "refuse": 0, "score": 0.75} sign',)
 
 
 def nodes(*sizes: tuple[int, int]) -> list[dict[str, object]]:
@@ -105,16 +105,16 @@ def test_jobs_of_lost_actors_are_done_again_each_alone_and_given_up_at_last() ->
 
 
 def test_an_actor_takes_the_device_and_the_processors_that_are_there() -> None:
-    for decoders, processors, expected in ((0, 9, 8), (0, 1, 1), (3, 9, 3)):
-        stage = There(HOW, SCANS, decoders, "auto")(processors)
+    for decoders, processors, expected in ((0, 9, 8), (0, 64, 8), (0, 1, 1), (3, 9, 3)):
+        stage = There(replace(HOW, decoders=decoders), DOES, "auto")(processors)
         stage.close()
         assert stage.options.decoders == expected
         assert stage.options.device == ("cuda:0" if torch.cuda.is_available() else "cpu")
     with pytest.raises(InputError, match="--device: expected a device of this machine, got 'cuda:99'"):
-        There(HOW, SCANS, 1, "cuda:99")(1)
-    other = replace(SCANS[0], version="2")
+        There(HOW, DOES, "cuda:99")(1)
+    other = (DOES[0].replace(" 1 ", " 2 "),)
     with pytest.raises(InputError, match=r"expected spots/red 2 .* as where it was started, got spots/red 1 "):
-        There(HOW, (other,), 1, "cpu")(1)
+        There(HOW, other, "cpu")(1)
 
 
 def said(*words: str) -> str:
@@ -211,7 +211,7 @@ def test_of_actors_that_are_killed_one_shard_is_lost_and_every_gpu_is_used(clust
     assert sorted(report.job.shard for report in reports) == sorted(job.shard for job in JOBS)
     failed = [report for report in reports if report.failed]
     assert [report.failed for report in failed] == [
-        f"3.tar: each of {TRIES} actors that annotated it came to a sudden end. Run the command again."
+        f"3.tar: each of {TRIES} actors that were at it came to a sudden end. Run the command again."
     ]
     others = [report for report in reports if not report.failed]
     assert {report.images for report in others} == {1}  # of nine processors that it could use the node has one for each

@@ -16,7 +16,10 @@ import torch
 from PIL import Image
 
 from insighttok_ref.tokens.shards import TokenShards
+from insighttok_ref.tokens.stage import Tokenize
+from regionloss.data.annotate.executor import There
 from regionloss.data.images import to_tensor
+from regionloss.errors import InputError
 from tests.insighttok_ref.cli.test_reconstruct import typed
 from tests.insighttok_ref.tokens.images import picture, saved, tokenizer, write_tar, write_tars
 
@@ -35,8 +38,8 @@ def test_tokens_are_those_of_the_middle_square(here: Path) -> None:
     code, said = typed("tokenize", "shards/{000..001}.tar", *WORDS)
     assert code == 0, said
     assert "2 tokenized, 0 done already, 0 failed" in said
-    assert "64 tokens, 2 bytes each" in said
     model = tokenizer()
+    assert f"tokenizer {model.fingerprint[:12]}, 300 codes, 8 x 8 ids of 16 pixels" in said
     shards = TokenShards("tokens", model.fingerprint, captions=True)
     assert (shards.header.grid, shards.header.codes, len(shards)) == ((8, 8), 300, 6)
     for number, row in enumerate(shards):
@@ -96,6 +99,13 @@ def test_troubles_are_sentences(here: Path) -> None:
         ((*WORDS[:2], "--size", 15, "--out", "t"), "--size: expected a multiple of 2, got 15. Try 16."),
         ((*WORDS[:4], "--out", ""), "--out: expected a folder, got ''."),
         ((*WORDS, "--task", 1), "--task: expected --task and --tasks together, got one of them."),
+        ((*WORDS, "--engine", "slurm"), "--engine slurm: expected the task of an array, got no SLURM_ARRAY_TASK_ID."),
+        (
+            (*WORDS, "--engine", "ray", "--device", "cuda:1"),
+            "expected auto, cpu or cuda with --engine ray, got 'cuda:1'",
+        ),
+        ((*WORDS, "--device", "cuda:99"), "--device: expected a device of this machine, got 'cuda:99'. "),
+        ((*WORDS[:4], "--out", "bad2/001.tar"), "--out: expected a folder that can be written to, got "),
         (("--checkpoint", "none.pt", "--out", "t"), "none.pt: there is no such file."),
     ):
         code, said = typed("tokenize", "bad2", *words)
@@ -117,9 +127,7 @@ def test_what_was_killed_goes_on(here: Path) -> None:
     assert 0 < before < 12
     assert typed("tokenize", "shards", *WORDS)[0] == 0
     assert typed("tokenize", "shards", *WORDS[:-1], "whole", "--workers", 1)[0] == 0
-    for path in (here / "whole").iterdir():
-        assert path.read_bytes() == (here / "tokens" / path.name).read_bytes()
-    assert {path.name for path in (here / "tokens").iterdir()} == {path.name for path in (here / "whole").iterdir()}
+    assert contents(here / "whole") == contents(here / "tokens")
     assert len(TokenShards("tokens")) == 24
 
 
@@ -132,6 +140,42 @@ def test_what_is_cut_off_is_told(here: Path) -> None:
     assert "1 tokenized" in said
     assert "000.tar" in said
     assert len(TokenShards("tokens")) < 3
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_engine_writes_the_same(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    write_tars(here / "shards", 5)
+
+    def said(out: str, *words: object) -> str:
+        code, told = typed("tokenize", "shards", *WORDS[:-1], out, "--device", "cpu", *words)
+        assert code == 0, told
+        return told
+
+    said("one")
+    assert "5 tokenized, 0 done already, 0 failed" in said("processes", "--workers", 2)
+    assert "5 tokenized, 0 done already, 0 failed" in said("actors", "--engine", "ray")
+    for task, count in enumerate((2, 2, 1)):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))
+        monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "3")
+        assert f"{count} tokenized, 0 done already" in said("tasks", "--engine", "slurm")
+    for out in ("processes", "actors", "tasks"):
+        assert contents(here / out) == contents(here / "one")
+    assert said("actors", "--engine", "ray").strip() == "All 5 shards are done already."
+
+
+def test_a_node_with_another_tokenizer_is_refused(here: Path) -> None:
+    how = Tokenize(here / "tokenizer.safetensors", 16)
+    does = how().does
+    assert There(how, does, "cpu")(1).does == does
+    saved(here / "tokenizer.safetensors", seed=1)
+    wanted = f"expected tokenizer {tokenizer().fingerprint[:12]}, .* as where it was started, got tokenizer "
+    with pytest.raises(InputError, match=wanted + tokenizer(1).fingerprint[:12]):
+        There(how, does, "cpu")(1)
 
 
 def test_several_machines_share_shards(here: Path) -> None:

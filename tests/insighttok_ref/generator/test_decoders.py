@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from insighttok_ref.generator import decoders
 from insighttok_ref.generator.decoders import DECODERS, decode
+from insighttok_ref.generator.noise import TOKEN, exponentials
 from regionloss.errors import UnknownNameError
 from tests.insighttok_ref.generator.table import K, N, Table, number
 
@@ -57,6 +59,21 @@ def test_the_likeliest_ids_are_those_of_plain_decoding(decoder: str, window: int
     codes = torch.eye(K)  # no two are alike
     found = decode(lambda ids, starts: greedy(table, ids, starts), first, N, seeds, decoder, window, codebook=codes)
     assert found.ids.equal(wanted)
+
+
+def test_coupled_noise_is_drawn_once_a_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def counted(seeds: Tensor, positions: Tensor, turn: int, size: int, purpose: int = TOKEN) -> Tensor:
+        noise = exponentials(seeds, positions, turn, size, purpose)
+        drawn.append(noise[..., 0].numel() if purpose == TOKEN else 0)
+        return noise
+
+    monkeypatch.setattr(decoders, "exponentials", counted)
+    table = Table(20, 1.0)
+    decoded = decode(table, table.first(), N, torch.arange(20), "coupled", 4)
+    assert decoded.forwards.max() > 3  # whose windows overlap
+    assert sum(drawn) == 20 * (N + 4)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from insighttok_ref.generator.decoders import DECODERS
-from insighttok_ref.generator.guidance import guided, probabilities
+from insighttok_ref.generator.guidance import guided, largest, probabilities
 from insighttok_ref.generator.prompts import BEGIN, PAD, START, PromptFormat
 from insighttok_ref.generator.sampling import CachedReader, Sampling, sample
 from regionloss.errors import InputError
@@ -73,6 +73,18 @@ def test_a_seed_decides_its_image_whatever_the_batch(decoder: str) -> None:
     assert batch[0].equal(batch[2])
     assert not batch[0].equal(batch[1])
     assert alone[0].equal(batch[1])
+
+
+def test_the_largest_logits_are_those_of_topk() -> None:
+    logits = torch.randn(3, 4, 500, generator=torch.Generator().manual_seed(0))
+    logits[0] = logits[0].round()  # many are equal
+    logits[1, 2, 7], logits[1, 3, :490] = torch.inf, -torch.inf
+    for k in (1, 40, 499):
+        found = largest(logits, k)
+        wanted = logits.topk(k, dim=-1).values
+        assert found.gt(-torch.inf).sum(-1).equal(wanted.gt(-torch.inf).sum(-1))
+        assert found.sort(-1, descending=True).values[..., :k].equal(wanted)
+        assert found[found > -torch.inf].equal(logits[found > -torch.inf])
 
 
 def test_probabilities_of_equal_logits_keep_no_more_than_k() -> None:

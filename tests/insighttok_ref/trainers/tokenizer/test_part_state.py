@@ -17,7 +17,7 @@ from rich.console import Console
 from insighttok_ref.objective.objective import Objective
 from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer
-from insighttok_ref.trainers.parts_run import changed
+from insighttok_ref.trainers.recipe_changes import changed
 from insighttok_ref.trainers.tokenizer.balance import gradient_norms, weights_from_norms
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_step
 from insighttok_ref.trainers.tokenizer.options import Phase

@@ -42,9 +42,8 @@ def run(words: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT, timeout=patience(30))
 
 
-#: What sees a rank's own images alone, made to see none: codes drawn from the first images, batch statistics, LeCAM.
+#: What sees a rank's own images alone, made to see none: batch statistics, and LeCAM, which is not linear.
 JOINT = [
-    OPTIONS + "model.quantizer.init=uniform",
     OPTIONS + "objective.adversarial.norm=group",
     OPTIONS + "objective.adversarial.lecam=0",
 ]
