@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 
@@ -100,6 +100,9 @@ class DataOptions(Strict):
         sources: Sources by the name that a phase's mix gives them.
         epoch: Samples that are drawn from the sources once, kept in memory and shuffled for each epoch; None draws
             without end, each image of a source once in an epoch of its own.
+        stripes: Parts of equal size into which each batch is cut; the shards of each source are dealt to them, and a part
+            shows images of its own shards alone. With as many as processes, or a multiple, a process reads a share of
+            the shards instead of all. Other numbers give other batches, each the same on any number of processes.
         test_seed: Seed of the test images; runs with other seeds are tested on the same ones.
         augment: How images are framed.
         filters: Rules for the regions that are kept, by kind; limits and random drops too.
@@ -113,6 +116,7 @@ class DataOptions(Strict):
     image_size: PositiveInt = 256
     sources: Mapping[SourceName, SourceOptions]
     epoch: PositiveInt | None = None
+    stripes: PositiveInt = 1
     test_seed: int = 2026
     augment: Augment = Augment()
     filters: Mapping[str, RegionFilter] = Field(default=FILTERS)
@@ -127,6 +131,12 @@ class DataOptions(Strict):
         if not sources:
             raise ValueError("expected one source at least, got none")
         return sources
+
+    @model_validator(mode="after")
+    def _endless(self) -> Self:
+        if self.stripes > 1 and self.epoch is not None:
+            raise ValueError(f"expected stripes 1 where an epoch is kept, got {self.stripes}. Leave one of them out.")
+        return self
 
 
 def check_mix(mix: Mapping[str, float], sources: Collection[str], where: str) -> None:

@@ -43,6 +43,7 @@ def tokenizer_file(path: Path, **quantizer: object) -> Path:
         (["phases.1.data={words: 0, plain: 0}"], r"phases\[1\]\.data: expected a share above 0"),
         (["phases.2.batch_size=7"], r"phase 'decoder': batch_size: .* engine\.micro_batch 2, got 7\. Say 6 or 8"),
         (["phases.0.term_weights={text: 1}"], r"phases\[0\]\.term_weights: expected terms of the phase, got 'text'"),
+        (["data.stripes=3"], r"phases\[0\]\.batch_size: expected a multiple of data\.stripes, 3, got 4"),
         (["data.image_size=30"], r"multiples of 4, got 30 x 30"),
         (["objective.adversarial.layers=4"], r"objective\.adversarial: expected images of 48 pixels .* got 32 x 32"),
         (["objective.adversarial.adaptive=true", "phases.2.train=[encoder]"], r"got phase 'decoder' with train \['enc"),
