@@ -51,7 +51,7 @@ class Opened(NamedTuple):
         train: Makes the source that is trained on.
         test: Makes the source of test images; None where nothing is kept for the test.
         notes: Sentences for the user.
-        stripe: Makes a source of a stripe's own shards; None where there are no shards, and the seed tells stripes apart.
+        stripe: Makes a source of a stripe's own shards; None without shards, where the seed tells stripes apart.
     """
 
     train: MakeSource

@@ -100,9 +100,9 @@ class DataOptions(Strict):
         sources: Sources by the name that a phase's mix gives them.
         epoch: Samples that are drawn from the sources once, kept in memory and shuffled for each epoch; None draws
             without end, each image of a source once in an epoch of its own.
-        stripes: Parts of equal size into which each batch is cut; the shards of each source are dealt to them, and a part
-            shows images of its own shards alone. With as many as processes, or a multiple, a process reads a share of
-            the shards instead of all. Other numbers give other batches, each the same on any number of processes.
+        stripes: Equal parts of each batch, to which the shards of each source are dealt: a part shows images of its own
+            shards alone. With as many as processes, or a multiple, a process reads a share of the shards instead of
+            all. Another number gives other batches; any number of processes sees the same ones.
         test_seed: Seed of the test images; runs with other seeds are tested on the same ones.
         augment: How images are framed.
         filters: Rules for the regions that are kept, by kind; limits and random drops too.
