@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from insighttok_ref.data.options import DataOptions, SourceOptions, check_mix
 from insighttok_ref.data.packaged import annotated_folder, one_per_kind, plain, portraits, rights
@@ -260,26 +260,28 @@ def folder_source(
         sidecar=keep / f"{name}.regions.parquet" if keep is not None else None,
         tick=Progress(f"{name}: files that are looked at"),
     )
-    around: dict[str, Any] = {"around": 0.7, "scale": (1.2, 3.0)}
-    test = partial(PictureSource, name, pictures["test"], **around) if source.test else None
-    return Opened(partial(PictureSource, name, pictures["train"], flip_pairs=flip_pairs, **around), test, notes)
+    assert source.augment is not None  # such sources have one of their own
+    make = partial(PictureSource, name, augment=source.augment)
+    test = partial(make, pictures["test"]) if source.test else None
+    return Opened(partial(make, pictures["train"], flip_pairs=flip_pairs), test, notes)
 
 
 def packaged_source(
     name: str, source: SourceOptions, size: int, detectors: Mapping[Scan, Detector], flip_pairs: FlipPairs
 ) -> Opened:
     """Return a source of the photographs that packages bring; other ones are kept for the test."""
+    assert source.augment is not None  # such sources have one of their own
+    make = partial(PictureSource, name, augment=source.augment)
     if source.packaged == "photo":
-        test = partial(PictureSource, name, plain(photos("test"), size)) if source.test else None
-        return Opened(partial(PictureSource, name, plain(photos("train"), size), flip_pairs=flip_pairs), test)
+        test = partial(make, plain(photos("test"), size)) if source.test else None
+        return Opened(partial(make, plain(photos("train"), size), flip_pairs=flip_pairs), test)
     faces = [found for found in detectors.values() if found.kind == "face"]
-    around: dict[str, Any] = {"around": 1.0, "scale": (1.2, 2.2)}
-    train = partial(PictureSource, name, portraits("train face", size, faces), flip_pairs=flip_pairs, **around)
+    train = partial(make, portraits("train face", size, faces), flip_pairs=flip_pairs)
     if not source.test:
         return Opened(train)
     if not faces:
         return Opened(train, None, (f"data.sources.{name}.test: left out, since no term looks for faces.",))
-    return Opened(train, partial(PictureSource, name, portraits("test face", size, faces), **around))
+    return Opened(train, partial(make, portraits("test face", size, faces)))
 
 
 def text_source(name: str, source: SourceOptions, size: int) -> Opened:

@@ -6,7 +6,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from insighttok_ref.schema import Strict
 from regionloss.data.images import MOST_PIXELS, Augment
@@ -20,6 +28,12 @@ Packaged = Literal["text", "face", "photo"]
 FILTERS: Mapping[str, RegionFilter] = {
     "text": RegionFilter(min_side=5.0, min_visible=0.8),
     "face": RegionFilter(min_side=16.0, min_visible=0.6, need_keypoints=True),
+}
+#: How pictures are framed that are held in memory: those of a folder that is annotated, and of packages.
+FRAMED: Mapping[str, Augment] = {
+    "annotate": Augment(area=(0.1, 1.0), around=0.7, scale=(1.2, 3.0), jitter=0.2),
+    "face": Augment(area=(0.1, 1.0), around=1.0, scale=(1.2, 2.2), jitter=0.2),
+    "photo": Augment(area=(0.1, 1.0), jitter=0.2),
 }
 
 
@@ -41,7 +55,8 @@ class SourceOptions(Strict):
         fonts: Folder of font files; those that packages bring, if unsaid.
         words: File of words, or `french`, `japanese` and others of which a package brings a list; English, if unsaid.
         packaged: Images of installed packages: `text`, `face` or `photo`.
-        augment: How images are framed, instead of `data.augment`.
+        augment: How images are framed, instead of `data.augment`. A folder that is annotated and packaged images have
+            a framing of their own if unsaid, which `regionloss show` shows.
     """
 
     share: NonNegativeFloat = 1.0
@@ -57,7 +72,13 @@ class SourceOptions(Strict):
     fonts: Path | None = None
     words: Path | None = None
     packaged: Packaged | None = None
-    augment: Augment | None = None
+    augment: Annotated[Augment | None, Field(validate_default=True)] = None
+
+    @field_validator("augment")
+    @classmethod
+    def _own(cls, augment: Augment | None, others: ValidationInfo) -> Augment | None:
+        kind = "annotate" if others.data.get("annotate") else others.data.get("packaged")
+        return FRAMED.get(kind or "") if augment is None else augment
 
     @model_validator(mode="after")
     def _one(self) -> SourceOptions:
@@ -65,11 +86,11 @@ class SourceOptions(Strict):
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise ValueError(expected("source", "one of images, render and packaged", got).removesuffix("."))
-        looked_at = {"annotate", "max_files"} if self.annotate else {"regions", "kinds", "augment", "annotate"}
+        looked_at = {"annotate", "max_files"} if self.annotate else {"regions", "kinds", "annotate"}
         allowed = {
-            "images": looked_at,
+            "images": {*looked_at, "augment"},
             "render": {"grounds", "plain", "fonts", "words"},
-            "packaged": {"plain"},
+            "packaged": {"plain", "augment"} if self.packaged in FRAMED else {"plain"},
         }[given[0]]
         # A resolved recipe says defaults, too.
         said = {name for name in self.model_fields_set if getattr(self, name) != type(self).model_fields[name].default}

@@ -29,7 +29,7 @@ from insighttok_ref.data.sources import PictureSource
 from regionloss import Regions
 from regionloss.data.annotate import annotate_files
 from regionloss.data.batches import Sample
-from regionloss.data.images import to_image
+from regionloss.data.images import Augment, to_image
 from regionloss.data.words import TextStyle
 from regionloss.detectors import Detector
 from regionloss.recipe import load_recipe
@@ -86,7 +86,8 @@ def samples(detectors: list[Detector], seed: int) -> Iterator[Sample]:
     """Yield the pictures of a seed: words on photographs and on plain grounds, then faces."""
     words = Rendering(SIZE, TextStyle(font_sizes=(11, 18), words=(2, 2), colourful=0.15), seed).source()
     faces = [face for use in ("train face", "test face") for face in portraits(use, SIZE, detectors)]
-    portrait = PictureSource("face", faces, SIZE, seed, around=1.0, scale=(1.2, 2.0))
+    around = Augment(area=(0.1, 1.0), around=1.0, scale=(1.2, 2.0), jitter=0.2)
+    portrait = PictureSource("face", faces, SIZE, seed, augment=around)
     for source, count in ((words, WORDS), (portrait, FACES)):
         yield from map(source.sample, range(count))
 
