@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from insighttok_ref.schema import Strict
 from regionloss.data.images import MOST_PIXELS, Augment
@@ -20,6 +28,12 @@ Packaged = Literal["text", "face", "photo"]
 FILTERS: Mapping[str, RegionFilter] = {
     "text": RegionFilter(min_side=5.0, min_visible=0.8),
     "face": RegionFilter(min_side=16.0, min_visible=0.6, need_keypoints=True),
+}
+#: How pictures are framed that are held in memory: those of a folder that is annotated, and of packages.
+FRAMED: Mapping[str, Augment] = {
+    "annotate": Augment(area=(0.1, 1.0), around=0.7, scale=(1.2, 3.0), jitter=0.2),
+    "face": Augment(area=(0.1, 1.0), around=1.0, scale=(1.2, 2.2), jitter=0.2),
+    "photo": Augment(area=(0.1, 1.0), jitter=0.2),
 }
 
 
@@ -41,7 +55,8 @@ class SourceOptions(Strict):
         fonts: Folder of font files; those that packages bring, if unsaid.
         words: File of words, or `french`, `japanese` and others of which a package brings a list; English, if unsaid.
         packaged: Images of installed packages: `text`, `face` or `photo`.
-        augment: How images are framed, instead of `data.augment`.
+        augment: How images are framed, instead of `data.augment`. A folder that is annotated and packaged images have
+            a framing of their own if unsaid, which `regionloss show` shows.
     """
 
     share: NonNegativeFloat = 1.0
@@ -57,7 +72,13 @@ class SourceOptions(Strict):
     fonts: Path | None = None
     words: Path | None = None
     packaged: Packaged | None = None
-    augment: Augment | None = None
+    augment: Annotated[Augment | None, Field(validate_default=True)] = None
+
+    @field_validator("augment")
+    @classmethod
+    def _own(cls, augment: Augment | None, others: ValidationInfo) -> Augment | None:
+        kind = "annotate" if others.data.get("annotate") else others.data.get("packaged")
+        return FRAMED.get(kind or "") if augment is None else augment
 
     @model_validator(mode="after")
     def _one(self) -> SourceOptions:
@@ -65,11 +86,11 @@ class SourceOptions(Strict):
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise ValueError(expected("source", "one of images, render and packaged", got).removesuffix("."))
-        looked_at = {"annotate", "max_files"} if self.annotate else {"regions", "kinds", "augment", "annotate"}
+        looked_at = {"annotate", "max_files"} if self.annotate else {"regions", "kinds", "annotate"}
         allowed = {
-            "images": looked_at,
+            "images": {*looked_at, "augment"},
             "render": {"grounds", "plain", "fonts", "words"},
-            "packaged": {"plain"},
+            "packaged": {"plain", "augment"} if self.packaged in FRAMED else {"plain"},
         }[given[0]]
         # A resolved recipe says defaults, too.
         said = {name for name in self.model_fields_set if getattr(self, name) != type(self).model_fields[name].default}
@@ -96,14 +117,18 @@ class DataOptions(Strict):
     """What is trained and tested on.
 
     Args:
-        image_size: Side of the square training images, pixels.
+        image_size: Side of the square images of phases that do not say theirs, pixels.
         sources: Sources by the name that a phase's mix gives them.
         epoch: Samples that are drawn from the sources once, kept in memory and shuffled for each epoch; None draws
             without end, each image of a source once in an epoch of its own.
+        stripes: Equal parts of each batch, to which the shards of each source are dealt: a part shows images of its own
+            shards alone. With as many as processes, or a multiple, a process reads a share of the shards instead of
+            all. Another number gives other batches; any number of processes sees the same ones.
         test_seed: Seed of the test images; runs with other seeds are tested on the same ones.
         augment: How images are framed.
         filters: Rules for the regions that are kept, by kind; limits and random drops too.
-        workers: Processes that make batches; 0 makes them in the training process.
+        workers: Processes that make batches; 0 makes them in the training process, None takes one a processor, 4 at
+            most.
         prefetch: Batches that each worker makes ahead.
         start_workers: How workers are started; `spawn` where a library of the file system does not bear a fork.
         max_pixels: Most pixels of an image that is decoded; decoding takes 4 to 8 bytes for each.
@@ -112,10 +137,11 @@ class DataOptions(Strict):
     image_size: PositiveInt = 256
     sources: Mapping[SourceName, SourceOptions]
     epoch: PositiveInt | None = None
+    stripes: PositiveInt = 1
     test_seed: int = 2026
     augment: Augment = Augment()
     filters: Mapping[str, RegionFilter] = Field(default=FILTERS)
-    workers: NonNegativeInt = 4
+    workers: NonNegativeInt | None = None
     prefetch: PositiveInt = 2
     start_workers: Literal["fork", "spawn", "forkserver"] | None = None
     max_pixels: PositiveInt = MOST_PIXELS
@@ -126,6 +152,12 @@ class DataOptions(Strict):
         if not sources:
             raise ValueError("expected one source at least, got none")
         return sources
+
+    @model_validator(mode="after")
+    def _endless(self) -> Self:
+        if self.stripes > 1 and self.epoch is not None:
+            raise ValueError(f"expected stripes 1 where an epoch is kept, got {self.stripes}. Leave one of them out.")
+        return self
 
 
 def check_mix(mix: Mapping[str, float], sources: Collection[str], where: str) -> None:

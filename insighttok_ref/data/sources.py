@@ -9,7 +9,17 @@ from PIL import Image
 
 from regionloss.data.annotate import Annotated
 from regionloss.data.batches import Sample, stream
-from regionloss.data.images import FlipPairs, cropped, jittered, mirrored, random_window, window_around
+from regionloss.data.images import (
+    Augment,
+    FlipPairs,
+    central_window,
+    cropped,
+    jittered,
+    mirrored,
+    padded,
+    random_window,
+    window_around,
+)
 from regionloss.data.words import TextRenderer
 from regionloss.errors import InputError, expected
 
@@ -50,9 +60,9 @@ class TextSource:
         self.renderer, self.size, self.seed, self.plain = renderer, size, seed, plain
         self.grounds = [shrunk(Annotated("", ground, {}), 4 * size).image for ground in grounds]
 
-    def seeded(self, name: str, seed: int) -> TextSource:
-        """Return the same source under another name, with another seed."""
-        return TextSource(self.renderer, self.grounds, self.size, seed, self.plain, name)
+    def changed(self, name: str, size: int, seed: int) -> TextSource:
+        """Return the same source under another name, with images of another side and another seed."""
+        return TextSource(self.renderer, self.grounds, size, seed, self.plain, name)
 
     def sample(self, index: int) -> Sample:
         """Return an image with its words as `"text"` regions, transcribed."""
@@ -77,11 +87,8 @@ class PictureSource:
         pictures: Pictures with their regions.
         size: Side of the square images, pixels.
         seed: Each sample is a function of it and the sample's number.
-        around: Share of crops that are placed around a region, where a picture has one.
-        scale: Least and largest side of such a crop, as a multiple of the region's longer side.
-        area: Least and largest share of the picture that another crop covers.
-        flip_pairs: Keypoints that swap in a mirror image, by kind; None never mirrors (text would not be read).
-        jitter: How much brightness, contrast and colour change, as a share.
+        augment: How pictures are cut, mirrored and coloured.
+        flip_pairs: Keypoints that swap in a mirror image, by kind; None never mirrors.
 
     Raises:
         InputError: No pictures.
@@ -94,35 +101,35 @@ class PictureSource:
         size: int,
         seed: int,
         *,
-        around: float = 0.0,
-        scale: tuple[float, float] = (1.2, 2.5),
-        area: tuple[float, float] = (0.1, 1.0),
+        augment: Augment,
         flip_pairs: FlipPairs | None = None,
-        jitter: float = 0.2,
     ) -> None:
         if not pictures:
             raise InputError(expected(f"source '{name}'", "at least one picture", "none"))
         self.name, self.size, self.seed = name, size, seed
         self.pictures = list(pictures)
-        self.around, self.scale, self.area, self.flip_pairs = around, scale, area, flip_pairs
-        self.jitter = jitter
+        self.augment, self.flip_pairs = augment, flip_pairs
 
     def sample(self, index: int) -> Sample:
         """Return a crop with the regions that it shows."""
         rng = stream(self.seed, self.name, index)
         picture = rng.choice(self.pictures)
+        if self.augment.crop == "pad":
+            picture = Annotated(picture.name, *padded(picture.image, picture.regions))
         image, regions = cropped(picture.image, picture.regions, self.window(picture, rng), (self.size, self.size))
-        if self.flip_pairs is not None and rng.random() < 0.5 and not len(regions.get("text", ())):
+        if self.flip_pairs is not None and rng.random() < self.augment.flip and not len(regions.get("text", ())):
             image, regions = mirrored(image, regions, self.flip_pairs)
-        return Sample.of(jittered(image, rng, self.jitter), regions, f"{self.name}/{picture.name}")
+        return Sample.of(jittered(image, rng, self.augment.jitter), regions, f"{self.name}/{picture.name}")
 
     def window(self, picture: Annotated, rng: random.Random) -> tuple[int, int, int, int]:
         """Return where the next crop is cut."""
-        size = (picture.image.height, picture.image.width)
+        size, augment = (picture.image.height, picture.image.width), self.augment
+        if augment.crop != "random":
+            return central_window(size)
         boxes = [box for regions in picture.regions.values() for box in regions.boxes.tolist()]
-        if boxes and rng.random() < self.around:
-            return window_around(rng.choice(boxes), size, rng, self.scale)
-        return random_window(size, rng, self.area)
+        if boxes and rng.random() < augment.around:
+            return window_around(rng.choice(boxes), size, rng, augment.scale)
+        return random_window(size, rng, augment.area, augment.stretch)
 
 
 class CropSource(PictureSource):
@@ -138,14 +145,14 @@ class CropSource(PictureSource):
     def __init__(
         self, name: str, pictures: Sequence[Annotated], size: int, seed: int, *, flip_pairs: FlipPairs | None = None
     ) -> None:
-        super().__init__(name, pictures, size, seed, around=0.5, flip_pairs=flip_pairs, jitter=0.0)
+        super().__init__(name, pictures, size, seed, augment=Augment(around=0.5), flip_pairs=flip_pairs)
 
     def window(self, picture: Annotated, rng: random.Random) -> tuple[int, int, int, int]:
         """Return where the next crop is cut."""
         size = (picture.image.height, picture.image.width)
         side = rng.uniform(self.size, min(*size, self.most * self.size))
         boxes = [box for regions in picture.regions.values() for box in regions.boxes.tolist()]
-        if boxes and rng.random() < self.around:
+        if boxes and rng.random() < self.augment.around:
             box = rng.choice(boxes)
             longer = max(box[2] - box[0], box[3] - box[1], 1.0)
             scale = max(side / longer, 1.1)  # the whole of it, however large

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
+from insighttok_ref.objective.joint_norm import JointBatchNorm
 from insighttok_ref.objective.lecam import LeCAM
 from insighttok_ref.objective.losses import Losses
 from insighttok_ref.schema import ComponentUse
@@ -36,8 +37,8 @@ class AdversarialOptions(ComponentUse):
         adaptive_max: Largest value of the adaptive weight.
         ndf: Width of the first layer.
         layers: Strided layers after the first.
-        norm: `batch` (pix2pix; each rank by its own images), or `group`, which knows no batch: then two ranks are one
-            with the joint batch.
+        norm: `batch` (pix2pix; by the images of one micro-batch on one rank), `sync` (of one micro-batch on all ranks
+            together), or `group`, which knows no batch: then neither ranks nor micro-batches make a difference.
         use: A registered discriminator by name; `ndf`, `layers` and `norm` are those of `patchgan`.
         options: Options of another discriminator's constructor.
     """
@@ -54,7 +55,7 @@ class AdversarialOptions(ComponentUse):
     adaptive_max: PositiveFloat = 1e4
     ndf: PositiveInt = 64
     layers: PositiveInt = 3
-    norm: Literal["batch", "group"] = "batch"
+    norm: Literal["batch", "sync", "group"] = "batch"
 
     @model_validator(mode="after")
     def _learnt_first(self) -> AdversarialOptions:
@@ -72,7 +73,7 @@ class PatchGAN(nn.Sequential):
     Args:
         ndf: Width of the first layer.
         layers: Strided layers after the first.
-        norm: Normalisation between convolutions, `batch` or `group`.
+        norm: Normalisation between convolutions: `batch`, `sync` (over all ranks) or `group`.
 
     Source: Isola et al. (2017); InsightTok, Table 11 (2.8M weights: ndf 64, 3 layers).
     """
@@ -100,7 +101,9 @@ class PatchGAN(nn.Sequential):
 
 def normalization(norm: str, width: int) -> nn.Module:
     """Return a normalisation of `width` channels."""
-    return nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(gcd(32, width), width)
+    if norm == "group":
+        return nn.GroupNorm(gcd(32, width), width)
+    return JointBatchNorm(width) if norm == "sync" else nn.BatchNorm2d(width)
 
 
 def initialize(module: nn.Module) -> None:

@@ -130,7 +130,8 @@ class Objective:
         compared = dict(parts)
         for name, loss in self.extra.items():
             parts[name], weights[name] = loss(output, target, regions), options.extra[name].weight
-        parts["commitment"] = output.commit_loss
+        if output.commits:
+            parts["commitment"] = output.commit_loss
         if output.kl is not None and options.kl:
             parts["kl"], weights["kl"] = output.kl, options.kl
         total = sum((weights[name] * value for name, value in parts.items()), output.commit_loss.new_zeros(()))

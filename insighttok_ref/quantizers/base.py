@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from regionloss.errors import InputError, expected
 
 
 class Codebook(nn.Module):
@@ -70,6 +72,13 @@ class Quantizer(nn.Module, ABC):
         vectors: Tensor = self.codebook[ids].unflatten(1, grid)
         return vectors.permute(0, 3, 1, 2)
 
+    def begin(self, latents: Iterable[Tensor]) -> None:
+        """Choose where the codes begin, once before the first step, on all ranks; they stay, where nothing is chosen.
+
+        Args:
+            latents: Those (B, d, h, w) of the step's micro-batches, each computed when it is asked for.
+        """
+
     def update(self) -> None:
         """Learn from the forwards since the last update; called once an optimizer step, on all ranks."""
 
@@ -80,3 +89,9 @@ class Quantizer(nn.Module, ABC):
     def described(self) -> str:
         """Return what kind of codes these are, in a word or two."""
         return type(self).__name__
+
+
+def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise InputError for an option's value that is none of those that are known."""
+    if value not in known:
+        raise InputError(expected(name, " or ".join(map(repr, known)), repr(value)))

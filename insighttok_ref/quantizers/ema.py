@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from insighttok_ref.quantizers.base import Codebook, Quantizer
+from insighttok_ref.quantizers.base import Codebook, Quantizer, check_choice
 from insighttok_ref.quantizers.nearest import full_precision, nearest
 from insighttok_ref.quantizers.token_statistics import Gathered, perplexity
 from regionloss import runs as ranks
@@ -44,7 +44,8 @@ class EMAQuantizer(Quantizer):
             published code has 1.0, which with small batches redraws most codes at every update.
         reset_restarted: Whether to restart N_k = 1 and S_k, too; the published code leaves both, so that a dead code is
             redrawn at every update until it attracts a threshold's worth of tokens.
-        init: "uniform" in [-1/K, 1/K] (published code), or "data", tokens of the first training batch.
+        init: "uniform" in [-1/K, 1/K] (published code), or "data": tokens of the whole first step (of the first
+            training forward where nobody calls `begin`).
         track_usage: Whether to keep the last 65536 ids (a state-dict entry of published checkpoints).
 
     Source: InsightTok, Eq. 13-14, Appendix B; constants of the published code.
@@ -71,10 +72,10 @@ class EMAQuantizer(Quantizer):
         track_usage: bool = True,
     ) -> None:
         super().__init__(codebook_size, code_dim)
-        _check_choice("restart", restart, ("random", "dist", "off"))
-        _check_choice("init", init, ("uniform", "data"))
+        check_choice("restart", restart, ("random", "dist", "off"))
+        check_choice("init", init, ("uniform", "data"))
         if isinstance(restart_threshold, str):
-            _check_choice("restart_threshold", restart_threshold, ("auto",))
+            check_choice("restart_threshold", restart_threshold, ("auto",))
         self.beta, self.decay = beta, decay
         self.restart, self.restart_threshold = restart, restart_threshold
         self.reset_restarted, self.track_usage, self.l2_normalize = reset_restarted, track_usage, l2_normalize
@@ -140,6 +141,12 @@ class EMAQuantizer(Quantizer):
         with full_precision(z.device):
             tokens = self._tokens(z)
             return nearest(tokens, self.codebook.to(tokens.dtype)).view(z.shape[0], -1)
+
+    @torch.no_grad()
+    def begin(self, latents: Iterable[Tensor]) -> None:
+        """Let codes that await data begin as tokens of a whole step, which all ranks give together."""
+        if self._awaits_data and not self.frozen:
+            self._init_from(torch.cat([self._tokens(z) for z in latents]))
 
     @torch.no_grad()
     def update(self) -> None:
@@ -290,8 +297,3 @@ class EMAQuantizer(Quantizer):
         self._awaits_data = False
         self._gathered = self._last_ids = None
         self._report = {}
-
-
-def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise InputError(expected(name, " or ".join(map(repr, known)), repr(value)))

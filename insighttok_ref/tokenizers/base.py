@@ -17,7 +17,8 @@ from insighttok_ref.quantizers.base import Quantizer
 
 class TokenizerOutput(NamedTuple):
     """What a training step needs of the tokenizer; latents and the vectors in their place for losses that see them; the
-    divergence of latents that have a distribution from a standard normal one, where their encoder learns."""
+    divergence of latents that have a distribution from a standard normal one, where their encoder learns; whether the
+    commitment loss is computed, or 0 for want of one."""
 
     reconstruction: Tensor
     commit_loss: Tensor
@@ -25,6 +26,7 @@ class TokenizerOutput(NamedTuple):
     latents: Tensor | None = None
     quantized: Tensor | None = None
     kl: Tensor | None = None
+    commits: bool = True
 
 
 class Trainee(nn.Module, ABC):
@@ -42,6 +44,13 @@ class Trainee(nn.Module, ABC):
     def pure_parts(self) -> Iterable[nn.Module]:
         """Return the modules that are functions of tensors alone, which `torch.compile` may take; none is known."""
         return ()
+
+    def begin(self, images: Iterable[Tensor]) -> None:
+        """Choose where it begins what is not drawn, once before the first step, on all ranks.
+
+        Args:
+            images: Those (B, 3, H, W) of the step's micro-batches, each read when it is asked for.
+        """
 
     def after_step(self) -> None:
         """Learn what is not learnt by gradients, once a step."""

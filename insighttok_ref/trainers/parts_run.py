@@ -6,13 +6,13 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from insighttok_ref.trainers.recipe_changes import changed, decisive
 from insighttok_ref.trainers.tokenizer.checks import share_of
 from insighttok_ref.trainers.tokenizer.plan import Part, Stretch
 from insighttok_ref.trainers.tokenizer.progress import RunProgress
@@ -20,6 +20,7 @@ from insighttok_ref.training.checkpoint import Checkpoints, read_history
 from insighttok_ref.training.engines import ComputeOptions, OptimizerOptions, deepspeed_config
 from insighttok_ref.training.loggers import LogOptions, build_loggers
 from insighttok_ref.training.metrics_log import MetricsLog
+from insighttok_ref.training.profiler import StepProfiler
 from insighttok_ref.training.stop import FiniteWatch, StoppedError, StopSignals
 from insighttok_ref.training.threads import threads_for
 from insighttok_ref.training.zero.library import import_deepspeed
@@ -27,13 +28,6 @@ from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, agree, barrier
-
-#: Options that decide no weight, by where they are.
-PACE = {
-    "": ("evaluation", "log"),
-    "data": ("workers", "prefetch", "start_workers"),
-    "model": ("checkpointing", "channels_last"),
-}
 
 
 class Options(Protocol):
@@ -101,8 +95,13 @@ class PartsRun(ABC, Generic[S, P]):
             part.name: share_of(part, options.engine.micro_batch, ranks.rank, ranks.size) for part in self.parts
         }
         self.metrics = MetricsLog(self.folder / "metrics.jsonl")
-        self.checkpoints = Checkpoints(self.folder / "checkpoints", options.log.keep)
+        self.checkpoints = Checkpoints(
+            self.folder / "checkpoints", options.log.keep, background=options.log.save_in_background
+        )
         self.saved = self._earlier()
+        # What a run of an earlier version could not say is as it was.
+        decayed = self.saved.get("decayed", "all") if self.saved else options.optimizer.decayed
+        self.optimizer = options.optimizer.model_copy(update={"decayed": decayed})
         self.finished: list[str] = list(self.saved.get("finished", []))
         self.todo = [part for part in self.parts if part.name not in self.finished]
         torch.set_num_threads(threads_for(options.engine.threads, self.saved.get("threads")))
@@ -112,6 +111,8 @@ class PartsRun(ABC, Generic[S, P]):
                 deepspeed_config(options.optimizer, share, options.engine.zero_stage, options.engine.settings)
         self.progress = RunProgress(self.todo, quiet=not ranks.is_first)
         self.signals = StopSignals()
+        watched = options.log.profile if ranks.is_first else None
+        self.profiler = StepProfiler(watched, self.folder, self.progress.say)
 
     def train(self) -> None:
         """Train all parts.
@@ -121,14 +122,16 @@ class PartsRun(ABC, Generic[S, P]):
             TrainingError: A value is not finite.
         """
         if not self.todo:
+            self.progress.say(f"{self.folder}: this run is trained to its end already")
             return
         going_on = self.saved["step"] if self.saved.get("part") else 0
         first_step = self.todo[0].first_step + going_on
         active = self.options.log if self.ranks.is_first else LogOptions(loggers=())
         self.loggers = build_loggers(active, self.folder, first_step, self.resolved)
-        with self.signals, closing(self.loggers):
+        with self.signals, closing(self.loggers), closing(self.profiler), closing(self.checkpoints):
             for part in self.todo:
                 state = self._begin(part)
+                self.profiler.before(state.run_step)
                 self.train_part(state)
                 self._finish(state)
 
@@ -150,11 +153,11 @@ class PartsRun(ABC, Generic[S, P]):
 
     @abstractmethod
     def snapshot(self, state: S) -> dict[str, Any]:
-        """Return what an exact continuation needs besides what engines and ranks write themselves."""
+        """Return what an exact continuation needs besides the ranks' own files."""
 
     @abstractmethod
-    def write_shards(self, state: S, folder: Path) -> None:
-        """Write what engines and this rank need to go on."""
+    def shards(self, state: S) -> Mapping[str, Any]:
+        """Return what engines and this rank need to go on: this rank's own files of a checkpoint, by name."""
 
     @abstractmethod
     def keep(self, state: S) -> None:
@@ -221,8 +224,9 @@ class PartsRun(ABC, Generic[S, P]):
         return state
 
     def _after_step(self, state: S, record: dict[str, Tensor | float] | None) -> None:
+        self.profiler.before(state.run_step)
         ends = state.step == state.part.phase.steps
-        stopping = agree(self.signals.requested)
+        stopping = agree(self.signals.requested or self.checkpoints.failed)
         saving = stopping or (state.step % self.options.log.save_every == 0 and not ends)
         if record is not None or saving or ends:
             state.watch.check()
@@ -231,6 +235,7 @@ class PartsRun(ABC, Generic[S, P]):
         if saving:
             self.save(state)
         if stopping:
+            self.checkpoints.finish()
             raise StoppedError(
                 f"stopped after step {state.step} of {state.part.name}; its state is saved. "
                 f"Go on with the same command and --resume {self.folder}"
@@ -244,18 +249,15 @@ class PartsRun(ABC, Generic[S, P]):
         return numbers["loss/total"]
 
     def save(self, state: S) -> None:
-        """Write a checkpoint; every rank calls it."""
-        self.checkpoints.save(
-            state.run_step,
-            {**self.snapshot(state), **self._history()},
-            lambda folder: self.write_shards(state, folder),
-        )
+        """Save a checkpoint, once the one before is whole; every rank calls it."""
+        self.checkpoints.save(state.run_step, {**self.snapshot(state), **self._history()}, self.shards(state))
 
     def _finish(self, state: S) -> None:
         self.finished.append(state.part.name)
         self.keep(state)
         barrier()
         self.checkpoints.save(state.run_step, {"part": "", **self._history()})
+        self.checkpoints.finish()
 
     def _history(self) -> dict[str, Any]:
         """What every checkpoint holds beside its part's state."""
@@ -265,32 +267,14 @@ class PartsRun(ABC, Generic[S, P]):
             "engine": self.options.engine.name,
             "sharded": self.options.engine.sharded,
             "ranks": self.ranks.size,
+            "decayed": self.optimizer.decayed,
             "threads": torch.get_num_threads(),
         }
 
     def advice(self) -> str:
         """Return the end of the sentence that reports a value that is not finite."""
+        self.checkpoints.close()
         found = self.checkpoints.all()
         if not found:
             return "Nothing was saved yet. Try a smaller lr."
         return f"{found[-1]} holds the last good state. Try a smaller lr or smaller term weights."
-
-
-def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides the weights: where and how fast it computes, and what it reports, may change after a stop."""
-    found: dict[str, Any] = json.loads(json.dumps(recipe))
-    options = found["trainer"]["options"]
-    for place, names in PACE.items():
-        for name in names:
-            (options.get(place) or {} if place else options).pop(name, None)
-    options["engine"] = {"precision": options["engine"]["precision"]}
-    return found
-
-
-def changed(before: Any, now: Any, path: str = "") -> list[str]:
-    """Return the paths of keys at which two recipes differ, the first five."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted({*before, *now})
-        found = [p for key in keys for p in changed(before.get(key), now.get(key), f"{path}.{key}" if path else key)]
-        return list(islice(found, 5))
-    return [] if before == now else [path]

@@ -16,6 +16,7 @@ from PIL import Image
 from pydantic import PositiveInt, field_validator, model_validator
 
 from insighttok_ref.schema import Strict
+from insighttok_ref.training.profiler import ProfileOptions
 from regionloss.errors import InputError, PluginError, did_you_mean, expected
 
 LOGGERS = {
@@ -56,8 +57,11 @@ class LogOptions(Strict):
         every: Numbers: lines of metrics.jsonl, scalars of the loggers.
         save_every: Checkpoints to go on from.
         keep: Number of checkpoints that are kept.
+        save_in_background: Whether a thread writes checkpoints while training goes on, from a copy in the host's
+            memory; otherwise the step waits until all is written.
         images_every: Pictures: targets, reconstructions, regions.
         images: Most images in a picture.
+        profile: Steps that torch's profiler watches; None for none.
         costs: Whether to write what each region term's forward pass costs, `cost/NAME_ms`.
         loggers: Beside metrics.jsonl, which is always written.
     """
@@ -65,9 +69,11 @@ class LogOptions(Strict):
     every: PositiveInt = 5
     save_every: PositiveInt = 200
     keep: PositiveInt = 2
+    save_in_background: bool = True
     images_every: PositiveInt = 500
     images: PositiveInt = 8
     costs: bool = False
+    profile: ProfileOptions | None = None
     loggers: tuple[LoggerUse, ...] = (LoggerUse(use="tensorboard"),)
 
     @field_validator("loggers")

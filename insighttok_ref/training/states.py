@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from insighttok_ref.training.engines import ComputeOptions, OptimizerOptions, deepspeed_config
+from insighttok_ref.training.engines import BUCKET, ComputeOptions, OptimizerOptions, deepspeed_config
 from regionloss.data.batches import Share
 from regionloss.recipe import EngineNeeds
 
 FLOAT, HALF = 4, 2
 #: Adam's two moving averages, float32.
 AVERAGES = 2 * FLOAT
-#: DeepSpeed's own values, where a configuration says nothing.
-BUCKET, GATHERED = 500_000_000, 1_000_000_000
+#: DeepSpeed's own value, where a configuration says nothing.
+GATHERED = 1_000_000_000
 STAGES = (0, 1, 2, 3)
 WEIGHTS, GRADIENTS, OPTIMIZER, COMMUNICATION = "weights", "gradients", "optimizer", "communication"
 
@@ -36,12 +36,12 @@ class Size(NamedTuple):
         return cls(learning, every - learning, sum(one.nbytes for one in module.buffers()))
 
 
-def plain_states(size: Size, ranks: int) -> dict[str, int]:
-    """Return the bytes of `PlainEngine` on each of so many ranks: all is float32, and nothing is sharded."""
+def plain_states(size: Size, ranks: int, shard: bool = False) -> dict[str, int]:
+    """Return the bytes of `PlainEngine` on each of so many ranks: all is float32, and at most the optimizer sharded."""
     return {
         WEIGHTS: FLOAT * (size.learning + size.frozen) + size.buffers,
         GRADIENTS: FLOAT * size.learning,
-        OPTIMIZER: AVERAGES * size.learning,
+        OPTIMIZER: AVERAGES * size.learning // (ranks if shard else 1),
         COMMUNICATION: FLOAT * size.learning if ranks > 1 else 0,
     }
 
@@ -111,9 +111,15 @@ def engine_needs(
     """
     players, also = list(players), also or {}
     if options.name == "plain":
-        return [EngineNeeds("plain", added(*(plain_states(one.size, ranks) for one in players), also))]
+        return [_plain(shard, players, ranks, also) for shard in (options.shard_optimizer, not options.shard_optimizer)]
     ordered = dict.fromkeys([options.zero_stage, *stages])
     return [_deepspeed(options.model_copy(update={"zero_stage": s}), optimizer, players, ranks, also) for s in ordered]
+
+
+def _plain(shard: bool, players: Iterable[Player], ranks: int, also: Mapping[str, int]) -> EngineNeeds:
+    overrides = ("trainer.options.engine.name=plain", f"trainer.options.engine.shard_optimizer={str(shard).lower()}")
+    states = added(*(plain_states(one.size, ranks, shard) for one in players), also)
+    return EngineNeeds("plain, sharded optimizer" if shard else "plain", states, overrides)
 
 
 def _deepspeed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from insighttok_ref.training.checkpoint import WHAT
+from insighttok_ref.training.host_copies import host_copy
 from regionloss.errors import WeightsError, expected
 from regionloss.weights import readable
 
@@ -54,6 +55,26 @@ def write_tensors(
         for (name, tensor), wanted in zip(tensors, forms, strict=True):
             assert (name, tensor.shape, tensor.dtype) == (wanted, *reversed(forms[wanted])), name
             stream.write(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+
+
+class TensorFile:
+    """What a file of safetensors is to hold, made one tensor after another when it is written, or copied.
+
+    Args:
+        tensors: Called for the names and tensors.
+        told: Texts about them.
+    """
+
+    def __init__(self, tensors: Callable[[], Iterable[tuple[str, Tensor]]], told: Mapping[str, str]) -> None:
+        self.tensors, self.told = tensors, told
+
+    def write(self, file: Path) -> None:
+        """Write the file."""
+        forms = {name: Form(tensor.dtype, tuple(tensor.shape)) for name, tensor in self.tensors()}
+        write_tensors(file, forms, self.tensors(), self.told)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TensorFile:
+        return TensorFile({name: host_copy(tensor) for name, tensor in self.tensors()}.items, self.told)
 
 
 class Weights(Protocol):
@@ -123,7 +144,7 @@ class SharedWeights:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        first = part_file(folder, key, 0)
+        first = folder / part_file(key, 0)
         with readable(first, WHAT):
             if not first.is_file():
                 raise WeightsError(expected(str(folder), f"the parts of sharded weights, {first.name} first", "none"))
@@ -135,7 +156,7 @@ class SharedWeights:
             }
         self.files: list[Any] = []
         for rank in range(self.ranks):
-            file = part_file(folder, key, rank)
+            file = folder / part_file(key, rank)
             with readable(file, WHAT):
                 self.files.append(safe_open(file, framework="pt"))
 
@@ -153,9 +174,9 @@ class SharedWeights:
         return self.part(name, 0, prod(self.shapes[name])).view(self.shapes[name]).float()
 
 
-def part_file(folder: Path, key: str, rank: int) -> Path:
-    """Return the file of a rank's part."""
-    return folder / f"{key}-{rank:05d}.safetensors"
+def part_file(key: str, rank: int) -> str:
+    """Return the name of the file of a rank's part."""
+    return f"{key}-{rank:05d}.safetensors"
 
 
 def entry_of(name: str, moment: str = "") -> str:

@@ -61,7 +61,10 @@ def configuration(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {**found, "_class_name": str(found["_class_name"])}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(expected(str(path), "the configuration of a model of diffusers", reason_of(error))) from error
+        advice = "It lies beside the weights where these come from: copy it, too, or give the file of weights alone."
+        raise InputError(
+            expected(str(path), "the configuration of a model of diffusers", reason_of(error), advice)
+        ) from error
 
 
 def class_of(config: Mapping[str, Any], where: str) -> Any:
@@ -72,7 +75,8 @@ def class_of(config: Mapping[str, Any], where: str) -> Any:
     except AttributeError:
         raise InputError(expected(where, "a class of the installed diffusers", f"'{name}'")) from None
     if not hasattr(kind, "encode") or not hasattr(kind, "decode"):
-        raise InputError(expected(where, "an autoencoder", f"'{name}'"))
+        advice = "In the folder of a pipeline, its autoencoder is the folder 'vae'."
+        raise InputError(expected(where, "an autoencoder", f"'{name}'", advice))
     # Wan 2.2 folds patches into channels.
     patches = int(config.get("patch_size") or 1) ** 2 if name == "AutoencoderKLWan" else 1
     for key in ("in_channels", "input_channels", "num_channels", "out_channels"):
@@ -123,7 +127,8 @@ def weights_in(folder: Path, name: str) -> tuple[str | None, tuple[Path, ...]]:
         by_variant.setdefault(marks[0].split("-")[0] if marks else None, []).append(file)
     if None not in by_variant and len(by_variant) != 1:
         got = f"those of the variants {', '.join(map(str, by_variant))}" if by_variant else "none"
-        advice = "Copy the ones that you mean into a folder of their own, with its config.json." if by_variant else ""
+        advice = "Copy the ones that you mean into a folder of their own, with its config.json."
+        advice = advice if by_variant else f"They are called '{STEM}.safetensors', and lie beside config.json."
         raise WeightsError(expected(str(folder), f"the weights of '{name}'", got, advice))
     variant = None if None in by_variant else next(iter(by_variant))
     files = by_variant[variant]

@@ -58,9 +58,11 @@ def step_memory(
     images = torch.empty(batch, 3, side, side, device="meta", dtype=ghost.last_layer.dtype)
     weights = size_of(chain(ghost.module.parameters(), ghost.module.buffers(), [images]))
     optimizer = 2 * size_of(learning)
+    early = [module for part in ("encoder", "quantizer") for module in ghost.parts.get(part, ())]
+    before = [weight for module in early for weight in module.parameters()]
     with MostBytes() as counted, CudaRules(bf16):
-        with torch.no_grad():
-            latents = ghost.encode(images).latents
+        with torch.set_grad_enabled(any(weight.requires_grad for weight in before)):
+            latents = ghost.held_latents(images).latents
         (ghost.decode(latents) - images).abs().mean().backward()
     return StepMemory(weights, optimizer, counted.most)
 

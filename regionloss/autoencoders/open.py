@@ -13,6 +13,8 @@ from regionloss.autoencoders.base import Autoencoder, TrainableAutoencoder
 from regionloss.errors import InputError, PluginError, expected
 from regionloss.hooks.catalogue import Catalogue, catalogue
 
+#: Files of a folder that are named where it holds no autoencoder.
+SHOWN = 3
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -21,6 +23,9 @@ def open_autoencoder(
     device: torch.device,
     options: Mapping[str, object] = NO_OPTIONS,
     where: Catalogue | None = None,
+    *,
+    key: str = "autoencoder",
+    advice: str = "",
 ) -> Autoencoder:
     """Return the autoencoder in a file or a folder.
 
@@ -29,12 +34,14 @@ def open_autoencoder(
         device: Where it computes.
         options: Options of the class that reads it.
         where: Catalogue of the classes; None takes that of the installed plugins.
+        key: What the path was given as, with which sentences begin.
+        advice: What to do instead where no class accepts it.
 
     Raises:
         InputError: There is nothing, or no class accepts it; or what the class says of its options.
         WeightsError: Its weights are broken.
     """
-    path = path if path.exists() else cached(path)
+    path = path if path.exists() else cached(path, key)
     known = where or catalogue()
     accepting, reasons = [], []
     for component in known.components("autoencoder"):
@@ -49,11 +56,14 @@ def open_autoencoder(
         found: Autoencoder = known.build("autoencoder", name, {"path": path, "device": device} | dict(options))
         return found
     kinds = ", ".join(component.summary for component in known.components("autoencoder"))
-    advice = " ".join(["Reconstruct with its own code, and give the images: --reconstructions FOLDER.", *reasons])
-    raise InputError(expected(str(path), kinds or "an autoencoder", "something else", advice))
+    got = f"'{path}', which is none"
+    if path.is_dir():
+        inside = sorted(file.name for file in path.iterdir())[:SHOWN]
+        got = f"'{path}', a folder with {', '.join(inside) or 'nothing in it'}"
+    raise InputError(expected(key, kinds or "an autoencoder", got, " ".join([advice, *reasons]).strip()))
 
 
-def cached(name: Path) -> Path:
+def cached(name: Path, key: str) -> Path:
     """Return the folder of a model in this machine's cache of the Hugging Face hub; nothing is fetched.
 
     Raises:
@@ -66,7 +76,7 @@ def cached(name: Path) -> Path:
             from huggingface_hub import snapshot_download
 
             return Path(snapshot_download(name.as_posix(), local_files_only=True))
-    raise InputError(expected("autoencoder", "a file or a folder", f"'{name}', which is not there", advice))
+    raise InputError(expected(key, "a file or a folder", f"'{name}', which is not there", advice))
 
 
 def open_trainable(
@@ -74,6 +84,8 @@ def open_trainable(
     device: torch.device,
     options: Mapping[str, object] = NO_OPTIONS,
     where: Catalogue | None = None,
+    *,
+    key: str = "autoencoder",
 ) -> TrainableAutoencoder:
     """Return the autoencoder in a file or a folder as one whose weights can be trained; arguments as above.
 
@@ -81,8 +93,9 @@ def open_trainable(
         InputError: As above, or the class that accepts it only reconstructs.
         WeightsError: Its weights are broken.
     """
-    found = open_autoencoder(path, device, options, where)
+    advice = "Give the folder that 'save_pretrained' wrote, or the one file of its weights."
+    found = open_autoencoder(path, device, options, where, key=key, advice=advice)
     if not isinstance(found, TrainableAutoencoder):
         got = f"'{type(found).__name__}', which only reconstructs"
-        raise InputError(expected(str(path), "an autoencoder that can be trained", got))
+        raise InputError(expected(key, "an autoencoder that can be trained", got))
     return found

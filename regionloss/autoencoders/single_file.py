@@ -56,7 +56,8 @@ def read_file(path: Path, dtype: torch.dtype, config: Path | None) -> Read:
         with torch.device("meta"):
             model = kind.from_config(settings)
     except (TypeError, ValueError, IndexError) as error:
-        raise InputError(expected(where, f"settings of '{kind.__name__}'", reason_of(error))) from error
+        advice = "Give the folder with its config.json, or that as the option 'config'."
+        raise InputError(expected(where, f"settings of '{kind.__name__}'", reason_of(error), advice)) from error
     names = own_names(model, own, str(path))
     wanted = {name: value.shape for name, value in model.state_dict().items()}
     try:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from regionloss.console.options import Overrides, RecipeName
+from regionloss.recipe.build import check_trainer
 from regionloss.recipe.load import load_any
 
 
@@ -28,6 +29,8 @@ def check(
     options there are. Check a stranger's recipe with --no-plugins: nothing of it is run.
     """
     loaded = load_any(recipe, overrides or (), run_plugins=not no_plugins)
+    if not no_plugins:
+        check_trainer(loaded)
     names = ", ".join(loaded.recipe.terms) or "none"
     well = "no mistakes in what was checked" if loaded.unchecked else "no mistakes"
     typer.echo(f"{loaded.source.name}: {well}. Terms: {names}.")

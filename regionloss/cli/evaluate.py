@@ -194,7 +194,8 @@ def autoencoder(
     from regionloss.autoencoders import open_autoencoder
     from regionloss.evaluation.pairs import AutoencoderReconstructions
 
-    found = open_autoencoder(path, device, options, where)
+    advice = "Reconstruct with its own code, and give the images: --reconstructions FOLDER."
+    found = open_autoencoder(path, device, options, where, advice=advice)
     side = getattr(found, "side", None)
     if side is not None and size != side:
         got = "none" if size is None else str(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from regionloss.errors import InputError, RecipeError, did_you_mean, expected
@@ -19,7 +20,7 @@ class Flag(NamedTuple):
 def refuse_flags(command: Any, typed: Sequence[str]) -> None:
     """Look for flags that a command does not have, where it takes a recipe and changes of its keys.
 
-    Nothing is said where none of them is a key, or known of other programs: the command line has a sentence for that.
+    Nothing is said where all of them look like mistyped flags of the command: the command line has a sentence for that.
 
     Args:
         command: The command, as typer made it.
@@ -39,9 +40,9 @@ def refuse_flags(command: Any, typed: Sequence[str]) -> None:
         elsewhere, keys = known_to(recipe)
     except RecipeError:
         return
-    names = {one.key.partition(".")[0] for one in flags}
-    if names & (elsewhere.keys() | keys):
-        raise InputError("\n".join(sentence(one, str(command.name), elsewhere, keys) for one in flags))
+    known = elsewhere.keys() | keys
+    if not all(get_close_matches(one.typed, own) and one.key.partition(".")[0] not in known for one in flags):
+        raise InputError("\n".join(sentence(one, str(command.name), recipe, elsewhere, keys) for one in flags))
 
 
 def flags_in(typed: Sequence[str], own: set[str]) -> Iterator[Flag]:
@@ -75,9 +76,10 @@ def known_to(recipe: str) -> tuple[Mapping[str, str], set[str]]:
     return getattr(trainer, "ELSEWHERE", {}), {*defaults_of(trainer), *type(loaded.recipe).model_fields}
 
 
-def sentence(flag: Flag, command: str, elsewhere: Mapping[str, str], keys: set[str]) -> str:
+def sentence(flag: Flag, command: str, recipe: str, elsewhere: Mapping[str, str], keys: set[str]) -> str:
     """Return what is said of one flag."""
-    got, advice = "another", did_you_mean(flag.key, keys)
+    every = f"Leave it out, or change a key of the recipe as KEY=VALUE ('regionloss show {recipe}' prints all)."
+    got, advice = "one that is not known", f"{every} {did_you_mean(flag.key, keys)}"
     if flag.key in elsewhere:
         got, advice = "one of other programs", elsewhere[flag.key]
     elif flag.key.partition(".")[0] in keys:

@@ -47,6 +47,7 @@ class PartRows:
         """Add what is known of the image that was begun last."""
         height, width = original.image.shape[1:]
         self.images[-1] |= {"height": height, "width": width, "columns": original.columns, "mark": original.mark}
+        self.images[-1]["owner"] = original.owner or original.key
         self.problems += original.problems
 
     def lose(self, problem: str) -> None:

@@ -39,7 +39,7 @@ class Score:
             the means of these three; `COLUMN=VALUE` for a column of the data; `COLUMN/gap` for the difference between
             the best and the worst value of a column.
         count: How many instances, or images, it is a mean over.
-        low: 2.5th percentile by bootstrap over images; None where there is no interval.
+        low: 2.5th percentile by bootstrap over images, or what they were cut from; None where there is no interval.
         high: 97.5th percentile of the same draws.
         ceiling: What the originals themselves reach; None where that says nothing.
     """
@@ -105,8 +105,8 @@ class Summary:
 class Results:
     """Results in a folder. The tables are read when they are asked for.
 
-    `images`: `key`, `height`, `width`, `columns` (map of strings), `mark` (hash of the original), `problem`, and a
-    column for each measure of images (null where it cannot be said).
+    `images`: `key`, `height`, `width`, `columns` (map of strings), `mark` (hash of the original), `owner` (what it was
+    cut from, or its key), `problem`, and a column for each measure of images (null where it cannot be said).
 
     `instances`: `key`, `number`, `kind`, `box` (4 floats, pixels), `size`, `group` (size group or null), `columns`,
     `benchmark`, `judge`, `read`, `original`, `truth`, `truth_from`, `problem`, `values` (map of floats by measure),
@@ -125,6 +125,19 @@ class Results:
     def instances(self) -> pa.Table:
         """A row for each judge of each instance."""
         return _table(self.folder / INSTANCES)
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """What each image was cut from, by the image's key."""
+        return owners_of(self.images)
+
+
+def owners_of(images: pa.Table) -> dict[str, str]:
+    """Return what images were cut from by their keys; of results of earlier versions nothing is known."""
+    if not {"key", "owner"} <= {*images.column_names}:
+        return {}
+    rows = zip(images["key"].to_pylist(), images["owner"].to_pylist(), strict=True)
+    return {key: owner or key for key, owner in rows}
 
 
 def _table(path: Path) -> pa.Table:

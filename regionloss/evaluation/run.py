@@ -31,10 +31,11 @@ from regionloss.evaluation.results import (
     Results,
     Score,
     Summary,
+    owners_of,
     read_results,
     write_summary,
 )
-from regionloss.evaluation.scores import image_scores, instance_scores, mapped
+from regionloss.evaluation.scores import drawn_together, image_scores, instance_scores, mapped
 from regionloss.evaluation.tables import PICTURES, chosen, image_schema, join_pictures, joined, write_table
 
 PLAN, PARTS = "plan.json", "parts"
@@ -216,6 +217,7 @@ class Evaluation:
             facts=self.facts(facts),
             notes=[
                 *notes,
+                *drawn_together(owners_of(images)),
                 *untranscribed(instances),
                 *(note for one in self.benchmarks for note in notes_of(one, int(facts["images"]))),
             ],
@@ -226,10 +228,11 @@ class Evaluation:
 
     def scores(self, parts: Sequence[Path], images: Any, instances: Any, facts: Mapping[str, float]) -> Iterator[Score]:
         """Yield the scores of all benchmarks."""
+        owners = owners_of(images)
         for one in self.benchmarks:
             own = instances.filter(np.array([name == one.name for name in instances["benchmark"].to_pylist()], bool))
-            yield from instance_scores(one.name, one.measures, own)
-            yield from image_scores(one.name, one.measures, images)
+            yield from instance_scores(one.name, one.measures, own, owners)
+            yield from image_scores(one.name, one.measures, images, owners)
             whole_set = Gathered(*gathered(parts, one.name), int(facts["images"]))
             for name, value in one.summary(whole_set).items():
                 yield Score(one.name, name, float(value), count=whole_set.images)

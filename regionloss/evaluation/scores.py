@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Sample:
 
     Args:
         values: The N numbers, NaN where there is none.
-        owners: The image of each, (N,) integers.
+        owners: The image of each, or what it was cut from, (N,) integers.
         sizes: The size group of each, (N,) names, or None where it has none.
         columns: Words of each by column, (N,), or None where it has none.
         ceiling: What the originals reach, (N,), NaN where that is not known.
@@ -48,17 +48,32 @@ class Sample:
         return Sample(self.values[mask], self.owners[mask], self.sizes[mask], columns, self.ceiling[mask])
 
 
-def instance_scores(benchmark: str, measures: Mapping[str, Measure], table: pa.Table) -> list[Score]:
+def owner_numbers(keys: Iterable[str], owners: Mapping[str, str]) -> np.ndarray:
+    """Return the number of each image's owner, (N,), counted in the order of the images' keys.
+
+    Args:
+        keys: Keys of N images.
+        owners: What images were cut from, by key; one that is not there stands for itself.
+    """
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(owners.get(key, key), len(numbers)) for key in keys], dtype=np.int64)
+
+
+def instance_scores(
+    benchmark: str, measures: Mapping[str, Measure], table: pa.Table, owners: Mapping[str, str] | None = None
+) -> list[Score]:
     """Return the scores of a benchmark's measures of instances.
 
     Args:
         benchmark: Name of the benchmark, the judges' rows of which are in the table.
         measures: Measures of the benchmark by name.
         table: Rows of instances, as `results.Results` describes them.
+        owners: What images were cut from, by key.
     """
     scores = []
     keys, sizes, columns = table["key"].to_pylist(), words(table["group"]), labels(table["columns"])
-    owners = np.unique(np.array(keys, dtype=object).astype(str), return_inverse=True)[1] if keys else np.zeros(0, int)
+    images, places = np.unique(np.array(keys, dtype=str), return_inverse=True)
+    drawn = owner_numbers(images.tolist(), owners or {})[places]
     judges, values, sources = words(table["judge"]), mapped(table["values"]), words(table["truth_from"])
     if len({*sources} - {None}) > 1:  # what the originals reach is known of the transcribed ones alone
         columns = {TRUTH: sources} | columns
@@ -66,7 +81,7 @@ def instance_scores(benchmark: str, measures: Mapping[str, Measure], table: pa.T
         if measure.per != "instance" or name not in values:
             continue
         ceiling = values.get(ORIGINAL + name, np.full(len(keys), np.nan))
-        whole = Sample(values[name], owners, sizes, columns, ceiling)
+        whole = Sample(values[name], drawn, sizes, columns, ceiling)
         for judge in sorted(set(judges[~np.isnan(values[name])])):
             mine = whole.where((judges == judge) & ~np.isnan(values[name]))
             scores += [one_score(benchmark, name, judge, group, part) for group, part in groups(mine)]
@@ -74,7 +89,9 @@ def instance_scores(benchmark: str, measures: Mapping[str, Measure], table: pa.T
     return scores
 
 
-def image_scores(benchmark: str, measures: Mapping[str, Measure], table: pa.Table) -> list[Score]:
+def image_scores(
+    benchmark: str, measures: Mapping[str, Measure], table: pa.Table, owners: Mapping[str, str] | None = None
+) -> list[Score]:
     """Return the scores of a benchmark's measures of images.
 
     Infinite values (PSNR of equal images) are left out of a mean, unless all are: then that is what it is.
@@ -83,19 +100,35 @@ def image_scores(benchmark: str, measures: Mapping[str, Measure], table: pa.Tabl
         benchmark: Name of the benchmark.
         measures: Measures of the benchmark by name.
         table: Rows of images, as `results.Results` describes them.
+        owners: What images were cut from, by key.
     """
     scores = []
     columns, count = labels(table["columns"]), len(table)
+    drawn = owner_numbers(table["key"].to_pylist(), owners or {})
     for name, measure in measures.items():
         if measure.per != "image" or name not in table.column_names:
             continue
         values = np.array(table[name].to_numpy(zero_copy_only=False), dtype=np.float64)
         nothing = np.full(count, np.nan)
-        whole = Sample(values, np.arange(count), np.full(count, None, dtype=object), columns, nothing)
+        whole = Sample(values, drawn, np.full(count, None, dtype=object), columns, nothing)
         mine = whole.where(~np.isnan(values))
         scores += [one_score(benchmark, name, "", group, part) for group, part in groups(mine)]
         scores += gaps(scores, benchmark, name, "", mine)
     return scores
+
+
+def drawn_together(owners: Mapping[str, str]) -> list[str]:
+    """Return a sentence on intervals where several images were cut from one picture.
+
+    Args:
+        owners: What images were cut from, by key.
+    """
+    images, count = len(owners), len(set(owners.values()))
+    if count == images:
+        return []
+    if count == 1:
+        return [f"All {images} images were cut from one picture, which says nothing of others: there are no intervals."]
+    return [f"The {images} images were cut from {count} pictures: intervals draw pictures."]
 
 
 def groups(sample: Sample) -> Iterator[tuple[str, Sample]]:
@@ -121,8 +154,14 @@ def one_score(benchmark: str, measure: str, judge: str, group: str, sample: Samp
     finite = np.isfinite(sample.values)
     kept = sample.where(finite) if finite.any() else sample
     value = float(kept.values.mean())
-    low, high = resampled(kept.values, kept.owners, draws=DRAWS) if finite.any() else (None, None)
-    return Score(benchmark, measure, value, judge, group, len(kept.values), low, high, ceiling_of([kept]))
+    ends = interval(kept) if finite.any() else (None, None)
+    return Score(benchmark, measure, value, judge, group, len(kept.values), *ends, ceiling_of([kept]))
+
+
+def interval(sample: Sample, part: np.ndarray | None = None) -> tuple[float | None, float | None]:
+    """Return the ends of the interval of a mean, or of the mean of parts' means; None of one owner alone."""
+    low, high = resampled(sample.values, sample.owners, part, DRAWS)
+    return (low, high) if np.isfinite([low, high]).all() else (None, None)
 
 
 def mean_of_sizes(benchmark: str, measure: str, judge: str, sample: Sample) -> list[Score]:
@@ -134,8 +173,8 @@ def mean_of_sizes(benchmark: str, measure: str, judge: str, sample: Sample) -> l
         return []
     means = [inside.where(part == number) for number in range(len(GROUPS))]
     value = float(np.mean([one.values.mean() for one in means]))
-    low, high = resampled(inside.values, inside.owners, part, DRAWS)
-    return [Score(benchmark, measure, value, judge, "size/mean", len(part), low, high, ceiling_of(means))]
+    ends = interval(inside, part)
+    return [Score(benchmark, measure, value, judge, "size/mean", len(part), *ends, ceiling_of(means))]
 
 
 def ceiling_of(samples: Sequence[Sample]) -> float | None:

@@ -43,7 +43,7 @@ PICTURES = ("target", "crop")
 def image_schema(benchmarks: Sequence[Benchmark]) -> pa.Schema:
     """Return the columns of the table of images: those of every one, and a measure each of these benchmarks."""
     every = [("key", pa.string()), ("height", pa.int32()), ("width", pa.int32())]
-    every += [("columns", WORDS), ("mark", pa.string()), ("problem", pa.string())]
+    every += [("columns", WORDS), ("mark", pa.string()), ("owner", pa.string()), ("problem", pa.string())]
     names = {name for one in benchmarks for name, measure in one.measures.items() if measure.per == "image"}
     return pa.schema([*every, *((name, pa.float64()) for name in sorted(names))])
 
@@ -64,9 +64,9 @@ def clean(value: Any) -> Any:
 
 def joined(parts: Sequence[Path], name: str, without: Sequence[str] = ()) -> pa.Table:
     """Return a table of all parts, without some columns."""
-    schema = pq.read_schema(parts[0] / name)
-    columns = [column for column in schema.names if column not in without]
-    return pa.concat_tables([pq.read_table(part / name, columns=columns) for part in parts])
+    columns = [[one for one in pq.read_schema(part / name).names if one not in without] for part in parts]
+    found = [pq.read_table(part / name, columns=own) for part, own in zip(parts, columns, strict=True)]
+    return pa.concat_tables(found, promote_options="default")  # an earlier version's part may lack a column
 
 
 def join_pictures(parts: Sequence[Path], name: str, kept: set[tuple[str, int]], path: Path) -> None:

@@ -231,7 +231,8 @@ def register_trainers(register: RegisterTarget) -> None:
 
     The constructor's signature is the schema of `trainer.options`: annotate it with dataclasses or pydantic
     models, and a misspelled key is reported at any depth, with its line. The constructor only keeps its
-    options (`regionloss check` does not call it); `run` does the work. `regionloss.recipe.TrainingRun` holds
+    options (`regionloss check` calls it where there is a `check_fit`); `run` does the work.
+    `regionloss.recipe.TrainingRun` holds
 
     - `recipe`: the validated recipe (`recipe.seed`, `recipe.terms`, ...);
     - `build_terms()`: the recipe's terms as a new `LossTerms`;
@@ -240,7 +241,8 @@ def register_trainers(register: RegisterTarget) -> None:
     - `resume`: the folder of an earlier run to go on from, or None.
 
     A trainer that has `needs(loaded, gpus) -> regionloss.recipe.TrainingNeeds` can be asked what it needs, by
-    `regionloss plan`.
+    `regionloss plan`. One that has `check_fit()` is asked by `regionloss check` whether its options fit one another,
+    which looks at neither data nor weights, and raises InputError where they do not.
     """
 
 

@@ -6,6 +6,7 @@ from regionloss.recipe.build import (
     build_terms,
     build_trainer,
     detector_part,
+    kind_of,
     load_choice,
     load_terms,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "check_part",
     "detector_part",
     "find_recipe",
+    "kind_of",
     "load_choice",
     "load_recipe",
     "load_terms",

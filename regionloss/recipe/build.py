@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from regionloss.errors import InputError, RecipeError, expected
-from regionloss.hooks.catalogue import Catalogue, catalogue
+from regionloss.errors import InputError, RecipeError, all_made, expected
+from regionloss.hooks.catalogue import Catalogue, catalogue, load_target
 from regionloss.hooks.records import TermRecord
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
 from regionloss.limits import is_number
@@ -140,14 +141,15 @@ def build_terms(
     """
     from regionloss.losses.terms import LossTerms
 
-    terms = {}
-    for name, use in loaded.recipe.terms.items():
+    def made(name: str) -> Term:
         try:
-            terms[name] = build_term(use, loaded.catalogue, value_range=value_range, auto=auto)
+            return build_term(loaded.recipe.terms[name], loaded.catalogue, value_range=value_range, auto=auto)
         except InputError as error:
             place = loaded.source.place(("terms", name))
             raise RecipeError(f"{place}: terms.{name}: {error}") from error
-    return LossTerms(terms)
+
+    names = list(loaded.recipe.terms)
+    return LossTerms(dict(zip(names, all_made(partial(made, name) for name in names), strict=True)))
 
 
 def build_term(
@@ -254,6 +256,22 @@ def build_detectors(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> dict[str, Any
         if kind not in detectors and (detector := build_detector(loaded, name)) is not None:
             detectors[kind] = detector
     return detectors
+
+
+def check_trainer(loaded: Loaded[Recipe] | Loaded[TermsFile]) -> None:
+    """Let a recipe's trainer see whether its options fit one another, where it has a method `check_fit()`.
+
+    Raises:
+        RecipeError: They do not.
+    """
+    if not isinstance(loaded.recipe, Recipe):
+        return
+    if hasattr(load_target(loaded.catalogue.find("trainer", loaded.recipe.trainer.name)), "check_fit"):
+        try:
+            with loaded.catalogue.in_use():
+                build_trainer(loaded).check_fit()
+        except InputError as error:
+            raise RecipeError(f"{loaded.source.place(('trainer',))}: trainer: {error}") from error
 
 
 def build_trainer(loaded: Loaded[Recipe]) -> Any:

@@ -36,6 +36,7 @@ class RegionFilter:
         choose: Regions that stay where there are more than the limit: the `"largest"`, or `"random"` ones.
         drop: Probability with which each region is left out (InsightTok, Table 9).
         pad_to: Counts to which the batch is filled up with regions that weigh zero, for compiled losses.
+        min_score: Least score, of regions that have one: how sure the detector was.
 
     Raises:
         InputError: A share outside [0, 1], a limit below 0, or another choice.
@@ -49,9 +50,10 @@ class RegionFilter:
     choose: str = "largest"
     drop: float = 0.0
     pad_to: tuple[int, ...] | None = None
+    min_score: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, high in (("min_side", sys.maxsize), ("min_visible", 1), ("drop", 1)):
+        for name, high in (("min_side", sys.maxsize), ("min_visible", 1), ("drop", 1), ("min_score", 1)):
             wanted = "a share from 0 to 1" if high == 1 else "pixels, 0 or more"
             number_of(getattr(self, name), f"filter: {name}", wanted, 0, high)
         for name in ("per_image", "per_batch"):
@@ -218,6 +220,8 @@ def keep(regions: Regions, rules: RegionFilter, dropped: Counter[str], generator
         "small": torch.minimum((clipped[:, 2:] - clipped[:, :2]).amin(1), shortest) < rules.min_side,
         "keypoints": ~usable_keypoints(regions) if rules.need_keypoints else torch.zeros(len(regions)).bool(),
     }
+    if regions.scores is not None:  # one that is not known is not less than anything
+        reasons["score"] = regions.scores < rules.min_score
     gone = torch.zeros(len(regions), dtype=torch.bool)
     for reason, mask in reasons.items():
         dropped[f"{regions.kind}/{reason}"] += int((mask & ~gone).sum())

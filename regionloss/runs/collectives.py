@@ -18,10 +18,12 @@ def rank_and_size() -> tuple[int, int]:
 
 #: Longest time for which one rank waits for another in what may take long, such as counting millions of images.
 PATIENCE = timedelta(hours=6)
-_groups: dict[bool, tuple[dist.ProcessGroup, dist.ProcessGroup]] = {}
+_groups: dict[tuple[bool, bool], tuple[dist.ProcessGroup, dist.ProcessGroup]] = {}
 
 
-def control_group(timeout: timedelta | None = None, *, patient: bool = False) -> dist.ProcessGroup | None:
+def control_group(
+    timeout: timedelta | None = None, *, patient: bool = False, beside: bool = False
+) -> dist.ProcessGroup | None:
     """Return the ranks' group for what the host alone needs to know (gloo: no device is waited for); None alone.
 
     Every rank must call it at the same place the first time, since it is made then. A rank that ends is noticed at
@@ -30,17 +32,19 @@ def control_group(timeout: timedelta | None = None, *, patient: bool = False) ->
     Args:
         timeout: Longest time for which one rank waits for another, where the group is made.
         patient: Whether to return one whose ranks wait for hours instead.
+        beside: Whether to return one for threads beside those that train, one thread a rank.
     """
     if rank_and_size()[1] == 1:
         return None
     world = dist.group.WORLD
     assert world is not None
-    if patient not in _groups or _groups[patient][0] is not world:
+    kind = (patient, beside)
+    if kind not in _groups or _groups[kind][0] is not world:
         # The group of a world that is gone is void.
         made = dist.new_group(backend="gloo", timeout=PATIENCE if patient else timeout)
         assert not isinstance(made, int)  # every rank is a member
-        _groups[patient] = (world, made)
-    return _groups[patient][1]
+        _groups[kind] = (world, made)
+    return _groups[kind][1]
 
 
 def forget_control_group() -> None:

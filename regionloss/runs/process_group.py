@@ -156,6 +156,7 @@ def _ranks(device: torch.device, launch: Launch, timeout: timedelta) -> Ranks:
     if launch.size == 1:
         return Ranks(0, 1, launch.local_rank, 1, device)
     control_group(timeout)
+    control_group(patient=True, beside=True)  # here all ranks pass by in one order, which threads do not
     card = str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else ""
     mine = (socket.gethostname(), card)
     everyone = gather_objects(mine)
@@ -183,26 +184,28 @@ def agree(flag: bool) -> bool:
     return bool(said)
 
 
-def gather_objects(obj: T, *, patient: bool = False) -> list[T]:
+def gather_objects(obj: T, *, patient: bool = False, beside: bool = False) -> list[T]:
     """Return every rank's (small, picklable) object, by rank.
 
     Args:
         obj: What this rank gives to all.
         patient: Whether ranks wait for one another for hours, where what comes before takes long on some of them.
+        beside: Whether threads beside those that train ask, one a rank.
     """
-    if (group := control_group(patient=patient)) is None:
+    if (group := control_group(patient=patient, beside=beside)) is None:
         return [obj]
     found: list[Any] = [None] * rank_and_size()[1]
     dist.all_gather_object(found, obj, group=group)
     return found
 
 
-def over_ranks(work: Callable[[Sequence[S]], Iterable[T]], items: Sequence[S]) -> list[T]:
+def over_ranks(work: Callable[[Sequence[S]], Iterable[T]], items: Sequence[S], *, beside: bool = False) -> list[T]:
     """Return what becomes of each item, of which every rank does its share, and gets all; the ranks wait for hours.
 
     Args:
         work: What becomes of some items (small, picklable), in order. What it raises on any rank is raised on all.
         items: The same on all ranks; a single one is the first rank's.
+        beside: Whether threads beside those that train share the work, one a rank.
     """
     rank, size = rank_and_size()
     share: list[T] | Exception
@@ -213,7 +216,7 @@ def over_ranks(work: Callable[[Sequence[S]], Iterable[T]], items: Sequence[S]) -
             raise
         share = error
     whole: list[Any] = [None] * len(items)
-    for number, part in enumerate(gather_objects(share, patient=True)):
+    for number, part in enumerate(gather_objects(share, patient=True, beside=beside)):
         if isinstance(part, Exception):
             raise part
         whole[number::size] = part

@@ -74,5 +74,5 @@ def test_what_is_no_autoencoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="the weights of 'AutoencoderKL'"):
         open_autoencoder(tmp_path, CPU)
     (tmp_path / "config.json").write_text("[" * 100_000, encoding="utf-8")
-    with pytest.raises(InputError, match=r"Give the images|give the images"):
-        open_autoencoder(tmp_path, CPU)
+    with pytest.raises(InputError, match=r"got '.*', a folder with config\.json\. Say another\.$"):
+        open_autoencoder(tmp_path, CPU, advice="Say another.")

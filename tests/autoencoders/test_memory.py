@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from regionloss.autoencoders import diffusers_folder, open_trainable
+from regionloss.autoencoders import TrainableAutoencoder, diffusers_folder, open_trainable
 from regionloss.autoencoders.diffusers_folder import DiffusersAutoencoder
 from regionloss.autoencoders.memory import of_no_memory, step_memory
 from regionloss.compat.torch import MostBytes
@@ -84,3 +85,30 @@ def test_the_autoencoder_stays_as_it_is(tmp_path: Path, name: str) -> None:
     ghost = of_no_memory(found)
     assert {weight.device.type for weight in ghost.module.parameters()} == {"meta"}
     assert any("forward" in module.__dict__ for module in found.module.modules())
+
+
+def saved_by(found: TrainableAutoencoder, parts: list[str]) -> int:
+    """Return the bytes that a real step on the CPU keeps for its backward pass, weights apart."""
+    kept: dict[int, int] = {}
+    weights = {weight.untyped_storage().data_ptr() for weight in found.module.parameters()}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    found.set_trainable(parts)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        with torch.set_grad_enabled("encoder" in parts):
+            latents = found.encode(images).latents
+        (found.decode(latents) - images).abs().mean().backward()
+    found.module.zero_grad()
+    return sum(size for place, size in kept.items() if place not in weights)
+
+
+def test_an_encoder_that_learns_keeps_its_activations(tmp_path: Path) -> None:
+    model("sd").save_pretrained(tmp_path)
+    found, both = open_trainable(tmp_path, torch.device("cpu")), ["encoder", "decoder"]
+    more = saved_by(found, both) - saved_by(found, ["decoder"])
+    counted = [step_memory(found, 64, 2, parts, bf16=False, checkpointing=False).step for parts in (both, ["decoder"])]
+    assert counted[0] - counted[1] == pytest.approx(more, rel=0.35)

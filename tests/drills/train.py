@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from insighttok_ref.training.checkpoint import damage
+from insighttok_ref.training.checkpoint import STATE
+from insighttok_ref.training.manifest import damage
 from tests.drills.base import ROOT, Command, ended, finish, regionloss
 from tests.drills.small_disk import SmallDisk
 
@@ -50,7 +51,7 @@ def outcome(out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"losses": [{k: v for k, v in line.items() if k != "seconds"} for line in lines]}
     found |= {str(path.relative_to(out)): load_file(path) for path in out.rglob("tokenizer.safetensors")}
     last = checkpoints(out)[-1]
-    assert damage(last) is None
+    assert damage(last, STATE) is None
     for path in last.rglob("*.pt"):
         found[str(path.relative_to(out))] = torch.load(path, map_location="cpu", weights_only=False)
     found.pop(f"{last.relative_to(out)}/state.pt")  # it tells the time
@@ -96,7 +97,7 @@ def fill_checkpoint(folder: Path, name: str) -> str:
     with SmallDisk(folder / "disk", f"{size_of(folder / 'whole') * 2 // 3 // 1024}k") as disk:
         last = stops(command.words(disk.folder), disk)
         left = checkpoints(disk.outside)
-        assert all(damage(path) is None for path in left)
+        assert all(damage(path, STATE) is None for path in left)
         disk.grow("512m")
         words = command.words(disk.outside)
         code, error = ended(disk.command([word.replace(str(disk.outside), str(disk.folder)) for word in words]))

@@ -12,7 +12,16 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 from regionloss.errors import InputError
-from regionloss.evaluation.metrics import bootstrap, cosine, edit_similarity, exact, levenshtein, psnr, region_mask
+from regionloss.evaluation.metrics import (
+    Interval,
+    bootstrap,
+    cosine,
+    edit_similarity,
+    exact,
+    levenshtein,
+    psnr,
+    region_mask,
+)
 from regionloss.regions import Regions
 
 
@@ -146,3 +155,7 @@ def test_bootstrap_gives_the_same_interval_again():
 def test_bootstrap_needs_values():
     with pytest.raises(InputError, match="one value at least"):
         bootstrap([])
+
+
+def test_one_group_alone_says_nothing_of_another():
+    assert bootstrap([1.0, 2.0, 4.0], [7, 7, 7]) == Interval(7 / 3, -math.inf, math.inf)

@@ -49,6 +49,17 @@ def test_drops_and_counts_small_hidden_and_unusable_faces() -> None:
     assert dropped == {"face/small": 1, "face/hidden": 1, "face/keypoints": 2}
 
 
+def test_drops_what_a_detector_was_not_sure_of() -> None:
+    """A score that nobody knows, of a region or of an image's, is not a small one."""
+    sure = texts("a", "b", "c").changed(scores=torch.tensor([0.9, 0.3, torch.nan]))
+    batch, dropped = collate_regions([{"text": sure}, {"text": texts("d")}], {"text": RegionFilter(min_score=0.5)})
+    assert batch["text"].texts == ("a", "c", "d")
+    assert dropped["text/score"] == 1
+    assert len(collate_regions([{"text": sure}])[0]["text"]) == 3
+    with pytest.raises(InputError, match=r"filter: min_score: expected a share from 0 to 1, got 1\.5"):
+        RegionFilter(min_score=1.5)
+
+
 def test_a_face_cut_by_the_border_is_dropped_though_its_box_was_clipped() -> None:
     points = torch.tensor(
         [[[-9.0, 10], [4, 10], [-3, 18], [-7, 25], [3, 25]], [[5.0, 10], [20, 10], [12, 18], [7, 25], [-1, 25]]]

@@ -227,6 +227,10 @@ class InsightTokenizer(Tokenizer):
                 module.requires_grad_(name in wanted)
         self.quantize.frozen = "quantizer" not in wanted
 
+    def begin(self, images: Iterable[Tensor]) -> None:
+        """Let the codes begin where they want to, given a step's images."""
+        self.quantize.begin(map(self.latents, images))
+
     def pure_parts(self) -> tuple[nn.Module, ...]:
         """Return encoder and decoder; what lies between them gathers statistics."""
         return self.encoder, self.decoder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -20,10 +22,17 @@ def norm_silu(x: Tensor, norm: nn.GroupNorm) -> Tensor:
     """
     if x.dtype not in HALF:
         return F.silu(norm(x))
-    if torch.compiler.is_compiling():  # it fuses them in any memory format, and keeps what is least
+    # A compiler fuses the two in any memory format, and keeps what is least.
+    if torch.compiler.is_compiling() or not fused_on(x.device.type):
         return F.silu(norm(x.float())).to(x.dtype)
     made: Tensor = NormSiLU.apply(x, norm.weight, norm.bias, norm.num_groups, norm.eps)
     return made
+
+
+@cache
+def fused_on(device: str) -> bool:
+    """Whether a type of device has the one step: GPUs have it with Triton, which torch brings on Linux."""
+    return device in ("cpu", "meta") or (device == "cuda" and find_spec("triton") is not None)
 
 
 class NormSiLU(torch.autograd.Function):
@@ -33,39 +42,44 @@ class NormSiLU(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
         """Return activations (B, C, h, w) like `x`."""
         x = laid_out(x, x)
-        normed, mean, scale = normalized(x, weight, bias, groups, eps)
+        if x.is_cuda:
+            from insighttok_ref.tokenizers.insighttok import norm_silu_kernels
+
+            made, mean, scale = norm_silu_kernels.forward(x, weight, bias, groups, eps)
+        else:
+            normed, mean, scale = normalized(x, weight, bias, groups, eps)
+            made = F.silu(normed)
         ctx.save_for_backward(x, weight, bias, mean, scale)
         ctx.groups, ctx.eps = groups, eps
-        return F.silu(normed)
+        return made
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of `x`, `weight` and `bias`."""
         x, weight, bias, mean, scale = ctx.saved_tensors
-        normed = normalized(x, weight, bias, ctx.groups, ctx.eps)[0]
-        before = torch.ops.aten.silu_backward(laid_out(gradients[0], x), normed)
-        own = torch.ops.aten.native_group_norm_backward(
-            laid_out(before, x), x, mean, scale, affine(weight, x), *sizes(x), ctx.groups, [True, True, True]
-        )
+        gradient = laid_out(gradients[0], x)
+        if x.is_cuda:
+            from insighttok_ref.tokenizers.insighttok import norm_silu_kernels
+
+            own = norm_silu_kernels.backward(gradient, x, weight, bias, mean, scale)
+        else:
+            normed = normalized(x, weight, bias, ctx.groups, ctx.eps)[0]
+            before = laid_out(torch.ops.aten.silu_backward(gradient, normed), x)
+            own = torch.ops.aten.native_group_norm_backward(
+                before, x, mean, scale, weight, *sizes(x), ctx.groups, [True, True, True]
+            )
         return own[0], own[1].to(weight.dtype), own[2].to(bias.dtype), None, None
 
 
 def normalized(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the group norm of `x`, and mean and inverse deviation (B, groups) of each group."""
-    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_group_norm(
-        x, affine(weight, x), affine(bias, x), *sizes(x), groups, eps
-    )
+    """Return the group norm of `x`, and mean and inverse deviation (B, groups), float32 on a CPU."""
+    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_group_norm(x, weight, bias, *sizes(x), groups, eps)
     return found
 
 
 def sizes(x: Tensor) -> tuple[int, int, int]:
     """Return the numbers of images, channels and positions."""
     return x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
-
-
-def affine(weights: Tensor, x: Tensor) -> Tensor:
-    """Return weights in the precision that the device's kernel takes beside `x`: CPUs take float32."""
-    return weights if x.device.type == "cpu" else weights.to(x.dtype)
 
 
 def laid_out(values: Tensor, x: Tensor) -> Tensor:

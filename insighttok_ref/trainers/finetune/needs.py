@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from insighttok_ref.trainers.finetune.session import check_size
+from insighttok_ref.trainers.finetune.session import check_size, choose, read_source
 from insighttok_ref.trainers.finetune.trainee import Tuned
 from insighttok_ref.trainers.tokenizer.needs import Ghost, autoencoder_needs, keypoints_of, terms_of
 from insighttok_ref.trainers.tokenizer.plan import plan
-from regionloss.autoencoders import TrainableAutoencoder, add_lora, of_no_memory, open_trainable
+from regionloss.autoencoders import TrainableAutoencoder, add_lora, of_no_memory
 from regionloss.errors import InputError, expected, reason_of
 from regionloss.recipe import Loaded, Recipe, TrainingNeeds
 
@@ -38,11 +38,11 @@ def needs(trainer: Finetune, loaded: Loaded[Recipe], gpus: int) -> TrainingNeeds
 def opened(trainer: Finetune, loaded: Loaded[Recipe]) -> TrainableAutoencoder:
     """Return the autoencoder with the parts that learn, without memory."""
     options, device = trainer.model, torch.device("cpu")
-    autoencoder = open_trainable(trainer.source, device, options.options, loaded.catalogue)
+    autoencoder = read_source(trainer, device, loaded.catalogue)
     check_size(autoencoder, trainer.data.image_size)
     if (lora := options.low_rank) is not None:
         add_lora(autoencoder, options.train, lora.rank, lora.alpha)
     found = of_no_memory(autoencoder)
-    found.set_trainable(options.train)
+    choose(found, trainer)
     found.set_checkpointing(options.checkpointing)
     return found

@@ -18,6 +18,11 @@ SOURCE = "photos"
 #: What learns where nothing is said.
 DECODER = ("decoder",)
 DECODER_ONLY = "Decoder only is the default: leave it out. 'model.train=[encoder, decoder]' trains more."
+COSINE = "Leave it out: a cosine after a warm-up is what there is."
+AUTOMATIC = "Leave it out: there is nothing to set."
+NO_DIFFUSION = "Leave it out: it is of a diffusion model; an autoencoder draws no noise levels."
+CROPS = "Leave it out: crops are cut at random, at the images' own size; what has text is not mirrored."
+HELD_OUT = "Leave it out: a tenth of the images is kept for the report; data.test=100 is the number of its crops."
 #: What other scripts call what this trainer has, and what to type.
 ELSEWHERE = {
     **dict.fromkeys(("train_only_decoder", "trainable_ae_params", "freeze_encoder", "decoder_only"), DECODER_ONLY),
@@ -32,7 +37,7 @@ ELSEWHERE = {
     "mixed_precision": "Say engine.precision=bf16.",
     "output_dir": "Say out=FOLDER.",
     "num_train_epochs": "Say steps=5000: the length of a run is counted in steps.",
-    "lr_scheduler": "Leave it out: a cosine after a warm-up is what there is.",
+    **dict.fromkeys(("lr_scheduler", "lr_num_cycles", "lr_power", "scale_lr"), COSINE),
     "lr_warmup_steps": "Say warmup=0.05, a share of the steps.",
     "max_grad_norm": "Say optimizer.clip=1.",
     **dict.fromkeys(("adam_beta1", "adam_beta2"), "Say 'optimizer.betas=[0.9, 0.999]'."),
@@ -41,14 +46,24 @@ ELSEWHERE = {
     "max_train_samples": "Say data.max_files=2000.",
     "checkpointing_steps": "Say log.save_every=200.",
     "checkpoints_total_limit": "Say log.keep=2.",
-    "report_to": "Say 'log.loggers=[{use: tensorboard}]'.",
+    "report_to": "Say 'log.loggers=[wandb]'; [tensorboard] is the default.",
+    **dict.fromkeys(("logging_dir", "tracker_project_name"), "Leave it out: logs lie in the run's folder, out=FOLDER."),
+    **dict.fromkeys(("use_8bit_adam", "adam_epsilon"), "Leave it out: the optimizer is AdamW with 32 bits."),
+    **dict.fromkeys(("allow_tf32", "set_grads_to_none", "enable_xformers_memory_efficient_attention"), AUTOMATIC),
+    **dict.fromkeys(("snr_gamma", "noise_offset", "prediction_type", "prior_loss_weight"), NO_DIFFUSION),
+    **dict.fromkeys(("revision", "variant", "non_ema_revision"), "Say model.from=FOLDER, the one that you mean."),
+    **dict.fromkeys(("center_crop", "random_flip", "image_interpolation_mode"), CROPS),
+    **dict.fromkeys(("validation_image", "validation_steps", "validation_epochs"), HELD_OUT),
+    **dict.fromkeys(("push_to_hub", "hub_token", "hub_model_id"), "Leave it out: nothing is sent anywhere."),
+    "kl_scale": "Say objective.kl=1e-6; it counts where the encoder learns.",
+    **dict.fromkeys(("disc_factor", "disc_scale"), "Say objective.adversarial.weight=0.5."),
     "resume_from_checkpoint": "Say --resume FOLDER.",
     **dict.fromkeys(("use_lora", "lora_rank", "network_dim"), "Say model.lora=16, the rank."),
     **dict.fromkeys(("lora_alpha", "network_alpha"), "Say 'model.lora={rank: 16, alpha: 32}'."),
     "use_ema": "Say weight_average=0.999, which is the default; 0 keeps none.",
     "ema_decay": "Say weight_average=0.999.",
     **dict.fromkeys(("disc_start", "use_gan"), "Say objective.adversarial.listen_from=1000."),
-    **dict.fromkeys(("lpips_scale", "perceptual_weight"), "Say objective.perceptual.weight=0.1."),
+    **dict.fromkeys(("lpips_scale", "perceptual_scale", "perceptual_weight"), "Say objective.perceptual.weight=0.1."),
     **dict.fromkeys(("rec_loss", "mse"), "Say objective.l1=0 objective.l2=1 for the mean squared difference."),
 }
 
@@ -118,7 +133,8 @@ class FolderOptions(Strict):
         regions: Side-car of these images from an earlier run (`photos.regions.parquet`): who is in it is not looked
             for again, and who is not is added.
         filters: Rules for the regions that are kept, by kind.
-        workers: Processes that make batches; 0 makes them in the training process.
+        workers: Processes that make batches; 0 makes them in the training process, None takes one a processor, 4 at
+            most.
         prefetch: Batches that each worker makes ahead.
         max_pixels: Most pixels of an image that is decoded.
     """
@@ -129,7 +145,7 @@ class FolderOptions(Strict):
     max_files: PositiveInt = 2000
     regions: Path | None = None
     filters: Mapping[str, RegionFilter] = Field(default=FILTERS)
-    workers: NonNegativeInt = 4
+    workers: NonNegativeInt | None = None
     prefetch: PositiveInt = 2
     max_pixels: PositiveInt = MOST_PIXELS
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from PIL import Image
 from insighttok_ref.data.build import Opened, TrainingData
 from insighttok_ref.data.packaged import annotated_folder, one_per_kind
 from insighttok_ref.data.sources import CropSource
+from insighttok_ref.data.split import kinds_of, rare_first
 from insighttok_ref.trainers.finetune.options import SOURCE, FolderOptions
 from regionloss.console import Progress
 from regionloss.data.annotate import Annotated
@@ -23,8 +25,8 @@ from regionloss.detectors import Detector
 from regionloss.errors import InputError, expected, reason_of
 from regionloss.pictures import annotated, save, sheet
 
-#: Pictures on the sheet, and the longest side up to which small ones are enlarged there, pixels.
-SHOWN, SIDE = 16, 480
+#: Pictures on the sheet; the longest side up to which small ones are enlarged there, and that of large ones, pixels.
+SHOWN, SIDE, LARGEST = 16, 480, 640
 COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ffcc00", "#bf5af2", "#ff9f0a")
 
 
@@ -41,6 +43,7 @@ def look(
     detectors: Mapping[Scan, Detector],
     flip_pairs: FlipPairs,
     folder: Path,
+    say: Callable[[str], None] = lambda sentence: None,
     *,
     draw: bool = True,
 ) -> Looked:
@@ -51,6 +54,7 @@ def look(
         detectors: Detectors by what side-cars say of each; the first of each kind looks.
         flip_pairs: Keypoints that swap in a mirror image, by kind.
         folder: Folder of the run: the regions are kept there for the next time, and a sheet of what was found.
+        say: Told what is looked for, before it takes long.
         draw: Whether to draw that sheet.
 
     Raises:
@@ -62,37 +66,37 @@ def look(
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(str(sidecar), read_file(options.regions))
     looking = one_per_kind(detectors)
-    found, notes = annotated_folder(
-        Path(str(options.images)),
-        size,
-        looking,
-        most=options.max_files,
-        test=bool(options.test),
-        sidecar=sidecar,
-        tick=Progress("files that are looked at"),
-    )
-    kept = {use: [one for one in pictures if min(one.image.size) >= size] for use, pictures in found.items()}
-    small = sum(map(len, found.values())) - sum(map(len, kept.values()))
-    if not kept["train"] or (options.test and not kept["test"]):
-        raise too_small(options, found["train"] + found["test"])
-    if small:
-        notes = (*notes, f"{small} of them are smaller than the crops of {size} x {size} pixels, and left out.")
+    if looking:
+        kinds = " and ".join(sorted(repr(one.kind) for one in looking.values()))
+        say(f"looking for regions of kind {kinds} in {options.images}, once: {folder} keeps what is found")
+    tick = Progress("files that are looked at")
+    with tick if draw else nullcontext():
+        found, notes = annotated_folder(
+            Path(str(options.images)),
+            size,
+            looking,
+            most=options.max_files,
+            test=bool(options.test),
+            sidecar=sidecar,
+            tick=tick,
+            enlarge=False,
+        )
     make = partial(CropSource, SOURCE)
-    train = partial(make, kept["train"], size, flip_pairs=flip_pairs)
-    opened = Opened(train, partial(make, kept["test"], size) if options.test else None, notes)
+    train = partial(make, found["train"], flip_pairs=flip_pairs)
+    opened = Opened(train, partial(make, found["test"]) if options.test else None, notes)
     counts: Counter[str] = Counter()
-    for one in kept["train"]:
+    for one in found["train"]:
         counts.update({kind: len(regions) for kind, regions in one.regions.items()})
     if draw:
-        save(sheet_of(kept["train"]), picture)
+        save(sheet_of(found["train"]), picture)
         told = ", ".join(f"{counts[one.kind]} of kind '{one.kind}'" for one in looking.values()) or "none looked for"
         notes = (*notes, f"regions: {told}; see {picture}")
     if looking and not counts.total():
         kinds = " and ".join(sorted(one.kind for one in looking.values()))
-        got = f"none of kind {kinds} in {len(kept['train'])} images"
+        got = f"none of kind {kinds} in {len(found['train'])} images"
         advice = "Say terms={} to tune without terms, or another term: terms.hands=auto."
         raise InputError(expected(f"data.images ('{options.images}')", "regions for the terms", got, advice))
-    return Looked(TrainingData(data, {SOURCE: opened}, notes), len(kept["train"]), counts)
+    return Looked(TrainingData(data, {SOURCE: opened}, notes), len(found["train"]), counts)
 
 
 def read_file(path: Path) -> bytes:
@@ -105,25 +109,17 @@ def read_file(path: Path) -> bytes:
         ) from error
 
 
-def too_small(options: FolderOptions, pictures: Sequence[Annotated]) -> InputError:
-    """Return the sentence for a folder whose images are smaller than the crops."""
-    sides = sorted(min(one.image.size) for one in pictures)
-    wanted = f"two images of at least {options.image_size} x {options.image_size} pixels, the size of a crop"
-    got = f"{len(pictures)} images, the largest with a shorter side of {sides[-1]}"
-    second = sides[-2:][0]
-    advice = f"Say data.image_size={second // 32 * 32}." if second >= 32 else "Larger images are needed."
-    return InputError(expected(f"data.images ('{options.images}')", wanted, got, advice))
-
-
 def sheet_of(pictures: Sequence[Annotated]) -> Image.Image:
-    """Return a sheet of pictures with their regions, a colour a kind; those that have some come first."""
-    chosen = sorted(pictures, key=lambda one: not any(map(len, one.regions.values())))[:SHOWN]
+    """Return a sheet of pictures with their regions, a colour a kind: in turns one of each kind, the rarest first."""
+    chosen = [pictures[i] for i in rare_first([kinds_of(one) for one in pictures])[:SHOWN]]
     kinds = sorted({kind for one in pictures for kind in one.regions})
     drawn = []
     for one in chosen:
         width, height = one.image.size
-        factor = max(1, SIDE // max(width, height))  # labels would cover what is small
-        image, found = cropped(one.image, one.regions, (0, 0, height, width), (factor * height, factor * width))
+        # Labels would cover what is small, and could not be read where the sheet makes what is large smaller.
+        factor = max(1, SIDE // max(width, height)) * min(1.0, LARGEST / max(width, height))
+        size = max(1, round(factor * height)), max(1, round(factor * width))
+        image, found = cropped(one.image, one.regions, (0, 0, height, width), size)
         for kind, colour in zip(kinds, COLOURS * len(kinds), strict=False):
             if kind in found and len(found[kind]):
                 image = annotated(image, found[kind], [kind] * len(found[kind]), colour)

@@ -24,8 +24,10 @@ from insighttok_ref.trainers.tokenizer.progress import minutes
 from insighttok_ref.trainers.tokenizer.session import Session
 from insighttok_ref.training.metrics_log import ROOM
 from regionloss.autoencoders import TrainableAutoencoder, add_lora, merged, open_trainable, step_memory
+from regionloss.console import counted
 from regionloss.disk import to_disk
-from regionloss.errors import InputError, expected
+from regionloss.errors import InputError, UnknownNameError, WeightsError, expected
+from regionloss.hooks.catalogue import Catalogue
 from regionloss.losses import told
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks
@@ -33,6 +35,9 @@ from regionloss.runs import Ranks
 #: Folder of a run in which the autoencoder lies by itself; its files stand beside it, too.
 RESULT = "autoencoder"
 GIB = 2**30
+#: What a user calls the autoencoder that is tuned, and the recipes for the two sorts.
+KEY, TOKENIZER, VAE = "model.from", "finetune-tokenizer", "finetune-vae"
+Say = Callable[[str], None]
 #: Steps after which the pace is told.
 FIRST_STEPS = 10
 CHANGES = "The encoder, or its codes, learn too: latents change, and what was trained on the old ones no longer fits."
@@ -45,15 +50,17 @@ class FinetuneSession(Session):
         trainer: The options of the run.
         run: The recipe and where to write.
         ranks: This process among those of the run.
-        look: Looks at the images, when all else is known to fit: it may take hours.
+        look: Looks at the images, when all else is known to fit, and tells of it: it may take hours.
     """
 
     trainer: Finetune
     finds_weights = True
 
-    def __init__(self, trainer: Finetune, run: TrainingRun, ranks: Ranks, look: Callable[[], Looked]) -> None:
+    def __init__(self, trainer: Finetune, run: TrainingRun, ranks: Ranks, look: Callable[[Say], Looked]) -> None:
         def open_data() -> Any:
-            self.looked = look()
+            for note in self.notes:
+                self.progress.say(note)
+            self.looked = look(self.progress.say)
             return self.looked.data
 
         super().__init__(trainer, run, ranks, open_data)
@@ -63,14 +70,14 @@ class FinetuneSession(Session):
         self.found: dict[str, float] = dict(self.saved.get("found_weights", {}))
         auto = [name for name, use in self.run.recipe.terms.items() if use.weight == "auto"]
         self.wanted = shares_of(self.trainer.share, auto, SHARE)
-        found = self.open(self.trainer.source)
+        found = read_source(self.trainer, self.ranks.device, self.run.loaded.catalogue)
         self.autoencoder = found if self.trainer.model.adapter is None else with_residual(found)
         before = self.saved.get("weights_sha256", self.autoencoder.weights_sha256)
         if before != self.autoencoder.weights_sha256:
             advice = "Bring back the file that the run was begun with."
             raise InputError(expected(str(self.trainer.source), f"weights of SHA-256 {before[:12]}", "others", advice))
         check_size(self.autoencoder, self.trainer.data.image_size)
-        self.autoencoder.set_trainable(self.trainer.model.train)
+        choose(self.autoencoder, self.trainer)
         if self.trainer.model.low_rank is not None:
             self.adapt(copy.deepcopy(self.autoencoder))  # what it refuses is said before images are looked at
         self.notes = [str(note) for note in self.autoencoder.facts.get("notes", ())]  # type: ignore[attr-defined]
@@ -78,6 +85,7 @@ class FinetuneSession(Session):
             self.notes.append("model.checkpointing: this autoencoder cannot compute its activations again.")
         if not Tuned(self.autoencoder).encodes_alike:
             self.notes.append(CHANGES)
+        self.notes += other_recipe(self.autoencoder, self.run.loaded.source.name)
 
     def open(self, path: Path) -> TrainableAutoencoder:
         """Return an autoencoder on this process's device."""
@@ -120,7 +128,8 @@ class FinetuneSession(Session):
         learns = ", ".join(self.trainer.model.train) + (f" by matrices of rank {lora.rank}" if lora else "")
         if self.trainer.model.adapter is not None:
             learns = "a second codebook under the same ids, and a residual decoder"
-        lines = [f"learns: {learns} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)"]
+        lines = [f"model: {described(self.autoencoder)}"]
+        lines += [f"learns: {learns} ({learning / 1e6:.3g} of {every / 1e6:.3g} million weights)"]
         lines += [f"term '{name}': {self._of_term(name, kind)}" for name, kind in kinds.items()]
         return [*lines, self._memory(state)]
 
@@ -131,7 +140,7 @@ class FinetuneSession(Session):
             where = f"{MOST} batches, and {count} in all" if count else f"{self.looked.pictures} images"
             return f"left out, since there is no region of kind '{kind}' in {where}"
         how = f"{self.wanted[name]:.0%} of the gradient" if name in self.wanted else "as given"
-        seen = "" if kind == "whole_image" else f", {count} regions of kind '{kind}'"
+        seen = "" if kind == "whole_image" else f", {counted(count, 'region')} of kind '{kind}'"
         return f"weight {told(weight) if callable(weight) else format(weight, '.3g')} ({how}){seen}"
 
     def _memory(self, state: PartState) -> str:
@@ -172,6 +181,42 @@ class FinetuneSession(Session):
             merged(model.autoencoder).save(result)
             for file in sorted(result.iterdir()):
                 beside(file, self.folder / file.name)
+
+
+def read_source(trainer: Finetune, device: torch.device, where: Catalogue) -> TrainableAutoencoder:
+    """Return the autoencoder that is tuned, on a device.
+
+    Raises:
+        InputError: There is none, or none that can be trained.
+        WeightsError: It is missing or damaged. Both say that it is `model.from` which is wrong.
+    """
+    try:
+        return open_trainable(trainer.source, device, trainer.model.options, where, key=KEY)
+    except (InputError, WeightsError) as error:
+        raise type(error)(f"{KEY}: {str(error).removeprefix(f'{KEY}: ')}") from error
+
+
+def choose(autoencoder: TrainableAutoencoder, trainer: Finetune) -> None:
+    """Let the parts learn that are asked for. Raises InputError or UnknownNameError, of `model.train`."""
+    try:
+        autoencoder.set_trainable(trainer.model.train)
+    except (InputError, UnknownNameError) as error:
+        raise type(error)(f"model.train: {error}") from error
+
+
+def described(autoencoder: TrainableAutoencoder) -> str:
+    """Return what an autoencoder is, in a few words."""
+    facts, codes = autoencoder.facts, autoencoder.codebook_size
+    kind = facts.get("class", f"a tokenizer of the kind '{facts.get('kind', type(autoencoder).__name__)}'")
+    return f"{kind}, {f'{codes} codes' if codes is not None else 'continuous latents'}"
+
+
+def other_recipe(autoencoder: TrainableAutoencoder, recipe: str) -> list[str]:
+    """Return a sentence where a recipe of ours is run on an autoencoder that the other one is meant for."""
+    meant = TOKENIZER if autoencoder.codebook_size is not None else VAE
+    if Path(recipe).stem not in {TOKENIZER, VAE} - {meant}:
+        return []
+    return [f"This is {described(autoencoder)}: it works so, too, but '{meant}' is the recipe that is meant for it."]
 
 
 def beside(file: Path, place: Path) -> None:

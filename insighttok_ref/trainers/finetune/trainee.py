@@ -38,10 +38,11 @@ class Tuned(Trainee):
         latents, kl, commitment = found.latents, None, x.new_zeros(())
         if found.logvar is not None and not self.encodes_alike:
             latents, kl = drawn(latents, found.logvar, x.numel())
-        if found.commitment is not None and not self.encodes_alike:
+        commits = found.commitment is not None and not self.encodes_alike
+        if found.commitment is not None and commits:
             commitment = found.commitment
         ids = x.new_empty((len(x), 0), dtype=torch.int64) if found.ids is None else found.ids
-        return TokenizerOutput(self.autoencoder.decode(latents), commitment, ids, kl=kl)
+        return TokenizerOutput(self.autoencoder.decode(latents), commitment, ids, kl=kl, commits=commits)
 
     def train(self, mode: bool = True) -> Tuned:
         """Stay in evaluation mode."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -128,7 +128,7 @@ class Finetune:
         judges, notes = build_judges(names, run.loaded.catalogue, run.resolved) if names else ({}, [])
         with self.engine.join() as ranks:
             session = self.session(run, ranks)
-            for note in (*session.notes, *session.data.notes, *notes):
+            for note in (*session.data.notes, *notes):
                 session.progress.say(note)
             with session.progress:
                 session.train()
@@ -136,7 +136,10 @@ class Finetune:
                     finish(session, judges, notes)
 
     def session(self, run: TrainingRun, ranks: Ranks) -> FinetuneSession:
-        """Return what tunes the autoencoder of a run; terms of weight 0 are neither built nor looked for.
+        """Return what tunes the autoencoder of a run; terms of weight 0 are not built.
+
+        Their regions are looked for where a judge looks at them: a run without the terms has the same pictures and the
+        same report.
 
         Args:
             run: The recipe and where to write.
@@ -147,12 +150,10 @@ class Finetune:
         if self.data.images is None:
             advice = "Say data.images=./photos, for example."
             raise InputError(expected("data.images", "a folder of images", "nothing", advice))
-        weighed = {name: use for name, use in run.recipe.terms.items() if use.weight != 0}
-        recipe = run.recipe.model_copy(update={"terms": weighed})
-        run = replace(run, loaded=replace(run.loaded, recipe=recipe))
-        return FinetuneSession(self, run, ranks, lambda: self.look(run, ranks))
+        seen = weighed(run, self.evaluation.judges)
+        return FinetuneSession(self, weighed(run), ranks, lambda say: self.look(seen, ranks, say))
 
-    def look(self, run: TrainingRun, ranks: Ranks) -> Looked:
+    def look(self, run: TrainingRun, ranks: Ranks, say: Callable[[str], None]) -> Looked:
         """Return what was found in the images: by the first process, whose side-car the others read."""
         from insighttok_ref.data.packaged import detectors_of
         from insighttok_ref.trainers.finetune.pictures import look
@@ -162,7 +163,16 @@ class Finetune:
             barrier()
         folder = run.resume or run.out
         pairs = {kind.name: kind.flip_pairs for kind in run.loaded.catalogue.region_kinds()}
-        found = look(self.data, detectors_of(run.loaded), pairs, folder, draw=ranks.is_first)
+        found = look(self.data, detectors_of(run.loaded), pairs, folder, say, draw=ranks.is_first)
         if ranks.is_first:
             barrier()
         return found
+
+
+def weighed(run: TrainingRun, kinds: Collection[str] = ()) -> TrainingRun:
+    """Return a run without the terms of weight 0, but those of some kinds."""
+    from regionloss.recipe import kind_of
+
+    find = run.loaded.catalogue.term
+    terms = {n: use for n, use in run.recipe.terms.items() if use.weight != 0 or kind_of(use, find(use.use)) in kinds}
+    return replace(run, loaded=replace(run.loaded, recipe=run.recipe.model_copy(update={"terms": terms})))

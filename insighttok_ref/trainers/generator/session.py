@@ -136,11 +136,12 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         engine = build_engine(
             options.name,
             model,
-            self.trainer.optimizer,
+            self.optimizer,
             share,
             key=ENGINE,
             zero_stage=options.zero_stage,
             settings=options.settings,
+            shard_optimizer=options.shard_optimizer,
         )
         if isinstance(engine, ShardedEngine):
             if before is not None:
@@ -180,7 +181,7 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         train_part(state, batches, self.trainer.log.every, self._after_step)
 
     def snapshot(self, state: GeneratorState) -> dict[str, Any]:
-        """Return what an exact continuation needs besides what engines and ranks write themselves."""
+        """Return what an exact continuation needs besides the ranks' own files."""
         return {
             "part": state.part.name,
             "step": state.step,
@@ -189,10 +190,9 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
             **({"model": state.model.state_dict()} if state.shards is None else {}),
         }
 
-    def write_shards(self, state: GeneratorState, folder: Path) -> None:
-        """Write what the engine and this rank need to go on."""
-        torch.save(random_state(), folder / random_file(rank_and_size()[0]))
-        state.engine.save(folder)
+    def shards(self, state: GeneratorState) -> dict[str, Any]:
+        """Return this rank's own files of a checkpoint, by name."""
+        return {random_file(rank_and_size()[0]): random_state(), **state.engine.shards()}
 
     def _history(self) -> dict[str, Any]:
         """What every checkpoint holds beside its part's state: how many images there were, too."""

@@ -59,7 +59,8 @@ class HeldOut:
         for regions in batch.regions.values():
             own = regions.of_image(place)
             found += instances_of(own, [columns] * len(own))
-        return Original(key, batch.images[place], tuple(found), columns)
+        owner = batch.sources[place] if batch.sources else ""
+        return Original(key, batch.images[place], tuple(found), columns, owner=owner)
 
 
 class Reconstructed:

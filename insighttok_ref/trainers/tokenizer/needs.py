@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -181,11 +181,11 @@ def ghosts_of(trainer: InsightTok, loaded: Loaded[Recipe], terms: Mapping[str, T
     """Return the step of each phase, without memory."""
     found: dict[str, Ghost] = {}
     keypoints = keypoints_of(loaded)
-    for part in plan(trainer.phases, loaded.recipe.terms, loaded.recipe.seed):
+    for part in plan(trainer.phases, loaded.recipe.terms, loaded.recipe.seed, trainer.data.image_size):
         with torch.device("meta"):
             model = build_tokenizer(trainer.model)
         model.set_trainable(part.phase.train)
-        found[part.name] = Ghost(part, model, trainer.objective, terms, trainer.data.image_size, keypoints)
+        found[part.name] = Ghost(part, model, trainer.objective, terms, part.image_size, keypoints)
     return list(found.values())
 
 
@@ -224,7 +224,8 @@ def autoencoder_needs(
         PhaseNeeds(one.part.name, one.part.phase.steps, one.part.phase.batch_size, one.operations()) for one in ghosts
     ]
     # The most that learns, and the most terms beside it.
-    largest = max(ghosts, key=lambda one: (Size.of(one.model).learning, len(one.part.terms)))
+    falling = sorted(ghosts, key=lambda one: (Size.of(one.model).learning, len(one.part.terms)), reverse=True)
+    largest, by_side = falling[0], {one.side: one for one in reversed(falling)}
     objective = largest.objective
     players = [Player(Size.of(largest.model))]
     if objective.adversary is not None:
@@ -234,14 +235,25 @@ def autoencoder_needs(
     return TrainingNeeds(
         phases,
         engine_needs(engine, optimizer, players, gpus, STAGES, also),
-        lambda size: largest.step_bytes(size, bf16),
+        lambda size: max(
+            (one.step_bytes(size, bf16) for one in by_side.values()), key=lambda found: sum(found.values())
+        ),
         engine.micro_batch,
         bf16=bf16,
         notes=[
             f"Assumed: {REGIONS} regions of each kind in an image; all losses count, as late in '{largest.part.name}'.",
+            *told_sides(ghosts),
             *notes,
         ],
     )
+
+
+def told_sides(ghosts: Sequence[Ghost]) -> list[str]:
+    """Return a sentence on the sizes of the phases' images, where there is more than one."""
+    if len({one.side for one in ghosts}) == 1:
+        return []
+    sides = ", ".join(f"{one.side} x {one.side} in '{one.part.name}'" for one in ghosts)
+    return [f"Images have {sides}; a micro-batch is what fits the phase that takes most."]
 
 
 def backbones_of(objective: Objective) -> list[FeatureBackbone]:

@@ -97,6 +97,7 @@ class Phase(RateOptions):
         name: Name in logs and folders.
         steps: Number of optimizer steps.
         batch_size: Images a step, over all ranks.
+        image_size: Side of its square images, pixels; None for that of `data`.
         adversary: The discriminator's learning rate; None for the tokenizer's.
         data: Share of each of the recipe's sources, any scale; empty for the sources' own.
         terms: Names of the recipe's region terms that count; None for all.
@@ -108,6 +109,7 @@ class Phase(RateOptions):
     name: Name
     steps: PositiveInt
     batch_size: PositiveInt
+    image_size: PositiveInt | None = None
     adversary: RateOptions | None = None
     data: Mapping[str, NonNegativeFloat] = {}
     terms: tuple[str, ...] | None = None

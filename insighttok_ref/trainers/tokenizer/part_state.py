@@ -103,7 +103,8 @@ def begin(session: Session, part: Part, going_on: bool) -> PartState:
     adversary, engine = objective.adversary, trainer.engine
     if before is not None and adversary is not None:
         before.load_adversary(adversary)
-    build = partial(build_engine, engine.name, options=trainer.optimizer, share=share, settings=engine.settings)
+    build = partial(build_engine, engine.name, options=session.optimizer, share=share, settings=engine.settings)
+    build = partial(build, shard_optimizer=engine.shard_optimizer)
     state = PartState(
         part,
         share,
@@ -180,7 +181,7 @@ def build_objective(
 
 
 def snapshot(state: PartState) -> dict[str, Any]:
-    """Return what an exact continuation needs besides what engines and ranks write themselves."""
+    """Return what an exact continuation needs besides the ranks' own files."""
     # So that others can read what a stopped run has learnt.
     config = {"tokenizer": json.dumps(state.model.config)} if isinstance(state.model, Tokenizer) else {}
     return {
@@ -194,13 +195,11 @@ def snapshot(state: PartState) -> dict[str, Any]:
     }
 
 
-def write_shards(state: PartState, folder: Path) -> None:
-    """Write what engines and this rank need to go on."""
-    rank = rank_and_size()[0]
-    torch.save({**random_state(), **state.model.rank_buffers()}, folder / random_file(rank))
-    state.engine.save(folder)
-    if state.adversary_engine is not None:
-        state.adversary_engine.save(folder)
+def shards(state: PartState) -> dict[str, Any]:
+    """Return what engines and this rank need to go on: this rank's own files of a checkpoint, by name."""
+    mine = {random_file(rank_and_size()[0]): {**random_state(), **state.model.rank_buffers()}}
+    adversary = state.adversary_engine.shards() if state.adversary_engine is not None else {}
+    return {**mine, **state.engine.shards(), **adversary}
 
 
 def go_on(state: PartState, saved: Mapping[str, Any], folder: Path) -> None:

@@ -39,6 +39,7 @@ class Part(Generic[P_co]):
         first_step: Steps of the run before it.
         first_batch: Number of its first batch in the run's one order of data. Arms of a phase share it.
         seed: Seed of torch's random numbers. Arms of a phase share it.
+        image_size: Side of its images, pixels; 0 where it sees none.
     """
 
     name: str
@@ -48,15 +49,17 @@ class Part(Generic[P_co]):
     first_step: int
     first_batch: int
     seed: int
+    image_size: int = 0
 
 
-def plan(phases: Sequence[Phase], terms: Collection[str], seed: int) -> tuple[Part, ...]:
+def plan(phases: Sequence[Phase], terms: Collection[str], seed: int, image_size: int = 0) -> tuple[Part, ...]:
     """Return the parts of a run.
 
     Args:
         phases: Phases in order; one with arms ends the run.
         terms: Names of the recipe's region terms.
         seed: Seed of the recipe.
+        image_size: Side of the images of phases that do not say theirs, pixels.
 
     Raises:
         InputError: Phases of one name, arms before the last phase, or a term that the recipe does not have.
@@ -68,7 +71,8 @@ def plan(phases: Sequence[Phase], terms: Collection[str], seed: int) -> tuple[Pa
         _check(phase, phases, number, terms)
         for arm, chosen in phase.chosen(terms).items():
             name = f"{phase.name}/{arm}" if arm else phase.name
-            parts.append(Part(name, phase, chosen, before, first_step, first_batch, seed + number))
+            side = phase.image_size or image_size
+            parts.append(Part(name, phase, chosen, before, first_step, first_batch, seed + number, side))
             first_step += phase.steps
         first_batch += phase.steps
         before = phase.name

@@ -15,6 +15,7 @@ from insighttok_ref.trainers.tokenizer.plan import Part, Stretch
 LINES_A_PART = 10  # at least: a part of days says something every few minutes
 SECONDS_A_LINE = 300.0
 TERMS_COST = 2.0  # a step with region terms against one without, until it has been measured
+Kind = tuple[bool, int]  # of a part's steps: with region terms or without, and the side of the images
 
 
 class TimeLeft:
@@ -27,12 +28,12 @@ class TimeLeft:
 
     def __init__(self, parts: Sequence[Part[Stretch]], afterwards: float = 0.0) -> None:
         self.parts, self.afterwards = parts, afterwards
-        self.rates: dict[bool, float] = {}
-        self.counts: dict[bool, int] = {}
+        self.rates: dict[Kind, float] = {}
+        self.counts: dict[Kind, int] = {}
 
     def note(self, part: Part[Stretch], seconds: float) -> None:
         """Learn from one step; a moving mean over some 50 steps, so that one slow step does not jump."""
-        key = bool(part.terms)
+        key = kind_of(part)
         self.counts[key] = self.counts.get(key, 0) + 1
         share = max(0.02, 1 / self.counts[key])
         self.rates[key] = (1 - share) * self.rates.get(key, 0.0) + share * seconds
@@ -44,11 +45,17 @@ class TimeLeft:
         return left + sum(self._rate(p) * p.phase.steps for p in later)
 
     def _rate(self, part: Part[Stretch]) -> float:
-        key = bool(part.terms)
-        if key in self.rates:
-            return self.rates[key]
-        other = self.rates.get(not key, 0.0)
-        return other * TERMS_COST if key else other / TERMS_COST
+        key = kind_of(part)
+        if key in self.rates or not self.rates:
+            return self.rates.get(key, 0.0)
+        nearest = min(self.rates, key=lambda known: (known[1] != key[1], known[0] != key[0]))
+        pixels = (key[1] / nearest[1]) ** 2 if nearest[1] else 1.0
+        return self.rates[nearest] * pixels * TERMS_COST ** (key[0] - nearest[0])
+
+
+def kind_of(part: Part[Stretch]) -> Kind:
+    """Return what decides how long a step of a part takes."""
+    return bool(part.terms), part.image_size
 
 
 class RunProgress:
@@ -65,7 +72,7 @@ class RunProgress:
         self.left = TimeLeft(parts)
         self.began = self.last = self.told = time.monotonic()
         self.current: Part[Stretch] | None = None
-        self.loss = float("nan")
+        self.loss, self.read = float("nan"), 0
         bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
         self.bar = Progress(*bar, console=self.console, disable=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("", total=1.0, left="")
@@ -94,11 +101,12 @@ class RunProgress:
         if self.current == part:  # the first step of a part also waits for its preparation
             self.left.note(part, now - self.last)
         self.current, self.last = part, now
-        self.loss = self.loss if loss is None else loss
+        self.loss, self.read = (self.loss, self.read) if loss is None else (loss, done)
         left = self.left.seconds(part, done)
         shown = "" if math.isnan(self.loss) else f"  loss {self.loss:.4f}"  # none was read yet, as after a stop
+        shown += f" at {self.read}" if shown and self.read != done else ""
         text = f"{part.name} {done}/{part.phase.steps}{shown}"
-        if images and (seconds := self.left.rates.get(bool(part.terms))):
+        if images and (seconds := self.left.rates.get(kind_of(part))):
             text += f"  {images / seconds:.3g} images/s"
         if self.console.is_terminal:
             share = (now - self.began) / max(now - self.began + left, 1e-9)

@@ -17,16 +17,26 @@ from insighttok_ref.objective.objective import ObjectiveOptions
 from insighttok_ref.objective.perceptual import build_perceptual
 from insighttok_ref.tokenizers.base import Trainee
 from insighttok_ref.trainers.parts_run import PartsRun
+from insighttok_ref.trainers.tokenizer.checks import slowness
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
 from insighttok_ref.trainers.tokenizer.options import EngineOptions, Phase
-from insighttok_ref.trainers.tokenizer.part_state import begin, go_on, snapshot, write_shards
+from insighttok_ref.trainers.tokenizer.part_state import begin, go_on, shards, snapshot
 from insighttok_ref.trainers.tokenizer.plan import Part, plan
 from insighttok_ref.training.engines import OptimizerOptions
 from insighttok_ref.training.loggers import LogOptions
 from regionloss.data.batches import BatchSource, Share
+from regionloss.errors import all_made
 from regionloss.pictures import sample_grid
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, barrier
+
+
+class Images(Protocol):
+    """The options of a run's images, as far as they are the same whatever is trained."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images of phases that do not say theirs, pixels."""
 
 
 class Trainer(Protocol):
@@ -35,6 +45,10 @@ class Trainer(Protocol):
     @property
     def phases(self) -> tuple[Phase, ...]:
         """Phases in order."""
+
+    @property
+    def data(self) -> Images:
+        """Images to train on."""
 
     @property
     def objective(self) -> ObjectiveOptions:
@@ -76,18 +90,21 @@ class Session(PartsRun[PartState, Phase]):
 
     def __init__(self, trainer: Trainer, run: TrainingRun, ranks: Ranks, open_data: Callable[[], TrainingData]) -> None:
         self.trainer = trainer
-        super().__init__(trainer, run, ranks, plan(trainer.phases, run.recipe.terms, run.recipe.seed))
+        parts = plan(trainer.phases, run.recipe.terms, run.recipe.seed, trainer.data.image_size)
+        super().__init__(trainer, run, ranks, parts)
         # 1 stands for a weight that is found when training begins, where the trainer does so.
-        self.terms = run.build_terms(auto=1.0 if self.finds_weights else None)
+        terms = partial(run.build_terms, auto=1.0 if self.finds_weights else None)
         use = trainer.objective.perceptual
-        self.perceptual = build_perceptual(use.use, use.options) if use is not None else None
+        perceptual = partial(build_perceptual, use.use, use.options) if use is not None else lambda: None
+        self.terms, self.perceptual = all_made([terms, perceptual])
         self.check_start()
         barrier()  # whoever begins to write now would make others think that a run is here
         self.data = open_data()
 
     def batches(self, part: Part, share: Share) -> BatchSource:
         """Return a part's batches, for this rank."""
-        return Told(self.data.batches(part.phase.data or None, seed=self.run.recipe.seed, **asdict(share)))
+        seed, side = self.run.recipe.seed, part.image_size
+        return Told(self.data.batches(part.phase.data or None, seed=seed, image_size=side, **asdict(share)))
 
     @abstractmethod
     def check_start(self) -> None:
@@ -103,8 +120,11 @@ class Session(PartsRun[PartState, Phase]):
         """
 
     def begin(self, part: Part, going_on: bool) -> PartState:
-        """Return the state at which a part begins."""
-        return begin(self, part, going_on)
+        """Return the state at which a part begins; says so where it will be slow."""
+        state = begin(self, part, going_on)
+        if part is self.todo[0] and (slow := slowness(state.model, self.ranks.device)):
+            self.progress.say(f"{part.name}: {slow}")
+        return state
 
     def go_on(self, state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
         """Bring a part to where a checkpoint left it."""
@@ -115,12 +135,12 @@ class Session(PartsRun[PartState, Phase]):
         train_part(state, self.batches(state.part, state.share), self.trainer.log.every, self._after_step)
 
     def snapshot(self, state: PartState) -> dict[str, Any]:
-        """Return what an exact continuation needs besides what engines and ranks write themselves."""
+        """Return what an exact continuation needs besides the ranks' own files."""
         return snapshot(state)
 
-    def write_shards(self, state: PartState, folder: Path) -> None:
-        """Write what engines and this rank need to go on."""
-        write_shards(state, folder)
+    def shards(self, state: PartState) -> dict[str, Any]:
+        """Return this rank's own files of a checkpoint, by name."""
+        return shards(state)
 
     def _log(self, state: PartState, record: dict[str, Tensor | float]) -> float:
         """Write a step's numbers, and now and then a picture; return its loss."""

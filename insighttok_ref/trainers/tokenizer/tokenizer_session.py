@@ -51,6 +51,8 @@ class TokenizerSession(Session):
     def ready(self, state: PartState) -> None:
         """Log how strongly each term pulls at the start: who changes the data sees which weights would be equal."""
         part = state.part
+        if not state.step:
+            self.begin_model(state)
         if state.step or not part.terms or not state.model.last_layer.requires_grad:
             return
         batches = self.batches(part, state.share).starting_at(state.first_micro_batch)
@@ -65,6 +67,16 @@ class TokenizerSession(Session):
                 kind = self.terms[name].kind
                 said = f"met no region of kind '{kind}' in {BALANCE_BATCHES} batches. Should there be some? {WHERE}"
             self.progress.say(f"{part.name}: term '{name}' {said}")
+
+    @torch.no_grad()
+    def begin_model(self, state: PartState) -> None:
+        """Show the model the images of the whole first step, where it wants to see them before it begins."""
+        device, share = state.model.last_layer.device, state.share
+        batches = self.batches(state.part, share).starting_at(state.first_micro_batch)
+        state.model.eval()
+        with state.eager(), state.autocast():
+            state.model.begin(batch.to(device).images for batch in islice(batches, share.accumulation))
+        state.model.train()
 
     def keep(self, state: PartState) -> None:
         """Write the part's folder: its tokenizer, and what the next part starts from."""

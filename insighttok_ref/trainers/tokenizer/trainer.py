@@ -17,6 +17,7 @@ from insighttok_ref.trainers.tokenizer.earlier_options import read_earlier
 from insighttok_ref.trainers.tokenizer.options import EngineOptions, EvaluationOptions, ModelOptions, Phase
 from insighttok_ref.training.engines import OptimizerOptions
 from insighttok_ref.training.loggers import LogOptions
+from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
     from insighttok_ref.data.build import TrainingData
@@ -72,7 +73,15 @@ class InsightTok:
         for number, phase in enumerate(self.phases):
             if phase.data:
                 check_mix(phase.data, self.data.sources, f"phases[{number}].data")
+            if phase.batch_size % self.data.stripes:
+                wanted = f"a multiple of data.stripes, {self.data.stripes}"
+                raise InputError(expected(f"phases[{number}].batch_size", wanted, str(phase.batch_size)))
         check_tested(self.data.sources, self.phases, self.evaluation)
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """Sides of the images of each phase, pixels."""
+        return tuple(phase.image_size or self.data.image_size for phase in self.phases)
 
     def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         """Yield kind, name and options of what a run uses beside its terms, for the resolved recipe."""
@@ -80,6 +89,16 @@ class InsightTok:
         yield from self.objective.components()
         for judge in self.evaluation.judges.values():
             yield "judge", judge, {}
+
+    def check_fit(self) -> None:
+        """See that model, discriminator and phases fit one another; `regionloss check` asks.
+
+        Raises:
+            InputError: They do not.
+        """
+        from insighttok_ref.trainers.tokenizer.checks import check_fit
+
+        check_fit(self)
 
     def needs(self, loaded: Loaded[Recipe], gpus: int) -> TrainingNeeds:
         """Return what training on so many GPUs needs.
@@ -91,10 +110,9 @@ class InsightTok:
         Raises:
             InputError: What the recipe asks for does not fit together.
         """
-        from insighttok_ref.trainers.tokenizer.checks import check_fit
         from insighttok_ref.trainers.tokenizer.needs import needs
 
-        check_fit(self)
+        self.check_fit()
         return needs(self, loaded, gpus)
 
     def run(self, run: TrainingRun) -> None:
@@ -143,10 +161,10 @@ class InsightTok:
             run: The recipe and where to write.
             ranks: This process among those of the run.
         """
-        from insighttok_ref.trainers.tokenizer.checks import check_alone, check_fit
+        from insighttok_ref.trainers.tokenizer.checks import check_alone
         from insighttok_ref.trainers.tokenizer.tokenizer_session import TokenizerSession
 
-        check_fit(self)
+        self.check_fit()
         check_alone(self.data.sources, ranks)
         return TokenizerSession(self, run, ranks, lambda: self.open_data(run))
 
@@ -160,4 +178,6 @@ class InsightTok:
         pairs = {kind.name: kind.flip_pairs for kind in run.loaded.catalogue.region_kinds()}
         # Kept in the run's folder: whoever goes on trains on the same regions, and waits for no detector.
         folder = run.resume or run.out
-        return build_training_data(self.data, detectors=detectors, flip_pairs=pairs, keep=folder)
+        return build_training_data(
+            self.data, detectors=detectors, flip_pairs=pairs, keep=folder, image_sizes=self.image_sizes
+        )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from insighttok_ref.training.checkpoint import WHAT, read_saved
+from insighttok_ref.training.optimizer_states import load_optimizer
 from insighttok_ref.training.zero.library import accepted, import_deepspeed, local_rank_named
 from regionloss.runs import rank_and_size
 from regionloss.weights import readable
@@ -28,7 +29,7 @@ class DeepSpeedEngine:
         module: Module on its device, with the weights to start from.
         optimizer: The optimizer of its trainable weights.
         config: What DeepSpeed is told.
-        key: Names the files that the engine writes.
+        key: Names the engine's files.
 
     Raises:
         InputError: Options that DeepSpeed refuses, or does not know.
@@ -71,18 +72,19 @@ class DeepSpeedEngine:
         inner: torch.optim.Optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
         return inner
 
-    def save(self, folder: Path) -> None:
-        """Write every rank's shard: tensors and numbers, where DeepSpeed's own files hold objects and run them."""
-        if self._shard() == rank_and_size()[0]:
-            state = {"optimizer": self._inner.state_dict(), "weights": self._weights()}
-            torch.save(state, folder / f"{self.key}-{self._shard():05d}.pt")
+    def shards(self) -> Mapping[str, Any]:
+        """Return this rank's shard: tensors and numbers, where DeepSpeed's own files hold objects and run them."""
+        if self._shard() != rank_and_size()[0]:
+            return {}
+        state = {"optimizer": self._inner.state_dict(), "weights": self._weights()}
+        return {f"{self.key}-{self._shard():05d}.pt": state}
 
     def load(self, folder: Path) -> None:
-        """Go on from what `save` wrote."""
+        """Go on from a checkpoint; see `Engine`."""
         file = folder / f"{self.key}-{self._shard():05d}.pt"
         with readable(file, WHAT):
             state = read_saved(file)
-            self._inner.load_state_dict(state["optimizer"])
+            load_optimizer(self._inner, state["optimizer"])
             for weight, saved in zip(self._weights(), state["weights"], strict=True):
                 weight.copy_(saved)
 

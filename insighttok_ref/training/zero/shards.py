@@ -19,13 +19,12 @@ from torch.nn import functional as F
 from insighttok_ref.training.checkpoint import WHAT
 from insighttok_ref.training.weight_files import (
     MOMENTS,
-    Form,
     SharedWeights,
+    TensorFile,
     Weights,
     entry_of,
     part_file,
     part_of,
-    write_tensors,
 )
 from insighttok_ref.training.zero.engine import DeepSpeedEngine
 from insighttok_ref.training.zero.library import accepted, import_deepspeed
@@ -91,8 +90,8 @@ class ShardedEngine(DeepSpeedEngine):
         self.optimizer.clear_backward_seen_flag()  # DeepSpeed's own forward counts micro-batches so
         super().backward(loss)
 
-    def save(self, folder: Path) -> None:
-        """Write this rank's part of weights and moments: tensors alone, by the names of the weights."""
+    def shards(self) -> Mapping[str, Any]:
+        """Return this rank's part of weights and moments: tensors alone, by the names of the weights."""
         rank, ranks = rank_and_size()
         step = self._moments()
         told = {
@@ -100,11 +99,10 @@ class ShardedEngine(DeepSpeedEngine):
             "step": step,
             "shapes": {name: tuple(weight.ds_shape) for name, weight in self.named},
         }
-        forms = {name: Form(part.dtype, tuple(part.shape)) for name, part in self._parts()}
-        write_tensors(part_file(folder, self.key, rank), forms, self._parts(), {"zero": json.dumps(told)})
+        return {part_file(self.key, rank): TensorFile(self._parts, {"zero": json.dumps(told)})}
 
     def load(self, folder: Path) -> None:
-        """Go on from what any number of ranks has saved."""
+        """Go on from what any number of ranks has saved; see `Engine`."""
         from deepspeed.utils import safe_set_local_optimizer_state
 
         saved = SharedWeights(folder, self.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +24,8 @@ from regionloss.detectors.base import Detector
 from regionloss.errors import InputError
 from regionloss.regions import Regions, geometry, join
 
+#: Least time between two savings, in seconds, and the most of all time that they may take.
+SECONDS, SHARE = 5.0, 0.05
 Detectors = Mapping[Scan, Detector] | Mapping[str, Detector]
 
 
@@ -46,6 +49,8 @@ class Annotations:
     rows: dict[str, Row] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     told: str = ""
+    saved: float = field(default_factory=time.monotonic, repr=False)
+    took: float = field(default=0.0, repr=False)
 
     @classmethod
     def load(cls, path: Path | None) -> Annotations:
@@ -69,8 +74,16 @@ class Annotations:
 
     def save(self) -> None:
         """Write all rows."""
+        began = time.monotonic()
         if self.path is not None:
             write_sidecar(str(self.path), Sidecar.of(self.rows.values(), files=self.files))
+        self.saved = time.monotonic()
+        self.took = self.saved - began
+
+    def save_now_and_then(self) -> None:
+        """Write all rows, unless that was done a short while ago: the larger the side-car, the longer that is."""
+        if time.monotonic() - self.saved >= max(SECONDS, self.took / SHARE):
+            self.save()
 
 
 def annotate_files(
@@ -111,8 +124,7 @@ def annotate_files(
             if invalid:
                 skipped[key] = f"{key}: {counted(invalid.total(), 'region')} of {sidecar}, no box inside the image."
             pictures.append(shrink(Annotated(key, image, regions)))
-            if done % 20 == 0:
-                known.save()
+            known.save_now_and_then()
         tick(done, len(paths))
     known.save()
     return pictures, skipped

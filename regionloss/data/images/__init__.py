@@ -18,6 +18,7 @@ from regionloss.data.images.transforms import (
     cropped,
     jittered,
     mirrored,
+    padded,
     random_window,
     window_around,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "jittered",
     "mirrored",
     "open_image",
+    "padded",
     "parsed",
     "random_window",
     "read_image",

@@ -1,7 +1,8 @@
-"""How sure a mean is: bootstrap over images."""
+"""How sure a mean is: bootstrap over images, or over the pictures that they were cut from."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +21,9 @@ class Interval:
 
     Args:
         mean: Mean of the values.
-        low: 2.5th percentile of resampled means.
-        high: 97.5th percentile of resampled means.
+        low: 2.5th percentile of resampled means; -infinity where all values are of one group, which says nothing of
+            another.
+        high: 97.5th percentile of resampled means; infinity where all values are of one group.
     """
 
     mean: float
@@ -32,11 +34,12 @@ class Interval:
 def bootstrap(values: Sequence[float], groups: Sequence[int] | None = None, draws: int = 2000) -> Interval:
     """Return the mean of values with its 95% bootstrap interval.
 
-    For a paired comparison give the differences. Words of one image fail together, so whole groups are drawn.
+    For a paired comparison give the differences. Words of one image, and crops of one picture, fail together, so
+    whole groups are drawn.
 
     Args:
         values: The N numbers whose mean is estimated.
-        groups: The group (image) of each; None draws the values one by one.
+        groups: The group (image, picture) of each; None draws the values one by one.
         draws: Resamples; their randomness is fixed.
 
     Raises:
@@ -56,11 +59,14 @@ def resampled(
 
     Args:
         values: The N numbers.
-        owners: The image of each, (N,) integers; whole images are drawn.
+        owners: The image, or the picture that it was cut from, of each, (N,) integers; whole ones are drawn. Of one
+            alone the range has no ends: it says nothing of another.
         parts: The part of each, (N,) integers from 0, for the mean of the parts' means; None is the mean of all.
         draws: Resamples; their randomness is fixed.
     """
     _, owner = np.unique(owners, return_inverse=True)
+    if not owner.any():
+        return -math.inf, math.inf
     part = np.zeros(len(values), dtype=np.int64) if parts is None else parts
     sums = np.zeros((owner.max() + 1, int(part.max()) + 1, 2))
     np.add.at(sums, (owner, part), np.stack([values, np.ones(len(values))], 1))

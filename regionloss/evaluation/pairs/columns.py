@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from regionloss.errors import InputError, expected, reason_of
 
-KEY, NUMBER = "key", "number"
+KEY, NUMBER, OWNER = "key", "number", "owner"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -22,11 +22,13 @@ class Columns:
         rows: Values by `(key, number)`; a number of None is about the image.
         identity: Hash of the file that they come from.
         path: Path of the file, as errors name it.
+        owners: What images were cut from, by their names: intervals draw such images together.
     """
 
     rows: Mapping[tuple[str, int | None], Mapping[str, str]] = field(default_factory=dict)
     identity: str = ""
     path: str = ""
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     def notes(self, names: Collection[str]) -> list[str]:
         """Return sentences on the rows that are about none of the images of these names.
@@ -49,8 +51,8 @@ class Columns:
 
 
 def read_columns(path: Path) -> Columns:
-    """Read a CSV or Parquet file: `key` names images; `number` instances, where that column is there; all others are
-    columns, whose values are taken as words.
+    """Read a CSV or Parquet file: `key` names images; `number` instances, and `owner` what an image was cut from, where
+    these are there; all others are columns, whose values are taken as words.
 
     Raises:
         InputError: It cannot be read, or has no column `key`.
@@ -69,11 +71,13 @@ def read_columns(path: Path) -> Columns:
         advice = "It names the images that the other columns are about."
         raise InputError(expected(str(path), f"a column '{KEY}'", ", ".join(table.column_names), advice))
     rows: dict[tuple[str, int | None], dict[str, str]] = {}
+    owners: dict[str, str] = {}
     for row in table.to_pylist():
-        key, number = str(row.pop(KEY)), row.pop(NUMBER, None)
+        key, number, owner = str(row.pop(KEY)), row.pop(NUMBER, None), row.pop(OWNER, None)
+        owners |= {} if owner is None else {key: str(owner)}
         words = {name: str(value) for name, value in row.items() if value is not None}
         rows[key, None if number is None else whole_number(path, number)] = words
-    return Columns(rows, hashlib.sha256(contents).hexdigest(), str(path))
+    return Columns(rows, hashlib.sha256(contents).hexdigest(), str(path), owners)
 
 
 def whole_number(path: Path, value: object) -> int:

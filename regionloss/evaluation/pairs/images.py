@@ -98,7 +98,8 @@ class ImageFiles:
                 instances += instances_of(
                     regions, [self.columns.of(key, len(instances) + i) for i in range(len(regions))]
                 )
-        return Original(key, image, tuple(instances), self.columns.of(key), tuple(problems))
+        owner = self.columns.owners.get(key, "")
+        return Original(key, image, tuple(instances), self.columns.of(key), tuple(problems), owner)
 
     def pixels(self, shard: TarShard | FolderShard, number: int, key: str) -> Tensor:
         """Return an image (3, H, W). Raises InputError where it cannot be read."""

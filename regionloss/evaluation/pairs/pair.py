@@ -49,6 +49,8 @@ class Original:
         instances: What is judged in it, in the order of the data.
         columns: What else the data say of it, by column.
         problems: Sentences about entries of it that cannot be used, each beginning with the kind of problem.
+        owner: Name of what it was cut from, where others were, too: a picture, a video. Such images do well or badly
+            together, and intervals draw them together. Empty where it stands for itself.
     """
 
     key: str
@@ -56,6 +58,7 @@ class Original:
     instances: tuple[Instance, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    owner: str = ""
 
     @cached_property
     def mark(self) -> str:

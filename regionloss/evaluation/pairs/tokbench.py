@@ -74,8 +74,8 @@ class TokBench:
             image = self.images.read(key)
         except InputError as error:
             raise InputError(f"unreadable images: {error}") from error
-        own = self.columns.of(key)
-        return Original(key, image, tuple(self.instances[key]), own, tuple(self.problems.get(key, ())))
+        own, owner = self.columns.of(key), self.columns.owners.get(key, "")
+        return Original(key, image, tuple(self.instances[key]), own, tuple(self.problems.get(key, ())), owner)
 
     def batches(self, size: int = 64) -> dict[tuple[str, int], tuple[str, ...]]:
         """Return the transcriptions of the batch that TokBench's script reads a text in, by image and number.

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from regionloss.errors import InputError
 from regionloss.evaluation.benchmarks.base import Measure
 from regionloss.evaluation.results import Results, Score, Summary
 
@@ -27,6 +28,14 @@ class Row:
     def summary(self) -> Summary:
         """Scores and all that stands beside them."""
         return self.results.summary
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """What images were cut from, by key; nothing where that cannot be read: whoever needs the images says so."""
+        try:
+            return self.results.owners
+        except InputError:
+            return {}
 
 
 @dataclass(frozen=True)

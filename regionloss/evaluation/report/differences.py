@@ -1,9 +1,9 @@
-"""Differences between two tokenizers on the same instances, paired, with bootstrap over images."""
+"""Differences between two tokenizers on the same instances, paired, with bootstrap over images, or their owners."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -11,6 +11,7 @@ from typing import TypeVar
 from regionloss.evaluation.metrics import Interval, bootstrap
 from regionloss.evaluation.report.columns import Column, Row, number
 from regionloss.evaluation.report.provenance import made_alike
+from regionloss.evaluation.scores import owner_numbers
 
 #: Tokenizers that a reader may choose to compare the others with, the first.
 BASELINES = 5
@@ -21,7 +22,10 @@ Values = dict[tuple[str, int], float]
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference with its interval; `verdict` is `better`, `worse`, or `noise` where the interval holds 0."""
+    """A mean difference with its interval; `verdict` is `better`, `worse`, or `noise` where the interval holds 0.
+
+    `low` and `high` are empty where all is of one picture, and there is no interval.
+    """
 
     text: str
     low: str
@@ -52,7 +56,8 @@ def comparisons(rows: Sequence[Row], columns: Sequence[Column], tables: Tables) 
 
     @cache
     def between(first: int, second: int, column: Column) -> Difference | None:
-        return difference(tables.values(rows[first], column), tables.values(rows[second], column), column)
+        own, other = tables.values(rows[first], column), tables.values(rows[second], column)
+        return difference(own, other, column, rows[first].owners)
 
     found = []
     for baseline in rows[:BASELINES]:
@@ -70,17 +75,25 @@ def same_data(first: Row, second: Row) -> bool:
     return first.summary.data_identity == second.summary.data_identity
 
 
-def difference(first: Values, second: Values, column: Column) -> Difference | None:
-    """Return the mean of `first - second` over what both have; None where they share nothing that is finite."""
+def difference(first: Values, second: Values, column: Column, owners: Mapping[str, str]) -> Difference | None:
+    """Return the mean of `first - second` over what both have; None where they share nothing that is finite.
+
+    Args:
+        first: Values by image and instance.
+        second: Values of the tokenizer that the first is compared with.
+        column: What is measured.
+        owners: What images were cut from, by key.
+    """
     shared = [key for key in first if key in second and math.isfinite(first[key] - second[key])]
     if not shared:
         return None
-    images = {image: place for place, image in enumerate(dict.fromkeys(image for image, _ in shared))}
-    interval = bootstrap([first[key] - second[key] for key in shared], [images[image] for image, _ in shared])
+    drawn = owner_numbers([image for image, _ in shared], owners)
+    interval = bootstrap([first[key] - second[key] for key in shared], drawn.tolist())
     better = (interval.mean > 0) == column.about.higher_is_better
     verdict = "noise" if interval.low <= 0 <= interval.high else "better" if better else "worse"
-    mean, low, high = (column.text(value, change=True) for value in (interval.mean, interval.low, interval.high))
-    return Difference(mean, low, high, len(shared), verdict, interval)
+    ends = (interval.low, interval.high)
+    low, high = (column.text(end, change=True) if math.isfinite(end) else "" for end in ends)
+    return Difference(column.text(interval.mean, change=True), low, high, len(shared), verdict, interval)
 
 
 class Tables:
@@ -181,10 +194,10 @@ def sentence(row: Row, baseline: Row, column: Column, found: Difference) -> str:
     by = f" by {column.judge}" if column.judge else ""
     of = "images" if column.about.per == "image" else "instances"
     change = f"{found.text} {'points' if unit == '%' else unit}".strip()
-    sure = ", within the noise of this test" if found.verdict == "noise" else ""
+    sure = f"95% interval {found.low} to {found.high}" if found.low else "of one picture, so there is no interval"
     return (
         f"{column.about.title}{by} {mine} against {theirs}; on the same {found.pairs:,} {of} {change} "
-        f"(95% interval {found.low} to {found.high}){sure}."
+        f"({sure}){', within the noise of this test' if found.low and found.verdict == 'noise' else ''}."
     )
 
 

@@ -170,6 +170,7 @@ def entry(one: Seen, rows: Sequence[Row], measures: Sequence[str], crops: Crops)
     size = one.row["size"]
     return {
         "key": one.row["key"],
+        "owner": rows[first].owners.get(one.row["key"]),
         "number": one.row["number"],
         "kind": one.row["kind"],
         "box": [round(float(side), 1) for side in one.row["box"] or ()],

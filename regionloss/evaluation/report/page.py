@@ -157,10 +157,11 @@ def as_json(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def sets(rows: Sequence[Row]) -> list[tuple[str, int]]:
-    """Return the sets of images of the page, each once, with their numbers of images."""
-    found = {(row.summary.data, row.summary.data_identity): row.summary.images for row in rows}
-    return [(data, images) for (data, _), images in found.items()]
+def sets(rows: Sequence[Row]) -> list[tuple[str, int, int]]:
+    """Return the sets of images of the page, each once, with their numbers of images, and of pictures of these."""
+    found = {(row.summary.data, row.summary.data_identity): row for row in rows}
+    images = [(data, row.summary.images, len({*row.owners.values()})) for (data, _), row in found.items()]
+    return [(data, count, pictures or count) for data, count, pictures in images]
 
 
 def means(per: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from regionloss.data.annotate import pictures as annotate_pictures
 from regionloss.data.annotate.annotator import Annotate
 from regionloss.data.annotate.detectors import NamedDetector
 from regionloss.data.annotate.jobs import jobs_of
@@ -228,3 +230,38 @@ def test_an_entry_that_is_no_box_is_left_out_and_named(folder: Path, tmp_path: P
     pictures, skipped = annotate_files(paths, folder, {"red": RedDetector()}, sidecar)
     assert len(by_name(pictures)["a.png"].regions["sign"]) == 1
     assert "a.png: 1 region of" in skipped["a.png"]
+
+
+def test_a_large_side_car_is_not_written_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A second an image, and a hundredth for each row that is written: a clock that the test turns."""
+
+    class Clock:
+        now = written = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    class Slow(RedDetector):
+        def detect(self, images: Tensor) -> Regions:
+            clock.now += 1
+            return super().detect(images)
+
+    def write(path: str, sidecar: Sidecar) -> None:
+        clock.now, clock.written = clock.now + 0.01 * len(known), clock.written + 0.01 * len(known)
+        write_sidecar(path, sidecar)
+        lost.append(clock.now)
+
+    clock, lost, known = Clock(), [0.0], annotate_pictures.Annotations().rows
+    monkeypatch.setattr(annotate_pictures, "time", clock)
+    monkeypatch.setattr(annotate_pictures, "write_sidecar", write)
+    loaded = annotate_pictures.Annotations(tmp_path / "side.car", known, saved=0.0)
+    monkeypatch.setattr(annotate_pictures.Annotations, "load", lambda path: loaded)
+    (tmp_path / "photos").mkdir()
+    for number in range(400):
+        signed((8, 8), None).save(tmp_path / "photos" / f"{number:03d}.png")
+    annotate_files(list_images(tmp_path / "photos"), tmp_path / "photos", {"red": Slow()}, tmp_path / "side.car")
+    assert clock.written < 0.07 * clock.now
+    waits = [after - before for before, after in pairwise(lost)]
+    assert max(waits[:5]) < 8
+    assert max(waits) < 0.25 * clock.now  # what a kill loses, seconds
+    assert len(list(read_sidecar(str(tmp_path / "side.car")).rows())) == 400

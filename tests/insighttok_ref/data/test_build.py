@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tarfile
 from dataclasses import replace
@@ -90,7 +91,7 @@ def run(made: TrainingData, first: int, count: int, rank: int = 0, size: int = 1
     return seen
 
 
-def mixed(home: Path, workers: int = 0, start: str | None = None) -> TrainingData:
+def mixed(home: Path, workers: int | None = 0, start: str | None = None) -> TrainingData:
     """Return drawn words with side-cars, plain shards and a folder; regions are dropped and limited at random."""
     rendering = Rendering(48, TextStyle(font_sizes=(9, 14), words=(3, 6)), 3)
     render_shards(rendering, home / "drawn", 30, shard_size=7)
@@ -115,6 +116,19 @@ def test_200_steps_stopped_and_resumed_with_one_and_two_ranks_and_other_workers(
     for rank in range(2):
         mine = [image for step in range(200) for image in unbroken[4 * step + 2 * rank : 4 * step + 2 * rank + 2]]
         assert run(helped, 0, stop, rank, 2) + run(alone, stop, 200 - stop, rank, 2) == mine
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cannot be told how many processors it has")
+def test_nobody_says_how_many_workers_and_torch_does_not_warn(home: Path) -> None:
+    """It warns of more workers than processors, and warnings are errors here; this process may use one alone."""
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(every)})
+    try:
+        asked = mixed(home, workers=None)
+        assert asked.batches(None, seed=0, batch_size=2).workers == 1
+        assert run(asked, 2, 2) == run(mixed(home), 2, 2)
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 def test_workers_that_are_spawned_read_the_same(home: Path) -> None:

@@ -161,7 +161,7 @@ def test_adaptive_weight_equals_the_ratio_by_hand() -> None:
 def test_bad_options_are_sentences() -> None:
     with pytest.raises(ValidationError, match=r"expected listen_from at learn_from \(5\) or later, got 4"):
         AdversarialOptions(learn_from=5, listen_from=4)
-    with pytest.raises(ValidationError, match="'batch' or 'group'"):
+    with pytest.raises(ValidationError, match="'batch', 'sync' or 'group'"):
         AdversarialOptions.model_validate({"norm": "layer"})
     with pytest.raises(ValidationError, match="greater than 0"):
         AdversarialOptions(weight=0)

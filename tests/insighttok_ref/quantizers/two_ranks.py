@@ -25,6 +25,7 @@ SCENARIOS: dict[str, tuple[dict[str, Any], list[tuple[int, int]]]] = {
     "plain": ({"l2_normalize": False, "restart_threshold": 1.0}, [(2, 2)]),
     "reset": ({"reset_restarted": True}, [(2, 2)]),
     "data": ({"init": "data"}, [(2, 2)]),
+    "begin": ({"init": "data"}, [(2, 2)]),
     "tile": ({"restart_threshold": 1.0, "codebook_size": 128}, [(1, 1)]),
 }
 
@@ -47,6 +48,8 @@ def run(name: str, rank: int | None) -> dict[str, Tensor]:
         for images in SCENARIOS[name][1]:
             parts = batches(turn, images)
             mine = torch.cat(parts) if rank is None else parts[rank]
+            if name == "begin":
+                quantizer.begin(mine.split(1))
             if len(mine):
                 quantizer(mine)
         quantizer.update()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import threading
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -17,10 +17,37 @@ from regionloss.errors import DiskError, WeightsError
 from tests.full_disk import FULL, full_disk
 
 
+class Bytes(NamedTuple):
+    held: bytes
+
+    def write(self, file: Path) -> None:
+        file.write_bytes(self.held)
+
+
+class Crash:
+    def write(self, file: Path) -> None:
+        file.write_text("half")
+        raise KeyboardInterrupt
+
+
+class Gate:
+    """Lets nothing be written until it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+
+    def __deepcopy__(self, memo: object) -> Gate:
+        return self
+
+    def write(self, file: Path) -> None:
+        assert self.opened.wait(60)
+        file.touch()
+
+
 def saved(folder: Path, *steps: int, keep: int = 2) -> Checkpoints:
     checkpoints = Checkpoints(folder, keep)
     for step in steps:
-        checkpoints.save(step, {"weights": torch.full((300,), float(step))}, lambda f: f.joinpath("shard").touch())
+        checkpoints.save(step, {"weights": torch.full((300,), float(step))}, {"shard": Bytes(b"")})
     return checkpoints
 
 
@@ -33,13 +60,8 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
 
 def test_a_crash_while_saving_leaves_the_one_before(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, 1)
-
-    def crash(folder: Path) -> None:
-        (folder / "shard").write_text("half")
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        checkpoints.save(2, {}, crash)
+        checkpoints.save(2, {}, {"shard": Crash()})
     assert checkpoints.newest().name == "step-00000001"
     checkpoints.save(2, {"weights": torch.zeros(1)})  # what the crash left is in nobody's way
     assert [path.name for path in tmp_path.iterdir() if path.suffix] == []
@@ -65,17 +87,62 @@ def test_the_same_step_again_replaces_it_only_once_it_is_whole(tmp_path: Path, m
     assert read_state(checkpoints.newest())["weights"][0] == 5
 
 
+def test_the_background_writes_what_was_there_and_holds_nobody_up(tmp_path: Path) -> None:
+    """Against the hashes of a save that waits: weights that go on changing meanwhile are saved as they were."""
+    weights = torch.arange(1000.0)
+    before = Checkpoints(tmp_path / "a").save(7, {"weights": weights}, {"gate": Bytes(b""), "shard": [weights]})
+    checkpoints, gate = Checkpoints(tmp_path / "b", background=True), Gate()
+    folder = checkpoints.save(7, {"weights": weights}, {"gate": gate, "shard": [weights]})
+    weights.zero_()
+    assert not checkpoints.all()
+    gate.opened.set()
+    checkpoints.finish()
+    assert (folder / "manifest.json").read_bytes() == (before / "manifest.json").read_bytes()
+    assert checkpoints.newest() == folder
+    checkpoints.close()
+
+
+def test_the_next_save_waits_for_the_one_before(tmp_path: Path) -> None:
+    checkpoints, gate = Checkpoints(tmp_path, background=True), Gate()
+    checkpoints.save(1, {}, {"gate": gate})
+    threading.Timer(0.05, gate.opened.set).start()
+    checkpoints.save(2, {})
+    assert (tmp_path / "step-00000001").is_dir()
+    checkpoints.close()
+    assert [path.name for path in checkpoints.all()] == ["step-00000001", "step-00000002"]
+
+
+def save_twice(checkpoints: Checkpoints, state: dict[str, torch.Tensor]) -> None:
+    """Save; once that has failed, save again."""
+    checkpoints.save(2, state)
+    while not checkpoints.failed:
+        threading.Event().wait(0.01)
+    checkpoints.save(3, {})
+
+
+def test_an_error_of_the_background_is_told_by_the_same_sentence(tmp_path: Path) -> None:
+    large = {"weights": torch.zeros(200_000)}
+    sentences = []
+    for background in (False, True):
+        checkpoints = Checkpoints(tmp_path / "run", background=background)
+        checkpoints.save(1, {"weights": torch.ones(1)})
+        checkpoints.finish()
+        with full_disk(), pytest.raises(DiskError) as caught:
+            save_twice(checkpoints, large)
+        sentences.append(str(caught.value))
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["step-00000001"]
+        assert read_state(checkpoints.newest())["weights"][0] == 1
+        checkpoints.close()
+    assert sentences[0] == sentences[1]
+
+
 def test_a_full_disk_is_named_and_the_one_before_is_whole(tmp_path: Path) -> None:
     """Both that of rank 0 and what engines write; and what was begun does not go on filling the disk."""
     checkpoints = saved(tmp_path / "run", 1)
     large = {"weights": torch.zeros(200_000)}
-    writers: list[tuple[dict[str, Any], Callable[[Path], None]]] = [
-        (large, lambda folder: None),
-        ({}, lambda folder: torch.save(large, folder / "engine.pt")),
-    ]
-    for state, write in writers:
+    for state, shards in ((large, {}), ({}, {"engine.pt": large})):
         with full_disk(), pytest.raises(DiskError) as caught:
-            checkpoints.save(2, state, write)
+            checkpoints.save(2, state, shards)
         sentence = f"{tmp_path}/run/step-00000002.tmp: expected a disk that takes it, got {FULL}. Make room there, and "
         assert str(caught.value) == f"{sentence}go on with --resume {tmp_path}; step-00000001 is whole."
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["step-00000001"]
@@ -130,12 +197,7 @@ def test_a_damaged_one_is_refused_by_name(tmp_path: Path, harm, sentence: str) -
 def test_files_in_folders_are_hashed_too(tmp_path: Path, place: str) -> None:
     """Against the bytes: what an engine writes into folders of its own is looked at like the rest."""
     checkpoints = Checkpoints(tmp_path)
-
-    def write(folder: Path) -> None:
-        (folder / place).parent.mkdir(parents=True)
-        (folder / place).write_bytes(b"abc")
-
-    folder = checkpoints.save(1, {}, write)
+    folder = checkpoints.save(1, {}, {place: Bytes(b"abc")})
     files = json.loads((folder / "manifest.json").read_text())["files"]
     assert files.keys() == {"state.pt", place}
     # The digest of FIPS 180-2, appendix B.1.

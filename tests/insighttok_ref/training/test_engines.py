@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from insighttok_ref.trainers.tokenizer.options import EngineOptions
+from insighttok_ref.training.checkpoint import write_files
 from insighttok_ref.training.engines import Engine, OptimizerOptions, PlainEngine, build_engine, deepspeed_config
 from regionloss.data.batches.loader import Share
 from regionloss.errors import InputError, PluginError
@@ -83,10 +85,14 @@ class Game:
 
 
 def reference(steps: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The same game written with torch alone: mean over micro-batches, clipping, AdamW."""
+    """The same game written with torch alone: mean over micro-batches, clipping, AdamW that spares biases."""
     game, norms = Game(), []
     players = [game.generator, game.discriminator]
-    adams = [torch.optim.AdamW(p.parameters(), betas=(0.5, 0.9), weight_decay=0.05) for p in players]
+    adams = []
+    for player in players:
+        kernels, biases = ([one for one in player.parameters() if one.ndim == size] for size in (4, 1))
+        groups = [{"params": kernels, "weight_decay": 0.05}, {"params": biases, "weight_decay": 0.0}]
+        adams.append(torch.optim.AdamW(groups, betas=(0.5, 0.9)))
     for step in range(steps):
         for micro in range(SHARE.accumulation):
             x = torch.randn(SHARE.images, 3, 8, 8, generator=torch.Generator().manual_seed(10 * step + micro))
@@ -94,7 +100,8 @@ def reference(steps: int) -> tuple[list[Tensor], list[Tensor]]:
                 (loss / SHARE.accumulation).backward()
         for player, adam in zip(players, adams, strict=True):
             norms.append(nn.utils.clip_grad_norm_(player.parameters(), 1.0))
-            adam.param_groups[0]["lr"] = 1e-2 / (1 + step)
+            for group in adam.param_groups:
+                group["lr"] = 1e-2 / (1 + step)
             adam.step()
             adam.zero_grad()
     return game.weights(), norms
@@ -131,8 +138,7 @@ def test_engines_go_on_bit_for_bit(name: str, stage: int, tmp_path: Path) -> Non
     broken = Game()
     begun = engines(broken, name, stage)
     broken.play(begun, range(2))
-    for engine in begun:
-        engine.save(tmp_path)
+    write_files(tmp_path, begun[0].shards() | begun[1].shards())
     resumed = Game()
     again = engines(resumed, name, stage)
     for engine in again:
@@ -154,8 +160,7 @@ def rank_main(rank: int, folder: str) -> None:
         begun = engines(whole, name, stage)
         whole.play(begun, range(2), seed=100 * rank)
         dist.barrier()
-        for engine in begun:
-            engine.save(place)
+        write_files(place, begun[0].shards() | begun[1].shards())
         dist.barrier()
         resumed.generator.load_state_dict(whole.generator.state_dict())
         resumed.discriminator.load_state_dict(whole.discriminator.state_dict())
@@ -191,6 +196,11 @@ def test_a_missing_deepspeed_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
         build_engine("deepspeed", nn.Linear(2, 2), OPTIONS, SHARE, key="tokenizer")
 
 
+def test_ranks_wait_for_one_another_as_long_as_the_recipe_says() -> None:
+    with EngineOptions(name="deepspeed", device="cpu", timeout=7).join():
+        assert dist.group.WORLD._get_backend(torch.device("cpu")).options._timeout == timedelta(minutes=7)
+
+
 def started(options: dict[str, Any]) -> Any:
     settings = EngineOptions(name="deepspeed", options=options).settings
     return build_engine("deepspeed", nn.Linear(2, 2), OPTIONS, Share(4, 2), key="tokenizer", settings=settings)
@@ -202,6 +212,12 @@ def test_own_options_reach_deepspeed() -> None:
         engine = started({"zero_optimization": {"reduce_bucket_size": 1234, "stage": 1}})
         assert engine.engine.zero_reduce_bucket_size() == 1234
         assert engine.engine.gradient_accumulation_steps() == 2
+
+
+def test_a_bucket_is_a_tenth_of_deepspeed_s_own_unless_the_recipe_says_it() -> None:
+    own = {"zero_optimization": {"reduce_bucket_size": 1234}}
+    for settings, wanted in (({}, 5 * 10**7), (own, 1234)):
+        assert deepspeed_config(OPTIONS, SHARE, 1, settings)["zero_optimization"]["reduce_bucket_size"] == wanted
 
 
 CONTRADICTIONS = [

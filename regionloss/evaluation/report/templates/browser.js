@@ -91,7 +91,7 @@ function startBrowser() {
     if (control.group.value && one.group !== control.group.value) return false;
     if (control.column.value && control.value.value && `=${one.columns[control.column.value]}` !== control.value.value) return false;
     if (!wanted) return true;
-    return [one.key, ...one.said.flatMap((each) => [each.truth, each.original, ...each.read])].some((each) => each && each.toLowerCase().includes(wanted));
+    return [one.key, one.owner, ...one.said.flatMap((each) => [each.truth, each.original, ...each.read])].some((each) => each && each.toLowerCase().includes(wanted));
   }
 
   function rate(one) {
@@ -118,7 +118,8 @@ function startBrowser() {
   }
 
   const dot = (place) => element("i", `dot p${place % 8}`);
-  const title = (one) => said(one)?.truth ?? one.said.find((each) => each.truth)?.truth ?? one.key;
+  const called = (one) => one.owner || one.key;
+  const title = (one) => said(one)?.truth ?? one.said.find((each) => each.truth)?.truth ?? called(one);
 
   function line(one, place) {
     const saying = said(one), words = element("div"), name = place < 0 ? "original" : names[place].name;
@@ -137,7 +138,7 @@ function startBrowser() {
   const isWide = ({ box: [x1, y1, x2, y2] }) => x2 - x1 > 1.3 * (y2 - y1);
 
   function card(one, index) {
-    const meta = [one.group, one.size === null || one.size >= 1 ? "" : `${Number((100 * one.size).toPrecision(2))}% of the side`, title(one) === one.key ? "" : one.key].filter(Boolean).join(" · ");
+    const meta = [one.group, one.size === null || one.size >= 1 ? "" : `${Number((100 * one.size).toPrecision(2))}% of the side`, title(one) === called(one) ? "" : called(one)].filter(Boolean).join(" · ");
     const made = element("li", isWide(one) ? "card" : "card side", element("h4", "", title(one)), element("div", "meta", meta));
     const lines = [-1, ...has(one)].map((place) => line(one, place));
     made.style.setProperty("--tiles", Math.min(4, lines.length));
@@ -190,7 +191,7 @@ function startBrowser() {
       const numbers = place < 0 ? "" : Object.keys(saying.values).map((name) => `${measures.get(name).title} ${text(saying.values[name][place], name)}`).join(", ");
       return place < 0 && !read ? null : element("tr", "", element("th", "", ...(place < 0 ? ["original"] : [dot(place), names[place].name])), element("td", "", saying.judge || "–", saying.guessed && place < 0 ? element("small", "", "not transcribed: what it reads here counts as the truth") : ""), element("td", "", read || "", place < 0 ? "" : saying.problem[place]), element("td", "", numbers));
     })).filter(Boolean);
-    const facts = [one.kind, one.key, `instance ${one.number}`, one.box.length ? `box ${one.box.join(", ")}` : "", ...Object.entries(one.columns).map((pair) => pair.join(": "))].filter(Boolean).join(" · ");
+    const facts = [one.kind, called(one), called(one) === one.key ? "" : one.key, `instance ${one.number}`, one.box.length ? `box ${one.box.join(", ")}` : "", ...Object.entries(one.columns).map((pair) => pair.join(": "))].filter(Boolean).join(" · ");
     const head = element("tr", "", ...["", "judge", "read", "values"].map((name) => element("th", "", name)));
     byId("large-title").textContent = title(one);
     byId("large-facts").textContent = `${facts} · ${(page * PAGE + focus + 1).toLocaleString("en")} of ${found.length.toLocaleString("en")}`;

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from insighttok_ref.tokenizers.insighttok.checkpoints import save_tokenizer
+from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.finetune.calibration import shares_of
+from insighttok_ref.trainers.finetune.session import other_recipe
+from regionloss.autoencoders import open_trainable
 from regionloss.cli.main import app
 from regionloss.errors import InputError, RegionLossError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
@@ -55,7 +60,7 @@ def test_some_images_smaller_than_the_crop_are_left_out(prepare: Prepare, photos
 
     with join("cpu") as ranks:
         notes = trainer.session(run, ranks).data.notes
-    assert "1 of them are smaller than the crops of 32 x 32 pixels, and left out." in notes
+    assert "1 more are smaller than the crops of 32 x 32 pixels, and left out." in notes
 
 
 def test_no_region_found(prepare: Prepare, tmp_path: Path) -> None:
@@ -69,13 +74,13 @@ def test_no_region_found(prepare: Prepare, tmp_path: Path) -> None:
         ("model.from=null", "model.from: expected the autoencoder to tune, got nothing. Say model.from=./sdxl-vae"),
         ("data.images=null", "data.images: expected a folder of images, got nothing. Say data.images=./photos"),
         ("data.image_size=33", "data.image_size: expected a multiple of "),
-        ("model.train=[decodr]", "no part of the autoencoder is named 'decodr'. Did you mean 'decoder'?"),
+        ("model.train=[decodr]", "model.train: no part of the autoencoder is named 'decodr'. Did you mean 'decoder'?"),
         (
             "model.train=[decoder.conv_norm_out] model.lora=4",
             "lora: expected linear layers or convolutions, got 'decoder.",
         ),
         ("share.txt=0.5", "share: expected terms of weight 'auto', got 'txt', which is none of 'text'"),
-        ("model.from=no-such-vae", "expected a file or a folder, got 'no-such-vae', which is not there"),
+        ("model.from=no-such-vae", "model.from: expected a file or a folder, got 'no-such-vae', which is not there"),
     ],
 )
 def test_what_does_not_fit(prepare: Prepare, tmp_path: Path, override: str, said: str) -> None:
@@ -86,7 +91,38 @@ def test_what_does_not_fit(prepare: Prepare, tmp_path: Path, override: str, said
 def test_a_model_of_another_kind(prepare: Prepare, empty: Path, tmp_path: Path) -> None:
     (empty / "config.json").write_text('{"_class_name": "UNet2DConditionModel"}')
     said = sentence(prepare(tmp_path / "run", f"model.from={empty}"))
-    assert "UNet2DConditionModel" in said
+    assert said.startswith(
+        f"model.from: {empty / 'config.json'}: expected an autoencoder, got 'UNet2DConditionModel'. In"
+    )
+
+
+def test_a_folder_and_a_file_without_a_model(prepare: Prepare, empty: Path, photos: Path, tmp_path: Path) -> None:
+    """Of `model.from`, and not of options of other commands."""
+    said = sentence(prepare(tmp_path / "run", f"model.from={empty}"))
+    assert said.startswith("model.from: expected a folder that diffusers can load, a tokenizer of ours")
+    assert f"got '{empty}', a folder with nothing in it. Give the folder that 'save_pretrained' wrote, or" in said
+    said = sentence(prepare(tmp_path / "run", f"model.from={photos}"))
+    assert f"got '{photos}', a folder with 0.png, 1.png, 2.png. Give the folder" in said
+    (empty / "diffusion_pytorch_model.safetensors").write_bytes(b"")
+    said = sentence(prepare(tmp_path / "run", f"model.from={empty}"))
+    assert said.startswith(f"model.from: {empty / 'config.json'}: expected the configuration of a model of diffusers")
+    assert "copy it, too" in said
+
+
+def test_a_recipe_that_is_meant_for_others_says_so(vae: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    small = {"ch": 16, "ch_mult": (1, 1), "num_res_blocks": 1, "z_channels": 8, "code_dim": 4, "codebook_size": 16}
+    save_tokenizer(InsightTokenizer(**small, attn_resolutions=(), norm_groups=4), tmp_path / "vq.safetensors")
+    continuous, discrete = (open_trainable(path, torch.device("cpu")) for path in (vae, tmp_path / "vq.safetensors"))
+    vaes, tokenizers = (load_recipe(name).source.name for name in ("finetune-vae", "finetune-tokenizer"))
+    assert (
+        other_recipe(continuous, vaes) == other_recipe(discrete, tokenizers) == other_recipe(discrete, "my.yaml") == []
+    )
+    what = "This is a tokenizer of the kind 'ours', 16 codes"
+    assert other_recipe(discrete, vaes) == [
+        f"{what}: it works so, too, but 'finetune-tokenizer' is the recipe that is meant for it."
+    ]
+    assert "'finetune-vae' is the recipe" in other_recipe(continuous, tokenizers)[0]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +161,9 @@ def told(*typed: str, command: str = "train") -> list[str]:
         ("--use_ema", "Say weight_average=0.999, which is the default"),
         ("--gradient_checkpointing", "Say model.checkpointing=true."),
         ("--mixed_precision bf16", "Say engine.precision=bf16."),
+        ("--snr_gamma 5", "Leave it out: it is of a diffusion model"),
+        ("--use_8bit_adam", "Leave it out: the optimizer is AdamW with 32 bits."),
+        ("--report_to wandb", "Say 'log.loggers=[wandb]'"),
     ],
 )
 @pytest.mark.parametrize("before", [True, False])
@@ -159,13 +198,29 @@ def test_a_whole_line_of_another_script_is_answered_flag_by_flag() -> None:
         "a key of the recipe. Say data.image_size=64.",
         "a key of the recipe. Say seed=1.",
     ]
-    assert lines[4].startswith("--no_such: expected an option of 'regionloss train', got another. Known: ")
+    assert lines[4].startswith(
+        "--no_such: expected an option of 'regionloss train', got one that is not known. Leave it out, or change a key "
+        f"of the recipe as KEY=VALUE ('regionloss show {TINY}' prints all). Known: "
+    )
     assert len(lines) == 5
 
 
 @pytest.mark.parametrize("command", ["check", "show", "launch"])
 def test_every_command_with_a_recipe_understands_flags(command: str) -> None:
     assert told(str(TINY), "--use_ema", command=command)[0].endswith("the default; 0 keeps none.")
+
+
+@pytest.mark.parametrize("typed", ["--frobnicate", "--frobnicate=5", "--frobnicate 5"])
+def test_a_flag_that_is_in_no_list_is_answered(typed: str) -> None:
+    (line,) = told(str(TINY), *typed.split())
+    assert line.startswith(
+        "--frobnicate: expected an option of 'regionloss train', got one that is not known. Leave it"
+    )
+
+
+def test_what_is_advised_instead_of_flags_is_understood() -> None:
+    loaded = load_recipe(TINY, ["log.loggers=[wandb]", "objective.adversarial={weight: 0.5}", "objective.kl=1e-6"])
+    assert build_trainer(loaded).log.loggers[0].use == "wandb"
 
 
 @pytest.mark.parametrize("words", [[str(TINY), "--resum", "x"], ["no-such-recipe", "--use_ema"], ["--use_ema"]])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from insighttok_ref.objective.objective import ObjectiveOptions
+from insighttok_ref.objective.objective import Objective, ObjectiveOptions
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
 from insighttok_ref.tokenizers.insighttok.model import InsightTokenizer
 from insighttok_ref.trainers.finetune.trainee import Tuned
@@ -95,3 +95,5 @@ def test_an_encoder_is_held_to_its_codes(tmp_path: Path) -> None:
         assert pull.abs().sum() > 0
         found.set_trainable()
         assert Tuned(found)(x).commit_loss == 0
+        parts = Objective(ObjectiveOptions())(Tuned(found)(x), x, {}).parts
+        assert "commitment" not in parts  # is not computed, and has no panel in the report

@@ -70,14 +70,22 @@ def test_a_run_says_what_it_found_and_proves_that_latents_are_kept(
     run = prepare(tmp_path / "run")
     build_trainer(run.loaded).run(run)
     out = capsys.readouterr().out
+    assert "looking for regions of kind 'text' in " in out
+    assert "model: AutoencoderKL, continuous latents" in out
     assert "learns: decoder (" in out
     assert "9 regions of kind 'text'" in out
     assert "(25% of the gradient)" in out
     assert "latents identical: yes (100 images, before and after, bit for bit)" in out
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "latents identical: yes" in page
+    assert "<b>4</b> images of 'images that were not trained on', cut from <b>1</b> picture" in page
+    assert '"owner":"photos/' in page
     found = json.loads((tmp_path / "run" / "results.json").read_text())["test"]["photos"]
     assert found["before"]["psnr"]["count"] == found["after"]["psnr"]["count"] == 4
+    assert not any("loss/commitment" in line for line in metrics(tmp_path / "run"))  # it is not computed
+    run = prepare(tmp_path / "run", resume=True)
+    build_trainer(run.loaded).run(run)  # judges anew
+    assert f"{tmp_path / 'run'}: this run is trained to its end already" in capsys.readouterr().out
     with Image.open(tmp_path / "run" / "regions.png") as sheet:
         assert sheet.size == (3 * 6 * 70, 3 * (6 * 60 + 17))  # six times as large, and a name below each
 
@@ -149,6 +157,17 @@ def test_a_term_of_weight_0_is_not_computed_and_its_detector_does_not_look(prepa
     assert line["loss/total"] == pytest.approx(line["loss/l1"])
     assert not [key for key in line if "text" in key]
     assert not session.looked.regions
+
+
+def test_regions_of_a_term_of_weight_0_are_looked_for_where_a_judge_looks_at_them(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    judged = ("terms.text=0", "evaluation.judges={text: text/ppocr-v6}")
+    session = train(prepare(tmp_path / "run", *judged, "log.costs=true", "steps=1"))
+    (line,) = metrics(tmp_path / "run")
+    assert not [key for key in line if "text" in key]
+    assert session.looked.regions["text"]
+    assert (tmp_path / "run" / "photos.regions.parquet").exists()
 
 
 def test_blocks_by_name_and_a_discriminator_from_a_later_step(prepare: Prepare, vae: Path, tmp_path: Path) -> None:

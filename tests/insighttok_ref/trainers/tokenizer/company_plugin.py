@@ -47,15 +47,18 @@ class Company:
 
     def save(self, out: Path, full: bool) -> None:
         from insighttok_ref.training.checkpoint import Checkpoints
+        from regionloss.runs import agree
         from tests.full_disk import full_disk
 
-        def write(folder: Path) -> None:
-            torch.save(torch.zeros(200_000), folder / f"{full}.pt")
-
-        checkpoints = Checkpoints(out / "checkpoints")
-        checkpoints.save(1, {"weights": torch.zeros(200_000)}, write)
+        state = {"weights": torch.zeros(200_000)}
+        checkpoints = Checkpoints(out / "checkpoints", background="background" in self.how)
+        checkpoints.save(1, state, {f"{full}.pt": state})
+        checkpoints.finish()
         with full_disk() if full else nullcontext():
-            checkpoints.save(2, {"weights": torch.zeros(200_000)}, write)
+            checkpoints.save(2, state, {f"{full}.pt": state})
+            while not agree(checkpoints.failed):
+                time.sleep(0.01)
+            checkpoints.finish()
 
     def averaged(self, rank: int) -> list[list[float]]:
         """Average gradients in three buckets; return what was sent at once, then the means."""

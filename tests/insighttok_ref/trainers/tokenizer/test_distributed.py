@@ -130,13 +130,14 @@ def test_an_error_is_said_once_and_nobody_waits(
     assert [error.strip() for _, error in ended] == sentences
 
 
+@pytest.mark.parametrize("how", ["save", "save, background"])
 @pytest.mark.parametrize("failing", [0, 1])
-def test_a_full_disk_ends_all_with_one_sentence(tmp_path: Path, failing: int) -> None:
-    ended = by_slurm(tmp_path, 2, f"trainer.options.failing=[{failing}]", "trainer.options.how=save", "--out", "run")
+def test_a_full_disk_ends_all_with_one_sentence(tmp_path: Path, failing: int, how: str) -> None:
+    options = [f"trainer.options.failing=[{failing}]", f"trainer.options.how='{how}'"]
+    ended = by_slurm(tmp_path, 2, *options, "--out", "run")
     assert [code for code, _ in ended] == [1, 1]
-    who = "rank 1: " if failing else ""
     (said,) = [line for _, error in ended for line in error.splitlines()]
-    assert said.startswith(f"{who}run/checkpoints/step-00000002.tmp: expected a disk that takes it, got {FULL}. ")
+    assert said.startswith(f"run/checkpoints/step-00000002.tmp: expected a disk that takes it, got {FULL}. ")
     assert said.endswith("go on with --resume run; step-00000001 is whole.")
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000001"]
 

@@ -49,6 +49,14 @@ def test_each_image_has_its_regions_its_set_and_itself(test_images: dict[str, Ba
     assert len(held.read("face/00001").instances) == 1
 
 
+def test_crops_of_one_picture_say_so(test_images: dict[str, Batch]) -> None:
+    """Intervals draw pictures; without names each image stands for itself."""
+    named = replace(test_images["text"], sources=("text/a.png", "text/b.png", "text/a.png"))
+    held = HeldOut({"text": named, "face": test_images["face"]})
+    assert [held.read(f"text/{i:05d}").owner for i in range(3)] == list(named.sources)
+    assert held.read("face/00001").owner == ""
+
+
 def test_the_mark_of_the_images_changes_with_any_of_them(test_images: dict[str, Batch]) -> None:
     first = HeldOut(test_images).identity
     assert first == HeldOut({"text": batch("text", 0), "face": batch("face", 1)}).identity

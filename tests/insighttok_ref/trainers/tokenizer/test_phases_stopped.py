@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from insighttok_ref.trainers.tokenizer.session import Session
 from insighttok_ref.training.stop import StoppedError
-from regionloss.errors import InputError, WeightsError
+from regionloss.errors import DiskError, InputError, WeightsError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
 from regionloss.recipe.load import load_begun
 from regionloss.recipe.run import begin
+from tests.full_disk import FULL, full_disk
 from tests.insighttok_ref.trainers.tokenizer.phases import (
     DEEPSPEED,
     OPTIONS,
@@ -26,6 +30,7 @@ from tests.insighttok_ref.trainers.tokenizer.phases import (
     stopped_and_resumed,
     train,
 )
+from tests.patience import patience
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,33 @@ def test_deepspeed_trains_as_torch_does(trained_phases: Path, trained_by_deepspe
         norms = [one.pop("discriminator_gradient_norm", 0.0) for one in (ours, theirs)]
         assert norms[0] == pytest.approx(norms[1], rel=1e-2)
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4)
+
+
+def test_a_disk_that_is_full_in_the_background_ends_the_run_at_the_next_step(
+    trained_phases: Path, tmp_path: Path
+) -> None:
+    """What was saved before is whole; the run goes on from there."""
+    steps = []
+
+    def fill(session: Session) -> None:
+        after = session._after_step
+
+        def then(state, record):
+            steps.append(state.run_step)
+            with full_disk(20_000) if state.run_step == 4 else nullcontext():
+                after(state, record)
+                until = time.monotonic() + patience(10)
+                while state.run_step == 4 and not session.checkpoints.failed and time.monotonic() < until:
+                    time.sleep(0.01)
+
+        session._after_step = then
+
+    with pytest.raises(DiskError, match=rf"step-00000004\.tmp: expected a disk .*{FULL}.*step-00000002 is whole"):
+        train(prepare(tmp_path), fill)
+    assert steps == [1, 2, 3, 4, 5]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000002"]
+    train(prepare(tmp_path, resume=True))
+    assert_same(trained_phases, tmp_path)
 
 
 def test_a_run_goes_on_with_more_workers_and_recomputed_activations(trained_phases: Path, tmp_path: Path) -> None:

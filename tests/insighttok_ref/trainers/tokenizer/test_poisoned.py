@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
-from insighttok_ref.training.checkpoint import Checkpoints, write_manifest
+from insighttok_ref.training.checkpoint import Checkpoints
+from insighttok_ref.training.manifest import MANIFEST, listed, write_manifest
 from insighttok_ref.training.stop import StoppedError
 from regionloss.errors import WeightsError
 from tests.insighttok_ref.trainers.tokenizer.phases import DEEPSPEED, OPTIONS, interrupt, prepare, stop, train
@@ -35,8 +36,8 @@ class Hostile:
 
 def seal(checkpoint: Path) -> None:
     """Write the hashes anew, as a stranger would."""
-    (checkpoint / "manifest.json").unlink()
-    write_manifest(checkpoint)
+    names = [path.relative_to(checkpoint).as_posix() for path in checkpoint.rglob("*") if path.is_file()]
+    write_manifest(checkpoint, listed(checkpoint, set(names) - {MANIFEST}))
 
 
 @pytest.fixture(scope="module", params=["plain", "deepspeed"])

@@ -65,6 +65,17 @@ def test_a_loss_that_was_not_read_yet_is_not_shown(clock: Clock) -> None:
     assert printed(shown).splitlines()[0].startswith("phase0 2/20  about")
 
 
+def test_a_loss_of_an_earlier_step_says_of_which(clock: Clock) -> None:
+    """Losses are read every few steps."""
+    shown, todo = console(), parts(20)
+    with RunProgress(todo, shown) as bar:
+        for done in range(1, 5):
+            clock.now += 2.0
+            bar.step(todo[0], done, 0.5 if done in (1, 4) else None)
+    lines = [line.partition("  about")[0] for line in printed(shown).splitlines()]
+    assert lines == ["phase0 2/20  loss 0.5000 at 1", "phase0 4/20  loss 0.5000"]
+
+
 def test_a_long_part_says_something_every_few_minutes(clock: Clock) -> None:
     shown, todo = console(), parts(10_000)
     with RunProgress(todo, shown) as bar:
