@@ -3,10 +3,10 @@
     python -m benchmarks.decode [--device cuda] [--preset 7B] [--dtype bfloat16] [--images 1] [--tokens 256]
 
 All decoders draw with guidance (two rows an image) and top-k; `--backend ''` leaves out the compiled ones, which take
-minutes to compile on a CPU. With one thread of a CPU it is the processor's time that is measured. The floor is what a plain
-decoder would take if reading each weight once a token were all of its work: bytes of the weights that are read, over the
-bandwidth of a copy. Weights are random, with logits of a chosen spread: ms a forward is what carries over to a trained
-model, forwards are not.
+minutes to compile on a CPU. With one thread of a CPU it is the processor's time that is measured. The floor is what a
+plain decoder would take if reading each weight once a token were all of its work: bytes of the weights that are read,
+over the bandwidth of a copy. Weights are random, with logits of a chosen spread: ms a forward is what carries over to
+a trained model, forwards are not.
 """
 
 from __future__ import annotations

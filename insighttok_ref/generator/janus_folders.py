@@ -230,13 +230,13 @@ def settings_of(generator: LoadedGenerator) -> GenerationConfig:
 
 def save_processor(generator: LoadedGenerator, config: JanusConfig, folder: Path) -> None:
     """Write what makes text into ids, and images into pixels and back, where `transformers` looks for it."""
-    form, vision = generator.form, config.vision_config
+    form, side = generator.form, config.to_dict()["vision_config"]["image_size"]
     form.text.save(str(folder / TEXT))
     names = {"bos_token": form.begin, "boi_token": form.start, "pad_token": form.pad, **UNUSED}
     text = {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", **names}
     images = {
         "image_processor_type": "JanusImageProcessor",
-        "size": {"height": vision.image_size, "width": vision.image_size},
+        "size": {"height": side, "width": side},
         "image_mean": [0.5] * 3,
         "image_std": [0.5] * 3,
     }
