@@ -62,10 +62,8 @@ def entries(folder: Path, needed: str) -> list[ListedFile] | None:
     """Return what a checkpoint's list says, and None where it cannot be read."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        return [
-            ListedFile(name, int(files[name]["size"]), files[name]["sha256"])
-            for name in dict.fromkeys([needed, *files])
-        ]
+        names = dict.fromkeys([needed, *files])
+        return [ListedFile(name, int(files[name]["size"]), files[name]["sha256"]) for name in names]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
