@@ -6,7 +6,8 @@ Each error is also the standard error it replaces, so `except ValueError` goes o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class RegionLossError(Exception):
@@ -43,6 +44,25 @@ class LostProcessError(RegionLossError, ConnectionError):
 
 class DiskError(RegionLossError, OSError):
     """A disk is full, or cannot be written; names the file and the disk."""
+
+
+def all_made(makers: Iterable[Callable[[], Any]]) -> list[Any]:
+    """Return what each makes; what is missing for any of them, weight files or packages, is named at once.
+
+    Raises:
+        WeightsError: What is missing, a line each; or a PluginError, where the first of it is a package.
+    """
+    made: list[Any] = []
+    missing: list[WeightsError | PluginError] = []
+    for make in makers:
+        try:
+            made.append(make())
+        except (WeightsError, PluginError) as error:
+            missing.append(error)
+    if missing:
+        lines = dict.fromkeys(line for error in missing for line in str(error).splitlines())
+        raise type(missing[0])("\n".join(lines)) from missing[0]
+    return made
 
 
 def expected(where: str, wanted: str, got: str, advice: str = "") -> str:

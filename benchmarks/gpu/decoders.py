@@ -1,4 +1,4 @@
-"""The generator: milliseconds a token of each decoder, beside `transformers`' own generation."""
+"""The generator: milliseconds a token of each decoder, compiled ones last, beside `transformers`' own generation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def decoders(setting: Setting) -> None:
     shape = ["--preset", "tiny", "--tokens", "8", "--codes", "64"]
     if not setting.small:
         shape = ["--preset", "7B", "--dtype", "bfloat16", "--tokens", "128", "--head", "128"]
-    options = decode.parse(["--device", setting.device, *shape])
+    options = decode.parse(["--device", setting.device, *shape, "--backend", setting.backend])
     rounds, drawn, model = decode.candidates(options)
     floor = decode.floor(model, setting.device)
     setting.write({"name": "reading the weights once", "ms_a_token": 1e3 * floor})

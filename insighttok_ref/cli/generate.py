@@ -52,6 +52,9 @@ def generate(
         typer.Option(help="jacobi and coupled draw as plain does, in fewer forwards; grouped is lossy."),
     ] = "coupled",
     window: Annotated[int, typer.Option(help="Drafts that are looked at in one forward.")] = 16,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the step first: a minute or more, then each image is faster.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the first image; the next has the next.")] = 0,
     out: Annotated[Path, typer.Option(help="Picture to write: the images side by side.")] = Path("generated.png"),
     save: Annotated[
@@ -68,6 +71,7 @@ def generate(
     needs_transformers()
     from insighttok_ref.generator.checkpoints import read_generator
     from insighttok_ref.generator.sampling import Sampling
+    from insighttok_ref.training.compiler import check_compiler
     from regionloss.console import check_suffix, counted, print_table
     from regionloss.pictures import save as save_picture
 
@@ -75,6 +79,9 @@ def generate(
     asked_for = None if prompts is None else prompts_of(prompts, prompt, n, save)
     if asked_for is None and prompt is None:
         raise InputError(expected("generate", "a caption, or --prompts", "neither"))
+    backend = "inductor" if compiled else None
+    if backend is not None:
+        check_compiler(chosen(device), backend, "--compile", "generate without --compile.")
     generator = read_generator(checkpoint, tokenizer).to(chosen(device))
     if generator.untrained:
         parts = " and ".join(part.replace("_", " ") for part in generator.untrained)
@@ -82,7 +89,7 @@ def generate(
             f"{checkpoint}: its {parts} was never trained: what it draws has nothing to do with the caption.", err=True
         )
     kept = min(TOP_K, generator.model.codes) if top_k is None else top_k
-    how = Sampling(cfg, temperature, kept, decoder, window)
+    how = Sampling(cfg, temperature, kept, decoder, window, backend)
     if asked_for is not None and save is not None:
         typer.echo(draw_set(generator, asked_for, how, n, seed, save))
         return

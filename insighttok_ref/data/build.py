@@ -15,13 +15,24 @@ from insighttok_ref.data.photos import photos
 from insighttok_ref.data.render_shards import Rendering
 from insighttok_ref.data.sources import PictureSource
 from regionloss.console import Progress
-from regionloss.data.batches import Batch, BatchLoader, Blend, ImageSource, Mixture, Samples, Share, Source
+from regionloss.data.batches import (
+    Batch,
+    BatchLoader,
+    Blend,
+    ImageSource,
+    Mixture,
+    Samples,
+    Share,
+    Source,
+    Stripes,
+    stream,
+)
 from regionloss.data.images import FlipPairs, Framing
 from regionloss.data.shards import ShardSet, find_shards
 from regionloss.data.sidecars import Scan, Sidecars, check_found, check_kinds
 from regionloss.data.words import TextStyle
 from regionloss.detectors import Detector
-from regionloss.errors import InputError
+from regionloss.errors import InputError, expected
 from regionloss.hooks.catalogue import catalogue
 from regionloss.runs import over_ranks
 
@@ -29,6 +40,8 @@ from regionloss.runs import over_ranks
 MOST_WORKERS = 4
 #: From the side of its images (pixels) and a seed.
 MakeSource = Callable[[int, int], Source]
+#: From these, the number of a stripe, and how many stripes there are.
+MakeStripe = Callable[[int, int, int, int], Source]
 
 
 class Opened(NamedTuple):
@@ -38,11 +51,13 @@ class Opened(NamedTuple):
         train: Makes the source that is trained on.
         test: Makes the source of test images; None where nothing is kept for the test.
         notes: Sentences for the user.
+        stripe: Makes a source of a stripe's own shards; None without shards, where the seed tells stripes apart.
     """
 
     train: MakeSource
     test: MakeSource | None = None
     notes: tuple[str, ...] = ()
+    stripe: MakeStripe | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,21 +124,36 @@ class TrainingData:
         shares = {name: source.share for name, source in options.sources.items()} if mix is None else dict(mix)
         check_mix(shares, self.opened, "mix")
         return BatchLoader(
-            self.order({n: share for n, share in shares.items() if share}, seed, image_size or options.image_size),
+            self.order(
+                {n: share for n, share in shares.items() if share}, seed, image_size or options.image_size, batch_size
+            ),
             Share(batch_size, micro_batch, rank, size),
             workers=min(MOST_WORKERS, processors()) if options.workers is None else options.workers,
             prefetch=options.prefetch,
             start=options.start_workers,
         )
 
-    def order(self, shares: Mapping[str, float], seed: int, image_size: int) -> Samples:
+    def order(self, shares: Mapping[str, float], seed: int, image_size: int, batch_size: int) -> Samples:
         """Return the endless order of a mixture; one that keeps its samples is made once."""
         options = self.options
+        if (count := options.stripes) > 1:
+            return Stripes([self.stripe(shares, seed, image_size, number) for number in range(count)], batch_size)
         chosen = {self.opened[name].train(image_size, seed): share for name, share in shares.items()}
         if options.epoch is None:
             return Blend(chosen, seed, options.filters)
         key = (seed, image_size, tuple(shares.items()))
         return self._kept.setdefault(key, Mixture(chosen, options.epoch, seed, options.filters))
+
+    def stripe(self, shares: Mapping[str, float], seed: int, image_size: int, number: int) -> Blend:
+        """Return the order of one of several stripes."""
+        options, own = self.options, stream(seed, "stripe", number).getrandbits(62)
+
+        def made(opened: Opened) -> Source:
+            if opened.stripe is None:
+                return opened.train(image_size, own)
+            return opened.stripe(image_size, own, number, options.stripes)
+
+        return Blend({made(self.opened[name]): share for name, share in shares.items()}, own, options.filters)
 
 
 def processors() -> int:
@@ -178,18 +208,23 @@ def build_training_data(
 def image_source(name: str, source: SourceOptions, options: DataOptions, flip_pairs: FlipPairs) -> Opened:
     """Return a source of shards or folders, counted by all ranks together; its notes say what is wrong with them."""
     found = find_shards(source.images or "", cache_of(source.regions))
+    if len(found) < options.stripes and not source.all_is_test:
+        wanted = f"{options.stripes} shards at least, one for each of data.stripes"
+        raise InputError(expected("images", wanted, str(len(found)), "Say fewer stripes, or write more shards."))
     shards = ShardSet(found, Progress(f"{name}: shards whose images are counted"), over_ranks)
     problems, annotations = list(shards.problems), None
     if source.regions is not None:
         problems += over_ranks(partial(check_sidecars, shards), [source])[0]
         annotations = Sidecars(source.regions, source.kinds)
 
-    def make(size: int, seed: int) -> ImageSource:
-        framing = Framing(size, source.augment or options.augment, flip_pairs)
-        return ImageSource(name, shards, framing, seed, annotations=annotations, max_pixels=options.max_pixels)
+    def make(size: int, seed: int, stripe: int = 0, of: int = 1) -> ImageSource:
+        framing, own = Framing(size, source.augment or options.augment, flip_pairs), shards.stripe(stripe, of)
+        return ImageSource(name, own, framing, seed, annotations=annotations, max_pixels=options.max_pixels)
 
-    make(options.image_size, 0)  # What is wrong is said now.
-    return Opened(make, make if source.all_is_test else None, tuple(problems))
+    stripes = 1 if source.all_is_test else options.stripes
+    for number in range(stripes):
+        make(options.image_size, 0, number, stripes)  # What is wrong is said now.
+    return Opened(make, make if source.all_is_test else None, tuple(problems), make)
 
 
 def cache_of(regions: str | None) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
@@ -121,6 +121,9 @@ class DataOptions(Strict):
         sources: Sources by the name that a phase's mix gives them.
         epoch: Samples that are drawn from the sources once, kept in memory and shuffled for each epoch; None draws
             without end, each image of a source once in an epoch of its own.
+        stripes: Equal parts of each batch, to which the shards of each source are dealt: a part shows images of its own
+            shards alone. With as many as processes, or a multiple, a process reads a share of the shards instead of
+            all. Another number gives other batches; any number of processes sees the same ones.
         test_seed: Seed of the test images; runs with other seeds are tested on the same ones.
         augment: How images are framed.
         filters: Rules for the regions that are kept, by kind; limits and random drops too.
@@ -134,6 +137,7 @@ class DataOptions(Strict):
     image_size: PositiveInt = 256
     sources: Mapping[SourceName, SourceOptions]
     epoch: PositiveInt | None = None
+    stripes: PositiveInt = 1
     test_seed: int = 2026
     augment: Augment = Augment()
     filters: Mapping[str, RegionFilter] = Field(default=FILTERS)
@@ -148,6 +152,12 @@ class DataOptions(Strict):
         if not sources:
             raise ValueError("expected one source at least, got none")
         return sources
+
+    @model_validator(mode="after")
+    def _endless(self) -> Self:
+        if self.stripes > 1 and self.epoch is not None:
+            raise ValueError(f"expected stripes 1 where an epoch is kept, got {self.stripes}. Leave one of them out.")
+        return self
 
 
 def check_mix(mix: Mapping[str, float], sources: Collection[str], where: str) -> None:

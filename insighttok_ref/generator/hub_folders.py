@@ -14,6 +14,7 @@ from regionloss.weights import read_safetensors, readable
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 TEXT, TEXT_CONFIG = "tokenizer.json", "tokenizer_config.json"
+PROCESSOR, PREPROCESSOR = "processor_config.json", "preprocessor_config.json"
 SHARDS = "model-*-of-*.safetensors"
 JANUS, LLAMA = "janus", "llama"
 #: What transformers calls the tokens of a prompt: what `PromptFormat` calls them.

@@ -18,6 +18,8 @@ from insighttok_ref.generator.checkpoints import IMAGES, LoadedGenerator, built,
 from insighttok_ref.generator.hub_folders import (
     CONFIG,
     JANUS,
+    PREPROCESSOR,
+    PROCESSOR,
     TEXT,
     TEXT_CONFIG,
     folder_of,
@@ -52,6 +54,8 @@ GUIDANCE, TOP_K = 5.0, 4096
 STAND_IN = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1, "mlp_ratio": 1.0, "patch_size": 16}
 #: A VQ model of the smallest size, for tokenizers that are none.
 SMALLEST = {"base_channels": 32, "channel_multiplier": [1], "num_res_blocks": 1, "latent_channels": 32}
+#: Tokens that a processor of Janus must have a name for. No prompt here has them.
+UNUSED = {"eoi_token": "<end_of_image>", "image_token": "<image_placeholder>"}
 NO_VISION = "Its vision tower and its aligner are zeros, the smallest there can be: it draws images, and looks at none."
 NO_TEXT = "Its text head is that of the language model's start: training here never moves it."
 
@@ -161,7 +165,7 @@ def save_janus(folder: Path, exchanged: ExchangedGenerator) -> tuple[str, ...]:
         save_torch_state_dict(weights, temporary, metadata={"generator": json.dumps(told_of(generator))})
         config.save_pretrained(temporary)
         settings_of(generator).save_pretrained(temporary)
-        save_text(generator.form, temporary)
+        save_processor(generator, config, temporary)
         save_tokenizer(generator.tokenizer, temporary / IMAGES)
     no_images = f"Not in it: weights of a VQ model, since the tokenizer cannot be one: {odd}. {IMAGES} draws its ids."
     return (*[NO_VISION] * (not exchanged.besides), *[NO_TEXT] * (not generator.model.tied), *[no_images] * bool(odd))
@@ -224,9 +228,18 @@ def settings_of(generator: LoadedGenerator) -> GenerationConfig:
     )
 
 
-def save_text(form: PromptFormat, folder: Path) -> None:
-    """Write a text tokenizer where `transformers` looks for it."""
+def save_processor(generator: LoadedGenerator, config: JanusConfig, folder: Path) -> None:
+    """Write what makes text into ids, and images into pixels and back, where `transformers` looks for it."""
+    form, side = generator.form, config.to_dict()["vision_config"]["image_size"]
     form.text.save(str(folder / TEXT))
-    names = {"bos_token": form.begin, "boi_token": form.start, "pad_token": form.pad}
-    told = {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", **names}
-    (folder / TEXT_CONFIG).write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")
+    names = {"bos_token": form.begin, "boi_token": form.start, "pad_token": form.pad, **UNUSED}
+    text = {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", **names}
+    images = {
+        "image_processor_type": "JanusImageProcessor",
+        "size": {"height": side, "width": side},
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
+    both = {"processor_class": "JanusProcessor", "num_image_tokens": prod(generator.grid)}
+    for name, told in ((TEXT_CONFIG, text), (PREPROCESSOR, images), (PROCESSOR, both)):
+        (folder / name).write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,11 @@ from insighttok_ref.generator.decoders import DrawnIds, decode
 from insighttok_ref.generator.guidance import guided, probabilities
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptBatch, PromptFormat
+from insighttok_ref.training.compiler import Backend
 from regionloss.errors import InputError, expected
+
+#: A compiled step looks at all slots, whose number is a multiple of this: one graph serves captions of many lengths.
+STRIDE = 256
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Sampling:
         top_k: How many ids may be drawn; None for all.
         decoder: "plain", "jacobi", "coupled" or "grouped" (see `decoders.decode`).
         window: Drafts that are looked at in one forward.
+        compile: What `torch.compile` compiles the step with, such as "inductor"; None for no compiler.
     """
 
     guidance: float = 5.0
@@ -33,6 +39,7 @@ class Sampling:
     top_k: int | None = None
     decoder: str = "coupled"
     window: int = 16
+    compile: Backend | None = None
 
 
 class CachedReader:
@@ -53,29 +60,44 @@ class CachedReader:
         both = [prompts] if nothing is None else [prompts, nothing]
         self.times = len(both)
         self.text, self.pads = (torch.cat(parts) for parts in zip(*both, strict=True))
-        self.cache = SlotCache(self.text.shape[1] + count + sampling.window)
+        slots = self.text.shape[1] + count + sampling.window
+        self.cache = SlotCache(slots if sampling.compile is None else -(-slots // STRIDE) * STRIDE)
+        self.step: Callable[[Tensor, Tensor], Tensor] = self.logits_after
+        if sampling.compile is not None:
+            self.step = torch.compile(self.logits_after, dynamic=False, backend=sampling.compile)
 
     def first(self) -> Tensor:
         """Read the captions; return the probabilities (B, K) of the first id."""
         slots = torch.arange(self.text.shape[1], device=self.text.device).expand_as(self.text)
-        return self.asked(self.model.embed_text(self.text), slots, keep=1)[:, 0]
+        self.cache.at, self.cache.limit = slots, self.text.shape[1]
+        return self.drawable(self.logits(self.model.embed_text(self.text), slots, keep=1))[:, 0]
 
     def __call__(self, ids: Tensor, starts: Tensor) -> Tensor:
         """Return probabilities (B, W, K) of what follows each of ids (B, W), whose first stand at places (B,)."""
         slots = self.text.shape[1] + starts[:, None] + torch.arange(ids.shape[1], device=ids.device)
-        vectors = self.model.embed_image(ids)
-        return self.asked(vectors.repeat(self.times, 1, 1), slots.repeat(self.times, 1), keep=ids.shape[1])
+        slots = slots.repeat(self.times, 1)
+        self.cache.at = slots
+        self.cache.limit = self.cache.slots if self.sampling.compile is not None else int(slots.max()) + 1
+        return self.drawable(self.step(ids, slots))
 
-    def asked(self, vectors: Tensor, slots: Tensor, keep: int) -> Tensor:
-        """Return probabilities of what follows the last few of some vectors."""
-        self.cache.at, self.cache.limit = slots, int(slots.max()) + 1
+    def logits_after(self, ids: Tensor, slots: Tensor) -> Tensor:
+        """Return the guided logits (B, W, K) of what follows each of ids (B, W)."""
+        vectors = self.model.embed_image(ids)
+        return self.logits(vectors.repeat(self.times, 1, 1), slots, keep=ids.shape[1])
+
+    def logits(self, vectors: Tensor, slots: Tensor, keep: int) -> Tensor:
+        """Return the guided logits of what follows the last few of some vectors."""
         positions = (slots - self.pads[:, None]).clamp(min=0)
         states = self.model.hidden(vectors, self.cache.mask(self.pads), positions, self.cache)
         features = self.model.head[:-1](states[:, -keep:])
         if self.times == 2:
             conditional, unconditional = features.float().chunk(2)
             features = guided(conditional, unconditional, self.sampling.guidance).to(features)
-        logits = self.model.head[-1](features)
+        logits: Tensor = self.model.head[-1](features)
+        return logits
+
+    def drawable(self, logits: Tensor) -> Tensor:
+        """Return the probabilities that ids are drawn from."""
         return probabilities(logits, self.sampling.temperature, self.sampling.top_k)
 
 

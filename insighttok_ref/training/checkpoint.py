@@ -15,7 +15,7 @@ from insighttok_ref.training.host_copies import on_host
 from insighttok_ref.training.manifest import VERSION, damage, listed, sync, write_manifest
 from regionloss.disk import to_disk
 from regionloss.errors import WeightsError, expected
-from regionloss.runs import gather_objects, over_ranks, rank_and_size
+from regionloss.runs import over_ranks, rank_and_size
 from regionloss.weights import read_pickled, readable
 
 T = TypeVar("T")
@@ -161,11 +161,7 @@ class Checkpoints:
         if not found:
             raise WeightsError(expected(str(self.folder), "checkpoints", "none", "Is its parent a run's folder?"))
         older = f"go on from {found[-2].name}" if len(found) > 1 else "begin anew"
-        problem = None
-        if rank_and_size()[0] == 0:
-            problem = damage(found[-1], STATE)
-        problem = gather_objects(problem)[0]
-        if problem:
+        if problem := damage(found[-1], STATE):
             raise WeightsError(f"{problem}. Delete {found[-1]} to {older}.")
         return found[-1]
 
@@ -201,13 +197,15 @@ def read_history(checkpoint: Path) -> dict[str, Any]:
 def read_saved(file: Path) -> dict[str, Any]:
     """Return what a run has written into a file of its checkpoint, on the CPU; nothing in it is run.
 
+    Tensors stay in the file until they are used, so that ranks of one machine share them, and read what they need.
+
     Raises:
         WeightsError: It is absent, broken, or holds more than tensors and plain data.
     """
     if not file.is_file():
         advice = "Another version of regionloss wrote the checkpoint, or it is not whole."
         raise WeightsError(expected(str(file), "a file of the checkpoint", "none", advice))
-    found = read_pickled(file, WHAT, "A run writes no such file: do not trust it.")
+    found = read_pickled(file, WHAT, "A run writes no such file: do not trust it.", mapped=True)
     if not isinstance(found, dict):
         raise WeightsError(expected(str(file), "what a run writes", type(found).__name__))
     return found

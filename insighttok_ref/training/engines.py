@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -16,6 +17,8 @@ from insighttok_ref.schema import Strict
 from insighttok_ref.training.checkpoint import WHAT, read_saved
 from insighttok_ref.training.decay_groups import decay_groups
 from insighttok_ref.training.gradient_buckets import GradientBuckets
+from insighttok_ref.training.optimizer_states import WeightShares, by_name, files_of, load_optimizer, names_in
+from insighttok_ref.training.zero.options import merged
 from regionloss.data.batches import Share
 from regionloss.errors import InputError, expected
 from regionloss.runs import Ranks, join, rank_and_size
@@ -50,6 +53,8 @@ class ComputeOptions(Strict):
             are accumulated over micro-batches.
         zero_stage: What DeepSpeed shards over the ranks for the model: 0 nothing, 1 the optimizer's state, 2 gradients
             too, 3 (of generators alone) the weights too.
+        shard_optimizer: Whether each rank of `plain` keeps the optimizer's state of its share of the weights alone; a
+            run goes on with any number of ranks, with it or without.
         threads: CPU threads; None takes the cores that other programs and the container's limit leave when the run
             begins, and keeps to their number where it goes on; OMP_NUM_THREADS and MKL_NUM_THREADS are obeyed.
         timeout: Longest time in minutes for which one rank waits for another in a step, which slow data may need. What
@@ -67,6 +72,7 @@ class ComputeOptions(Strict):
     precision: Literal["fp32", "bf16"] = "fp32"
     micro_batch: PositiveInt | None = None
     zero_stage: int = 1
+    shard_optimizer: bool = False
     threads: PositiveInt | None = None
     timeout: PositiveFloat = 10
     options: Mapping[str, Any] = {}
@@ -88,6 +94,11 @@ class ComputeOptions(Strict):
         if self.options and self.name != "deepspeed":
             got = f"{', '.join(self.options)} for the engine '{self.name}'"
             raise ValueError(expected("options", "none, since they are DeepSpeed's", got, "Say name: deepspeed."))
+        if self.shard_optimizer and self.name != "plain":
+            advice = "zero_stage says there what is sharded."
+            raise ValueError(
+                expected("shard_optimizer", "false, since it is plain's", f"true for '{self.name}'", advice)
+            )
         for stage in {self.zero_stage, getattr(self, "adversary_zero_stage", self.zero_stage)}:
             merged({"zero_optimization": {"stage": stage}}, self.settings)
         return self
@@ -116,54 +127,6 @@ class ComputeOptions(Strict):
 
 #: Gradients that DeepSpeed sends at once, where nobody says: 200 MB of float32, a tenth of what it would itself take.
 BUCKET = 50_000_000
-#: Where a recipe says what DeepSpeed has words for, too.
-SAID = {
-    "train_batch_size": "a phase's batch_size",
-    "train_micro_batch_size_per_gpu": "engine.micro_batch",
-    "gradient_accumulation_steps": "a phase's batch_size and engine.micro_batch",
-    "gradient_clipping": "optimizer.clip",
-    "zero_optimization.stage": "engine.zero_stage",
-    **{f"{name}.enabled": "engine.precision" for name in ("bf16", "fp16", "torch_autocast")},
-    "zero_optimization.offload_optimizer.device": "engine.offload_optimizer",
-}
-#: Options that are none here, and why.
-REFUSED = {
-    "optimizer": "The recipe's optimizer says it.",
-    "scheduler": "The recipe's phases say it, with lr and warmup.",
-    "zero_optimization.mics_shard_size": "A checkpoint holds weights that all processes share.",
-    "tensor_parallel": "Processes share batches here, not layers.",
-    "sequence_parallel_size": "Processes share batches here, not sequences.",
-}
-
-
-def merged(ours: Mapping[str, Any], theirs: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return what DeepSpeed is told: what the recipe decides, and a user's own options.
-
-    Args:
-        ours: What the recipe decides.
-        theirs: Options of the same form; those that are "auto" count as not said.
-        above: The options that hold these, for sentences.
-
-    Raises:
-        InputError: An option that contradicts the recipe, or that is none here.
-    """
-    found = dict(ours)
-    for name, value in theirs.items():
-        key = f"{above}{name}"
-        if value == "auto":
-            continue
-        if key in REFUSED or value == "nvme":
-            advice = REFUSED.get(key, "A checkpoint could not hold what lies there: say 'cpu'.")
-            raise InputError(expected(f"engine.options.{key}", "no such option", f"{value!r}", advice))
-        before = found.get(name, {} if isinstance(value, Mapping) else value)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            found[name] = merged(before, value, f"{key}.")
-        elif before != value:
-            wanted = f"{before!r}, as {SAID.get(key, 'the trainer')} has it"
-            raise InputError(expected(f"engine.options.{key}", wanted, f"{value!r}", "Change it there alone."))
-        else:
-            found[name] = value
-    return found
 
 
 def deepspeed_config(
@@ -211,6 +174,7 @@ def build_engine(
     key: str,
     zero_stage: int = 1,
     settings: Mapping[str, Any] | None = None,
+    shard_optimizer: bool = False,
 ) -> Engine:
     """Return an engine for the trainable weights of a module.
 
@@ -223,6 +187,7 @@ def build_engine(
         zero_stage: What DeepSpeed shards over the ranks: 0 nothing, 1 the optimizer's state, 2 gradients too, 3 the
             weights too, of a module that was made `sharded`.
         settings: What DeepSpeed is told besides, in its own words.
+        shard_optimizer: Whether each rank of `plain` keeps a share of the optimizer's state.
 
     Raises:
         InputError: Nothing is trainable, or settings contradict the other arguments.
@@ -237,7 +202,7 @@ def build_engine(
         config = deepspeed_config(options, share, zero_stage, settings)
         kind = ShardedEngine if zero_stage == 3 else DeepSpeedEngine
         return kind(module, adam(module, options), config, key=key)
-    return PlainEngine(module, options, share.accumulation, key=key)
+    return PlainEngine(module, options, share.accumulation, key=key, shard=shard_optimizer)
 
 
 def adam(module: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
@@ -250,15 +215,28 @@ def adam(module: nn.Module, options: OptimizerOptions) -> torch.optim.AdamW:
 class PlainEngine:
     """Torch alone, on any number of ranks; resumes bit for bit.
 
-    Args: as for `build_engine`; `accumulation` is the number of micro-batches in a step.
+    Args: as for `build_engine`; `accumulation` is the number of micro-batches in a step, and with `shard` each rank
+        keeps the optimizer's state of a share of the weights.
     """
 
     def __init__(
-        self, module: nn.Module, options: OptimizerOptions, accumulation: int = 1, *, key: str = "module"
+        self,
+        module: nn.Module,
+        options: OptimizerOptions,
+        accumulation: int = 1,
+        *,
+        key: str = "module",
+        shard: bool = False,
     ) -> None:
-        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.names = {p: name for name, p in module.named_parameters() if p.requires_grad}
+        self.parameters = list(self.names)
         self.clip, self.accumulation, self.key = options.clip, accumulation, key
         self.optimizer = adam(module, options)
+        self.all_names = names_in(self.optimizer, self.names)
+        rank, ranks = rank_and_size()
+        self.shares = WeightShares(self.parameters, ranks) if shard and ranks > 1 else None
+        if self.shares is not None:
+            self.shares.keep(self.optimizer, rank)
         self.buckets, self.done = GradientBuckets(self.parameters), 0
 
     def backward(self, loss: Tensor) -> None:
@@ -276,15 +254,28 @@ class PlainEngine:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        if self.shares is not None:
+            self.shares.exchange()
+        for parameter in self.parameters:
+            parameter.grad = None
         return norm
 
     def shards(self) -> Mapping[str, Any]:
-        """Return the optimizer's state, which is the same on every rank; see `Engine`."""
-        return {} if rank_and_size()[0] else {f"{self.key}.pt": self.optimizer.state_dict()}
+        """Return the optimizer's state, the first rank's where all have the same, else each rank's; see `Engine`."""
+        rank = rank_and_size()[0]
+        if self.shares is not None:
+            states = {**self.optimizer.state_dict(), "names": names_in(self.optimizer, self.names)}
+            return {f"{self.key}-{rank:05d}.pt": states}
+        return {} if rank else {f"{self.key}.pt": self.optimizer.state_dict()}
 
     def load(self, folder: Path) -> None:
-        """Go on from a checkpoint; see `Engine`."""
-        file = folder / f"{self.key}.pt"
-        with readable(file, WHAT):
-            self.optimizer.load_state_dict(read_saved(file))
+        """Go on from a checkpoint of any number of ranks; see `Engine`."""
+        states: dict[str, Any] = {}
+        for file in files_of(folder, self.key):
+            with readable(file, WHAT):
+                states |= by_name(read_saved(file), self.all_names)
+        mine = {
+            n: states[name] for n, name in enumerate(chain(*names_in(self.optimizer, self.names))) if name in states
+        }
+        with readable(folder / self.key, WHAT):
+            load_optimizer(self.optimizer, {**self.optimizer.state_dict(), "state": mine})

@@ -36,12 +36,12 @@ class Size(NamedTuple):
         return cls(learning, every - learning, sum(one.nbytes for one in module.buffers()))
 
 
-def plain_states(size: Size, ranks: int) -> dict[str, int]:
-    """Return the bytes of `PlainEngine` on each of so many ranks: all is float32, and nothing is sharded."""
+def plain_states(size: Size, ranks: int, shard: bool = False) -> dict[str, int]:
+    """Return the bytes of `PlainEngine` on each of so many ranks: all is float32, and at most the optimizer sharded."""
     return {
         WEIGHTS: FLOAT * (size.learning + size.frozen) + size.buffers,
         GRADIENTS: FLOAT * size.learning,
-        OPTIMIZER: AVERAGES * size.learning,
+        OPTIMIZER: AVERAGES * size.learning // (ranks if shard else 1),
         COMMUNICATION: FLOAT * size.learning if ranks > 1 else 0,
     }
 
@@ -111,9 +111,15 @@ def engine_needs(
     """
     players, also = list(players), also or {}
     if options.name == "plain":
-        return [EngineNeeds("plain", added(*(plain_states(one.size, ranks) for one in players), also))]
+        return [_plain(shard, players, ranks, also) for shard in (options.shard_optimizer, not options.shard_optimizer)]
     ordered = dict.fromkeys([options.zero_stage, *stages])
     return [_deepspeed(options.model_copy(update={"zero_stage": s}), optimizer, players, ranks, also) for s in ordered]
+
+
+def _plain(shard: bool, players: Iterable[Player], ranks: int, also: Mapping[str, int]) -> EngineNeeds:
+    overrides = ("trainer.options.engine.name=plain", f"trainer.options.engine.shard_optimizer={str(shard).lower()}")
+    states = added(*(plain_states(one.size, ranks, shard) for one in players), also)
+    return EngineNeeds("plain, sharded optimizer" if shard else "plain", states, overrides)
 
 
 def _deepspeed(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from regionloss.errors import InputError, RecipeError, expected
+from regionloss.errors import InputError, RecipeError, all_made, expected
 from regionloss.hooks.catalogue import Catalogue, catalogue, load_target
 from regionloss.hooks.records import TermRecord
 from regionloss.hooks.term_parts import ChosenPart, chosen_parts
@@ -140,14 +141,15 @@ def build_terms(
     """
     from regionloss.losses.terms import LossTerms
 
-    terms = {}
-    for name, use in loaded.recipe.terms.items():
+    def made(name: str) -> Term:
         try:
-            terms[name] = build_term(use, loaded.catalogue, value_range=value_range, auto=auto)
+            return build_term(loaded.recipe.terms[name], loaded.catalogue, value_range=value_range, auto=auto)
         except InputError as error:
             place = loaded.source.place(("terms", name))
             raise RecipeError(f"{place}: terms.{name}: {error}") from error
-    return LossTerms(terms)
+
+    names = list(loaded.recipe.terms)
+    return LossTerms(dict(zip(names, all_made(partial(made, name) for name in names), strict=True)))
 
 
 def build_term(

@@ -35,7 +35,7 @@ PROGRAMS = {
 }
 
 
-def read_pickled(file: Path, what: str, advice: str = "", *, trust: bool = False) -> Any:
+def read_pickled(file: Path, what: str, advice: str = "", *, trust: bool = False, mapped: bool = False) -> Any:
     """Return what `torch.save` wrote, on the CPU, as plain dicts and lists (see `Plain`).
 
     Args:
@@ -43,6 +43,8 @@ def read_pickled(file: Path, what: str, advice: str = "", *, trust: bool = False
         what: What it should be, for sentences: "weights", "a checkpoint".
         advice: What to do where it holds more than tensors.
         trust: Read such a file, too, with inert stand-ins for all that builds no tensor.
+        mapped: Leave the tensors' values on the disk until they are used, by processes that share the memory for them.
+            The file must stay as it is for as long as they are there.
 
     Raises:
         WeightsError: The file is broken, is a program, holds more than tensors (without `trust`), or claims much more
@@ -52,7 +54,7 @@ def read_pickled(file: Path, what: str, advice: str = "", *, trust: bool = False
 
     with readable(file, what):
         plain = Plain()
-        loaded = plain.of(_loaded(file, what, advice, trust))
+        loaded = plain.of(_loaded(file, what, advice, trust, mapped))
         if plain.size > max(ROOM, SHARED * file.stat().st_size):
             got = f"ones of {plain.size / 1e9:.0f} GB in a file of {file.stat().st_size / 1e6:.3g} MB"
             raise WeightsError(expected(str(file), "tensors that are in it", got, "Do not trust it."))
@@ -83,7 +85,7 @@ def broken(file: Path | str, what: str, error: Exception) -> WeightsError:
     return WeightsError(f"{file}: cannot be read as {what} ({reason.rstrip('.')[:SHOWN]}). Is the file whole?")
 
 
-def _loaded(file: Path, what: str, advice: str, trust: bool) -> Any:
+def _loaded(file: Path, what: str, advice: str, trust: bool, mapped: bool) -> Any:
     """Return what torch reads."""
     import torch
 
@@ -96,7 +98,8 @@ def _loaded(file: Path, what: str, advice: str, trust: bool) -> Any:
         if trust:
             return torch.load(stream, map_location="cpu", weights_only=False, pickle_module=inert_reader())
         try:
-            return torch.load(stream, map_location="cpu", weights_only=True)
+            source = str(file) if mapped else stream
+            return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
         except pickle.UnpicklingError as error:
             raise WeightsError(expected(str(file), "tensors only", "other objects among them", advice)) from error
 

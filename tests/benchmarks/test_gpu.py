@@ -161,7 +161,8 @@ def test_without_mmocr_the_network_of_faces_reads_texts(monkeypatch: pytest.Monk
 
 
 def test_decoders_run() -> None:
-    assert {"plain", "transformers", "coupled"} <= measured("decoding").keys()
+    names = {"plain", "transformers", "coupled", "plain, compiled", "coupled, compiled"}
+    assert names <= measured("decoding").keys()
 
 
 def test_terms_run_beside_the_loop(weights: Callable[[str], Path]) -> None:

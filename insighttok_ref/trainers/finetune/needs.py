@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from insighttok_ref.trainers.finetune.session import check_size, read_source
+from insighttok_ref.trainers.finetune.session import check_size, choose, read_source
 from insighttok_ref.trainers.finetune.trainee import Tuned
 from insighttok_ref.trainers.tokenizer.needs import Ghost, autoencoder_needs, keypoints_of, terms_of
 from insighttok_ref.trainers.tokenizer.plan import plan
@@ -43,6 +43,6 @@ def opened(trainer: Finetune, loaded: Loaded[Recipe]) -> TrainableAutoencoder:
     if (lora := options.low_rank) is not None:
         add_lora(autoencoder, options.train, lora.rank, lora.alpha)
     found = of_no_memory(autoencoder)
-    found.set_trainable(options.train)
+    choose(found, trainer)
     found.set_checkpointing(options.checkpointing)
     return found

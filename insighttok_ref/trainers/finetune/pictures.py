@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,8 @@ from regionloss.detectors import Detector
 from regionloss.errors import InputError, expected, reason_of
 from regionloss.pictures import annotated, save, sheet
 
-#: Pictures on the sheet, and the longest side up to which small ones are enlarged there, pixels.
-SHOWN, SIDE = 16, 480
+#: Pictures on the sheet; the longest side up to which small ones are enlarged there, and that of large ones, pixels.
+SHOWN, SIDE, LARGEST = 16, 480, 640
 COLOURS = ("#ff3b30", "#34c759", "#0a84ff", "#ffcc00", "#bf5af2", "#ff9f0a")
 
 
@@ -43,6 +43,7 @@ def look(
     detectors: Mapping[Scan, Detector],
     flip_pairs: FlipPairs,
     folder: Path,
+    say: Callable[[str], None] = lambda sentence: None,
     *,
     draw: bool = True,
 ) -> Looked:
@@ -53,6 +54,7 @@ def look(
         detectors: Detectors by what side-cars say of each; the first of each kind looks.
         flip_pairs: Keypoints that swap in a mirror image, by kind.
         folder: Folder of the run: the regions are kept there for the next time, and a sheet of what was found.
+        say: Told what is looked for, before it takes long.
         draw: Whether to draw that sheet.
 
     Raises:
@@ -64,6 +66,9 @@ def look(
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(str(sidecar), read_file(options.regions))
     looking = one_per_kind(detectors)
+    if looking:
+        kinds = " and ".join(sorted(repr(one.kind) for one in looking.values()))
+        say(f"looking for regions of kind {kinds} in {options.images}, once: {folder} keeps what is found")
     tick = Progress("files that are looked at")
     with tick if draw else nullcontext():
         found, notes = annotated_folder(
@@ -111,8 +116,10 @@ def sheet_of(pictures: Sequence[Annotated]) -> Image.Image:
     drawn = []
     for one in chosen:
         width, height = one.image.size
-        factor = max(1, SIDE // max(width, height))  # labels would cover what is small
-        image, found = cropped(one.image, one.regions, (0, 0, height, width), (factor * height, factor * width))
+        # Labels would cover what is small, and could not be read where the sheet makes what is large smaller.
+        factor = max(1, SIDE // max(width, height)) * min(1.0, LARGEST / max(width, height))
+        size = max(1, round(factor * height)), max(1, round(factor * width))
+        image, found = cropped(one.image, one.regions, (0, 0, height, width), size)
         for kind, colour in zip(kinds, COLOURS * len(kinds), strict=False):
             if kind in found and len(found[kind]):
                 image = annotated(image, found[kind], [kind] * len(found[kind]), colour)

@@ -24,8 +24,9 @@ from insighttok_ref.trainers.tokenizer.progress import minutes
 from insighttok_ref.trainers.tokenizer.session import Session
 from insighttok_ref.training.metrics_log import ROOM
 from regionloss.autoencoders import TrainableAutoencoder, add_lora, merged, open_trainable, step_memory
+from regionloss.console import counted
 from regionloss.disk import to_disk
-from regionloss.errors import InputError, WeightsError, expected
+from regionloss.errors import InputError, UnknownNameError, WeightsError, expected
 from regionloss.hooks.catalogue import Catalogue
 from regionloss.losses import told
 from regionloss.recipe import TrainingRun
@@ -36,6 +37,7 @@ RESULT = "autoencoder"
 GIB = 2**30
 #: What a user calls the autoencoder that is tuned, and the recipes for the two sorts.
 KEY, TOKENIZER, VAE = "model.from", "finetune-tokenizer", "finetune-vae"
+Say = Callable[[str], None]
 #: Steps after which the pace is told.
 FIRST_STEPS = 10
 CHANGES = "The encoder, or its codes, learn too: latents change, and what was trained on the old ones no longer fits."
@@ -48,18 +50,17 @@ class FinetuneSession(Session):
         trainer: The options of the run.
         run: The recipe and where to write.
         ranks: This process among those of the run.
-        look: Looks at the images, when all else is known to fit: it may take hours.
+        look: Looks at the images, when all else is known to fit, and tells of it: it may take hours.
     """
 
     trainer: Finetune
     finds_weights = True
 
-    def __init__(self, trainer: Finetune, run: TrainingRun, ranks: Ranks, look: Callable[[], Looked]) -> None:
+    def __init__(self, trainer: Finetune, run: TrainingRun, ranks: Ranks, look: Callable[[Say], Looked]) -> None:
         def open_data() -> Any:
-            if kinds := {*self.terms.kinds} - {"whole_image"}:
-                told = f"looking for regions of kind {' and '.join(sorted(map(repr, kinds)))} in {trainer.data.images}"
-                self.progress.say(f"{told}, once: {self.folder} keeps what is found")
-            self.looked = look()
+            for note in self.notes:
+                self.progress.say(note)
+            self.looked = look(self.progress.say)
             return self.looked.data
 
         super().__init__(trainer, run, ranks, open_data)
@@ -76,7 +77,7 @@ class FinetuneSession(Session):
             advice = "Bring back the file that the run was begun with."
             raise InputError(expected(str(self.trainer.source), f"weights of SHA-256 {before[:12]}", "others", advice))
         check_size(self.autoencoder, self.trainer.data.image_size)
-        self.autoencoder.set_trainable(self.trainer.model.train)
+        choose(self.autoencoder, self.trainer)
         if self.trainer.model.low_rank is not None:
             self.adapt(copy.deepcopy(self.autoencoder))  # what it refuses is said before images are looked at
         self.notes = [str(note) for note in self.autoencoder.facts.get("notes", ())]  # type: ignore[attr-defined]
@@ -139,7 +140,7 @@ class FinetuneSession(Session):
             where = f"{MOST} batches, and {count} in all" if count else f"{self.looked.pictures} images"
             return f"left out, since there is no region of kind '{kind}' in {where}"
         how = f"{self.wanted[name]:.0%} of the gradient" if name in self.wanted else "as given"
-        seen = "" if kind == "whole_image" else f", {count} regions of kind '{kind}'"
+        seen = "" if kind == "whole_image" else f", {counted(count, 'region')} of kind '{kind}'"
         return f"weight {told(weight) if callable(weight) else format(weight, '.3g')} ({how}){seen}"
 
     def _memory(self, state: PartState) -> str:
@@ -193,6 +194,14 @@ def read_source(trainer: Finetune, device: torch.device, where: Catalogue) -> Tr
         return open_trainable(trainer.source, device, trainer.model.options, where, key=KEY)
     except (InputError, WeightsError) as error:
         raise type(error)(f"{KEY}: {str(error).removeprefix(f'{KEY}: ')}") from error
+
+
+def choose(autoencoder: TrainableAutoencoder, trainer: Finetune) -> None:
+    """Let the parts learn that are asked for. Raises InputError or UnknownNameError, of `model.train`."""
+    try:
+        autoencoder.set_trainable(trainer.model.train)
+    except (InputError, UnknownNameError) as error:
+        raise type(error)(f"model.train: {error}") from error
 
 
 def described(autoencoder: TrainableAutoencoder) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -128,7 +128,7 @@ class Finetune:
         judges, notes = build_judges(names, run.loaded.catalogue, run.resolved) if names else ({}, [])
         with self.engine.join() as ranks:
             session = self.session(run, ranks)
-            for note in (*session.notes, *session.data.notes, *notes):
+            for note in (*session.data.notes, *notes):
                 session.progress.say(note)
             with session.progress:
                 session.train()
@@ -151,9 +151,9 @@ class Finetune:
             advice = "Say data.images=./photos, for example."
             raise InputError(expected("data.images", "a folder of images", "nothing", advice))
         seen = weighed(run, self.evaluation.judges)
-        return FinetuneSession(self, weighed(run), ranks, lambda: self.look(seen, ranks))
+        return FinetuneSession(self, weighed(run), ranks, lambda say: self.look(seen, ranks, say))
 
-    def look(self, run: TrainingRun, ranks: Ranks) -> Looked:
+    def look(self, run: TrainingRun, ranks: Ranks, say: Callable[[str], None]) -> Looked:
         """Return what was found in the images: by the first process, whose side-car the others read."""
         from insighttok_ref.data.packaged import detectors_of
         from insighttok_ref.trainers.finetune.pictures import look
@@ -163,7 +163,7 @@ class Finetune:
             barrier()
         folder = run.resume or run.out
         pairs = {kind.name: kind.flip_pairs for kind in run.loaded.catalogue.region_kinds()}
-        found = look(self.data, detectors_of(run.loaded), pairs, folder, draw=ranks.is_first)
+        found = look(self.data, detectors_of(run.loaded), pairs, folder, say, draw=ranks.is_first)
         if ranks.is_first:
             barrier()
         return found

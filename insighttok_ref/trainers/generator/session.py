@@ -141,6 +141,7 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
             key=ENGINE,
             zero_stage=options.zero_stage,
             settings=options.settings,
+            shard_optimizer=options.shard_optimizer,
         )
         if isinstance(engine, ShardedEngine):
             if before is not None:

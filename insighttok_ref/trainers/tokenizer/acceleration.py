@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
 from insighttok_ref.trainers.tokenizer.loop import PartState
 from insighttok_ref.trainers.tokenizer.options import EngineOptions
-from regionloss.errors import PluginError, expected, reason_of
-
-#: A name that torch knows, or a function of a graph and its inputs.
-Backend = str | Callable[..., Any]
+from insighttok_ref.training.compiler import Backend, check_compiler
 
 
 def accelerate(state: PartState, options: EngineOptions, backend: Backend = "inductor") -> None:
@@ -31,7 +27,7 @@ def accelerate(state: PartState, options: EngineOptions, backend: Backend = "ind
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = options.cudnn_benchmark
     if options.compile:
-        check_compiler(device, backend)
+        check_compiler(device, backend, "engine.compile", "train with trainer.options.engine.compile=false.")
         state.compiled = True
         for module in networks(state):
             module.compile(backend=backend)
@@ -47,18 +43,3 @@ def networks(state: PartState) -> Iterator[nn.Module]:
         yield objective.perceptual.loss.backbone.network
     for term in {} if objective.terms is None else objective.terms.terms.values():
         yield term.loss.backbone.network
-
-
-def check_compiler(device: torch.device, backend: Backend) -> None:
-    """Compile next to nothing, before hours of data are looked through.
-
-    Raises:
-        PluginError: It fails.
-    """
-    try:
-        torch.compile(torch.neg, backend=backend)(torch.zeros(2, device=device))
-    except Exception as error:  # torch has no common class for them
-        advice = "Install g++ for a CPU, or triton for a GPU; or train with trainer.options.engine.compile=false."
-        raise PluginError(
-            expected("engine.compile", "a compiler for torch.compile", reason_of(error), advice)
-        ) from error

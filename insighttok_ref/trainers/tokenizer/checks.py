@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from insighttok_ref.data.options import SourceOptions
 from insighttok_ref.objective.adversarial import build_discriminator
@@ -33,6 +34,19 @@ def share_of(part: Part[Stretch], micro_batch: int | None, rank: int, size: int)
         advice = f"Say {' or '.join(near)}, or cut {batch} into another micro_batch or number of processes."
         raise InputError(expected(f"phase '{part.name}': batch_size", f"a multiple of {cut}", str(batch), advice))
     return Share(batch, micro_batch, rank, size)
+
+
+#: So many weights that learn, and a CPU is no place to train them.
+MANY = 50_000_000
+
+
+def slowness(model: nn.Module, device: torch.device) -> str:
+    """Return a sentence where a CPU would take hours for a step; empty elsewhere."""
+    learning = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    if device.type != "cpu" or learning < MANY:
+        return ""
+    told = f"{learning / 1e6:.0f}M weights learn on a CPU, where a step may take hours."
+    return f"{told} 'regionloss plan' says which GPU serves; trainer.options.engine.device chooses it."
 
 
 def check_tested(sources: Mapping[str, SourceOptions], phases: Sequence[Phase], evaluation: EvaluationOptions) -> None:

@@ -104,6 +104,7 @@ def begin(session: Session, part: Part, going_on: bool) -> PartState:
     if before is not None and adversary is not None:
         before.load_adversary(adversary)
     build = partial(build_engine, engine.name, options=session.optimizer, share=share, settings=engine.settings)
+    build = partial(build, shard_optimizer=engine.shard_optimizer)
     state = PartState(
         part,
         share,

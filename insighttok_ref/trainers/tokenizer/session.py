@@ -17,6 +17,7 @@ from insighttok_ref.objective.objective import ObjectiveOptions
 from insighttok_ref.objective.perceptual import build_perceptual
 from insighttok_ref.tokenizers.base import Trainee
 from insighttok_ref.trainers.parts_run import PartsRun
+from insighttok_ref.trainers.tokenizer.checks import slowness
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_part
 from insighttok_ref.trainers.tokenizer.options import EngineOptions, Phase
 from insighttok_ref.trainers.tokenizer.part_state import begin, go_on, shards, snapshot
@@ -24,6 +25,7 @@ from insighttok_ref.trainers.tokenizer.plan import Part, plan
 from insighttok_ref.training.engines import OptimizerOptions
 from insighttok_ref.training.loggers import LogOptions
 from regionloss.data.batches import BatchSource, Share
+from regionloss.errors import all_made
 from regionloss.pictures import sample_grid
 from regionloss.recipe import TrainingRun
 from regionloss.runs import Ranks, barrier
@@ -91,9 +93,10 @@ class Session(PartsRun[PartState, Phase]):
         parts = plan(trainer.phases, run.recipe.terms, run.recipe.seed, trainer.data.image_size)
         super().__init__(trainer, run, ranks, parts)
         # 1 stands for a weight that is found when training begins, where the trainer does so.
-        self.terms = run.build_terms(auto=1.0 if self.finds_weights else None)
+        terms = partial(run.build_terms, auto=1.0 if self.finds_weights else None)
         use = trainer.objective.perceptual
-        self.perceptual = build_perceptual(use.use, use.options) if use is not None else None
+        perceptual = partial(build_perceptual, use.use, use.options) if use is not None else lambda: None
+        self.terms, self.perceptual = all_made([terms, perceptual])
         self.check_start()
         barrier()  # whoever begins to write now would make others think that a run is here
         self.data = open_data()
@@ -117,8 +120,11 @@ class Session(PartsRun[PartState, Phase]):
         """
 
     def begin(self, part: Part, going_on: bool) -> PartState:
-        """Return the state at which a part begins."""
-        return begin(self, part, going_on)
+        """Return the state at which a part begins; says so where it will be slow."""
+        state = begin(self, part, going_on)
+        if part is self.todo[0] and (slow := slowness(state.model, self.ranks.device)):
+            self.progress.say(f"{part.name}: {slow}")
+        return state
 
     def go_on(self, state: PartState, saved: Mapping[str, Any], folder: Path) -> None:
         """Bring a part to where a checkpoint left it."""

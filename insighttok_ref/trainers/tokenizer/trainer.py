@@ -17,6 +17,7 @@ from insighttok_ref.trainers.tokenizer.earlier_options import read_earlier
 from insighttok_ref.trainers.tokenizer.options import EngineOptions, EvaluationOptions, ModelOptions, Phase
 from insighttok_ref.training.engines import OptimizerOptions
 from insighttok_ref.training.loggers import LogOptions
+from regionloss.errors import InputError, expected
 
 if TYPE_CHECKING:
     from insighttok_ref.data.build import TrainingData
@@ -72,6 +73,9 @@ class InsightTok:
         for number, phase in enumerate(self.phases):
             if phase.data:
                 check_mix(phase.data, self.data.sources, f"phases[{number}].data")
+            if phase.batch_size % self.data.stripes:
+                wanted = f"a multiple of data.stripes, {self.data.stripes}"
+                raise InputError(expected(f"phases[{number}].batch_size", wanted, str(phase.batch_size)))
         check_tested(self.data.sources, self.phases, self.evaluation)
 
     @property

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from insighttok_ref.training.checkpoint import WHAT, read_saved
+from insighttok_ref.training.optimizer_states import load_optimizer
 from insighttok_ref.training.zero.library import accepted, import_deepspeed, local_rank_named
 from regionloss.runs import rank_and_size
 from regionloss.weights import readable
@@ -83,7 +84,7 @@ class DeepSpeedEngine:
         file = folder / f"{self.key}-{self._shard():05d}.pt"
         with readable(file, WHAT):
             state = read_saved(file)
-            self._inner.load_state_dict(state["optimizer"])
+            load_optimizer(self._inner, state["optimizer"])
             for weight, saved in zip(self._weights(), state["weights"], strict=True):
                 weight.copy_(saved)
 

@@ -5,6 +5,7 @@ from regionloss.data.batches.image_source import ImageSource
 from regionloss.data.batches.loader import BatchLoader, Share
 from regionloss.data.batches.order import Interleave, ShardOrder
 from regionloss.data.batches.random_streams import permutation, stream
+from regionloss.data.batches.stripes import Stripes
 
 __all__ = [
     "Batch",
@@ -19,6 +20,7 @@ __all__ = [
     "ShardOrder",
     "Share",
     "Source",
+    "Stripes",
     "permutation",
     "stream",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -219,6 +220,12 @@ class ShardSet:
         self.lengths = [head.images for head in heads]
         self.heads = {shard.path: head for shard, head in zip(self.shards, heads, strict=True)}
         self.problems = [head.problem for head in self.heads.values() if head.problem] + omissions(self.heads)
+
+    def stripe(self, number: int, of: int) -> ShardSet:
+        """Return every so-many-th shard from one on; what is known of all shards stays known."""
+        part = copy.copy(self)
+        part.shards, part.lengths = self.shards[number::of], self.lengths[number::of]
+        return part
 
 
 def heads_of(shards: Sequence[Shard], tick: Tick) -> list[Head]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, JanusForConditionalGeneration
+from transformers import AutoTokenizer, JanusForConditionalGeneration, JanusProcessor
 
 from insighttok_ref.generator.checkpoints import IMAGES, LoadedGenerator, read_generator, save_generator
 from insighttok_ref.generator.conversion import BESIDE, convert
@@ -102,6 +102,22 @@ def test_transformers_draws_the_same_images_without_our_code(tmp_path: Path, tie
         torch.testing.assert_close(logits, mine.model(prompts, ids), rtol=0, atol=1e-5)
         images = theirs.decode_image_tokens(ids).permute(0, 3, 1, 2)
         torch.testing.assert_close(images, mine.tokenizer.decode(ids, mine.grid), rtol=0, atol=1e-5)
+
+
+def test_a_processor_of_transformers_reads_captions_and_gives_images(tmp_path: Path) -> None:
+    mine = generator()
+    save_generator(tmp_path / "ar", mine)
+    convert(tmp_path / "ar", "ours", "janus", tmp_path / "hf")
+    processor = JanusProcessor.from_pretrained(tmp_path / "hf")
+    told = [mine.form.begin + mine.form.template.replace("{caption}", caption) for caption in CAPTIONS]
+    read = processor(text=told, generation_mode="image", padding=True, add_special_tokens=False, return_tensors="pt")
+    assert read.input_ids.equal(mine.form.encode(CAPTIONS).ids)
+    assert processor.num_image_tokens == mine.tokens
+    assert processor.tokenizer.convert_tokens_to_ids(processor.image_token) >= mine.form.rows
+    decoded = torch.rand(2, 8, 8, 3) * 2 - 1  # as JanusForConditionalGeneration.decode_image_tokens returns
+    found = processor.postprocess(list(decoded.permute(0, 3, 1, 2)), return_tensors="pt")["pixel_values"]
+    wanted = ((decoded + 1) * 127.5).permute(0, 3, 1, 2)
+    torch.testing.assert_close(found.float(), wanted, rtol=0, atol=1.01)
 
 
 @pytest.mark.parametrize("fits", [True, False])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -73,6 +75,26 @@ def test_a_seed_decides_its_image_whatever_the_batch(decoder: str) -> None:
     assert batch[0].equal(batch[2])
     assert not batch[0].equal(batch[1])
     assert alone[0].equal(batch[1])
+
+
+@pytest.mark.parametrize("decoder", ["plain", "coupled"])
+def test_one_graph_serves_every_step_and_captions_of_many_lengths(decoder: str) -> None:
+    graphs: list[torch.fx.GraphModule] = []
+
+    def captured(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    model, seeds = ours(janus()), torch.arange(3)
+    for captions in (CAPTIONS, ["a door"] * 3):
+        eager, compiled = (
+            sample(model, FORM, prompts(captions), COUNT, seeds, Sampling(5.0, 1.0, 20, decoder, 4, backend))
+            for backend in (None, captured)
+        )
+        assert compiled.ids.equal(eager.ids)
+        assert compiled.forwards.equal(eager.forwards)
+    assert len(graphs) == 1
 
 
 def test_the_largest_logits_are_those_of_topk() -> None:

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from insighttok_ref.objective.adversarial import Adversary
+from insighttok_ref.objective.extra import ExtraOptions
 from insighttok_ref.objective.objective import Objective, ObjectiveOptions
 from insighttok_ref.objective.reconstruction import edges, l1, l2
 from insighttok_ref.tokenizers.insighttok.model import TokenizerOutput
@@ -138,6 +139,22 @@ def test_an_adaptive_weight_is_logged_and_scales_the_adversary() -> None:
         objective(output, layer.detach(), {}, listening=True)
     with pytest.raises(ValidationError, match="beside an adaptive adversarial weight, got none"):
         ObjectiveOptions.model_validate({"l1": 0, "adversarial": {"adaptive": True}})
+
+
+def test_an_adaptive_weight_weighs_against_pixels_alone() -> None:
+    """A plugin's loss is none of those that VQGAN weighs against, also where it reaches the last layer."""
+    adversarial = {"ndf": 4, "layers": 1, "norm": "group", "adaptive": True}
+    options = ObjectiveOptions.model_validate({"adversarial": adversarial})
+    assert options.adversarial is not None
+    objective = Objective(options, adversary=Adversary(options.adversarial))
+    layer = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(4), requires_grad=True)
+    output, target = TokenizerOutput(layer * 2, torch.zeros(()), torch.zeros(2, 1)), torch.zeros(1, 3, 16, 16)
+    alone = objective(output, target, {}, listening=True, last_layer=layer).parts
+    objective.options = options.model_copy(update={"extra": {"far": ExtraOptions.model_construct(use="far")}})
+    objective.extra = {"far": lambda output, target, regions: output.reconstruction.square().sum()}
+    beside = objective(output, target, {}, listening=True, last_layer=layer).parts
+    assert beside.keys() - alone.keys() == {"far"}
+    assert torch.equal(beside["adaptive_weight"], alone["adaptive_weight"])
 
 
 def test_a_term_with_the_name_of_a_part_is_refused() -> None:

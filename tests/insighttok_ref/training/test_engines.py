@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,11 @@ def test_a_missing_deepspeed_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "deepspeed", None)
     with pytest.raises(PluginError, match=r"pip install \"regionloss\[deepspeed\]\""):
         build_engine("deepspeed", nn.Linear(2, 2), OPTIONS, SHARE, key="tokenizer")
+
+
+def test_ranks_wait_for_one_another_as_long_as_the_recipe_says() -> None:
+    with EngineOptions(name="deepspeed", device="cpu", timeout=7).join():
+        assert dist.group.WORLD._get_backend(torch.device("cpu")).options._timeout == timedelta(minutes=7)
 
 
 def started(options: dict[str, Any]) -> Any:

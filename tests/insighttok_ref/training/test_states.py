@@ -93,5 +93,15 @@ def test_the_recipe_s_engine_comes_first_and_each_player_has_its_stage() -> None
     config = found[0].config(4, 3)
     assert (config["train_micro_batch_size_per_gpu"], config["gradient_accumulation_steps"]) == (4, 3)
     assert (config["zero_optimization"]["stage"], config["gradient_clipping"]) == (2, 2.0)
-    plain = ComputeOptions.model_construct(name="plain", zero_stage=1)
-    assert [one.name for one in engine_needs(plain, OptimizerOptions(), players, 10, (0, 1, 2))] == ["plain"]
+
+
+def test_a_plain_optimizer_is_sharded_over_the_ranks() -> None:
+    """Both ways are shown, the recipe's own first; of the states the averages alone are shared out."""
+    for shard in (False, True):
+        options = ComputeOptions(shard_optimizer=shard)
+        found = engine_needs(options, OptimizerOptions(), [Player(Size(1000)), Player(Size(200))], 4, (0, 1, 2))
+        assert [one.states[OPTIMIZER] for one in found] == [8 * 300, 8 * 1200][:: 1 if shard else -1]
+        assert [one.states[WEIGHTS] for one in found] == [4 * 1200, 4 * 1200]
+        assert found[0].overrides[1] == f"trainer.options.engine.shard_optimizer={str(shard).lower()}"
+    with pytest.raises(ValueError, match="expected false, since it is plain's, got true for 'deepspeed'"):
+        ComputeOptions(name="deepspeed", shard_optimizer=True)

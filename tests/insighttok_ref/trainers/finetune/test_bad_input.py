@@ -74,7 +74,7 @@ def test_no_region_found(prepare: Prepare, tmp_path: Path) -> None:
         ("model.from=null", "model.from: expected the autoencoder to tune, got nothing. Say model.from=./sdxl-vae"),
         ("data.images=null", "data.images: expected a folder of images, got nothing. Say data.images=./photos"),
         ("data.image_size=33", "data.image_size: expected a multiple of "),
-        ("model.train=[decodr]", "no part of the autoencoder is named 'decodr'. Did you mean 'decoder'?"),
+        ("model.train=[decodr]", "model.train: no part of the autoencoder is named 'decodr'. Did you mean 'decoder'?"),
         (
             "model.train=[decoder.conv_norm_out] model.lora=4",
             "lora: expected linear layers or convolutions, got 'decoder.",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 from torch import Tensor
 
 from insighttok_ref.trainers.finetune.options import FolderOptions
-from insighttok_ref.trainers.finetune.pictures import SIDE, Looked, look
+from insighttok_ref.trainers.finetune.pictures import COLOURS, LARGEST, SIDE, Looked, look, sheet_of
+from regionloss.data.annotate import Annotated
 from regionloss.data.sidecars import Scan
 from regionloss.regions import Regions
 
@@ -58,3 +61,15 @@ def test_the_sheet_shows_a_rare_kind_first(tmp_path: Path) -> None:
         factor = SIDE // 40
         corner = sheet.convert("RGB").getpixel((factor * 2, factor * 30))
     assert corner == RED
+
+
+def test_labels_on_large_pictures_can_be_read(tmp_path: Path) -> None:
+    """As large as on a picture that was small before they were drawn."""
+
+    def labelled(width: int) -> int:
+        height, scale = width * 2 // 5, width / 3000
+        found = Regions.single("text", scale * torch.tensor([[400.0, 300.0, 2000.0, 900.0]]), (height, width))
+        sheet = sheet_of([Annotated("wide.png", Image.new("RGB", (width, height)), {"text": found})])
+        return int((np.asarray(sheet) == ImageColor.getrgb(COLOURS[0])).all(-1).sum())
+
+    assert labelled(3000) == pytest.approx(labelled(LARGEST), rel=0.1)

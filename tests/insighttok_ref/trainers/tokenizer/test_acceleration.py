@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from insighttok_ref.trainers.tokenizer import part_state
-from insighttok_ref.trainers.tokenizer.acceleration import accelerate, check_compiler, networks
+from insighttok_ref.trainers.tokenizer.acceleration import accelerate, networks
 from insighttok_ref.trainers.tokenizer.balance import gradient_norms
 from insighttok_ref.trainers.tokenizer.loop import PartState, train_step
 from insighttok_ref.trainers.tokenizer.session import Session
-from regionloss.errors import PluginError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
 from regionloss.runs import join
 
@@ -94,11 +93,3 @@ def test_a_step_calls_every_network_that_is_compiled(tmp_path: Path, weights: Ca
     trained(session, state)
     assert len(called) == 5  # encoder, decoder, discriminator, LPIPS, recogniser
     assert all(called.values())
-
-
-def test_a_compiler_that_is_not_there_is_a_sentence() -> None:
-    def broken(*_: object) -> Callable[..., object]:
-        raise FileNotFoundError(2, "No such file or directory", "g++")
-
-    with pytest.raises(PluginError, match=r"engine\.compile: expected a compiler for torch\.compile, got .*g\+\+"):
-        check_compiler(torch.device("cpu"), broken)

@@ -11,9 +11,10 @@ from insighttok_ref.data import build as building
 from insighttok_ref.data.options import SourceOptions
 from insighttok_ref.tokenizers.build import build_tokenizer
 from insighttok_ref.tokenizers.insighttok.checkpoints import load_tokenizer, save_tokenizer
+from insighttok_ref.trainers.tokenizer import checks
 from insighttok_ref.trainers.tokenizer.checks import check_alone
 from insighttok_ref.trainers.tokenizer.session import Session
-from regionloss.errors import InputError, RegionLossError
+from regionloss.errors import InputError, RegionLossError, WeightsError
 from regionloss.recipe import TrainingRun, build_trainer, load_recipe
 from regionloss.runs.process_group import Ranks, join
 
@@ -42,6 +43,7 @@ def tokenizer_file(path: Path, **quantizer: object) -> Path:
         (["phases.1.data={words: 0, plain: 0}"], r"phases\[1\]\.data: expected a share above 0"),
         (["phases.2.batch_size=7"], r"phase 'decoder': batch_size: .* engine\.micro_batch 2, got 7\. Say 6 or 8"),
         (["phases.0.term_weights={text: 1}"], r"phases\[0\]\.term_weights: expected terms of the phase, got 'text'"),
+        (["data.stripes=3"], r"phases\[0\]\.batch_size: expected a multiple of data\.stripes, 3, got 4"),
         (["data.image_size=30"], r"multiples of 4, got 30 x 30"),
         (["objective.adversarial.layers=4"], r"objective\.adversarial: expected images of 48 pixels .* got 32 x 32"),
         (["objective.adversarial.adaptive=true", "phases.2.train=[encoder]"], r"got phase 'decoder' with train \['enc"),
@@ -106,3 +108,37 @@ def test_one_process_alone_looks_for_the_regions_of_a_folder() -> None:
     check_alone(sources, Ranks(0, 1, 0, 1, torch.device("cpu")))
     with pytest.raises(InputError, match=r"data\.sources\.mine\.annotate: expected one process, got 2\. Run 'region"):
         check_alone(sources, Ranks(1, 2, 1, 2, torch.device("cpu")))
+
+
+def test_all_weights_that_are_missing_are_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of two terms, and of LPIPS."""
+    monkeypatch.setenv("REGIONLOSS_HOME", str(tmp_path / "no-weights"))
+    terms = {"a": "face/arcface-ir-se50", "b": "face/paper"}
+    overrides = [f"terms.{name}={{use: {use}, weight: 1.0}}" for name, use in terms.items()]
+    overrides.append(OPTIONS + "objective.perceptual={use: lpips-vgg}")
+    run = TrainingRun(load_recipe(TINY, overrides), tmp_path)
+    with join("cpu") as ranks, pytest.raises(WeightsError) as caught:
+        build_trainer(run.loaded).session(run, ranks)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    for line, name in zip(lines, ("arcface-ir-se50", "arcface-r50", "vgg16-torchvision"), strict=True):
+        assert name in line
+
+
+@pytest.mark.parametrize(("device", "many", "told"), [("cpu", 1, True), ("cpu", 10**9, False), ("meta", 1, False)])
+def test_a_large_tokenizer_on_a_cpu_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, many: int, told: bool
+) -> None:
+    monkeypatch.setattr(checks, "MANY", many)
+    model = build_tokenizer(load_recipe(TINY).recipe.trainer.options["model"])
+    assert bool(checks.slowness(model, torch.device(device))) is told
+
+
+def test_a_run_says_so_before_its_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checks, "MANY", 1)
+    session = session_of(tmp_path)
+    session._begin(session.parts[0])
+    said = " ".join("".join(capfd.readouterr()).split())
+    assert "pretrain: 0M weights learn on a CPU, where a step may take hours. 'regionloss plan' says which GPU" in said

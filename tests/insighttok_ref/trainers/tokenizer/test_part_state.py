@@ -151,6 +151,19 @@ def test_a_record_is_the_mean_of_all_micro_batches(tiny_run: Prepare, tmp_path: 
     assert float(record["loss/l1"]) == pytest.approx(sum(apart) / 4, rel=1e-5)
 
 
+def test_lecam_s_averages_move_once_a_step_however_it_is_cut(tiny_run: Prepare, tmp_path: Path) -> None:
+    """By hand: a quarter of the way from 0 to the mean logits of the step's four micro-batches."""
+    adversary = "{ndf: 8, layers: 1, lecam: 0.1, lecam_decay: 0.75}"
+    overrides = ["engine.micro_batch=1", f"objective.adversarial={adversary}"]
+    state, batches = begun(tiny_run(tmp_path, *[f"trainer.options.{one}" for one in overrides]))
+    record = train_step(state, batches.starting_at(0), True)
+    assert state.share.accumulation == 4
+    assert state.adversary is not None
+    for name in ("real", "fake"):
+        wanted = 0.25 * float(record[f"loss/logits_{name}"])
+        assert float(getattr(state.adversary.lecam, name)) == pytest.approx(wanted, rel=1e-5)
+
+
 def test_a_term_s_late_start_counts_the_steps_of_its_phase(tiny_run: Prepare, tmp_path: Path) -> None:
     """A phase's terms start at the same step of it, whatever came before, and in each arm alike."""
     run = tiny_run(tmp_path, "terms.text.start_step=3", "trainer.options.phases.0.terms=[text]")
