@@ -59,8 +59,7 @@ def read_weights(folder: Path, what: str) -> tuple[dict[str, Tensor], dict[str, 
     """
     tensors: dict[str, Tensor] = {}
     told: dict[str, str] = {}
-    index = folder / INDEX
-    places = read_json(index, what).get("weight_map", {}) if index.is_file() else {}
+    places = places_in(folder, what)
     for file in files_of(folder, what, places):
         found, texts = read_safetensors(file, what)
         tensors |= found
@@ -69,6 +68,13 @@ def read_weights(folder: Path, what: str) -> tuple[dict[str, Tensor], dict[str, 
         got = f"no '{lacking[0]}' in {places[lacking[0]]}"
         raise WeightsError(expected(str(folder), f"the {len(places)} weights of {INDEX}", got, "Copy it again."))
     return tensors, told
+
+
+def places_in(folder: Path, what: str) -> dict[str, str]:
+    """Return which file has which weight, as the index of a folder says; empty where there is none."""
+    index = folder / INDEX
+    found: dict[str, str] = read_json(index, what).get("weight_map", {}) if index.is_file() else {}
+    return found
 
 
 def files_of(folder: Path, what: str, places: Mapping[str, str]) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig
 
-from insighttok_ref.generator.hub_folders import CONFIG, LLAMA, TEXT, read_json, read_weights, special_names
+from insighttok_ref.generator.hub_folders import CONFIG, LLAMA, TEXT, files_of, places_in, read_json, special_names
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.presets import PRESETS
 from insighttok_ref.generator.prompts import PromptFormat
+from insighttok_ref.training.weight_files import WholeWeights
 from regionloss.errors import InputError, WeightsError, expected
 from regionloss.weights import readable
 
@@ -90,36 +92,60 @@ class LlamaStart:
         words = known["vocab_size"]
         return cls(folder, {**taken, "vocab_size": max(taken["vocab_size"], form.rows)}, form, words)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the language model's weights under a generator's names; tokens that are new to it begin as the mean.
+    def weights(self) -> LlamaWeights:
+        """Return the language model's weights under a generator's names; those of tokens new to it are the mean.
 
         Raises:
             WeightsError: Some are missing, have another shape, or are of other layers.
         """
-        held, _ = read_weights(self.folder, WHAT)
+        held = WholeWeights(files_of(self.folder, WHAT, places_in(self.folder, WHAT)), WHAT)
         with torch.device("meta"):
             wanted = InsightAR(self.shape, 1, 1).state_dict()
-        found = {PREFIX + name: value for name, value in held.items() if DERIVED not in name}
+        found = {PREFIX + name for name in held.shapes if DERIVED not in name}
         tied = bool(self.shape["tie_word_embeddings"])
         names = [name for name in wanted if name.startswith(PREFIX) and not (tied and name == InsightAR.TEXT_HEAD)]
-        if tied:
-            found.pop(InsightAR.TEXT_HEAD, None)
         if lacking := [name for name in names if name not in found]:
             missing = lacking[0].removeprefix(PREFIX)
             raise WeightsError(expected(str(self.folder), f"the weights '{missing}'", "none", "Is it whole?"))
-        if odd := sorted(found.keys() - set(names)):
+        if odd := sorted(found - {*names, InsightAR.TEXT_HEAD}):
             got = f"others such as '{odd[0].removeprefix(PREFIX)}'"
             raise WeightsError(expected(str(self.folder), "the weights of a Llama alone", got))
-        return {name: self._fitted(name, found[name], wanted[name]) for name in names}
+        for name in names:
+            have, theirs = held.shapes[name.removeprefix(PREFIX)], tuple(wanted[name].shape)
+            shape = (self.words, *theirs[1:]) if name in ROWS else theirs
+            if have != shape:
+                where = f"{self.folder}, '{name.removeprefix(PREFIX)}'"
+                raise WeightsError(expected(where, f"a shape {shape}", str(have)))
+        return LlamaWeights(held, {name: tuple(wanted[name].shape) for name in names})
 
-    def _fitted(self, name: str, held: Tensor, wanted: Tensor) -> Tensor:
-        """Return weights of the shape that is wanted: of text tokens there may be more than the folder has."""
-        shape = (self.words, *wanted.shape[1:]) if name in ROWS else tuple(wanted.shape)
-        if held.shape != shape:
-            where = f"{self.folder}, '{name.removeprefix(PREFIX)}'"
-            raise WeightsError(expected(where, f"a shape {shape}", str(tuple(held.shape))))
-        new = len(wanted) - len(held)
-        return torch.cat([held, held.float().mean(0, keepdim=True).to(held.dtype).expand(new, -1)]) if new else held
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of these weights; raises WeightsError."""
+        weights = self.weights()
+        return {name: weights.part(name, 0, prod(shape)).reshape(shape) for name, shape in weights.shapes.items()}
+
+
+@dataclass(frozen=True)
+class LlamaWeights:
+    """Weights of a folder under a generator's names, of which no more is read than is asked for; see `Weights`.
+
+    Args:
+        held: The folder's own.
+        shapes: Shapes of the generator's: of text tokens there may be more than the folder has.
+    """
+
+    held: WholeWeights
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def part(self, name: str, first: int, last: int) -> Tensor:
+        """Return some numbers of a weight; see `Weights`."""
+        theirs = name.removeprefix(PREFIX)
+        shape = self.held.shapes[theirs]
+        count = prod(shape)
+        found = self.held.part(theirs, min(first, count), min(last, count))
+        if last <= count:
+            return found
+        mean = self.held.part(theirs, 0, count).reshape(shape).float().mean(0).to(found.dtype)
+        return torch.cat([found, mean[torch.arange(max(first, count), last) % len(mean)]])
 
 
 def check_shape(folder: Path, known: Mapping[str, Any], preset: Mapping[str, Any], shape: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -88,45 +88,32 @@ class Weights(Protocol):
         """Return the numbers from `first` to before `last` of a weight, all its axes after one another."""
 
 
-class HeldWeights:
-    """Weights in memory, to be taken in parts as those on disk are; see `Weights`.
-
-    Args:
-        tensors: The weights by name.
-    """
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self.tensors = tensors
-        self.shapes: Mapping[str, tuple[int, ...]] = {name: tuple(held.shape) for name, held in tensors.items()}
-
-    def part(self, name: str, first: int, last: int) -> Tensor:
-        """Return some numbers of a weight; see `Weights`."""
-        return self.tensors[name].reshape(-1)[first:last]
-
-
 class WholeWeights:
-    """A file of safetensors with whole weights.
+    """Files of safetensors with whole weights, of which no more is read than is asked for.
 
     Args:
-        file: File that has them all.
-        what: What it should be, for sentences.
+        files: Files that have them all.
+        what: What they should be, for sentences.
 
     Raises:
-        WeightsError: It is absent or broken.
+        WeightsError: One is absent or broken.
     """
 
-    def __init__(self, file: Path, what: str) -> None:
-        with readable(file, what):
-            opened: Any = safe_open(file, framework="pt")
-            shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118 (it is no dict)
-        self.opened = opened
-        self.shapes: Mapping[str, tuple[int, ...]] = {name: tuple(shape) for name, shape in shapes.items()}
+    def __init__(self, files: Sequence[Path], what: str) -> None:
+        self.files: dict[str, Any] = {}
+        for file in files:
+            with readable(file, what):
+                opened: Any = safe_open(file, framework="pt")
+                self.files |= dict.fromkeys(opened.keys(), opened)
+        self.shapes: Mapping[str, tuple[int, ...]] = {
+            name: tuple(opened.get_slice(name).get_shape()) for name, opened in self.files.items()
+        }
 
     def part(self, name: str, first: int, last: int) -> Tensor:
         """Return some numbers of a weight, of which only the rows that hold them are read; see `Weights`."""
         row = prod(self.shapes[name][1:])
         begin = first // row
-        rows: Tensor = self.opened.get_slice(name)[begin : -(-last // row)]
+        rows: Tensor = self.files[name].get_slice(name)[begin : -(-last // row)]
         return rows.reshape(-1)[first - begin * row : last - begin * row]
 
 

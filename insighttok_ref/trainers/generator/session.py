@@ -39,7 +39,7 @@ from insighttok_ref.training.checkpoint import STATE, WHAT, read_saved
 from insighttok_ref.training.engines import build_engine, deepspeed_config
 from insighttok_ref.training.metrics_log import ROOM
 from insighttok_ref.training.stop import FiniteWatch
-from insighttok_ref.training.weight_files import HeldWeights, WholeWeights
+from insighttok_ref.training.weight_files import WholeWeights
 from insighttok_ref.training.zero.shards import ShardedEngine, gathered, sharded, size_of
 from regionloss.data.batches import Share
 from regionloss.disk import to_disk, whole
@@ -145,9 +145,9 @@ class GeneratorSession(PartsRun[GeneratorState, GeneratorPhase]):
         )
         if isinstance(engine, ShardedEngine):
             if before is not None:
-                engine.start_from(WholeWeights(before, LEFT), str(before))
+                engine.start_from(WholeWeights([before], LEFT), str(before))
             elif self.start is not None and not going_on:
-                engine.start_from(HeldWeights(self.start.tensors()), str(self.start.folder), some=True)
+                engine.start_from(self.start.weights(), str(self.start.folder), some=True)
         torch.manual_seed(part.seed + self.ranks.rank)
         watch = FiniteWatch(self.ranks.device, self.advice)
         return GeneratorState(part, share, model, engine, watch, options.precision == "bf16")

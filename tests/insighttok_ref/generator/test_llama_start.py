@@ -14,6 +14,7 @@ from transformers import GPT2Config, LlamaConfig, LlamaForCausalLM
 from insighttok_ref.generator.llama_start import LlamaStart
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PAD, START, PromptFormat
+from insighttok_ref.training.weight_files import WholeWeights, part_of
 from regionloss.errors import InputError, RegionLossError
 
 WORDS = ["<s>", "<unk>", "a", "red", "door"]
@@ -71,6 +72,28 @@ def test_tokens_that_are_new_begin_as_the_mean(tmp_path: Path, tied: bool) -> No
     assert rows[:6].equal(theirs.model.embed_tokens.weight)
     torch.testing.assert_close(rows[6], theirs.model.embed_tokens.weight.mean(0))
     assert begun(start)(start.form.encode(["a red door"]), torch.zeros(1, 9, dtype=torch.long)).shape == (1, 9, 20)
+
+
+def test_a_rank_reads_its_own_part_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved_llama(tmp_path, vocab_size=6)
+    start, read, asked = LlamaStart.read(tmp_path), WholeWeights.part, list[int]()
+    whole, weights = start.tensors(), start.weights()
+
+    def counted(self: WholeWeights, name: str, first: int, last: int) -> torch.Tensor:
+        asked.append(last - first)
+        return read(self, name, first, last)
+
+    monkeypatch.setattr(WholeWeights, "part", counted)
+    assert whole.keys() == weights.shapes.keys()
+    total = sum(tensor.numel() for tensor in whole.values())
+    for name, tensor in whole.items():
+        parts = [weights.part(name, *part_of(tensor.numel(), rank, 3)) for rank in range(3)]
+        assert torch.cat(parts).equal(tensor.flatten())
+    assert sum(asked) == total - 2 * 32 + 2 * 6 * 32  # the mean of two weights' rows needs them all
+    asked.clear()
+    for name, tensor in whole.items():
+        weights.part(name, *part_of(tensor.numel(), 0, 3))
+    assert sum(asked) < total / 3 + len(whole)
 
 
 def test_a_text_tokenizer_may_lie_elsewhere_and_more_be_said(tmp_path: Path) -> None:
