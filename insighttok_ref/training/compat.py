@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,5 +25,6 @@ def lerp_each(starts: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -
 
 def broadcast_each(tensors: Sequence[Tensor], rank: int) -> None:
     """Replace each tensor, in place, by that of a rank; many small ones travel as one."""
+    private: Any = dist
     if tensors:
-        dist._broadcast_coalesced(dist.group.WORLD, list(tensors), MOST, rank)
+        private._broadcast_coalesced(dist.group.WORLD, list(tensors), MOST, rank)

@@ -16,7 +16,7 @@ def decay_groups(module: nn.Module, weight_decay: float, *, all_decay: bool = Fa
     have rows of tables (codes, tokens), which would shrink wherever nobody reads them.
 
     Args:
-        module: The module.
+        module: What is trained, with the parts that learn chosen.
         weight_decay: Decay of the others.
         all_decay: Whether all weights decay.
     """

@@ -15,7 +15,7 @@ MANIFEST = "manifest.json"
 VERSION = 2
 
 
-class Entry(NamedTuple):
+class ListedFile(NamedTuple):
     """What the list says of a file."""
 
     name: str
@@ -58,18 +58,17 @@ def damage(folder: Path, needed: str) -> str | None:
     return next(filter(None, over_ranks(lambda some: [flaw(folder, one) for one in some], largest)), None)
 
 
-def entries(folder: Path, needed: str) -> list[Entry] | None:
+def entries(folder: Path, needed: str) -> list[ListedFile] | None:
     """Return what a checkpoint's list says, and None where it cannot be read."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        return [
-            Entry(name, int(files[name]["size"]), files[name]["sha256"]) for name in dict.fromkeys([needed, *files])
-        ]
+        names = dict.fromkeys([needed, *files])
+        return [ListedFile(name, int(files[name]["size"]), files[name]["sha256"]) for name in names]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def flaw(folder: Path, wanted: Entry) -> str | None:
+def flaw(folder: Path, wanted: ListedFile) -> str | None:
     """Return what is wrong with a file, or None."""
     path = folder / wanted.name
     if not path.is_file():

@@ -22,7 +22,7 @@ class ProfileOptions(Strict):
 
     Args:
         from_: The first of them, counted over all phases from 0. Early ones also wait for data, memory and compilers.
-        steps: How many.
+        steps: Number of steps that are watched.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=False, validate_by_alias=True)
@@ -35,7 +35,7 @@ class StepProfiler:
     """Watches the steps of a run that its options name, and writes what they took.
 
     Args:
-        options: Which steps; None watches none.
+        options: Steps that are watched; None for none of them.
         folder: Folder of the run; `profile/` in it gets a trace for Perfetto and a table of the longest operations.
         say: Told where they are.
     """

@@ -46,6 +46,7 @@ def look(
     say: Callable[[str], None] = lambda sentence: None,
     *,
     draw: bool = True,
+    needed: bool = True,
 ) -> Looked:
     """Return what is trained on and tested with.
 
@@ -56,9 +57,10 @@ def look(
         folder: Folder of the run: the regions are kept there for the next time, and a sheet of what was found.
         say: Told what is looked for, before it takes long.
         draw: Whether to draw that sheet.
+        needed: Whether terms are computed, and need regions.
 
     Raises:
-        InputError: The folder is missing, holds no images, none as large as a crop, or no regions for any term.
+        InputError: The folder is missing, holds no images, none as large as a crop, or no regions that are needed.
     """
     data, size = options.as_data(), options.image_size
     sidecar, picture = folder / f"{SOURCE}.regions.parquet", folder / "regions.png"
@@ -91,7 +93,7 @@ def look(
         save(sheet_of(found["train"]), picture)
         told = ", ".join(f"{counts[one.kind]} of kind '{one.kind}'" for one in looking.values()) or "none looked for"
         notes = (*notes, f"regions: {told}; see {picture}")
-    if looking and not counts.total():
+    if needed and looking and not counts.total():
         kinds = " and ".join(sorted(one.kind for one in looking.values()))
         got = f"none of kind {kinds} in {len(found['train'])} images"
         advice = "Say terms={} to tune without terms, or another term: terms.hands=auto."

@@ -163,7 +163,8 @@ class Finetune:
             barrier()
         folder = run.resume or run.out
         pairs = {kind.name: kind.flip_pairs for kind in run.loaded.catalogue.region_kinds()}
-        found = look(self.data, detectors_of(run.loaded), pairs, folder, say, draw=ranks.is_first)
+        needed = any(use.weight != 0 for use in run.recipe.terms.values())
+        found = look(self.data, detectors_of(run.loaded), pairs, folder, say, draw=ranks.is_first, needed=needed)
         if ranks.is_first:
             barrier()
         return found

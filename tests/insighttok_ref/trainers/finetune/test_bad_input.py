@@ -68,6 +68,13 @@ def test_no_region_found(prepare: Prepare, tmp_path: Path) -> None:
     assert "expected regions for the terms, got none of kind text in 9 images. Say terms={} to tune without" in said
 
 
+def test_no_region_is_needed_where_no_term_has_a_weight(prepare: Prepare, tmp_path: Path) -> None:
+    judged = ("terms.text=0", "evaluation.judges={text: text/ppocr-v6}")
+    run = prepare(tmp_path / "run", "terms.text.detector.options.boxes=[]", *judged, "steps=1")
+    build_trainer(run.loaded).run(run)
+    assert (tmp_path / "run" / "report.html").exists()
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
