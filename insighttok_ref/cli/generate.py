@@ -70,8 +70,7 @@ def generate(
     """Draw images of a caption with a generator."""
     needs_transformers()
     from insighttok_ref.generator.checkpoints import read_generator
-    from insighttok_ref.generator.sampling import Sampling
-    from insighttok_ref.training.compiler import check_compiler
+    from insighttok_ref.generator.sampling import Sampling, compiler_of
     from regionloss.console import check_suffix, counted, print_table
     from regionloss.pictures import save as save_picture
 
@@ -79,9 +78,7 @@ def generate(
     asked_for = None if prompts is None else prompts_of(prompts, prompt, n, save)
     if asked_for is None and prompt is None:
         raise InputError(expected("generate", "a caption, or --prompts", "neither"))
-    backend = "inductor" if compiled else None
-    if backend is not None:
-        check_compiler(chosen(device), backend, "--compile", "generate without --compile.")
+    backend = compiler_of(chosen(device)) if compiled else None
     generator = read_generator(checkpoint, tokenizer).to(chosen(device))
     if generator.untrained:
         parts = " and ".join(part.replace("_", " ") for part in generator.untrained)

@@ -14,11 +14,12 @@ from insighttok_ref.generator.decoders import DrawnIds, decode
 from insighttok_ref.generator.guidance import guided, probabilities
 from insighttok_ref.generator.model import InsightAR
 from insighttok_ref.generator.prompts import PromptBatch, PromptFormat
-from insighttok_ref.training.compiler import Backend
+from insighttok_ref.training.compiler import Backend, check_compiler
 from regionloss.errors import InputError, expected
 
 #: A compiled step looks at all slots, whose number is a multiple of this: one graph serves captions of many lengths.
 STRIDE = 256
+COMPILER = "inductor"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Sampling:
     decoder: str = "coupled"
     window: int = 16
     compile: Backend | None = None
+
+
+def compiler_of(device: torch.device) -> str:
+    """Return what compiles a step for a device. Raises PluginError where it cannot."""
+    check_compiler(device, COMPILER, "--compile", "generate without --compile.")
+    return COMPILER
 
 
 class CachedReader:
