@@ -1,6 +1,6 @@
-"""All that needs a GPU, in 9 minutes on one: a table, and `gpu.json`.
+"""All that needs a GPU, in 8 minutes on one: a table, and `gpu.json`.
 
-    python -m benchmarks.gpu [--out gpu.json] [--minutes 9] [--parts step terms]
+    python -m benchmarks.gpu [--out gpu.json] [--minutes 8] [--parts step terms]
     python -m benchmarks.gpu --device cpu       # in small, to see that it runs
 
 Nothing is fetched: where weights are not here, random ones take the same time. Each part runs in a process of its own,
@@ -30,7 +30,7 @@ from regionloss.data.shards import write_whole
 
 
 class Part(NamedTuple):
-    """A part by the function that measures it, and the seconds of 9 minutes that are its share."""
+    """A part by the function that measures it, and the seconds of 8 minutes that are its share."""
 
     module: str
     function: str
@@ -44,13 +44,13 @@ class Part(NamedTuple):
 
 #: The most important ones first.
 PARTS: Mapping[str, Part] = {
-    "step": Part("step", "eager", 85),
+    "step": Part("step", "eager", 80),
     "convolutions": Part("convolutions", "reached", 45),
     "table12": Part("terms", "table_12", 65),
-    "compiled": Part("step", "compiled", 130),
+    "compiled": Part("step", "compiled", 115),
     "terms": Part("terms", "beside_the_loop", 40),
     "tests": Part("marked_tests", "run_tests", 45),
-    "decoding": Part("decoders", "decoders", 130),
+    "decoding": Part("decoders", "decoders", 90),
 }
 
 
@@ -59,7 +59,7 @@ def parse() -> argparse.Namespace:
     here = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=here, choices=("cuda", "cpu"), help="default: a GPU where there is one")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
-    parser.add_argument("--minutes", type=float, default=9.0, help="for all parts together")
+    parser.add_argument("--minutes", type=float, default=8.0, help="for all parts together")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)
