@@ -66,7 +66,7 @@ def phases(folder: Path) -> Path:
 
 def test_a_recipe_trains_with_a_loss_of_latents_and_a_discriminator_of_its_own_plugin(tmp_path: Path) -> None:
     objective = f"{OPTIONS}objective."
-    extra = f"{objective}extra={{far: {{use: far, weight: 0.5, options: {{margin: 0.01}}}}}}"
+    extra = f"{objective}extra={{far: {{use: far, weight: 0.5, options: {{margin: 0.0001}}}}}}"
     opponent = f"{objective}adversarial={{use: mine/mean, options: {{width: 2}}, weight: 0.1}}"
     train(load_recipe(phases(tmp_path), [extra, opponent, *SHORT]), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
