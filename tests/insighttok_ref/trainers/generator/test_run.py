@@ -213,6 +213,7 @@ def test_a_phase_before_the_last_is_no_generator(trained: Path, tiny_run: Prepar
     begun = session(tiny_run(tmp_path))
     begun._after_step = lambda state, record: crash()
     begun.save(begun.begin(begun.parts[0], going_on=False))
+    begun.checkpoints.finish()
     (step,) = (tmp_path / "checkpoints").iterdir()
     for path in (tmp_path, step):
         with pytest.raises(WeightsError, match=r"expected a generator, got a run whose last phase is not done\. Go on"):
