@@ -238,7 +238,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
             shown.step(parts[0], step, 0.5 if step % 5 == 1 else None)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 10
-    assert lines[-1] == "a 20/20  loss 0.5000  about 0 s left"
+    assert lines[-1] == "a 20/20  loss 0.5000 at 16  about 0 s left"
 
 
 def test_changed_names_keys() -> None:
