@@ -99,8 +99,7 @@ class PartsRun(ABC, Generic[S, P]):
             self.folder / "checkpoints", options.log.keep, background=options.log.save_in_background
         )
         self.saved = self._earlier()
-        # What a run of an earlier version could not say is as it was.
-        decayed = self.saved.get("decayed", "all") if self.saved else options.optimizer.decayed
+        decayed = self.saved.get("decayed", options.optimizer.decayed)
         self.optimizer = options.optimizer.model_copy(update={"decayed": decayed})
         self.finished: list[str] = list(self.saved.get("finished", []))
         self.todo = [part for part in self.parts if part.name not in self.finished]

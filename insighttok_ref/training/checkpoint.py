@@ -31,9 +31,10 @@ HISTORY = {
     "sharded": bool,
     "ranks": int,
     "threads": int,
+    "decayed": str,
 }
 #: What earlier versions did not say.
-UNSAID = {"threads": 0, "sharded": False}
+UNSAID = {"threads": 0, "sharded": False, "decayed": "all"}
 
 
 @runtime_checkable

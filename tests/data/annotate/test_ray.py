@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,17 @@ class Ahead:
         pass
 
 
+class Together(Ahead):
+    """Begins when each of two GPUs has its process, however long the second one takes to start."""
+
+    def __init__(self, folder: Path, processors: int) -> None:
+        super().__init__(processors)
+        (folder / os.environ["CUDA_VISIBLE_DEVICES"]).touch()
+        until = time.monotonic() + 60
+        while len(list(folder.iterdir())) < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+
+
 def without_weights(processors: int) -> Ahead:
     raise WeightsError("weights 'x' not found.")
 
@@ -206,8 +218,8 @@ on_a_cluster = pytest.mark.filterwarnings("ignore")
 
 
 @on_a_cluster
-def test_of_actors_that_are_killed_one_shard_is_lost_and_every_gpu_is_used(cluster: Any) -> None:
-    reports = list(run_on_ray(Ahead, JOBS, cpus=9))
+def test_of_actors_that_are_killed_one_shard_is_lost_and_every_gpu_is_used(cluster: Any, tmp_path: Path) -> None:
+    reports = list(run_on_ray(partial(Together, tmp_path), JOBS, cpus=9))
     assert sorted(report.job.shard for report in reports) == sorted(job.shard for job in JOBS)
     failed = [report for report in reports if report.failed]
     assert [report.failed for report in failed] == [

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from insighttok_ref.tokenizers.build import build_tokenizer
-from insighttok_ref.trainers import parts_run
-from insighttok_ref.training.checkpoint import read_history
+from insighttok_ref.training.checkpoint import read_state
 from insighttok_ref.training.decay_groups import decay_groups
 from insighttok_ref.training.engines import OptimizerOptions, PlainEngine
 from regionloss.recipe import load_recipe
@@ -80,13 +79,13 @@ def test_a_run_of_an_earlier_version_goes_on_as_it_was_begun(tmp_path: Path, mon
         train(prepare(tmp_path / "broken", DECAYED), stop(crash, 5))
 
     def of_earlier_version(checkpoint: Path) -> dict[str, object]:
-        state = read_history(checkpoint)
+        state = read_state(checkpoint)
         recipe = json.loads(state["recipe"])
         assert recipe["trainer"]["options"]["optimizer"].pop("decayed") == state.pop("decayed") == "all"
         return {**state, "recipe": json.dumps(recipe)}
 
     with monkeypatch.context() as earlier:
-        earlier.setattr(parts_run, "read_history", of_earlier_version)
+        earlier.setattr("insighttok_ref.training.checkpoint.read_state", of_earlier_version)
         with pytest.raises(CrashError):
             train(prepare(tmp_path / "broken", resume=True), stop(crash, 9))
     train(prepare(tmp_path / "broken", resume=True))  # what this version has saved says it

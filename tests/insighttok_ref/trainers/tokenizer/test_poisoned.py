@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from insighttok_ref.tokenizers.insighttok.checkpoints import read_tokenizer
-from insighttok_ref.training.checkpoint import Checkpoints
+from insighttok_ref.training.checkpoint import UNSAID, Checkpoints
 from insighttok_ref.training.manifest import MANIFEST, listed, write_manifest
 from insighttok_ref.training.stop import StoppedError
 from regionloss.errors import WeightsError
@@ -78,7 +78,7 @@ def test_an_entry_that_is_missing_or_odd_is_named(stopped: tuple[str, Path], tmp
             out = tmp_path / f"{file} {name}"
             shutil.copytree(run, out)
             checkpoint = Checkpoints(out / "checkpoints").newest()
-            missing = number % 2 and name not in ("threads", "sharded")  # which earlier versions did not keep
+            missing = number % 2 and name not in UNSAID
             torch.save(rest if missing else {**held, name: b"odd"}, checkpoint / file)
             seal(checkpoint)
             with pytest.raises(WeightsError, match=rf"{file}: cannot be read as a file of a checkpoint"):
