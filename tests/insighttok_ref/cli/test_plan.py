@@ -35,7 +35,8 @@ def test_a_tokenizer_s_plan_names_every_part_and_the_cut_of_the_batch() -> None:
         *("micro-batch", "states", "autoencoder", "term text", "backward pass", "in all", "fits")
     ]
     assert "chosen: plain, micro-batch x accumulation x GPUs: 2 x 1 x 2 = 4" in out
-    assert "say: trainer.options.engine.micro_batch=2" in out
+    engine = "trainer.options.engine"
+    assert f"say: {engine}.name=plain {engine}.shard_optimizer=false {engine}.micro_batch=2" in out
     assert "which is an assumption" in out
 
 
