@@ -168,14 +168,19 @@ class Ahead:
 
 
 class Together(Ahead):
-    """Begins when each of two GPUs has its process, however long the second one takes to start."""
+    """Goes on when a process of each of two GPUs has done a shard, however long those that follow killed ones take."""
 
     def __init__(self, folder: Path, processors: int) -> None:
         super().__init__(processors)
-        (folder / os.environ["CUDA_VISIBLE_DEVICES"]).touch()
+        self.folder = folder
+
+    def run(self, job: Job, ahead: int) -> Report:
+        report = super().run(job, ahead)
+        (self.folder / os.environ["CUDA_VISIBLE_DEVICES"]).touch()
         until = time.monotonic() + 60
-        while len(list(folder.iterdir())) < 2 and time.monotonic() < until:
+        while len(list(self.folder.iterdir())) < 2 and time.monotonic() < until:
             time.sleep(0.02)
+        return report
 
 
 def without_weights(processors: int) -> Ahead:
