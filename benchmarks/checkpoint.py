@@ -1,6 +1,6 @@
 """What a checkpoint costs a run: seconds for which the step waits, and until all of it is on disk.
 
-    python -m benchmarks.saving [--preset insighttok-72m] [--rounds 3] [--device cuda] [--folder runs]
+    python -m benchmarks.checkpoint [--preset insighttok-72m] [--rounds 3] [--device cuda] [--folder runs]
 
 A tokenizer, its moving average and AdamW's moments, as `insighttok` saves them, written in the step and in the
 background by turns. The disk is that of the folder: the pace of a hash and of the disk is what the step is spared.
@@ -59,7 +59,7 @@ def size_of(module: nn.Module) -> int:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.saving", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.checkpoint", description=__doc__)
     parser.add_argument("--preset", default="insighttok-72m")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
